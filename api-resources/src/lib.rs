@@ -1,0 +1,5 @@
+//! The table of resources: names, verbs, strategies, validation, columns, selectors, bootstrap objects.
+
+pub mod resource;
+
+pub use resource::{Column, ResourceRow, Strategy, Subresource, Verb, Version};

@@ -1,0 +1,199 @@
+//! One row of the table: all that the server knows of a resource.
+
+use api_schema::{TypeGraph, TypeId};
+use api_types::{Cause, GroupResource};
+use compact_str::CompactString;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// All that the server knows of a resource. Built-in ones are rows of the table; a CRD makes one at run time.
+pub struct ResourceRow {
+    /// The API group; empty for the core group.
+    pub group: CompactString,
+    /// `Deployment`.
+    pub kind: CompactString,
+    /// `DeploymentList`.
+    pub list_kind: CompactString,
+    /// `deployments`.
+    pub plural: CompactString,
+    /// `deployment`.
+    pub singular: CompactString,
+    /// `deploy`.
+    pub short_names: Vec<CompactString>,
+    /// `all`.
+    pub categories: Vec<CompactString>,
+    /// False for cluster-scoped resources.
+    pub namespaced: bool,
+    /// The served versions, preferred first.
+    pub versions: Vec<Version>,
+    /// The version that is stored; one of `versions`.
+    pub storage_version: CompactString,
+    /// What can be done with it. Reviews such as `tokenreviews` have only `create` and store nothing.
+    pub verbs: Vec<Verb>,
+    /// What else its path offers.
+    pub subresources: Vec<Subresource>,
+    /// How it is written.
+    pub strategy: Strategy,
+    /// The values that field selectors can name, beside `metadata.name` and `metadata.namespace`.
+    pub selectable_fields: Vec<SelectableField>,
+    /// The columns of `Table` after `Name`.
+    pub columns: Vec<Column>,
+}
+
+impl ResourceRow {
+    /// Group and plural.
+    pub fn group_resource(&self) -> GroupResource {
+        GroupResource::new(&self.group, &self.plural)
+    }
+
+    /// A served version.
+    pub fn version(&self, name: &str) -> Option<&Version> {
+        self.versions.iter().find(|v| v.name == name)
+    }
+
+    /// True when the verb is offered.
+    pub fn has(&self, verb: Verb) -> bool {
+        self.verbs.contains(&verb)
+    }
+
+    /// A subresource.
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|s| s.name == name)
+    }
+
+    /// True when the status is written through a subresource of its own.
+    pub fn has_status(&self) -> bool {
+        self.subresource("status").is_some()
+    }
+}
+
+/// One served version.
+#[derive(Clone)]
+pub struct Version {
+    /// `v1`.
+    pub name: CompactString,
+    /// The types.
+    pub graph: Arc<TypeGraph>,
+    /// The type of the object in it.
+    pub root: TypeId,
+}
+
+/// What can be done with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // the verbs of the Kubernetes API
+pub enum Verb {
+    Create,
+    Delete,
+    DeleteCollection,
+    Get,
+    List,
+    Patch,
+    Update,
+    Watch,
+}
+
+impl Verb {
+    /// As discovery and RBAC write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verb::Create => "create",
+            Verb::Delete => "delete",
+            Verb::DeleteCollection => "deletecollection",
+            Verb::Get => "get",
+            Verb::List => "list",
+            Verb::Patch => "patch",
+            Verb::Update => "update",
+            Verb::Watch => "watch",
+        }
+    }
+}
+
+/// A path below an object: `status`, `scale`, `binding`, `eviction`, `token`, `log`, `exec`, …
+#[derive(Clone, Debug)]
+pub struct Subresource {
+    /// Its name.
+    pub name: CompactString,
+    /// Group, version and kind of its body, as discovery says them. Empty group and version: the resource's own.
+    pub group: CompactString,
+    /// See `group`.
+    pub version: CompactString,
+    /// See `group`.
+    pub kind: CompactString,
+    /// What can be done with it.
+    pub verbs: Vec<Verb>,
+}
+
+/// How a resource is written: pure functions over the object in its stored version, called in this order:
+/// schema defaults, `default`, `prepare_*`, admission, `validate_*`.
+#[derive(Clone)]
+pub struct Strategy {
+    /// Sets what the schema's defaults cannot say (those that depend on other fields).
+    pub default: fn(&mut Value),
+    /// Clears what a client may not set at creation, and sets first values (`status.phase: Pending`).
+    pub prepare_create: fn(&mut Value),
+    /// The same for an update of the main resource: `(new, old)`.
+    pub prepare_update: fn(&mut Value, &Value),
+    /// Defects of a new object, beside those of metadata.
+    pub validate_create: fn(&Value) -> Vec<Cause>,
+    /// Defects of a change of the main resource, beside those of metadata: `(new, old)`. Includes the rules for
+    /// a new object.
+    pub validate_update: fn(&Value, &Value) -> Vec<Cause>,
+    /// Defects of a change through `status`: `(new, old)`.
+    pub validate_status: fn(&Value, &Value) -> Vec<Cause>,
+    /// Defects of `metadata.name`, without the field: the messages.
+    pub validate_name: fn(&str) -> Vec<String>,
+    /// `Warning` headers for a written object.
+    pub warnings: fn(&Value) -> Vec<String>,
+    /// `metadata.generation` counts changes of anything but metadata and status.
+    pub generation: bool,
+    /// A plain deletion waits for this many seconds (pods: `spec.terminationGracePeriodSeconds`); `None`: at once.
+    pub grace: fn(&Value) -> Option<i64>,
+    /// PUT of an object that is not there creates it.
+    pub create_on_update: bool,
+    /// An update without `resourceVersion` is let through.
+    pub unconditional_update: bool,
+}
+
+/// A value that field selectors can name.
+#[derive(Clone)]
+pub struct SelectableField {
+    /// `spec.nodeName`.
+    pub path: CompactString,
+    /// Reads it; absent reads as the empty string.
+    pub read: Read,
+}
+
+/// Reads one value of an object.
+#[derive(Clone)]
+pub enum Read {
+    /// A function of a built-in kind.
+    Code(fn(&Value) -> String),
+    /// A simple JSON path (`.spec.size`), for CRDs.
+    Path(CompactString),
+}
+
+/// One column of a `Table`.
+#[derive(Clone)]
+pub struct Column {
+    /// `Ready`.
+    pub name: CompactString,
+    /// `string`, `integer`, `number`, `boolean`, `date`.
+    pub of: CompactString,
+    /// `name` or empty.
+    pub format: CompactString,
+    /// What it shows.
+    pub description: CompactString,
+    /// 0 is always shown; more only in wide output.
+    pub priority: i32,
+    /// Reads the cell.
+    pub cell: Cell,
+}
+
+/// Reads the cell of a column.
+#[derive(Clone)]
+pub enum Cell {
+    /// A function of a built-in kind: `(object, now)`.
+    Code(fn(&Value, jiff::Timestamp) -> Value),
+    /// A JSON path, for CRDs.
+    Path(CompactString),
+}

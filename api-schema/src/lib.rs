@@ -1,0 +1,8 @@
+//! The table of type facts and what is driven by it.
+//!
+//! A [`TypeGraph`] describes types: the built-in one comes from the text table in `tables/`, and each version of
+//! a CRD makes one from its schema. Everything else here is a pure function over a type and a JSON value.
+
+pub mod graph;
+
+pub use graph::{Field, ListKind, Scalar, Shape, TypeGraph, TypeId, TypeNode, TypeRef};

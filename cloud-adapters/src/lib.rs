@@ -1,0 +1,1 @@
+//! Cloud kinds against public and private clouds, and their connection secrets.

@@ -1,0 +1,2 @@
+//! insula
+fn main() {}

@@ -1,0 +1,1 @@
+//! Open Application Model: applications rendered into a plan, the plan into objects.

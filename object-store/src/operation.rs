@@ -1,0 +1,79 @@
+//! What a commit says: preconditions and operations on keys of spaces.
+
+use api_types::{Revision, TenantId};
+use bytes::Bytes;
+
+/// The most operations (and, counted apart, preconditions) of one commit.
+pub const MAX_OPERATIONS: usize = 100;
+
+/// The key space of one plane. The only maker of operations and preconditions.
+///
+/// Keys are `<group>/<resource>/<namespace>/<name>` (empty parts stay: `/namespaces//default`); the engine puts
+/// its prefix and the tenant's UID before them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Space(TenantId);
+
+impl Space {
+    /// The space of a plane.
+    pub const fn new(tenant: TenantId) -> Self {
+        Space(tenant)
+    }
+
+    /// Whose space it is.
+    pub const fn tenant(self) -> TenantId {
+        self.0
+    }
+
+    /// The commit happens only if the key was last modified at `revision`; [`Revision::ZERO`]: is absent.
+    pub fn expect(self, key: impl Into<String>, revision: Revision) -> Precondition {
+        Precondition { tenant: self.0, key: key.into(), revision }
+    }
+
+    /// Writes a value.
+    pub fn put(self, key: impl Into<String>, value: Bytes) -> Operation {
+        Operation { tenant: self.0, key: key.into(), action: Action::Put(value) }
+    }
+
+    /// Removes a key; removing an absent key is no error and no event.
+    pub fn delete(self, key: impl Into<String>) -> Operation {
+        Operation { tenant: self.0, key: key.into(), action: Action::Delete }
+    }
+
+    /// Removes every key of the space, with an event for each.
+    pub fn delete_all(self) -> Operation {
+        Operation { tenant: self.0, key: String::new(), action: Action::DeleteAll }
+    }
+}
+
+/// A condition on one key. Made by [`Space::expect`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Precondition {
+    pub(crate) tenant: TenantId,
+    pub(crate) key: String,
+    pub(crate) revision: Revision,
+}
+
+/// One change. Made by [`Space::put`], [`Space::delete`] and [`Space::delete_all`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    pub(crate) tenant: TenantId,
+    pub(crate) key: String,
+    pub(crate) action: Action,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Put(Bytes),
+    Delete,
+    DeleteAll,
+}
+
+/// All or nothing: every precondition holds and every operation is done, at one revision; or nothing is.
+/// At most [`MAX_OPERATIONS`] operations; a key appears in at most one operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// What must hold.
+    pub preconditions: Vec<Precondition>,
+    /// What is then done.
+    pub operations: Vec<Operation>,
+}

@@ -1,0 +1,167 @@
+//! The loop that most services are: events name keys, workers bring state about.
+//!
+//! Guarantees: level-triggered (a key is worked on after its last event, with the state of then); one worker for
+//! a key at a time; tenants take turns; a failed key comes again, for ever. Assumes that [`Reconciler::reconcile`]
+//! reads what it needs anew and can be repeated. Caveat: objects removed while a watch was interrupted cause no
+//! event; a reconciler that must see them asks for a patrol with [`Next::After`] or lists in a patrol of its own.
+
+use crate::client::{Object, PlaneClient, Scope, WatchItem};
+use api_types::{ApiError, GroupResource, ObjectName, TenantId};
+use async_trait::async_trait;
+use service_runtime::{FairQueue, QueueLimits, Shutdown};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// What a controller does for one key.
+#[async_trait]
+pub trait Reconciler: Send + Sync + 'static {
+    /// For logs and metrics: `deployment`.
+    fn name(&self) -> &'static str;
+
+    /// What makes keys due.
+    fn triggers(&self) -> Vec<Trigger>;
+
+    /// Brings about what the objects say, for one key of one plane.
+    async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError>;
+}
+
+/// When to look at the key again, without an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// When an event says so.
+    OnEvent,
+    /// After this time, or when an event says so.
+    After(Duration),
+}
+
+/// Which keys an event of a resource makes due.
+pub type MapFn = Arc<dyn Fn(&Object) -> Vec<ObjectName> + Send + Sync>;
+
+/// A watched resource, and the keys that its events make due.
+#[derive(Clone)]
+pub struct Trigger {
+    /// The resource.
+    pub resource: GroupResource,
+    /// Over which planes.
+    pub scope: Scope,
+    /// From an event's object to keys.
+    pub map: MapFn,
+}
+
+impl Trigger {
+    /// Events of the resource make the object itself due.
+    pub fn own(resource: GroupResource, scope: Scope) -> Self {
+        Self::mapped(resource, scope, |object| vec![object.name.clone()])
+    }
+
+    /// Events of the resource make the managing controller of this kind due.
+    pub fn controlled_by(resource: GroupResource, scope: Scope, kind: &'static str) -> Self {
+        Self::mapped(resource, scope, move |object| {
+            let owner = object.meta.controller().filter(|owner| owner.kind == kind);
+            owner.map(|owner| ObjectName::new(&object.name.namespace, &owner.name)).into_iter().collect()
+        })
+    }
+
+    /// Events of the resource make the keys due that `map` names.
+    pub fn mapped(
+        resource: GroupResource,
+        scope: Scope,
+        map: impl Fn(&Object) -> Vec<ObjectName> + Send + Sync + 'static,
+    ) -> Self {
+        Trigger { resource, scope, map: Arc::new(map) }
+    }
+}
+
+/// Runs a reconciler.
+pub struct Controller {
+    client: Arc<dyn PlaneClient>,
+    reconciler: Arc<dyn Reconciler>,
+    queue: FairQueue<TenantId, ObjectName>,
+    workers: usize,
+}
+
+impl Controller {
+    /// A controller with so many workers over all planes.
+    pub fn new(client: Arc<dyn PlaneClient>, reconciler: Arc<dyn Reconciler>, workers: usize) -> Self {
+        Controller {
+            client,
+            reconciler,
+            queue: FairQueue::new(QueueLimits::default()),
+            workers: workers.max(1),
+        }
+    }
+
+    /// Its queue, to add keys by hand and to set weights.
+    pub fn queue(&self) -> FairQueue<TenantId, ObjectName> {
+        self.queue.clone()
+    }
+
+    /// Runs until shutdown; workers finish the key they are at.
+    pub async fn run(self, shutdown: Shutdown) {
+        let mut tasks = JoinSet::new();
+        for trigger in self.reconciler.triggers() {
+            let (client, queue, shutdown) = (self.client.clone(), self.queue.clone(), shutdown.clone());
+            tasks.spawn(feed(client, trigger, queue, shutdown));
+        }
+        for _ in 0..self.workers {
+            tasks.spawn(work(self.reconciler.clone(), self.queue.clone()));
+        }
+        shutdown.requested().await;
+        self.queue.close();
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(controller = self.reconciler.name(), %error, "a task of the controller failed");
+            }
+        }
+    }
+}
+
+/// Turns events into keys until shutdown; a watch that ends is made again.
+async fn feed(
+    client: Arc<dyn PlaneClient>,
+    trigger: Trigger,
+    queue: FairQueue<TenantId, ObjectName>,
+    shutdown: Shutdown,
+) {
+    loop {
+        let mut watch = client.list_watch(&trigger.resource, trigger.scope);
+        loop {
+            let item = tokio::select! {
+                item = watch.recv() => item,
+                () = shutdown.requested() => return,
+            };
+            match item {
+                Some(WatchItem::Applied(object) | WatchItem::Deleted(object)) => {
+                    for key in (trigger.map)(&object) {
+                        queue.add(object.tenant, key);
+                    }
+                }
+                Some(WatchItem::Synced) => {}
+                None => break,
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            () = shutdown.requested() => return,
+        }
+    }
+}
+
+async fn work(reconciler: Arc<dyn Reconciler>, queue: FairQueue<TenantId, ObjectName>) {
+    while let Some(lease) = queue.next().await {
+        match reconciler.reconcile(lease.tenant, &lease.key).await {
+            Ok(Next::OnEvent) => lease.done(None),
+            Ok(Next::After(delay)) => lease.done(Some(delay)),
+            Err(error) => {
+                // A conflict is the ordinary way to learn of a newer version.
+                if error.is_conflict() {
+                    tracing::debug!(controller = reconciler.name(), tenant = %lease.tenant, key = %lease.key, %error, "again");
+                } else {
+                    tracing::warn!(controller = reconciler.name(), tenant = %lease.tenant, key = %lease.key, %error, "failed");
+                }
+                lease.failed();
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! How services read and write planes, in process or over HTTPS.
+//!
+//! A service sees all planes through one [`PlaneClient`]. It reads bytes and [`Meta`] and decodes only what it
+//! asks for. Read in this order: [`client`] (what a client can do), [`controller`] (the loop that most services
+//! are), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
+//! by the binary.
+
+pub mod client;
+pub mod controller;
+pub mod reserver;
+pub mod write;
+
+pub use api_types::{ApiError, GroupResource, Meta, ObjectName, Resource, ResourceKey, Revision, TenantId};
+pub use client::{KindInfo, Object, PlaneClient, Scope, WatchItem};
+pub use controller::{Controller, Next, Reconciler, Trigger};
+pub use reserver::{Reservation, ServiceReserver};
+pub use write::{Actor, Delete, Patch, Propagation, Target, Write};

@@ -1,0 +1,9 @@
+//! Supervision, drain, readiness, fair queues, clock and randomness for all services.
+//!
+//! Knows no kinds: queues are generic over the tenant and the key.
+
+pub mod queue;
+pub mod shutdown;
+
+pub use queue::{FairQueue, Lease, QueueLimits};
+pub use shutdown::Shutdown;

@@ -1,0 +1,398 @@
+//! A work queue that is fair to tenants.
+//!
+//! Guarantees: a key is worked on by one worker at a time; a key added while it is worked on comes again after;
+//! tenants take turns in proportion to their weights, however long their own lines are; within a tenant, first
+//! come, first served. A failed key comes again after a growing delay, for ever: nothing is dropped.
+//!
+//! Bounds: a key stands in the queue at most once, so the queue is no longer than the number of live keys.
+
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How long failed keys wait.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueLimits {
+    /// The first delay; it doubles with each failure in a row.
+    pub base_delay: Duration,
+    /// The longest delay.
+    pub max_delay: Duration,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        QueueLimits { base_delay: Duration::from_millis(5), max_delay: Duration::from_secs(30) }
+    }
+}
+
+/// The queue. Clones share it.
+pub struct FairQueue<T, K>(Arc<Shared<T, K>>);
+
+impl<T, K> Clone for FairQueue<T, K> {
+    fn clone(&self) -> Self {
+        FairQueue(self.0.clone())
+    }
+}
+
+struct Shared<T, K> {
+    state: Mutex<State<T, K>>,
+    ready: Notify,
+    delayed: Notify,
+    limits: QueueLimits,
+}
+
+struct State<T, K> {
+    lines: HashMap<T, Line<K>>,
+    /// Tenants with something to do, in turn.
+    turns: VecDeque<T>,
+    working: HashSet<(T, K)>,
+    again: HashSet<(T, K)>,
+    failures: HashMap<(T, K), u32>,
+    /// Delayed keys by time; the number tells apart those of one instant.
+    delays: BTreeMap<(Instant, u64), (T, K)>,
+    delay_of: HashMap<(T, K), (Instant, u64)>,
+    delay_count: u64,
+    weights: HashMap<T, u32>,
+    closed: bool,
+}
+
+struct Line<K> {
+    waiting: VecDeque<K>,
+    members: HashSet<K>,
+    /// How many more keys this tenant may take before the next tenant's turn.
+    credit: u32,
+}
+
+impl<T, K> Default for FairQueue<T, K>
+where
+    T: Clone + Eq + Hash + Send,
+    K: Clone + Eq + Hash + Send,
+{
+    fn default() -> Self {
+        Self::new(QueueLimits::default())
+    }
+}
+
+impl<T, K> FairQueue<T, K>
+where
+    T: Clone + Eq + Hash + Send,
+    K: Clone + Eq + Hash + Send,
+{
+    /// An empty queue.
+    pub fn new(limits: QueueLimits) -> Self {
+        FairQueue(Arc::new(Shared {
+            state: Mutex::new(State {
+                lines: HashMap::new(),
+                turns: VecDeque::new(),
+                working: HashSet::new(),
+                again: HashSet::new(),
+                failures: HashMap::new(),
+                delays: BTreeMap::new(),
+                delay_of: HashMap::new(),
+                delay_count: 0,
+                weights: HashMap::new(),
+                closed: false,
+            }),
+            ready: Notify::new(),
+            delayed: Notify::new(),
+            limits,
+        }))
+    }
+
+    /// Sets a tenant's share, 1 to 1000; the default is 1.
+    pub fn set_weight(&self, tenant: T, weight: u32) {
+        self.0.state.lock().weights.insert(tenant, weight.clamp(1, 1000));
+    }
+
+    /// Adds a key, unless it stands in the queue already.
+    pub fn add(&self, tenant: T, key: K) {
+        let mut state = self.0.state.lock();
+        state.enqueue(tenant, key);
+        drop(state);
+        self.0.ready.notify_one();
+    }
+
+    /// Adds a key after a delay. An earlier time already set stays.
+    pub fn add_after(&self, tenant: T, key: K, delay: Duration) {
+        if delay.is_zero() {
+            return self.add(tenant, key);
+        }
+        let mut state = self.0.state.lock();
+        let member = (tenant, key);
+        let deadline = Instant::now() + delay;
+        if let Some(known) = state.delay_of.get(&member).copied() {
+            if known.0 <= deadline {
+                return;
+            }
+            state.delays.remove(&known);
+        }
+        state.delay_count += 1;
+        let slot = (deadline, state.delay_count);
+        state.delays.insert(slot, member.clone());
+        state.delay_of.insert(member, slot);
+        drop(state);
+        self.0.delayed.notify_waiters();
+    }
+
+    /// Ends the queue: waiting and later calls of [`FairQueue::next`] return `None`.
+    pub fn close(&self) {
+        self.0.state.lock().closed = true;
+        self.0.ready.notify_waiters();
+        self.0.delayed.notify_waiters();
+        self.0.ready.notify_one();
+    }
+
+    /// The number of keys that wait, delayed ones not counted.
+    pub fn len(&self) -> usize {
+        self.0.state.lock().lines.values().map(|l| l.waiting.len()).sum()
+    }
+
+    /// True when no key waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits for the next key. `None` once the queue is closed.
+    pub async fn next(&self) -> Option<Lease<T, K>> {
+        loop {
+            let ready = self.0.ready.notified();
+            let delayed = self.0.delayed.notified();
+            let wake_at = {
+                let mut state = self.0.state.lock();
+                if state.closed {
+                    self.0.ready.notify_one();
+                    return None;
+                }
+                state.expire_delays();
+                if let Some((tenant, key)) = state.take() {
+                    if !state.turns.is_empty() {
+                        self.0.ready.notify_one();
+                    }
+                    return Some(Lease { queue: self.clone(), tenant, key, settled: false });
+                }
+                state.delays.first_key_value().map(|((at, _), _)| *at)
+            };
+            let timer = async {
+                match wake_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = ready => {}
+                () = delayed => {}
+                () = timer => {}
+            }
+        }
+    }
+}
+
+impl<T, K> State<T, K>
+where
+    T: Clone + Eq + Hash,
+    K: Clone + Eq + Hash,
+{
+    /// Moves keys whose delay is over into the queue.
+    fn expire_delays(&mut self) {
+        let now = Instant::now();
+        while let Some(entry) = self.delays.first_entry() {
+            if entry.key().0 > now {
+                return;
+            }
+            let member = entry.remove();
+            self.delay_of.remove(&member);
+            self.enqueue(member.0, member.1);
+        }
+    }
+
+    fn enqueue(&mut self, tenant: T, key: K) {
+        let member = (tenant, key);
+        if self.working.contains(&member) {
+            self.again.insert(member);
+            return;
+        }
+        let (tenant, key) = member;
+        let weight = self.weights.get(&tenant).copied().unwrap_or(1);
+        let line = self.lines.entry(tenant.clone()).or_insert_with(|| Line {
+            waiting: VecDeque::new(),
+            members: HashSet::new(),
+            credit: weight,
+        });
+        if line.members.insert(key.clone()) {
+            if line.waiting.is_empty() {
+                self.turns.push_back(tenant);
+            }
+            line.waiting.push_back(key);
+        }
+    }
+
+    fn take(&mut self) -> Option<(T, K)> {
+        let tenant = self.turns.pop_front()?;
+        let weight = self.weights.get(&tenant).copied().unwrap_or(1);
+        let line = self.lines.get_mut(&tenant)?;
+        let key = line.waiting.pop_front()?;
+        line.members.remove(&key);
+        if line.waiting.is_empty() {
+            self.lines.remove(&tenant);
+        } else {
+            line.credit -= 1;
+            if line.credit == 0 {
+                line.credit = weight;
+                self.turns.push_back(tenant.clone());
+            } else {
+                self.turns.push_front(tenant.clone());
+            }
+        }
+        let member = (tenant, key);
+        self.working.insert(member.clone());
+        Some(member)
+    }
+}
+
+/// A key under work. Dropped without a word (a panic, a cancelled task), it counts as failed.
+pub struct Lease<T, K>
+where
+    T: Clone + Eq + Hash + Send,
+    K: Clone + Eq + Hash + Send,
+{
+    queue: FairQueue<T, K>,
+    /// Whose work it is.
+    pub tenant: T,
+    /// What to work on.
+    pub key: K,
+    settled: bool,
+}
+
+impl<T, K> Lease<T, K>
+where
+    T: Clone + Eq + Hash + Send,
+    K: Clone + Eq + Hash + Send,
+{
+    /// The work is done; with `again_after`, the key comes again then.
+    pub fn done(mut self, again_after: Option<Duration>) {
+        self.settled = true;
+        let member = (self.tenant.clone(), self.key.clone());
+        self.queue.0.state.lock().failures.remove(&member);
+        self.release();
+        if let Some(delay) = again_after {
+            self.queue.add_after(member.0, member.1, delay);
+        }
+    }
+
+    /// The work failed; the key comes again after a delay that doubles with each failure in a row.
+    pub fn failed(mut self) {
+        self.settled = true;
+        self.fail();
+    }
+
+    fn fail(&self) {
+        let member = (self.tenant.clone(), self.key.clone());
+        let count = {
+            let mut state = self.queue.0.state.lock();
+            let count = state.failures.entry(member.clone()).or_insert(0);
+            *count = count.saturating_add(1);
+            *count
+        };
+        self.release();
+        let limits = self.queue.0.limits;
+        let delay = limits.base_delay.saturating_mul(1 << (count - 1).min(16)).min(limits.max_delay);
+        self.queue.add_after(member.0, member.1, delay);
+    }
+
+    fn release(&self) {
+        let member = (self.tenant.clone(), self.key.clone());
+        let mut state = self.queue.0.state.lock();
+        state.working.remove(&member);
+        if state.again.remove(&member) {
+            state.enqueue(member.0, member.1);
+            drop(state);
+            self.queue.0.ready.notify_one();
+        }
+    }
+}
+
+impl<T, K> Drop for Lease<T, K>
+where
+    T: Clone + Eq + Hash + Send,
+    K: Clone + Eq + Hash + Send,
+{
+    fn drop(&mut self) {
+        if !self.settled {
+            self.fail();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tenants_take_turns_by_weight() {
+        let queue = FairQueue::<&str, u32>::default();
+        queue.set_weight("heavy", 2);
+        for n in 0..4 {
+            queue.add("greedy", n);
+            queue.add("heavy", n);
+        }
+        queue.add("small", 0);
+        let mut order = Vec::new();
+        while !queue.is_empty() {
+            let lease = queue.next().await.unwrap();
+            order.push(lease.tenant);
+            lease.done(None);
+        }
+        assert_eq!(
+            order,
+            ["greedy", "heavy", "heavy", "small", "greedy", "heavy", "heavy", "greedy", "greedy"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_key_is_worked_on_by_one_worker_and_comes_again_if_added_meanwhile() {
+        let queue = FairQueue::<u8, u8>::default();
+        queue.add(1, 1);
+        let lease = queue.next().await.unwrap();
+        queue.add(1, 1);
+        queue.add(1, 1);
+        assert!(queue.is_empty());
+        lease.done(None);
+        queue.next().await.unwrap().done(None);
+        assert!(queue.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_wait_longer_each_time_and_are_never_dropped() {
+        let queue = FairQueue::<u8, u8>::default();
+        queue.add(1, 1);
+        let start = tokio::time::Instant::now();
+        for _ in 0..30 {
+            queue.next().await.unwrap().failed();
+        }
+        let waited = start.elapsed();
+        assert!(waited > Duration::from_secs(300), "waited only {waited:?}");
+        drop(queue.next().await.unwrap());
+        queue.next().await.unwrap().done(None);
+    }
+
+    #[tokio::test]
+    async fn closing_ends_every_waiter() {
+        let queue = FairQueue::<u8, u8>::default();
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                tokio::spawn({
+                    let q = queue.clone();
+                    async move { q.next().await.is_none() }
+                })
+            })
+            .collect();
+        queue.close();
+        for waiter in waiters {
+            assert!(waiter.await.unwrap());
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Whole-system tests: the binary, real kubectl, a real PostgreSQL.

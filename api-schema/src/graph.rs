@@ -1,10 +1,12 @@
 //! Types as a graph: what all functions of this crate walk along with a value.
 
+use std::collections::HashMap;
+
 use compact_str::CompactString;
 use serde_json::Value;
 
 /// The index of a type in its graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TypeId(pub u32);
 
 /// Types that refer to each other. The built-in kinds are one graph; each version of a CRD is one.
@@ -12,6 +14,57 @@ pub struct TypeId(pub u32);
 pub struct TypeGraph {
     /// The types; a [`TypeId`] is an index.
     pub types: Vec<TypeNode>,
+    names: HashMap<CompactString, TypeId>,
+    kinds: HashMap<GroupVersionKind, TypeId>,
+}
+
+/// A kind as `apiVersion` and `kind` name it. The core group is the empty string.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupVersionKind {
+    /// The group (`apps`).
+    pub group: CompactString,
+    /// The version (`v1`).
+    pub version: CompactString,
+    /// The kind (`Deployment`).
+    pub kind: CompactString,
+}
+
+impl TypeGraph {
+    /// A graph of these types, found by their names. With two of one name the first is found.
+    pub fn new(types: Vec<TypeNode>) -> TypeGraph {
+        TypeGraph::with_kinds(types, HashMap::new())
+    }
+
+    /// A graph of these types, some of which are kinds.
+    pub fn with_kinds(types: Vec<TypeNode>, kinds: HashMap<GroupVersionKind, TypeId>) -> TypeGraph {
+        let mut names = HashMap::new();
+        for (index, node) in types.iter().enumerate() {
+            if !node.name.is_empty() {
+                names.entry(node.name.clone()).or_insert(TypeId(index as u32));
+            }
+        }
+        TypeGraph { types, names, kinds }
+    }
+
+    /// The type of this full name.
+    pub fn named(&self, name: &str) -> Option<TypeId> {
+        self.names.get(name).copied()
+    }
+
+    /// The type of a kind.
+    pub fn kind(&self, kind: &GroupVersionKind) -> Option<TypeId> {
+        self.kinds.get(kind).copied()
+    }
+
+    /// All kinds, in no order.
+    pub fn kinds(&self) -> impl Iterator<Item = (&GroupVersionKind, TypeId)> {
+        self.kinds.iter().map(|(kind, id)| (kind, *id))
+    }
+
+    /// A type with its graph.
+    pub fn at(&self, id: TypeId) -> TypeRef<'_> {
+        TypeRef { graph: self, id }
+    }
 }
 
 /// One type.
@@ -27,6 +80,28 @@ pub struct TypeNode {
     pub preserve_unknown: bool,
     /// Carries an object with `apiVersion`, `kind` and `metadata` of its own (`x-kubernetes-embedded-resource`).
     pub embedded: bool,
+    /// What error messages call a scalar, list or map that has a name (`v1.PullPolicy`); else empty.
+    pub alias: CompactString,
+    /// The values that descriptions list for a string; empty when any is allowed. Validation does not use it.
+    pub values: Vec<CompactString>,
+    /// A list that protobuf carries inside a message of its own, as field 1.
+    pub wrapped: bool,
+}
+
+impl Default for TypeNode {
+    /// Any JSON, with no name.
+    fn default() -> TypeNode {
+        TypeNode {
+            name: CompactString::default(),
+            shape: Shape::Any,
+            atomic: false,
+            preserve_unknown: false,
+            embedded: false,
+            alias: CompactString::default(),
+            values: Vec::new(),
+            wrapped: false,
+        }
+    }
 }
 
 /// What a type is.
@@ -45,23 +120,40 @@ pub enum Shape {
 }
 
 /// One field of an object.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Field {
     /// Its name.
     pub name: CompactString,
     /// Its type.
     pub of: TypeId,
+    /// When it is written.
+    pub presence: Presence,
     /// Must be there.
     pub required: bool,
     /// Set when absent.
     pub default: Option<Value>,
     /// The protobuf field number; 0 when there is none.
     pub number: u32,
+    /// The numbers of the messages around it, outermost first, where JSON shows the fields of an inner message
+    /// among those of the outer one (`Volume` and its sources); mostly empty.
+    pub within: Vec<u32>,
     /// Strategic merge (`x-kubernetes-patch-strategy`): `merge`, `replace`, `retainKeys`, joined by commas;
     /// empty for the default.
     pub patch_strategy: CompactString,
     /// Strategic merge: the key that tells apart the elements of a merged list of objects.
     pub patch_merge_key: CompactString,
+}
+
+/// When a field is written, which follows how Kubernetes' own types hold it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// When it is set, whatever its value; the rule of custom resources and of optional pointers.
+    #[default]
+    Set,
+    /// When it is neither empty nor zero.
+    NonZero,
+    /// Always: an empty value, or null, stands in for one that is not set.
+    Always,
 }
 
 /// How a list's elements are told apart (`x-kubernetes-list-type`).

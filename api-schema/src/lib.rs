@@ -5,4 +5,6 @@
 
 pub mod graph;
 
-pub use graph::{Field, ListKind, Scalar, Shape, TypeGraph, TypeId, TypeNode, TypeRef};
+pub use graph::{
+    Field, GroupVersionKind, ListKind, Presence, Scalar, Shape, TypeGraph, TypeId, TypeNode, TypeRef,
+};

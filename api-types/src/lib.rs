@@ -2,9 +2,12 @@
 //!
 //! This crate does no I/O and knows no runtime. Everything else depends on it.
 
+pub mod condition;
 pub mod error;
 pub mod identity;
+pub mod labels;
 pub mod meta;
+pub mod tenancy;
 
 pub use error::{ApiError, Cause, CauseReason, Reason};
 pub use identity::{GroupResource, GroupVersion, ObjectName, Resource, ResourceKey, Revision, TenantId};

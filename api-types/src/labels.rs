@@ -1,0 +1,22 @@
+//! The well-known labels, annotations and finalizers of the platform.
+
+/// On every object in a super cluster: the tenant's name.
+pub const TENANT: &str = "insula.dev/tenant";
+/// On every object in a super cluster: the tenant's UID. Ownership is decided by it alone.
+pub const TENANT_UID: &str = "insula.dev/tenant-uid";
+/// Annotation on every object in a super cluster: the namespace of the tenant's object.
+pub const NAMESPACE: &str = "insula.dev/namespace";
+/// Annotation on every object in a super cluster: the name of the tenant's object.
+pub const NAME: &str = "insula.dev/name";
+/// Annotation on every object in a super cluster: the UID of the tenant's object.
+pub const UID: &str = "insula.dev/uid";
+/// Label, `"true"` on simulated nodes and their pods.
+pub const SIMULATED: &str = "insula.dev/simulated";
+/// Annotation on a pod that is to end on a simulated node: after how long, such as `5s`.
+pub const SIM_RUN_FOR: &str = "sim.insula.dev/run-for";
+/// Annotation on a pod that is to end on a simulated node: its containers' exit code.
+pub const SIM_EXIT_CODE: &str = "sim.insula.dev/exit-code";
+/// Annotation on applications: the user who last wrote the spec, as whom the runtime acts.
+pub const AUTHOR: &str = "insula.dev/author";
+/// Finalizer on a `Tenant` while something of it may be in a super cluster.
+pub const SUPER_FINALIZER: &str = "syncer.insula.dev/super";

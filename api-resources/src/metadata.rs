@@ -1,0 +1,228 @@
+//! The rules of `metadata`, the same for every kind.
+
+use crate::kinds::place::{Causes, Place, invalid_all};
+use crate::names::{self, ANNOTATIONS_MAX};
+use api_types::Cause;
+use serde_json::Value;
+
+/// Defects of a new object's metadata, in Kubernetes' order and words. The server has already put in what it sets
+/// itself (namespace of the path, generated name). `name_rule` is the strategy's.
+pub fn validate_create(object: &Value, namespaced: bool, name_rule: fn(&str) -> Vec<String>) -> Vec<Cause> {
+    validate_meta(&Place::root(object).field("metadata"), namespaced, name_rule)
+}
+
+/// [`validate_create`] for metadata that is not at the top: of a template, of a claim in a template.
+pub fn validate_meta(meta: &Place<'_>, namespaced: bool, name_rule: fn(&str) -> Vec<String>) -> Vec<Cause> {
+    let mut out = Vec::new();
+    let (prefix, name, namespace) = (meta.text("generateName"), meta.text("name"), meta.text("namespace"));
+    if !prefix.is_empty() {
+        invalid_all(&mut out, &meta.of("generateName"), prefix, names::of_prefix(name_rule, prefix));
+    }
+    if name.is_empty() {
+        out.push(Cause::required(meta.of("name"), "name or generateName is required"));
+    } else {
+        invalid_all(&mut out, &meta.of("name"), name, name_rule(name));
+    }
+    match (namespaced, namespace.is_empty()) {
+        (true, true) => out.push(Cause::required(meta.of("namespace"), "")),
+        (true, false) => {
+            invalid_all(&mut out, &meta.of("namespace"), namespace, names::dns_label(namespace));
+        }
+        (false, false) => out.push(Cause::forbidden(meta.of("namespace"), "not allowed on this type")),
+        (false, true) => {}
+    }
+    if meta.int("generation").is_some_and(|g| g < 0) {
+        let generation = meta.field("generation");
+        out.push(Cause::invalid(generation.path, generation.value, names::NOT_NEGATIVE));
+    }
+    labels(&mut out, &meta.field("labels"));
+    annotations(&mut out, &meta.field("annotations"));
+    owners(&mut out, &meta.field("ownerReferences"));
+    finalizers(&mut out, &meta.field("finalizers"));
+    managed_fields(&mut out, &meta.field("managedFields"));
+    out
+}
+
+/// Defects of a change of metadata: `(new, old)`. The server has already put in what it keeps itself
+/// (`resourceVersion`, `managedFields`).
+pub fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
+    let mut out = Vec::new();
+    let meta = Place::root(new).field("metadata");
+    let old = Place::root(old).field("metadata");
+    if old.has("deletionTimestamp") {
+        let known = old.texts("finalizers");
+        let mut extra: Vec<&str> =
+            meta.texts("finalizers").into_iter().filter(|f| !known.contains(f)).collect();
+        extra.sort_unstable();
+        extra.dedup();
+        if !extra.is_empty() {
+            let list: Vec<String> = extra.iter().map(|f| format!("{f:?}")).collect();
+            out.push(Cause::forbidden(
+                meta.of("finalizers"),
+                &format!(
+                    "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                    list.join(", ")
+                ),
+            ));
+        }
+    }
+    if meta.int("generation").unwrap_or(0) < old.int("generation").unwrap_or(0) {
+        let generation = Value::from(meta.int("generation").unwrap_or(0));
+        out.push(Cause::invalid(meta.of("generation"), &generation, "must not be decremented"));
+    }
+    for name in ["name", "namespace", "uid"] {
+        if meta.text(name) != old.text(name) {
+            out.push(Cause::invalid(meta.of(name), &Value::from(meta.text(name)), "field is immutable"));
+        }
+    }
+    for name in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let (new, old) = (meta.field(name), old.field(name));
+        if new.value != old.value {
+            out.push(Cause::invalid(new.path, new.value, "field is immutable"));
+        }
+    }
+    labels(&mut out, &meta.field("labels"));
+    annotations(&mut out, &meta.field("annotations"));
+    owners(&mut out, &meta.field("ownerReferences"));
+    if meta.value.get("finalizers") != old.value.get("finalizers") {
+        finalizers(&mut out, &meta.field("finalizers"));
+    }
+    managed_fields(&mut out, &meta.field("managedFields"));
+    out
+}
+
+/// Keys and values of labels; all are reported at the path of the map.
+pub fn labels(out: &mut Causes, at: &Place<'_>) {
+    for (key, value) in at.value.as_object().into_iter().flatten() {
+        invalid_all(out, &at.path, key, names::qualified_name(key));
+        let value = value.as_str().unwrap_or("");
+        invalid_all(out, &at.path, value, names::label_value(value));
+    }
+}
+
+/// Keys of annotations, and the size of all of them.
+pub fn annotations(out: &mut Causes, at: &Place<'_>) {
+    let mut size = 0;
+    for (key, value) in at.value.as_object().into_iter().flatten() {
+        invalid_all(out, &at.path, key, names::qualified_name(&key.to_lowercase()));
+        size += key.len() + value.as_str().map_or(0, str::len);
+    }
+    if size > ANNOTATIONS_MAX {
+        out.push(Cause::too_long(&at.path, ANNOTATIONS_MAX));
+    }
+}
+
+fn owners(out: &mut Causes, at: &Place<'_>) {
+    let mut controller: Option<String> = None;
+    for owner in at.elements() {
+        let (api_version, kind) = (owner.text("apiVersion"), owner.text("kind"));
+        // Kubernetes reports them at the path of the list, not of the element.
+        let place = Place::new(at.path.clone(), owner.value);
+        if api_version.rsplit('/').next().is_none_or(str::is_empty) {
+            out.push(Cause::invalid(
+                place.of("apiVersion"),
+                &Value::from(api_version),
+                "version must not be empty",
+            ));
+        }
+        for name in ["kind", "name", "uid"] {
+            if owner.text(name).is_empty() {
+                out.push(Cause::invalid(place.of(name), &Value::from(""), "must not be empty"));
+            }
+        }
+        if api_version == "v1" && kind == "Event" {
+            out.push(Cause::invalid(
+                &at.path,
+                owner.value,
+                "/v1, Kind=Event is disallowed from being an owner",
+            ));
+        }
+        if owner.flag("controller") {
+            let this = format!("{kind}/{}", owner.text("name"));
+            match &controller {
+                Some(first) => out.push(Cause::invalid(
+                    &at.path,
+                    at.value,
+                    &format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}"
+                    ),
+                )),
+                None => controller = Some(this),
+            }
+        }
+    }
+}
+
+fn finalizers(out: &mut Causes, at: &Place<'_>) {
+    let list: Vec<&str> = at.elements().map(|f| f.as_text()).collect();
+    for finalizer in &list {
+        invalid_all(out, &at.path, finalizer, names::qualified_name(finalizer));
+    }
+    if list.contains(&"orphan") && list.contains(&"foregroundDeletion") {
+        out.push(Cause::invalid(
+            &at.path,
+            at.value,
+            "finalizer orphan and foregroundDeletion cannot be both set",
+        ));
+    }
+}
+
+fn managed_fields(out: &mut Causes, at: &Place<'_>) {
+    for entry in at.elements() {
+        if !matches!(entry.text("operation"), "Apply" | "Update") {
+            let operation = Value::from(entry.text("operation"));
+            out.push(Cause::invalid(entry.of("operation"), &operation, "must be `Apply` or `Update`"));
+        }
+        if !matches!(entry.text("fieldsType"), "" | "FieldsV1") {
+            out.push(Cause::invalid(
+                entry.of("fieldsType"),
+                entry.field("fieldsType").value,
+                "must be `FieldsV1`",
+            ));
+        }
+        manager(out, &entry.of("manager"), entry.text("manager"));
+        if entry.text("subresource").len() > 256 {
+            out.push(Cause::too_long(entry.of("subresource"), 256));
+        }
+    }
+}
+
+/// The name of a field manager: at most 128 printable characters; also that of a request's query.
+pub fn manager(out: &mut Causes, path: &str, name: &str) {
+    if name.len() > 128 {
+        out.push(Cause::too_long(path, 128));
+    }
+    if let Some((position, c)) = name.char_indices().find(|(_, c)| c.is_control()) {
+        let message = format!("invalid character U+{:04X} (at position {position})", u32::from(c));
+        out.push(Cause::invalid(path, &Value::from(name), &message));
+    }
+}
+
+/// A label selector: `matchLabels` and `matchExpressions`. An absent one has no defects.
+pub fn label_selector(out: &mut Causes, at: &Place<'_>) {
+    labels(out, &at.field("matchLabels"));
+    for expression in at.list("matchExpressions") {
+        let values = !expression.lacks("values");
+        match expression.text("operator") {
+            "In" | "NotIn" if !values => out.push(Cause::required(
+                expression.of("values"),
+                "must be specified when `operator` is 'In' or 'NotIn'",
+            )),
+            "Exists" | "DoesNotExist" if values => out.push(Cause::forbidden(
+                expression.of("values"),
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            )),
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => out.push(Cause::invalid(
+                expression.of("operator"),
+                &Value::from(other),
+                "not a valid selector operator",
+            )),
+        }
+        let key = expression.text("key");
+        invalid_all(out, &expression.of("key"), key, names::qualified_name(key));
+        for value in expression.list("values") {
+            invalid_all(out, &value.path, value.as_text(), names::label_value(value.as_text()));
+        }
+    }
+}

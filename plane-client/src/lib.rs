@@ -7,6 +7,8 @@
 
 pub mod client;
 pub mod controller;
+#[cfg(feature = "fake")]
+pub mod fake;
 pub mod reserver;
 pub mod write;
 

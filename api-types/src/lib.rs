@@ -2,11 +2,13 @@
 //!
 //! This crate does no I/O and knows no runtime. Everything else depends on it.
 
+pub mod cloud;
 pub mod condition;
 pub mod error;
 pub mod identity;
 pub mod labels;
 pub mod meta;
+pub mod oam;
 pub mod tenancy;
 
 pub use error::{ApiError, Cause, CauseReason, Reason};

@@ -4,6 +4,12 @@
 //! a CRD makes one from its schema. Everything else here is a pure function over a type and a JSON value.
 
 pub mod graph;
+pub mod patch;
+pub mod strategic;
+#[cfg(test)]
+mod test_types;
+pub mod table;
+pub mod builtin;
 
 pub use graph::{
     Field, GroupVersionKind, ListKind, Presence, Scalar, Shape, TypeGraph, TypeId, TypeNode, TypeRef,

@@ -57,6 +57,42 @@ mod tests {
     }
 
     #[test]
+    fn our_kinds_are_known_with_their_lists() {
+        let kinds = [
+            (
+                "tenancy.insula.dev",
+                "v1alpha1",
+                ["Tenant", "TenantProfile", "SuperCluster", "SyncRule"].as_slice(),
+            ),
+            ("cloud.insula.dev", "v1alpha1", &["CloudAccount", "CloudClass", "Database"]),
+            (
+                "core.oam.dev",
+                "v1alpha2",
+                &[
+                    "Component",
+                    "ApplicationConfiguration",
+                    "WorkloadDefinition",
+                    "TraitDefinition",
+                    "ContainerizedWorkload",
+                    "ManualScalerTrait",
+                    "ServiceBinding",
+                ],
+            ),
+        ];
+        for (group, version, names) in kinds {
+            for name in names {
+                let of = graph().at(kind(group, version, name).unwrap());
+                assert_eq!(of.field("spec").unwrap().presence, Presence::Set, "{name}");
+                let list = graph().at(kind(group, version, &format!("{name}List")).unwrap());
+                assert_eq!(list.member("items").unwrap().element().unwrap().id, of.id, "{name}");
+            }
+        }
+        let component = graph().at(kind("core.oam.dev", "v1alpha2", "Component").unwrap());
+        let workload = component.member("spec").unwrap().member("workload").unwrap();
+        assert!(workload.node().embedded && workload.node().preserve_unknown);
+    }
+
+    #[test]
     fn options_are_kinds_of_every_group() {
         assert_eq!(kind("apps", "v1", "DeleteOptions"), kind("", "v1", "DeleteOptions"));
         assert!(kind("apps", "v1", "DeleteOptions").is_some());

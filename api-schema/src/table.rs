@@ -69,13 +69,14 @@ struct Reader<'a> {
     declared: HashMap<(&'a str, &'a str), TypeId>,
     interned: HashMap<(&'a str, &'a str), TypeId>,
     package: &'a str,
+    presence: Presence,
     current: Option<TypeId>,
 }
 
 /// A line by its first character.
 enum Line<'a> {
     Use(&'a str, &'a str),
-    Package(&'a str),
+    Package(&'a str, Presence),
     Type(&'a str, &'a str),
     Field(&'a str),
 }
@@ -114,7 +115,7 @@ impl<'a> Reader<'a> {
             Line::Use(short, full) => {
                 self.packages.insert(short, full);
             }
-            Line::Package(short) => {
+            Line::Package(short, _) => {
                 self.full(short)?;
                 self.package = short;
             }
@@ -151,7 +152,10 @@ impl<'a> Reader<'a> {
     fn define(&mut self, line: Line<'a>) -> Result<(), Problem> {
         match line {
             Line::Use(..) => {}
-            Line::Package(short) => self.package = short,
+            Line::Package(short, presence) => {
+                self.package = short;
+                self.presence = presence;
+            }
             Line::Type(name, _) => self.current = self.declared.get(&(self.package, name)).copied(),
             Line::Field(text) => {
                 let field = self.field(text)?;
@@ -181,7 +185,7 @@ impl<'a> Reader<'a> {
             name: name.to_compact_string(),
             number: path.pop().unwrap_or_default(),
             within: path,
-            presence: Presence::NonZero,
+            presence: self.presence,
             default,
             ..Field::default()
         };
@@ -275,7 +279,11 @@ fn classify(line: &str) -> Result<Line<'_>, Problem> {
             let (short, full) = rest.split_once(' ').ok_or(Problem::Missing)?;
             Ok(Line::Use(short, full))
         }
-        "package" => Ok(Line::Package(rest)),
+        "package" => match rest.split_once(' ') {
+            None => Ok(Line::Package(rest, Presence::NonZero)),
+            Some((short, "set")) => Ok(Line::Package(short, Presence::Set)),
+            Some((_, word)) => Err(Problem::Word(word.to_owned())),
+        },
         name => Ok(Line::Type(name, rest)),
     }
 }

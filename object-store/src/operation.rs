@@ -2,9 +2,20 @@
 
 use api_types::{Revision, TenantId};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// The most operations (and, counted apart, preconditions) of one commit.
 pub const MAX_OPERATIONS: usize = 100;
+
+/// The longest key, in bytes: group, resource, namespace and name at their longest, with room.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// The largest value, in bytes: what Kubernetes takes as a request body. etcd takes less: 1.5 MiB for a commit
+/// unless configured otherwise.
+pub const MAX_VALUE_BYTES: usize = 3 << 20;
+
+/// The most bytes of keys and values of one commit.
+pub const MAX_COMMIT_BYTES: usize = 16 << 20;
 
 /// The key space of one plane. The only maker of operations and preconditions.
 ///
@@ -76,4 +87,54 @@ pub struct Commit {
     pub preconditions: Vec<Precondition>,
     /// What is then done.
     pub operations: Vec<Operation>,
+}
+
+impl Commit {
+    /// Says what is malformed: too many operations or preconditions, an empty or long key, a large value, a key
+    /// in two operations. Removing a whole space names every key of it.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if self.operations.len() > MAX_OPERATIONS {
+            return Err("more operations than a commit takes");
+        }
+        if self.preconditions.len() > MAX_OPERATIONS {
+            return Err("more preconditions than a commit takes");
+        }
+        let mut whole = BTreeSet::new();
+        let mut single = BTreeSet::new();
+        let mut bytes = 0;
+        for operation in &self.operations {
+            bytes += operation.key.len();
+            if matches!(operation.action, Action::DeleteAll) {
+                if !whole.insert(operation.tenant) {
+                    return Err("a key is in two operations");
+                }
+                continue;
+            }
+            check_key(&operation.key)?;
+            if let Action::Put(value) = &operation.action {
+                bytes += value.len();
+                if value.len() > MAX_VALUE_BYTES {
+                    return Err("a value is too large");
+                }
+            }
+            if !single.insert((operation.tenant, operation.key.as_str())) {
+                return Err("a key is in two operations");
+            }
+        }
+        if single.iter().any(|(tenant, _)| whole.contains(tenant)) {
+            return Err("a key is in two operations");
+        }
+        if bytes > MAX_COMMIT_BYTES {
+            return Err("a commit is too large");
+        }
+        self.preconditions.iter().try_for_each(|precondition| check_key(&precondition.key))
+    }
+}
+
+fn check_key(key: &str) -> Result<(), &'static str> {
+    match key.len() {
+        0 => Err("a key is empty"),
+        1..=MAX_KEY_BYTES => Ok(()),
+        _ => Err("a key is too long"),
+    }
 }

@@ -1,0 +1,255 @@
+//! The store of one process: a revision log in one file, with a group commit of its own.
+//!
+//! Callers queue commits; one thread takes what is queued, checks preconditions against an index in memory,
+//! appends the whole group with one fsync, then gives the batches to watchers and answers the callers. Records
+//! are appended in order of revision, which a B-tree takes several times faster than random keys. Only keys and
+//! revisions are in memory; values are read from the file.
+//!
+//! Read in this order: `format` (what lies in the file), `opening`, `index` (what is in memory), `committing`,
+//! `compaction`, `reading`.
+//!
+//! Guarantees: those of [`ObjectStore`], over `kill -9` and power loss on disks that honour fsync. A failure of
+//! the disk stops all further commits, since what is on disk is then not known; reading goes on.
+//! Caveats: opening reads the whole file. Space that compaction gives back is used again, but the file does not
+//! shrink.
+
+mod committing;
+mod compaction;
+mod format;
+mod index;
+mod opening;
+mod reading;
+
+use crate::engine::{CommitError, ObjectStore, Page, Range, StoreError, Watch};
+use crate::feed::{Feed, FeedLimits, Joined};
+use crate::operation::Commit;
+use api_types::Revision;
+use async_trait::async_trait;
+use committing::Job;
+use index::Index;
+use parking_lot::{Mutex, RwLock};
+use redb::Database;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// The file in the store's directory.
+const FILE: &str = "objects.redb";
+
+/// Limits of an [`EmbeddedStore`].
+#[derive(Clone, Copy, Debug)]
+pub struct EmbeddedOptions {
+    /// Bytes of file pages kept in memory.
+    pub page_cache_bytes: usize,
+    /// Commits waiting for the commit thread; more wait outside.
+    pub queue: usize,
+    /// The most commits that share an fsync.
+    pub group: usize,
+    /// Batches that a watcher may lag behind before its stream ends.
+    pub watch_buffer: usize,
+    /// Bytes of recent batches kept in memory for watches that start a little in the past.
+    pub recent_bytes: usize,
+    /// Revisions in one table of the log, the unit in which compaction gives space back.
+    pub table_revisions: u64,
+    /// A table of so many bytes is closed earlier.
+    pub table_bytes: u64,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        EmbeddedOptions {
+            page_cache_bytes: 64 << 20,
+            queue: 1024,
+            group: 256,
+            watch_buffer: 4096,
+            recent_bytes: 8 << 20,
+            table_revisions: 65_536,
+            table_bytes: 64 << 20,
+        }
+    }
+}
+
+/// A store in a directory of this machine. Dropping it ends its thread and gives the file free.
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the commit thread and the callers share. Locks are taken in the order of the fields.
+struct Shared {
+    /// For messages.
+    path: String,
+    options: EmbeddedOptions,
+    /// `None` once the store is closed.
+    database: RwLock<Option<Database>>,
+    state: RwLock<State>,
+    feed: Feed,
+}
+
+/// What is in memory of the file.
+#[derive(Debug, Default)]
+struct State {
+    index: Index,
+    /// The log tables by number.
+    logs: BTreeMap<u32, Log>,
+    /// Why nothing can be committed any more.
+    failed: Option<String>,
+}
+
+/// One log table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Log {
+    /// The first revision appended to it.
+    first: u64,
+    /// The bytes of its records.
+    bytes: u64,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in a directory, which is made when it is not there. Reads the whole file: about a second
+    /// for each million records.
+    ///
+    /// Errors: [`StoreError::InUse`], [`StoreError::NewerFormat`], [`StoreError::Corrupt`] with what is wrong,
+    /// [`StoreError::Unavailable`] for what the file system refuses.
+    pub fn open(dir: &Path, options: EmbeddedOptions) -> Result<Self, StoreError> {
+        let file = dir.join(FILE);
+        let path = file.display().to_string();
+        let (database, state) = opening::open(&file, options.page_cache_bytes)?;
+        let limits =
+            FeedLimits { recent_batches: options.watch_buffer / 2, recent_bytes: options.recent_bytes };
+        let feed = Feed::new(state.index.newest(), limits);
+        let shared = Arc::new(Shared {
+            path,
+            options,
+            database: RwLock::new(Some(database)),
+            state: RwLock::new(state),
+            feed,
+        });
+        let (jobs, queue) = mpsc::channel(options.queue.max(1));
+        let thread = committing::start(shared.clone(), queue)?;
+        Ok(EmbeddedStore { shared, jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Ends watches, finishes what is queued, and gives the file free. Dropping the store does the same.
+    pub fn close(self) {
+        drop(self);
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, Lost> {
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or(Lost::BeforeWork)?;
+        jobs.send(job(reply)).await.map_err(|_| Lost::BeforeWork)?;
+        answer.await.map_err(|_| Lost::Unknown)
+    }
+
+    fn stopped(&self) -> StoreError {
+        let why = self.shared.state.read().failed.clone();
+        StoreError::Unavailable(why.unwrap_or_else(|| format!("{} is closed", self.shared.path)))
+    }
+}
+
+/// The commit thread did not answer.
+enum Lost {
+    /// It never saw the job.
+    BeforeWork,
+    /// It ended, perhaps in the middle of it.
+    Unknown,
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!(path = %self.shared.path, "the commit thread ended by a panic");
+        }
+        self.shared.feed.close();
+        *self.shared.database.write() = None;
+    }
+}
+
+#[async_trait]
+impl ObjectStore for EmbeddedStore {
+    async fn commit(&self, commit: Commit) -> Result<Revision, CommitError> {
+        commit.check().map_err(CommitError::Malformed)?;
+        match self.ask(|reply| Job::Commit { commit, reply }).await {
+            Ok(result) => result,
+            Err(Lost::BeforeWork) => Err(self.stopped().into()),
+            Err(Lost::Unknown) => Err(CommitError::Unknown("the commit thread ended".into())),
+        }
+    }
+
+    async fn range(&self, range: Range) -> Result<Page, StoreError> {
+        let shared = self.shared.clone();
+        let page = tokio::task::spawn_blocking(move || shared.read_range(&range));
+        page.await.map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    async fn watch(&self, from: Revision) -> Result<Watch, StoreError> {
+        {
+            let state = self.shared.state.read();
+            state.check_readable(from)?;
+        }
+        let (sender, watch) = mpsc::channel(self.shared.options.watch_buffer.max(1));
+        match self.shared.feed.join(from, &sender) {
+            Joined::Live => {}
+            Joined::Closed => return Err(self.stopped()),
+            // The task ends by itself when it has gone live, when its watcher is gone, and when the store is
+            // closed; an error ends the stream, and the watcher comes again.
+            Joined::Behind => {
+                tokio::spawn(reading::replay(Arc::downgrade(&self.shared), from, sender));
+            }
+        }
+        Ok(watch)
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        Ok(self.shared.state.read().index.newest())
+    }
+
+    async fn compact(&self, at: Revision) -> Result<(), StoreError> {
+        match self.ask(|reply| Job::Compact { at, reply }).await {
+            Ok(result) => result,
+            Err(_) => Err(self.stopped()),
+        }
+    }
+}
+
+impl State {
+    /// An error when what was there at a revision cannot be told.
+    fn check_readable(&self, at: Revision) -> Result<(), StoreError> {
+        let (oldest, newest) = (self.index.compacted(), self.index.newest());
+        if at < oldest {
+            return Err(StoreError::Compacted { requested: at, oldest });
+        }
+        if at > newest {
+            return Err(StoreError::Future { requested: at, newest });
+        }
+        Ok(())
+    }
+}
+
+/// Translates an error of the file's engine.
+fn file_error(path: &str, error: impl Into<redb::Error>) -> StoreError {
+    use redb::Error;
+    use std::io::ErrorKind;
+    let path = path.to_owned();
+    match error.into() {
+        Error::DatabaseAlreadyOpen => StoreError::InUse { path },
+        Error::Corrupted(why) => StoreError::Corrupt { path, why },
+        Error::Io(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+            StoreError::Corrupt { path, why: error.to_string() }
+        }
+        error @ (Error::TableTypeMismatch { .. }
+        | Error::TableDoesNotExist(_)
+        | Error::TableIsMultimap(_)
+        | Error::TypeDefinitionChanged { .. }
+        | Error::UpgradeRequired(_)
+        | Error::RepairAborted) => StoreError::Corrupt { path, why: error.to_string() },
+        error => StoreError::Unavailable(format!("{path}: {error}")),
+    }
+}

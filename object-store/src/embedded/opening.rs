@@ -1,0 +1,155 @@
+//! Opening: makes the file when there is none, checks that it can be understood, and rebuilds the index.
+
+use super::format::{FORMAT, LOGS, META, META_COMPACTED, META_FORMAT, Position, decode, log_name, log_table};
+use super::index::Version;
+use super::{Log, State, file_error};
+use crate::engine::StoreError;
+use api_types::Revision;
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableHandle};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// Opens or makes the file, and reads all of it.
+pub(super) fn open(file: &Path, cache_bytes: usize) -> Result<(Database, State), StoreError> {
+    let path = file.display().to_string();
+    // Damage that the file's engine did not expect must not take the process down.
+    catch_unwind(AssertUnwindSafe(|| {
+        if !file.try_exists().map_err(|error| refused(&path, &error))? {
+            create(file, cache_bytes)?;
+        }
+        let handle = OpenOptions::new().read(true).write(true).open(file).map_err(|e| refused(&path, &e))?;
+        if handle.metadata().map_err(|error| refused(&path, &error))?.len() == 0 {
+            return Err(corrupt(&path, "it is empty"));
+        }
+        let database = builder(cache_bytes).create_file(handle).map_err(|error| file_error(&path, error))?;
+        let state = load(&database, &path)?;
+        Ok((database, state))
+    }))
+    .unwrap_or_else(|_| Err(corrupt(&path, "its pages do not fit together")))
+}
+
+fn builder(cache_bytes: usize) -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes);
+    builder
+}
+
+/// Makes an empty store under another name and then gives it its own, so that a file of this name is always a
+/// whole store: an empty one is a damaged one, never a new one.
+fn create(file: &Path, cache_bytes: usize) -> Result<(), StoreError> {
+    let path = file.display().to_string();
+    let dir = file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir).map_err(|error| refused(&path, &error))?;
+    let fresh = file.with_extension(format!("new-{}", std::process::id()));
+    let made = (|| {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let handle = options.open(&fresh).map_err(|error| refused(&path, &error))?;
+        let database = builder(cache_bytes).create_file(handle).map_err(|error| file_error(&path, error))?;
+        initialize(&database).map_err(|error| file_error(&path, error))?;
+        drop(database);
+        // A link, unlike a rename, does not replace what another process may have made meanwhile.
+        match std::fs::hard_link(&fresh, file) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(refused(&path, &error)),
+            _ => File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| refused(&path, &error)),
+        }
+    })();
+    if let Err(error) = std::fs::remove_file(&fresh)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %fresh.display(), %error, "a temporary file is left");
+    }
+    made
+}
+
+fn initialize(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut meta = transaction.open_table(META)?;
+        meta.insert(META_FORMAT, u64::from(FORMAT))?;
+        meta.insert(META_COMPACTED, 0)?;
+        transaction.open_table(LOGS)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn load(database: &Database, path: &str) -> Result<State, StoreError> {
+    let err = |error: redb::Error| file_error(path, error);
+    let transaction = database.begin_read().map_err(|error| err(error.into()))?;
+    let mut names = transaction.list_tables().map_err(|error| err(error.into()))?;
+    if !names.any(|table| table.name() == META.name()) {
+        return Err(corrupt(path, "it is not an object store"));
+    }
+    let meta = transaction.open_table(META).map_err(|error| err(error.into()))?;
+    let number = |name: &str| -> Result<u64, StoreError> {
+        let value = meta.get(name).map_err(|error| err(error.into()))?;
+        value.map(|value| value.value()).ok_or_else(|| corrupt(path, &format!("it does not say its {name}")))
+    };
+    let format = number(META_FORMAT)?;
+    if format > u64::from(FORMAT) {
+        let found = u32::try_from(format).unwrap_or(u32::MAX);
+        return Err(StoreError::NewerFormat { path: path.to_owned(), found, supported: FORMAT });
+    }
+    if format == 0 {
+        return Err(corrupt(path, "its format is 0"));
+    }
+    let compacted = number(META_COMPACTED)?;
+
+    let mut state = State::default();
+    let logs = transaction.open_table(LOGS).map_err(|error| err(error.into()))?;
+    let mut last_first = 0;
+    for entry in logs.iter().map_err(|error| err(error.into()))? {
+        let (table, first) = entry.map_err(|error| err(error.into()))?;
+        let (table, first) = (table.value(), first.value());
+        if first <= last_first {
+            return Err(corrupt(path, "its log tables are out of order"));
+        }
+        last_first = first;
+        let bytes = load_log(&transaction, path, table, &mut state)?;
+        state.logs.insert(table, Log { first, bytes });
+    }
+    state.index.loaded(Revision(compacted));
+    let newest = state.index.newest().0;
+    if newest < last_first || newest < compacted {
+        return Err(corrupt(path, "its newest records are missing"));
+    }
+    Ok(state)
+}
+
+fn load_log(
+    transaction: &ReadTransaction,
+    path: &str,
+    table: u32,
+    state: &mut State,
+) -> Result<u64, StoreError> {
+    let err = |error: redb::Error| file_error(path, error);
+    let name = log_name(table);
+    let log = transaction.open_table(log_table(&name)).map_err(|error| err(error.into()))?;
+    let mut bytes = 0;
+    for entry in log.iter().map_err(|error| err(error.into()))? {
+        let (position, value) = entry.map_err(|error| err(error.into()))?;
+        let position: Position = position.value();
+        let value = value.value();
+        let record = decode(position, value)
+            .map_err(|why| corrupt(path, &format!("revision {}: {why}", position.0)))?;
+        let size = u32::try_from(value.len()).map_err(|_| corrupt(path, "a record is too large"))?;
+        bytes += u64::from(size);
+        let version =
+            Version { revision: position.0, table, index: position.1, size, removed: record.value.is_none() };
+        state.index.load(record.tenant, record.key, version);
+    }
+    Ok(bytes)
+}
+
+fn corrupt(path: &str, why: &str) -> StoreError {
+    StoreError::Corrupt { path: path.to_owned(), why: why.to_owned() }
+}
+
+fn refused(path: &str, error: &io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{path}: {error}"))
+}

@@ -1,0 +1,119 @@
+//! The engines under test.
+
+use async_trait::async_trait;
+use object_store::{EmbeddedOptions, EmbeddedStore, ObjectStore};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Batches that a watcher may lag behind in these tests.
+pub const WATCH_BUFFER: usize = 64;
+
+/// A place where a store is kept.
+#[async_trait]
+pub trait Fixture: Sync {
+    /// Opens the store there; the one opened before has been dropped.
+    async fn open(&self) -> Arc<dyn ObjectStore>;
+}
+
+/// A directory.
+pub struct Embedded(TempDir);
+
+impl Embedded {
+    pub fn new() -> Self {
+        Embedded(tempfile::tempdir().unwrap())
+    }
+}
+
+#[async_trait]
+impl Fixture for Embedded {
+    async fn open(&self) -> Arc<dyn ObjectStore> {
+        // Small tables, so that every test crosses some.
+        let options =
+            EmbeddedOptions { watch_buffer: WATCH_BUFFER, table_revisions: 16, ..Default::default() };
+        Arc::new(EmbeddedStore::open(self.0.path(), options).unwrap())
+    }
+}
+
+#[cfg(feature = "etcd")]
+pub use etcd::Etcd;
+
+#[cfg(feature = "etcd")]
+mod etcd {
+    use super::{Fixture, WATCH_BUFFER};
+    use async_trait::async_trait;
+    use object_store::{EtcdOptions, EtcdStore, ObjectStore};
+    use std::net::TcpListener;
+    use std::process::{Child, Command, Stdio};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tempfile::TempDir;
+
+    /// A real etcd on loopback, stopped when dropped.
+    pub struct Etcd {
+        process: Child,
+        endpoint: String,
+        dir: TempDir,
+    }
+
+    impl Etcd {
+        /// Starts one. Another process may take a port between finding and using it: then another is tried.
+        pub async fn start() -> Self {
+            for _ in 0..5 {
+                let mut etcd = Self::spawn();
+                while etcd.process.try_wait().unwrap().is_none() {
+                    if EtcdStore::connect(etcd.options()).await.is_ok() {
+                        return etcd;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                let log = std::fs::read_to_string(etcd.dir.path().join("log")).unwrap();
+                assert!(log.contains("address already in use"), "etcd does not start:\n{log}");
+            }
+            panic!("no free port for etcd")
+        }
+
+        fn spawn() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let (endpoint, peer) = (free_address(), free_address());
+            let process = Command::new("etcd")
+                .args(["--name", "test", "--data-dir"])
+                .arg(dir.path().join("data"))
+                .args(["--listen-client-urls", &endpoint, "--advertise-client-urls", &endpoint])
+                .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+                .args(["--initial-cluster", &format!("test={peer}")])
+                .args(["--heartbeat-interval", "50", "--election-timeout", "500"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(std::fs::File::create(dir.path().join("log")).unwrap())
+                .spawn()
+                .expect("etcd must be on the path: install etcd-server");
+            Etcd { process, endpoint, dir }
+        }
+
+        pub fn options(&self) -> EtcdOptions {
+            EtcdOptions {
+                watch_buffer: WATCH_BUFFER,
+                ..EtcdOptions::new(vec![self.endpoint.clone()], "/insula/conformance")
+            }
+        }
+    }
+
+    impl Drop for Etcd {
+        fn drop(&mut self) {
+            self.process.kill().unwrap();
+            self.process.wait().unwrap();
+        }
+    }
+
+    #[async_trait]
+    impl Fixture for Etcd {
+        async fn open(&self) -> Arc<dyn ObjectStore> {
+            Arc::new(EtcdStore::connect(self.options()).await.unwrap())
+        }
+    }
+
+    fn free_address() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    }
+}

@@ -1,1 +1,30 @@
-//! What kube-controller-manager, the scheduler and the kubelets of the embedded super cluster do, for all planes at once.
+//! What kube-controller-manager, the scheduler and the kubelets of the embedded super cluster do, for all planes
+//! at once.
+//!
+//! Each controller is a [`Reconciler`](plane_client::Reconciler) in a file of its own, whose documentation says
+//! what it guarantees, what it assumes and where its limits are. All read and write through
+//! [`PlaneClient`](plane_client::PlaneClient) only, with merge patches bound to what they were computed from.
+//!
+//! Not here yet, and so doing nothing in any plane: StatefulSets, DaemonSets, Jobs, CronJobs, autoscaling,
+//! disruption budgets, volumes, quotas.
+
+mod access;
+mod claims;
+mod conditions;
+mod hash;
+mod pod_facts;
+mod resources;
+mod selectors;
+
+mod gate;
+mod run;
+
+mod namespaces;
+mod root_ca;
+mod service_accounts;
+
+mod deployments;
+mod replicasets;
+
+pub use deployments::{Action as DeploymentAction, plan as plan_deployment};
+pub use run::{CONTROLLERS, Options, SimulatedNodes, run};

@@ -1,0 +1,354 @@
+//! Planes as one controller reads and writes them.
+//!
+//! A change is computed as a whole new object and sent as the smallest merge patch (RFC 7386) from the old one,
+//! bound to the old `resourceVersion`: what the controller does not know it cannot lose, and a change computed
+//! from an old version is a conflict, after which the key comes again.
+
+use crate::resources::EVENTS;
+use api_types::condition::whole_seconds;
+use jiff::Timestamp;
+use plane_client::{
+    Actor, ApiError, Delete, Object, ObjectName, Patch, PlaneClient, Resource, Target, TenantId, Write,
+};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// A client with the identity of one controller.
+#[derive(Clone)]
+pub(crate) struct Access {
+    client: Arc<dyn PlaneClient>,
+    name: &'static str,
+}
+
+/// How serious an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    Normal,
+    Warning,
+}
+
+impl Access {
+    /// Acts as `system:<name>`.
+    pub(crate) fn new(client: Arc<dyn PlaneClient>, name: &'static str) -> Self {
+        Access { client, name }
+    }
+
+    pub(crate) fn client(&self) -> &Arc<dyn PlaneClient> {
+        &self.client
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// An object, decoded; `None` when it is not there.
+    pub(crate) async fn get(
+        &self,
+        tenant: TenantId,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Value>, ApiError> {
+        let name = ObjectName::new(namespace, name);
+        match self.client.get(tenant, &resource.group_resource(), &name).await? {
+            Some(object) => object.value().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The objects of a namespace (all when it is empty), not decoded.
+    pub(crate) async fn list(
+        &self,
+        tenant: TenantId,
+        resource: &Resource,
+        namespace: &str,
+    ) -> Result<Vec<Object>, ApiError> {
+        self.client.list(tenant, &resource.group_resource(), namespace).await
+    }
+
+    async fn write(&self, target: &Target, write: Write) -> Result<Object, ApiError> {
+        self.client.write(&Actor::Platform(self.name), target, write).await
+    }
+
+    /// Creates an object; its name is in the body.
+    pub(crate) async fn create(
+        &self,
+        tenant: TenantId,
+        resource: &Resource,
+        namespace: &str,
+        body: Value,
+    ) -> Result<Object, ApiError> {
+        let name = body["metadata"]["name"].as_str().unwrap_or("").to_owned();
+        let target = Target::new(tenant, resource, namespace, name);
+        self.write(&target, Write::Create(body)).await
+    }
+
+    /// Creates an object unless one of its name is there; true when it was created. A namespace that ends
+    /// meanwhile takes nothing new, which is no error here.
+    pub(crate) async fn ensure(
+        &self,
+        tenant: TenantId,
+        resource: &Resource,
+        namespace: &str,
+        body: Value,
+    ) -> Result<bool, ApiError> {
+        match self.create(tenant, resource, namespace, body).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_already_exists() || refused_by_ending_namespace(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes `old` into `new` through a subresource (empty: the object itself); `None` when nothing differs.
+    pub(crate) async fn change(
+        &self,
+        tenant: TenantId,
+        resource: &Resource,
+        subresource: &'static str,
+        old: &Value,
+        new: &Value,
+    ) -> Result<Option<Object>, ApiError> {
+        let Some(mut patch) = difference(old, new) else { return Ok(None) };
+        let meta = &old["metadata"];
+        if !patch["metadata"].is_object() {
+            patch["metadata"] = json!({});
+        }
+        for field in ["uid", "resourceVersion"] {
+            patch["metadata"][field] = meta[field].clone();
+        }
+        let target = self.target_of(tenant, resource, old).subresource(subresource);
+        self.write(&target, Write::Patch(Patch::Merge(patch))).await.map(Some)
+    }
+
+    /// Makes the status of `old` into `status`; true when it differed.
+    pub(crate) async fn set_status(
+        &self,
+        tenant: TenantId,
+        resource: &Resource,
+        old: &Value,
+        status: Value,
+    ) -> Result<bool, ApiError> {
+        let (mut before, mut after) = (old.clone(), old.clone());
+        if before["status"].is_null() {
+            before["status"] = json!({});
+        }
+        after["status"] = status;
+        Ok(self.change(tenant, resource, "status", &before, &after).await?.is_some())
+    }
+
+    /// A merge patch that is not bound to a version.
+    pub(crate) async fn patch(&self, target: &Target, patch: Value) -> Result<Object, ApiError> {
+        self.write(target, Write::Patch(Patch::Merge(patch))).await
+    }
+
+    /// Posts to a subresource.
+    pub(crate) async fn post(&self, target: &Target, body: Value) -> Result<Object, ApiError> {
+        self.write(target, Write::Create(body)).await
+    }
+
+    /// Replaces through a subresource.
+    pub(crate) async fn put(&self, target: &Target, body: Value) -> Result<Object, ApiError> {
+        self.write(target, Write::Update(body)).await
+    }
+
+    /// Deletes the object with exactly this UID. That it is gone already, or is another now, is no error.
+    pub(crate) async fn delete(
+        &self,
+        tenant: TenantId,
+        resource: &Resource,
+        object: &Value,
+        how: Delete,
+    ) -> Result<(), ApiError> {
+        let uid = object["metadata"]["uid"].as_str().map(str::to_owned);
+        let target = self.target_of(tenant, resource, object);
+        self.delete_target(&target, Delete { uid, ..how }).await
+    }
+
+    /// Deletes; that the object is gone already, or is another now, is no error.
+    pub(crate) async fn delete_target(&self, target: &Target, how: Delete) -> Result<(), ApiError> {
+        let another_is_ok = how.uid.is_some() && how.resource_version.is_none();
+        match self.write(target, Write::Delete(how)).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() || (another_is_ok && error.is_conflict()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn target_of(&self, tenant: TenantId, resource: &Resource, object: &Value) -> Target {
+        Target::new(tenant, resource, text(object, "/metadata/namespace"), text(object, "/metadata/name"))
+    }
+
+    /// Records an event about an object (`v1` events). An event that cannot be written is logged and no error:
+    /// work never depends on it. The same event again raises the count of the first.
+    pub(crate) async fn event(
+        &self,
+        tenant: TenantId,
+        about: &Value,
+        severity: Severity,
+        reason: &str,
+        message: &str,
+    ) {
+        if let Err(error) = self.try_event(tenant, about, severity, reason, message).await {
+            if !refused_by_ending_namespace(&error) {
+                tracing::debug!(controller = self.name, %tenant, reason, %error, "the event was not recorded");
+            }
+        }
+    }
+
+    async fn try_event(
+        &self,
+        tenant: TenantId,
+        about: &Value,
+        severity: Severity,
+        reason: &str,
+        message: &str,
+    ) -> Result<(), ApiError> {
+        let now = whole_seconds(Timestamp::now());
+        let namespace = match text(about, "/metadata/namespace") {
+            "" => "default",
+            namespace => namespace,
+        };
+        let name = event_name(about, self.name, reason, message);
+        if let Some(known) = self.get(tenant, &EVENTS, namespace, &name).await? {
+            let mut again = known.clone();
+            again["count"] = (known["count"].as_i64().unwrap_or(1) + 1).into();
+            again["lastTimestamp"] = now.into();
+            return self.change(tenant, &EVENTS, "", &known, &again).await.map(|_| ());
+        }
+        let mut involved = Map::new();
+        for (field, pointer) in [
+            ("apiVersion", "/apiVersion"),
+            ("kind", "/kind"),
+            ("namespace", "/metadata/namespace"),
+            ("name", "/metadata/name"),
+            ("uid", "/metadata/uid"),
+            ("resourceVersion", "/metadata/resourceVersion"),
+        ] {
+            if let Some(value) = about.pointer(pointer).filter(|value| value.is_string()) {
+                involved.insert(field.to_owned(), value.clone());
+            }
+        }
+        let body = json!({
+            "apiVersion": "v1", "kind": "Event",
+            "metadata": {"name": name, "namespace": namespace},
+            "involvedObject": involved,
+            "type": match severity { Severity::Normal => "Normal", Severity::Warning => "Warning" },
+            "reason": reason, "message": message, "count": 1,
+            "firstTimestamp": now, "lastTimestamp": now,
+            "source": {"component": self.name},
+            "reportingComponent": self.name, "reportingInstance": "",
+        });
+        self.ensure(tenant, &EVENTS, namespace, body).await.map(|_| ())
+    }
+}
+
+/// The name of an event: the object's name and what tells this event from others about it.
+fn event_name(about: &Value, component: &str, reason: &str, message: &str) -> String {
+    let uid = text(about, "/metadata/uid");
+    let hash = crate::hash::short(&[component, uid, reason, message].join("\n"), 16);
+    let name: String = text(about, "/metadata/name").chars().take(200).collect();
+    format!("{}.{hash}", name.trim_end_matches(['.', '-']))
+}
+
+/// The text at a JSON pointer; empty when there is none.
+pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or("")
+}
+
+/// The number at a JSON pointer.
+pub(crate) fn number(object: &Value, pointer: &str) -> Option<i64> {
+    object.pointer(pointer).and_then(Value::as_i64)
+}
+
+/// The elements at a JSON pointer; none when there is no list.
+pub(crate) fn elements<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
+    object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// True when a creation was refused because the namespace is ending.
+pub(crate) fn refused_by_ending_namespace(error: &ApiError) -> bool {
+    error.causes().iter().any(|cause| cause.reason == api_types::CauseReason::NamespaceTerminating)
+}
+
+/// The merge patch that makes `old` into `new`; `None` when they are equal.
+pub(crate) fn difference(old: &Value, new: &Value) -> Option<Value> {
+    if old == new {
+        return None;
+    }
+    let (Value::Object(old), Value::Object(new)) = (old, new) else { return Some(new.clone()) };
+    let mut patch = Map::new();
+    for key in old.keys().filter(|key| !new.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    for (key, value) in new {
+        match old.get(key) {
+            Some(before) => {
+                if let Some(changed) = difference(before, value) {
+                    patch.insert(key.clone(), changed);
+                }
+            }
+            None => {
+                patch.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_difference_is_the_smallest_merge_patch() {
+        let old = json!({"a": 1, "b": {"c": [1], "d": 2}, "e": 3});
+        let new = json!({"a": 1, "b": {"c": [2], "f": {}}});
+        assert_eq!(difference(&old, &new), Some(json!({"b": {"c": [2], "d": null, "f": {}}, "e": null})));
+        assert_eq!(difference(&old, &old), None);
+    }
+
+    /// RFC 7386.
+    fn merged(target: Value, patch: &Value) -> Value {
+        let Value::Object(patch) = patch else { return patch.clone() };
+        let mut target = match target {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        for (key, value) in patch {
+            let before = target.remove(key).unwrap_or(Value::Null);
+            if !value.is_null() {
+                target.insert(key.clone(), merged(before, value));
+            }
+        }
+        Value::Object(target)
+    }
+
+    fn objects() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0..4u8).prop_map(Value::from)];
+        let inner = leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map("[a-c]", inner, 0..3)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        });
+        prop::collection::btree_map("[a-c]", inner, 0..3)
+            .prop_map(|fields| Value::Object(fields.into_iter().collect()))
+    }
+
+    proptest! {
+        #[test]
+        fn a_difference_makes_the_old_into_the_new(old in objects(), new in objects()) {
+            let patch = difference(&old, &new).unwrap_or_else(|| json!({}));
+            prop_assert_eq!(merged(old, &patch), new);
+        }
+    }
+
+    #[test]
+    fn event_names_fit_and_tell_apart() {
+        let about = json!({"metadata": {"name": "x".repeat(253), "uid": "u"}});
+        let (a, b) = (event_name(&about, "c", "r", "m"), event_name(&about, "c", "r", "n"));
+        assert!(a.len() <= 253 && a != b);
+    }
+}

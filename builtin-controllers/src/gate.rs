@@ -1,0 +1,146 @@
+//! Which controllers are switched off for which tenants (`Tenant.spec.controllers.disabled`).
+//!
+//! Guarantees: after the first list of tenants is read, no key of a tenant reaches a controller that its
+//! `Tenant` switches off; a controller that is switched on again gets every key that it was not given meanwhile.
+//! Caveat: the plane of a tenant made later may be seen a moment before its `Tenant`; until then its controllers
+//! are on.
+
+use api_types::tenancy::TENANTS;
+use async_trait::async_trait;
+use plane_client::{
+    ApiError, Next, Object, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger, WatchItem,
+};
+use service_runtime::{FairQueue, Shutdown};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The names of controllers that are off, by tenant.
+#[derive(Default)]
+pub(crate) struct Switches {
+    off: Mutex<HashMap<TenantId, HashSet<String>>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Switches {
+    /// True when this controller is off for this tenant.
+    pub(crate) fn is_off(&self, tenant: TenantId, controller: &str) -> bool {
+        let off = self.off.lock().unwrap_or_else(PoisonError::into_inner);
+        off.get(&tenant).is_some_and(|names| names.contains("*") || names.contains(controller))
+    }
+
+    fn set(&self, tenant: TenantId, names: HashSet<String>) {
+        let mut off = self.off.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = if names.is_empty() { off.remove(&tenant) } else { off.insert(tenant, names.clone()) };
+        drop(off);
+        if before.unwrap_or_default() != names {
+            self.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn apply(&self, tenant: &Object) {
+        let names = tenant.value().ok().map(|value| {
+            let names = crate::access::elements(&value, "/spec/controllers/disabled").iter();
+            names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+        });
+        if let (Some(id), Some(names)) = (TenantId::parse(&tenant.meta.uid), names) {
+            self.set(id, names);
+        }
+    }
+
+    /// Follows the tenants until shutdown. `ready` is told when all that are there have been read.
+    pub(crate) async fn follow(
+        &self,
+        client: Arc<dyn PlaneClient>,
+        ready: watch::Sender<bool>,
+        shutdown: Shutdown,
+    ) {
+        loop {
+            let mut tenants = client.list_watch(&TENANTS.group_resource(), Scope::One(TenantId::HOST));
+            loop {
+                let item = tokio::select! {
+                    item = tenants.recv() => item,
+                    () = shutdown.requested() => return,
+                };
+                match item {
+                    Some(WatchItem::Applied(tenant)) => self.apply(&tenant),
+                    Some(WatchItem::Deleted(tenant)) => {
+                        if let Some(id) = TenantId::parse(&tenant.meta.uid) {
+                            self.set(id, HashSet::new());
+                        }
+                    }
+                    Some(WatchItem::Synced) => {
+                        ready.send_replace(true);
+                    }
+                    None => break,
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                () = shutdown.requested() => return,
+            }
+        }
+    }
+}
+
+/// A reconciler that is not given keys of tenants for whom it is off.
+pub(crate) struct Gated {
+    inner: Arc<dyn Reconciler>,
+    switches: Arc<Switches>,
+    held: Arc<Mutex<HashSet<(TenantId, ObjectName)>>>,
+}
+
+impl Gated {
+    pub(crate) fn new(inner: Arc<dyn Reconciler>, switches: Arc<Switches>) -> Self {
+        Gated { inner, switches, held: Arc::default() }
+    }
+
+    /// Puts keys that were held back into the queue once their tenant's switch is on; until shutdown.
+    pub(crate) fn release(
+        &self,
+        queue: FairQueue<TenantId, ObjectName>,
+        shutdown: Shutdown,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (held, switches, name) = (self.held.clone(), self.switches.clone(), self.inner.name());
+        let mut changes = switches.changes.subscribe();
+        async move {
+            loop {
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return },
+                    () = shutdown.requested() => return,
+                }
+                let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+                held.retain(|(tenant, key)| {
+                    let off = switches.is_off(*tenant, name);
+                    if !off {
+                        queue.add(*tenant, key.clone());
+                    }
+                    off
+                });
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Reconciler for Gated {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn triggers(&self) -> Vec<Trigger> {
+        self.inner.triggers()
+    }
+
+    async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
+        if self.switches.is_off(tenant, self.inner.name()) {
+            self.held.lock().unwrap_or_else(PoisonError::into_inner).insert((tenant, key.clone()));
+            // The switch may have been turned between the question and the note.
+            if self.switches.is_off(tenant, self.inner.name()) {
+                return Ok(Next::OnEvent);
+            }
+        }
+        self.inner.reconcile(tenant, key).await
+    }
+}

@@ -1,0 +1,95 @@
+use super::*;
+use crate::resources::EVENTS;
+use plane_client::fake::FakePlanes;
+use plane_client::{Controller, Target};
+use service_runtime::Shutdown;
+
+const TENANT: TenantId = TenantId::LOCAL_SUPER;
+
+fn replica_set(replicas: i64) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web"},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c"}]}}}})
+}
+
+fn pods(planes: &FakePlanes) -> Vec<Value> {
+    planes.all(TENANT, &PODS.group_resource(), "default")
+}
+
+/// Runs the controller until the end of the test's runtime.
+fn run(planes: &FakePlanes) {
+    let controller = Controller::new(planes.client(), Arc::new(ReplicaSets::new(planes.client())), 4);
+    tokio::spawn(controller.run(Shutdown::new()));
+}
+
+async fn status_is(planes: &FakePlanes, field: &str, expected: i64) {
+    let resource = REPLICA_SETS.group_resource();
+    planes
+        .wait_for(TENANT, &resource, "default", "web", |found| {
+            found.is_some_and(|found| found["status"][field].as_i64().unwrap_or(0) == expected)
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn makes_as_many_pods_as_wanted_and_counts_them() {
+    let planes = FakePlanes::new();
+    planes.put(TENANT, replica_set(5));
+    run(&planes);
+    status_is(&planes, "replicas", 5).await;
+    assert_eq!(pods(&planes).len(), 5);
+    for mut pod in pods(&planes).into_iter().take(2) {
+        assert_eq!(pod["metadata"]["ownerReferences"][0]["controller"], true);
+        pod["status"] = json!({"phase": "Running", "conditions": [
+            {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+        planes.put(TENANT, pod);
+    }
+    status_is(&planes, "readyReplicas", 2).await;
+    let mut smaller = planes.find(TENANT, &REPLICA_SETS.group_resource(), "default", "web").unwrap();
+    smaller["spec"]["replicas"] = 2.into();
+    planes.put(TENANT, smaller);
+    status_is(&planes, "replicas", 2).await;
+    assert!(pods(&planes).iter().all(pod_facts::is_ready), "those that are not ready went first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn adopts_what_matches_and_lets_go_what_no_longer_does() {
+    let planes = FakePlanes::new();
+    planes.put(
+        TENANT,
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "stray", "labels": {"app": "web"}}, "spec": {}}),
+    );
+    planes.put(TENANT, replica_set(1));
+    run(&planes);
+    let owned =
+        |pod: Option<&Value>| pod.is_some_and(|pod| pod["metadata"]["ownerReferences"][0]["name"] == "web");
+    let stray = planes.wait_for(TENANT, &PODS.group_resource(), "default", "stray", owned).await;
+    let mut stray = stray.unwrap();
+    stray["metadata"]["labels"]["app"] = "other".into();
+    planes.put(TENANT, stray);
+    planes.wait_for(TENANT, &PODS.group_resource(), "default", "stray", |pod| !owned(pod)).await;
+    planes.wait_until("another pod", |planes| pods(planes).len() == 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn says_why_pods_cannot_be_made_and_asks_for_few() {
+    let planes = FakePlanes::new();
+    planes.refuse(|_, target, _| {
+        let pods = target.resource == PODS;
+        pods.then(|| ApiError::forbidden(&PODS.group_resource(), "", "exceeded quota: q"))
+    });
+    planes.put(TENANT, replica_set(100));
+    run(&planes);
+    let resource = REPLICA_SETS.group_resource();
+    let failed = |found: Option<&Value>| {
+        found.is_some_and(|found| conditions::holds(elements(found, "/status/conditions"), "ReplicaFailure"))
+    };
+    planes.wait_for(TENANT, &resource, "default", "web", failed).await;
+    let asked = planes.writes().iter().filter(|write| write.target.resource == PODS).count();
+    assert!(asked < 5, "{asked} pods were asked for");
+    let events = planes.all(TENANT, &EVENTS.group_resource(), "default");
+    assert_eq!(events[0]["reason"], "FailedCreate");
+    planes.refuse(|_, _: &Target, _| None);
+    status_is(&planes, "replicas", 100).await;
+    planes.wait_for(TENANT, &resource, "default", "web", |found| !failed(found)).await;
+}

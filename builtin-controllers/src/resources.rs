@@ -1,0 +1,19 @@
+//! The built-in resources that the controllers read and write.
+
+use plane_client::Resource;
+
+pub(crate) const CONFIG_MAPS: Resource = Resource::new("", "v1", "configmaps");
+pub(crate) const ENDPOINTS: Resource = Resource::new("", "v1", "endpoints");
+pub(crate) const EVENTS: Resource = Resource::new("", "v1", "events");
+pub(crate) const NAMESPACES: Resource = Resource::new("", "v1", "namespaces");
+pub(crate) const NODES: Resource = Resource::new("", "v1", "nodes");
+pub(crate) const PODS: Resource = Resource::new("", "v1", "pods");
+pub(crate) const SECRETS: Resource = Resource::new("", "v1", "secrets");
+pub(crate) const SERVICE_ACCOUNTS: Resource = Resource::new("", "v1", "serviceaccounts");
+pub(crate) const SERVICES: Resource = Resource::new("", "v1", "services");
+pub(crate) const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
+pub(crate) const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
+pub(crate) const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
+pub(crate) const ENDPOINT_SLICES: Resource = Resource::new("discovery.k8s.io", "v1", "endpointslices");
+pub(crate) const DEFINITIONS: Resource =
+    Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");

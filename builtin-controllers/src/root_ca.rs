@@ -1,0 +1,105 @@
+//! A ConfigMap `kube-root-ca.crt` with the installation's CA in every namespace that is not being deleted.
+//!
+//! Guarantees: its `ca.crt` is the CA that the server presents, and nothing else is in its data; it is made
+//! again when it is deleted and put right when it is changed.
+
+use crate::access::Access;
+use crate::pod_facts::is_deleting;
+use crate::resources::{CONFIG_MAPS, NAMESPACES};
+use async_trait::async_trait;
+use plane_client::{ApiError, Next, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger};
+use serde_json::json;
+use std::sync::Arc;
+
+const NAME: &str = "kube-root-ca.crt";
+
+/// The reconciler of root CAs; keys are namespaces.
+pub(crate) struct RootCa {
+    access: Access,
+    pem: String,
+}
+
+impl RootCa {
+    pub(crate) fn new(client: Arc<dyn PlaneClient>, pem: String) -> Self {
+        RootCa { access: Access::new(client, "root-ca-certificate-publisher-controller"), pem }
+    }
+}
+
+#[async_trait]
+impl Reconciler for RootCa {
+    fn name(&self) -> &'static str {
+        self.access.name()
+    }
+
+    fn triggers(&self) -> Vec<Trigger> {
+        vec![
+            Trigger::own(NAMESPACES.group_resource(), Scope::All),
+            Trigger::mapped(CONFIG_MAPS.group_resource(), Scope::All, |map| {
+                if map.name.name == NAME { vec![ObjectName::cluster(&map.name.namespace)] } else { vec![] }
+            }),
+        ]
+    }
+
+    async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
+        let namespace = self.access.get(tenant, &NAMESPACES, "", &key.name).await?;
+        if namespace.is_none_or(|namespace| is_deleting(&namespace)) {
+            return Ok(Next::OnEvent);
+        }
+        let data = json!({"ca.crt": self.pem});
+        match self.access.get(tenant, &CONFIG_MAPS, &key.name, NAME).await? {
+            Some(found) => {
+                let mut wanted = found.clone();
+                wanted["data"] = data;
+                self.access.change(tenant, &CONFIG_MAPS, "", &found, &wanted).await?;
+            }
+            None => {
+                let description =
+                    "The CA certificate by which clients in this cluster verify the API server.";
+                let body = json!({
+                    "apiVersion": "v1", "kind": "ConfigMap",
+                    "metadata": {"name": NAME, "annotations": {"kubernetes.io/description": description}},
+                    "data": data,
+                });
+                self.access.ensure(tenant, &CONFIG_MAPS, &key.name, body).await?;
+            }
+        }
+        Ok(Next::OnEvent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::SERVICE_ACCOUNTS;
+    use crate::service_accounts::ServiceAccounts;
+    use plane_client::Controller;
+    use plane_client::fake::FakePlanes;
+    use service_runtime::Shutdown;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_namespace_of_every_plane_has_both_and_keeps_them() {
+        let planes = FakePlanes::new();
+        let reconcilers: [Arc<dyn Reconciler>; 2] = [
+            Arc::new(RootCa::new(planes.client(), "PEM".into())),
+            Arc::new(ServiceAccounts::new(planes.client())),
+        ];
+        for reconciler in reconcilers {
+            tokio::spawn(Controller::new(planes.client(), reconciler, 1).run(Shutdown::new()));
+        }
+        let tenant = TenantId::parse("00000000-0000-4000-8000-0000000000ff").unwrap();
+        let (maps, accounts) = (CONFIG_MAPS.group_resource(), SERVICE_ACCOUNTS.group_resource());
+        let complete =
+            |map: Option<&serde_json::Value>| map.is_some_and(|map| map["data"] == json!({"ca.crt": "PEM"}));
+        for plane in [TenantId::HOST, tenant] {
+            planes.put(plane, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}));
+            planes.wait_for(plane, &maps, "a", NAME, complete).await;
+            planes.wait_for(plane, &accounts, "a", "default", |found| found.is_some()).await;
+        }
+        planes.remove(tenant, &accounts, "a", "default");
+        planes.wait_for(tenant, &accounts, "a", "default", |found| found.is_some()).await;
+        let mut changed = planes.find(tenant, &maps, "a", NAME).unwrap();
+        changed["data"] = json!({"ca.crt": "other", "more": "x"});
+        planes.put(tenant, changed);
+        planes.wait_for(tenant, &maps, "a", NAME, complete).await;
+    }
+}

@@ -1,0 +1,78 @@
+//! Runs all controllers.
+
+use crate::deployments::Deployments;
+use crate::gate::{Gated, Switches};
+use crate::namespaces::Namespaces;
+use crate::replicasets::ReplicaSets;
+use crate::root_ca::RootCa;
+use crate::service_accounts::ServiceAccounts;
+use plane_client::{Controller, PlaneClient, Reconciler, TenantId};
+use service_runtime::Shutdown;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What the controllers need to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The certificate of the CA that signed the server's certificate, in PEM: the content of the ConfigMap
+    /// `kube-root-ca.crt`.
+    pub cluster_ca_pem: String,
+    /// The embedded super cluster; `None` when there is none, and then neither scheduler nor nodes run.
+    pub simulated_nodes: Option<SimulatedNodes>,
+}
+
+/// Nodes that run nothing and say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SimulatedNodes {
+    /// The plane that has them.
+    pub plane: TenantId,
+    /// How many, 1 to 256.
+    pub count: u32,
+}
+
+/// The names of the controllers that a tenant can switch off in `spec.controllers.disabled`.
+pub const CONTROLLERS: &[&str] = &[
+    "namespace-controller",
+    "serviceaccount-controller",
+    "root-ca-certificate-publisher-controller",
+    "deployment-controller",
+    "replicaset-controller",
+    "endpointslice-controller",
+    "garbage-collector-controller",
+];
+
+/// Runs every controller over every plane until shutdown, then waits until each has finished the keys it is at.
+/// A controller's failures are logged and tried again by the controller; none ends this function.
+pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutdown) {
+    let switches = Arc::new(Switches::default());
+    let mut tasks = JoinSet::new();
+    let (ready, mut is_ready) = watch::channel(false);
+    tasks.spawn({
+        let (switches, client, shutdown) = (switches.clone(), client.clone(), shutdown.clone());
+        async move { switches.follow(client, ready, shutdown).await }
+    });
+    // Before the first list it is not known who wants no controllers.
+    tokio::select! {
+        _ = is_ready.wait_for(|ready| *ready) => {}
+        () = shutdown.requested() => {}
+    }
+    let everywhere: Vec<(Arc<dyn Reconciler>, usize)> = vec![
+        (Arc::new(Namespaces::new(client.clone())), 4),
+        (Arc::new(ServiceAccounts::new(client.clone())), 2),
+        (Arc::new(RootCa::new(client.clone(), options.cluster_ca_pem.clone())), 2),
+        (Arc::new(Deployments::new(client.clone())), 8),
+        (Arc::new(ReplicaSets::new(client.clone())), 8),
+    ];
+    for (reconciler, workers) in everywhere {
+        let gated = Arc::new(Gated::new(reconciler, switches.clone()));
+        let controller = Controller::new(client.clone(), gated.clone(), workers);
+        tasks.spawn(gated.release(controller.queue(), shutdown.clone()));
+        tasks.spawn(controller.run(shutdown.clone()));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a controller ended");
+        }
+    }
+}

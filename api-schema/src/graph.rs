@@ -152,8 +152,10 @@ pub enum Presence {
     Set,
     /// When it is neither empty nor zero.
     NonZero,
-    /// Always: an empty value, or null, stands in for one that is not set.
+    /// Always: an empty value, or null where the type has none, stands in for one that is not set.
     Always,
+    /// Always: null stands in for one that is not set.
+    OrNull,
 }
 
 /// How a list's elements are told apart (`x-kubernetes-list-type`).

@@ -4,12 +4,24 @@
 //! a CRD makes one from its schema. Everything else here is a pure function over a type and a JSON value.
 
 pub mod graph;
+
+pub mod table;
+
+pub mod builtin;
+
+pub mod quantity;
+
+pub mod zero;
+
+pub mod decode;
+
+pub mod default;
+
+pub mod managed_fields;
 pub mod patch;
 pub mod strategic;
 #[cfg(test)]
 mod test_types;
-pub mod table;
-pub mod builtin;
 
 pub use graph::{
     Field, GroupVersionKind, ListKind, Presence, Scalar, Shape, TypeGraph, TypeId, TypeNode, TypeRef,

@@ -194,6 +194,7 @@ impl<'a> Reader<'a> {
             match word {
                 "*" => field.presence = Presence::Set,
                 "+" => field.presence = Presence::Always,
+                "?" => field.presence = Presence::OrNull,
                 "!" => field.required = true,
                 "embedded" => embedded = true,
                 "preserve" => preserve = true,

@@ -135,7 +135,9 @@ impl Writer<'_> {
         let of = self.of(schema, facts.go.trim_start_matches('*'), wrapped)?;
         write!(out, " {name} {path} {of}")?;
         let written_when_zero = schema.get("$ref").is_some() && !pointer && !facts.omit_zero;
-        if !facts.omit_empty || written_when_zero {
+        if !facts.omit_empty && pointer {
+            write!(out, " ?")?;
+        } else if !facts.omit_empty || written_when_zero {
             write!(out, " +")?;
         } else if pointer {
             write!(out, " *")?;

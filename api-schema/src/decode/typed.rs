@@ -1,0 +1,343 @@
+//! Walks a JSON text along a type: unknown and duplicate fields are noted with their paths, scalars are checked
+//! and brought into their canonical form, and what Kubernetes would not write again is left out.
+//!
+//! The words, and what goes on after an error and what does not, are those of Kubernetes' own decoder: the first
+//! value of a wrong type is reported at the end, a malformed quantity or time at once, and strictness only when
+//! all else is well.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use super::json::{Kind, Reader, SyntaxError, any_number};
+use super::{DecodeError, scalar};
+use crate::graph::{Field, Scalar, Shape, TypeRef};
+use crate::zero;
+
+/// How many strict errors are noted.
+const MAX_STRICT: usize = 100;
+
+/// What to do with values that do not fit their type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// They are errors.
+    Checked,
+    /// They stay as they are; the schema's validation will tell.
+    Structural,
+}
+
+/// A walk in progress.
+pub(super) struct Walk<'a> {
+    reader: Reader<'a>,
+    fit: Fit,
+    /// The path of the current value as strict errors show it.
+    path: String,
+    /// The objects' types and fields on the way to the current value, as type errors show them.
+    context: Vec<(&'a str, &'a str)>,
+    /// Unknown and duplicate fields.
+    pub(super) strict: Vec<String>,
+    /// The first value of a wrong type.
+    mismatch: Option<String>,
+}
+
+impl From<SyntaxError> for DecodeError {
+    fn from(error: SyntaxError) -> DecodeError {
+        DecodeError::Syntax(error.0)
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// Decodes a whole text.
+    pub(super) fn run(
+        text: &'a [u8],
+        root: TypeRef<'a>,
+        fit: Fit,
+    ) -> Result<(Value, Vec<String>), DecodeError> {
+        let mut walk = Walk {
+            reader: Reader::new(text),
+            fit,
+            path: String::new(),
+            context: Vec::new(),
+            strict: Vec::new(),
+            mismatch: None,
+        };
+        let value = walk.value(root)?;
+        walk.reader.end()?;
+        match walk.mismatch {
+            Some(text) => Err(DecodeError::Mismatch(text)),
+            None => Ok((value, walk.strict)),
+        }
+    }
+
+    fn value(&mut self, of: TypeRef<'a>) -> Result<Value, DecodeError> {
+        let kind = self.reader.peek()?;
+        if kind == Kind::Null {
+            self.reader.null()?;
+            return Ok(Value::Null);
+        }
+        match (of.shape(), kind) {
+            (Shape::Any, _) => self.any(of.node().name.is_empty()),
+            (Shape::Object(fields), Kind::Object) => self.object(of, fields),
+            (Shape::Map(value), Kind::Object) => self.map(of.at(*value)),
+            (Shape::List(element, _), Kind::Array) => self.list(of.at(*element)),
+            (Shape::Scalar(_), _) if self.fit == Fit::Structural => self.any(true),
+            (Shape::Scalar(scalar), _) => self.scalar(of, *scalar, kind),
+            _ => self.misfit(of, kind),
+        }
+    }
+
+    fn object(&mut self, of: TypeRef<'a>, fields: &'a [Field]) -> Result<Value, DecodeError> {
+        let mut object = Map::new();
+        let mut seen = Seen::default();
+        let name = of.node().name.as_str();
+        let name = name.rsplit('.').next().unwrap_or(name);
+        let mut first = true;
+        self.reader.begin_object()?;
+        while let Some(key) = self.reader.next_key(first)? {
+            first = false;
+            let found = fields.binary_search_by(|field| field.name.as_str().cmp(&key));
+            let Ok(index) = found else {
+                if of.node().preserve_unknown {
+                    let length = self.enter(&key);
+                    if object.contains_key(key.as_ref()) {
+                        self.note_here("duplicate");
+                    }
+                    let value = self.any(true)?;
+                    self.path.truncate(length);
+                    object.insert(key.into_owned(), value);
+                } else {
+                    self.note("unknown", &key);
+                    self.reader.skip()?;
+                }
+                continue;
+            };
+            let field = &fields[index];
+            if seen.again(index) {
+                self.note("duplicate", &key);
+            }
+            let length = self.enter(&key);
+            self.context.push((name, field.name.as_str()));
+            let value = self.value(of.at(field.of))?;
+            self.context.pop();
+            self.path.truncate(length);
+            if self.fit == Fit::Checked && zero::is_left_out(of.at(field.of), field.presence, &value) {
+                object.remove(field.name.as_str());
+            } else {
+                object.insert(key.into_owned(), value);
+            }
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn map(&mut self, of: TypeRef<'a>) -> Result<Value, DecodeError> {
+        let mut object = Map::new();
+        let mut first = true;
+        self.reader.begin_object()?;
+        while let Some(key) = self.reader.next_key(first)? {
+            first = false;
+            if object.contains_key(key.as_ref()) {
+                self.note("duplicate", &key);
+            }
+            let length = self.enter(&key);
+            let value = self.present(of)?;
+            self.path.truncate(length);
+            object.insert(key.into_owned(), value);
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn list(&mut self, of: TypeRef<'a>) -> Result<Value, DecodeError> {
+        let mut list = Vec::new();
+        self.reader.begin_array()?;
+        while self.reader.next_element(list.is_empty())? {
+            let length = self.path.len();
+            let _ = write!(self.path, "[{}]", list.len());
+            let value = self.present(of)?;
+            self.path.truncate(length);
+            list.push(value);
+        }
+        Ok(Value::Array(list))
+    }
+
+    /// An element or a map's value: null stands for the zero value.
+    fn present(&mut self, of: TypeRef<'a>) -> Result<Value, DecodeError> {
+        let value = self.value(of)?;
+        Ok(if value.is_null() && self.fit == Fit::Checked { zero::element(of) } else { value })
+    }
+
+    fn scalar(&mut self, of: TypeRef<'a>, scalar: Scalar, kind: Kind) -> Result<Value, DecodeError> {
+        match kind {
+            Kind::String => {
+                let text = self.reader.string()?;
+                match scalar::from_string(scalar, text) {
+                    Ok(value) => return Ok(value),
+                    Err(scalar::Misfit::Kind) => {}
+                    Err(scalar::Misfit::Later(text)) => {
+                        self.mismatch.get_or_insert(text);
+                        return Ok(Value::Null);
+                    }
+                    Err(scalar::Misfit::Now(text)) => return Err(DecodeError::Mismatch(text)),
+                }
+                self.wrong("string", of, scalar)
+            }
+            Kind::Number => {
+                let text = self.reader.number()?;
+                match scalar::from_number(scalar, text) {
+                    Ok(value) => Ok(value),
+                    Err(scalar::Misfit::Kind) if scalar::is_numeric(scalar) => {
+                        self.wrong(&format!("number {text}"), of, scalar)
+                    }
+                    Err(scalar::Misfit::Kind) => self.wrong("number", of, scalar),
+                    Err(scalar::Misfit::Later(text) | scalar::Misfit::Now(text)) => {
+                        Err(DecodeError::Mismatch(text))
+                    }
+                }
+            }
+            Kind::Bool if scalar == Scalar::Boolean => Ok(Value::Bool(self.reader.boolean()?)),
+            Kind::Bool => {
+                self.reader.boolean()?;
+                self.wrong("bool", of, scalar)
+            }
+            Kind::Object => {
+                self.reader.skip()?;
+                self.wrong("object", of, scalar)
+            }
+            Kind::Array => {
+                self.reader.skip()?;
+                self.wrong("array", of, scalar)
+            }
+            Kind::Null => Ok(Value::Null),
+        }
+    }
+
+    /// A value of the wrong kind for a scalar.
+    fn wrong(&mut self, value: &str, of: TypeRef<'a>, scalar: Scalar) -> Result<Value, DecodeError> {
+        match scalar {
+            // These read themselves in Kubernetes, and end the decoding when they cannot.
+            Scalar::Quantity => {
+                Err(DecodeError::Mismatch(crate::quantity::QuantityError::Format.to_string()))
+            }
+            Scalar::IntOrString => Err(DecodeError::Mismatch(self.type_error(value, "int32"))),
+            Scalar::Time | Scalar::MicroTime | Scalar::Duration => {
+                Err(DecodeError::Mismatch(self.type_error(value, "string")))
+            }
+            _ => {
+                let text = self.type_error(value, &scalar::go_type(of));
+                self.mismatch.get_or_insert(text);
+                Ok(Value::Null)
+            }
+        }
+    }
+
+    /// Something else where an object or an array belongs.
+    fn misfit(&mut self, of: TypeRef<'a>, kind: Kind) -> Result<Value, DecodeError> {
+        if self.fit == Fit::Structural {
+            return self.any(true);
+        }
+        self.reader.skip()?;
+        let word = match kind {
+            Kind::Object => "object",
+            Kind::Array => "array",
+            Kind::String => "string",
+            Kind::Number => "number",
+            Kind::Bool | Kind::Null => "bool",
+        };
+        let text = self.type_error(word, &scalar::go_type(of));
+        self.mismatch.get_or_insert(text);
+        Ok(Value::Null)
+    }
+
+    fn type_error(&self, value: &str, go: &str) -> String {
+        match self.context.last() {
+            None => format!("json: cannot unmarshal {value} into Go value of type {go}"),
+            Some((object, _)) => {
+                let fields: Vec<&str> = self.context.iter().map(|(_, field)| *field).collect();
+                let fields = fields.join(".");
+                format!("json: cannot unmarshal {value} into Go struct field {object}.{fields} of type {go}")
+            }
+        }
+    }
+
+    /// Any JSON; duplicate keys are noted on demand.
+    fn any(&mut self, strict: bool) -> Result<Value, DecodeError> {
+        Ok(match self.reader.peek()? {
+            Kind::Object => {
+                let mut object = Map::new();
+                let mut first = true;
+                self.reader.begin_object()?;
+                while let Some(key) = self.reader.next_key(first)? {
+                    first = false;
+                    if strict && object.contains_key(key.as_ref()) {
+                        self.note("duplicate", &key);
+                    }
+                    let length = self.enter(&key);
+                    let value = self.any(strict)?;
+                    self.path.truncate(length);
+                    object.insert(key.into_owned(), value);
+                }
+                Value::Object(object)
+            }
+            Kind::Array => {
+                let mut list = Vec::new();
+                self.reader.begin_array()?;
+                while self.reader.next_element(list.is_empty())? {
+                    let length = self.path.len();
+                    let _ = write!(self.path, "[{}]", list.len());
+                    let value = self.any(strict)?;
+                    self.path.truncate(length);
+                    list.push(value);
+                }
+                Value::Array(list)
+            }
+            Kind::String => Value::String(self.reader.string()?.into_owned()),
+            Kind::Number => any_number(self.reader.number()?),
+            Kind::Bool => Value::Bool(self.reader.boolean()?),
+            Kind::Null => {
+                self.reader.null()?;
+                Value::Null
+            }
+        })
+    }
+
+    /// Adds a key to the path; gives the length to cut it back to.
+    fn enter(&mut self, key: &str) -> usize {
+        let length = self.path.len();
+        if length > 0 {
+            self.path.push('.');
+        }
+        self.path.push_str(key);
+        length
+    }
+
+    fn note(&mut self, what: &str, key: &str) {
+        let length = self.enter(key);
+        self.note_here(what);
+        self.path.truncate(length);
+    }
+
+    fn note_here(&mut self, what: &str) {
+        if self.strict.len() >= MAX_STRICT {
+            return;
+        }
+        let text = format!("{what} field {:?}", self.path);
+        if !self.strict.contains(&text) {
+            self.strict.push(text);
+        }
+    }
+}
+
+/// Which fields of an object have been there.
+#[derive(Default)]
+struct Seen(u128);
+
+impl Seen {
+    /// Notes a field; true when it had been there. Objects have less than 128 fields; more are not noted.
+    fn again(&mut self, index: usize) -> bool {
+        let Some(bit) = u32::try_from(index).ok().and_then(|index| 1u128.checked_shl(index)) else {
+            return false;
+        };
+        let again = self.0 & bit != 0;
+        self.0 |= bit;
+        again
+    }
+}

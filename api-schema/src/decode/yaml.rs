@@ -1,0 +1,118 @@
+//! YAML into JSON text, as Kubernetes does before decoding.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::DecodeError;
+
+/// How many values a document may have once its aliases are followed.
+const MAX_VALUES: usize = 1_000_000;
+
+/// Converts one document. Also gives the duplicate keys, worded as strict errors.
+pub(super) fn to_json(body: &[u8]) -> Result<(Vec<u8>, Vec<String>), DecodeError> {
+    let mut state = State { path: String::new(), notes: Vec::new(), values: 0 };
+    let error = |error: serde_yaml_ng::Error| {
+        DecodeError::Syntax(format!("error converting YAML to JSON: yaml: {error}"))
+    };
+    let value = Seed(&mut state).deserialize(serde_yaml_ng::Deserializer::from_slice(body)).map_err(error)?;
+    let text = serde_json::to_vec(&value).map_err(|error| DecodeError::Syntax(error.to_string()))?;
+    Ok((text, state.notes))
+}
+
+struct State {
+    path: String,
+    notes: Vec<String>,
+    values: usize,
+}
+
+struct Seed<'s>(&'s mut State);
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.0.values += 1;
+        if self.0.values > MAX_VALUES {
+            return Err(D::Error::custom("document contains excessive aliasing"));
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value that JSON has")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("JSON has no such number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        let length = self.0.path.len();
+        loop {
+            self.0.path.push_str(&format!("[{}]", list.len()));
+            let next = access.next_element_seed(Seed(self.0))?;
+            self.0.path.truncate(length);
+            match next {
+                Some(value) => list.push(value),
+                None => return Ok(Value::Array(list)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = access.next_key_seed(Seed(self.0))? {
+            let key = match key {
+                Value::String(text) => text,
+                Value::Number(number) => number.to_string(),
+                Value::Bool(value) => value.to_string(),
+                Value::Null | Value::Array(_) | Value::Object(_) => {
+                    return Err(A::Error::custom("a key is no string"));
+                }
+            };
+            let length = self.0.path.len();
+            if length > 0 {
+                self.0.path.push('.');
+            }
+            self.0.path.push_str(&key);
+            if object.contains_key(&key) {
+                self.0.notes.push(format!("duplicate field {:?}", self.0.path));
+            }
+            let value = access.next_value_seed(Seed(self.0))?;
+            self.0.path.truncate(length);
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}

@@ -1,0 +1,157 @@
+//! Empty values: which are left out, and what stands in for what is not set.
+//!
+//! Kubernetes' own types leave out most fields that are empty, keep those that are set by a pointer, and write some
+//! always (`resources: {}`, `status: {}`, `divisor: "0"`). Custom resources are kept as they were sent.
+
+use serde_json::{Map, Value};
+
+use crate::graph::{Presence, Scalar, Shape, TypeRef};
+
+/// The value of a type that is not set, as it is written: null for lists, maps, times and any JSON.
+pub fn unset(of: TypeRef<'_>) -> Value {
+    match of.shape() {
+        Shape::Object(_) => {
+            let mut value = Value::Object(Map::new());
+            fill(of, &mut value);
+            value
+        }
+        Shape::Map(_) | Shape::List(..) | Shape::Any => Value::Null,
+        Shape::Scalar(scalar) => match scalar {
+            Scalar::String => Value::String(String::new()),
+            Scalar::Quantity | Scalar::Duration => Value::String("0".to_owned()),
+            Scalar::Int32 | Scalar::Int64 | Scalar::Number | Scalar::IntOrString => Value::from(0),
+            Scalar::Boolean => Value::Bool(false),
+            Scalar::Bytes | Scalar::Time | Scalar::MicroTime => Value::Null,
+        },
+    }
+}
+
+/// What null means as an element of a list or a value of a map.
+pub(crate) fn element(of: TypeRef<'_>) -> Value {
+    match of.shape() {
+        Shape::Object(_) => Value::Object(Map::new()),
+        _ => unset(of),
+    }
+}
+
+/// True when a field with this value is not written. Null is nothing but for any JSON.
+pub(crate) fn is_left_out(of: TypeRef<'_>, presence: Presence, value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        _ if presence != Presence::NonZero => false,
+        Value::Bool(value) => !value,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(object) => object.is_empty() && matches!(of.shape(), Shape::Map(_)),
+    }
+}
+
+/// Brings a value into the form in which Kubernetes would write it: drops what is left out when empty, and
+/// [fills](fill) in what is always written. To be called after defaulting, before a value is stored.
+pub fn normalize(of: TypeRef<'_>, value: &mut Value) {
+    trim(of, value);
+    fill(of, value);
+}
+
+/// Drops what is left out when it is empty.
+fn trim(of: TypeRef<'_>, value: &mut Value) {
+    match (of.shape(), value) {
+        (Shape::Object(fields), Value::Object(object)) => {
+            for field in fields {
+                let member = of.at(field.of);
+                if let Some(inner) = object.get_mut(field.name.as_str()) {
+                    trim(member, inner);
+                    if is_left_out(member, field.presence, inner) {
+                        object.remove(field.name.as_str());
+                    }
+                }
+            }
+        }
+        (Shape::Map(member), Value::Object(object)) => {
+            object.values_mut().for_each(|value| trim(of.at(*member), value));
+        }
+        (Shape::List(element, _), Value::Array(list)) => {
+            list.iter_mut().for_each(|value| trim(of.at(*element), value));
+        }
+        _ => {}
+    }
+}
+
+/// Writes in what is always written, at all depths.
+pub fn fill(of: TypeRef<'_>, value: &mut Value) {
+    match (of.shape(), value) {
+        (Shape::Object(fields), Value::Object(object)) => {
+            for field in fields {
+                let member = of.at(field.of);
+                match object.get_mut(field.name.as_str()) {
+                    Some(inner) => fill(member, inner),
+                    None if field.presence == Presence::Always => {
+                        object.insert(field.name.to_string(), unset(member));
+                    }
+                    None if field.presence == Presence::OrNull => {
+                        object.insert(field.name.to_string(), Value::Null);
+                    }
+                    None => {}
+                }
+            }
+        }
+        (Shape::Map(member), Value::Object(object)) => {
+            object.values_mut().for_each(|value| fill(of.at(*member), value));
+        }
+        (Shape::List(element, _), Value::Array(list)) => {
+            list.iter_mut().for_each(|value| fill(of.at(*element), value));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::builtin;
+
+    fn normalized(group: &str, kind: &str, mut value: Value) -> Value {
+        let of = builtin::graph().at(builtin::kind(group, "v1", kind).unwrap());
+        normalize(of, &mut value);
+        value
+    }
+
+    #[test]
+    fn what_is_always_written_is_filled_in() {
+        assert_eq!(
+            normalized("", "Pod", json!({"spec": {"containers": [{"name": "c"}], "hostNetwork": false}})),
+            json!({"metadata": {}, "spec": {"containers": [{"name": "c", "resources": {}}]}, "status": {}})
+        );
+        assert_eq!(
+            normalized("", "Service", json!({"spec": {"ports": [{"port": 80}], "selector": {}}})),
+            json!({"metadata": {}, "spec": {"ports": [{"port": 80, "targetPort": 0}]},
+                "status": {"loadBalancer": {}}})
+        );
+        assert_eq!(
+            normalized("apps", "Deployment", json!({"spec": {"replicas": 0}})),
+            json!({"metadata": {}, "status": {}, "spec": {"replicas": 0, "selector": null, "strategy": {},
+                "template": {"metadata": {}, "spec": {"containers": null}}}})
+        );
+    }
+
+    #[test]
+    fn events_have_empty_times() {
+        let event = normalized("", "Event", json!({"metadata": {}}));
+        assert_eq!(event["eventTime"], Value::Null);
+        assert!(event.as_object().unwrap().contains_key("lastTimestamp"));
+        assert_eq!(event["reportingComponent"], "");
+    }
+
+    #[test]
+    fn normalizing_twice_is_normalizing_once() {
+        let pod = json!({"spec": {"containers": [{"name": "c", "env": [], "tty": false}], "volumes": [{"name": "v",
+            "downwardAPI": {"items": [{"path": "p", "resourceFieldRef": {"resource": "limits.cpu"}}]}}]}});
+        let once = normalized("", "Pod", pod);
+        let reference = &once["spec"]["volumes"][0]["downwardAPI"]["items"][0]["resourceFieldRef"];
+        assert_eq!(reference, &json!({"resource": "limits.cpu", "divisor": "0"}));
+        assert_eq!(normalized("", "Pod", once.clone()), once);
+    }
+}

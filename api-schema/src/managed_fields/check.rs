@@ -1,0 +1,113 @@
+//! Whether an applied configuration fits its type, in the words of Kubernetes.
+
+use super::form::{Form, Ty, list_element};
+use super::path::PathElement;
+use crate::graph::{ListKind, Scalar, Shape, TypeRef};
+use crate::strategic::go_format;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The defects of a configuration, as one text.
+pub(super) fn check(of: TypeRef<'_>, config: &Value) -> Result<(), String> {
+    let mut defects = Vec::new();
+    walk(Ty::of(of), config, &mut Vec::new(), &mut defects);
+    match defects.len() {
+        0 => Ok(()),
+        1 => Err(defects.remove(0)),
+        _ => Err(format!("errors:\n  {}", defects.join("\n  "))),
+    }
+}
+
+type Path = Vec<PathElement>;
+
+fn report(path: &Path, message: impl std::fmt::Display, defects: &mut Vec<String>) {
+    let path: String = path.iter().map(PathElement::to_string).collect();
+    defects.push(if path.is_empty() { message.to_string() } else { format!("{path}: {message}") });
+}
+
+fn walk(ty: Ty<'_>, value: &Value, path: &mut Path, defects: &mut Vec<String>) {
+    let Ty::Known(known) = ty else { return };
+    match (known.shape(), value) {
+        (_, Value::Null) | (Shape::Any, _) => {}
+        (Shape::Object(_) | Shape::Map(_), Value::Object(map)) => {
+            for (name, value) in map {
+                path.push(PathElement::field(name));
+                match ty.field(name) {
+                    Some((of, _)) => walk(of, value, path, defects),
+                    None => report(path, "field not declared in schema", defects),
+                }
+                path.pop();
+            }
+        }
+        (Shape::Object(_) | Shape::Map(_), other) => {
+            report(path, format!("expected map, got &{{{}}}", go_format(other)), defects);
+        }
+        (Shape::List(element, kind), Value::Array(items)) => {
+            let granular = matches!(ty.form([None, None]), Form::List(..));
+            list(known.at(*element), granular.then_some(kind), items, path, defects);
+        }
+        (Shape::List(..), other) => {
+            report(path, format!("expected list, got &{{{}}}", go_format(other)), defects);
+        }
+        (Shape::Scalar(scalar), value) => {
+            if let Some(message) = scalar_defect(*scalar, value) {
+                report(path, message, defects);
+            }
+        }
+    }
+}
+
+fn list(
+    element: TypeRef<'_>,
+    kind: Option<&ListKind>,
+    items: &[Value],
+    path: &mut Path,
+    defects: &mut Vec<String>,
+) {
+    let mut seen: BTreeSet<PathElement> = BTreeSet::new();
+    for (at, item) in items.iter().enumerate() {
+        let step = match kind.map(|kind| list_element(kind, element, item)) {
+            None => PathElement::Index(i64::try_from(at).unwrap_or(i64::MAX)),
+            Some(Ok(step)) => {
+                if !seen.insert(step.clone()) {
+                    report(path, format!("duplicate entries for key {step}"), defects);
+                }
+                step
+            }
+            Some(Err(why)) => {
+                report(path, format!("element {at}: {why}"), defects);
+                return;
+            }
+        };
+        path.push(step);
+        walk(Ty::of(element), item, path, defects);
+        path.pop();
+    }
+}
+
+fn scalar_defect(scalar: Scalar, value: &Value) -> Option<String> {
+    let got = || format!("&{{{}}}", go_format(value));
+    match scalar {
+        Scalar::Int32 | Scalar::Int64 | Scalar::Number if !value.is_number() => {
+            Some(format!("expected numeric (int or float), got {}", go_type(value)))
+        }
+        Scalar::String | Scalar::Bytes if !value.is_string() => {
+            Some(format!("expected string, got {}", got()))
+        }
+        Scalar::Boolean if !value.is_boolean() => Some(format!("expected boolean, got {}", got())),
+        _ if value.is_object() || value.is_array() => Some(format!("expected any scalar, got {}", got())),
+        _ => None,
+    }
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(n) if n.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}

@@ -1,8 +1,15 @@
 //! The table of resources: names, verbs, strategies, validation, columns, selectors, bootstrap objects.
 
+pub mod catalog;
+pub mod columns;
+pub mod json_path;
 pub mod kinds;
+pub mod kinds_insula;
 pub mod metadata;
 pub mod names;
 pub mod resource;
+pub mod selectors;
+pub mod table;
 
+pub use catalog::{Catalog, PlaneKind, serves};
 pub use resource::{Column, ResourceRow, Strategy, Subresource, Verb, Version};

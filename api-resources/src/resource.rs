@@ -1,5 +1,6 @@
 //! One row of the table: all that the server knows of a resource.
 
+use crate::catalog::PlaneKind;
 use api_schema::{TypeGraph, TypeId};
 use api_types::{Cause, GroupResource};
 use compact_str::CompactString;
@@ -36,8 +37,11 @@ pub struct ResourceRow {
     pub strategy: Strategy,
     /// The values that field selectors can name, beside `metadata.name` and `metadata.namespace`.
     pub selectable_fields: Vec<SelectableField>,
-    /// The columns of `Table` after `Name`.
+    /// The columns of `Table` after `Name`; when the first is itself called `Name`, it stands for that one, and
+    /// when any other is, there is none in front.
     pub columns: Vec<Column>,
+    /// The kinds of planes that serve it.
+    pub planes: &'static [PlaneKind],
 }
 
 impl ResourceRow {
@@ -61,6 +65,11 @@ impl ResourceRow {
         self.subresources.iter().find(|s| s.name == name)
     }
 
+    /// True for a kind that a CRD made.
+    pub fn is_custom(&self) -> bool {
+        self.versions.iter().any(|version| version.schema.is_some())
+    }
+
     /// True when the status is written through a subresource of its own.
     pub fn has_status(&self) -> bool {
         self.subresource("status").is_some()
@@ -76,6 +85,27 @@ pub struct Version {
     pub graph: Arc<TypeGraph>,
     /// The type of the object in it.
     pub root: TypeId,
+    /// What a CRD's schema demands beside its types; `None` for built-in kinds.
+    pub schema: Option<Arc<dyn CustomSchema>>,
+    /// Where `scale` reads and writes; `None`: `spec.replicas`, `status.replicas` and the object's own selector.
+    pub scale: Option<ScalePaths>,
+}
+
+/// The rules of a CRD's version.
+pub trait CustomSchema: Send + Sync {
+    /// Defects of an object of this version; with the old object, those of the change.
+    fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<Cause>;
+}
+
+/// Where the `scale` subresource of a custom resource reads and writes: JSON paths (`.spec.replicas`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// The wanted number.
+    pub spec_replicas_path: CompactString,
+    /// The current number.
+    pub status_replicas_path: CompactString,
+    /// The selector as text; empty for none.
+    pub label_selector_path: CompactString,
 }
 
 /// What can be done with a resource.

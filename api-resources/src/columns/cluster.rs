@@ -1,0 +1,122 @@
+//! Columns of nodes, classes of pods, and definitions of custom resources.
+
+use super::{AGE, Col, Kind, boolean, int, joined, list, number, string, string_or, text, wide};
+use serde_json::Value;
+
+pub(super) const KINDS: &[Kind] = &[
+    ("", "nodes", NODES),
+    ("scheduling.k8s.io", "priorityclasses", PRIORITY_CLASSES),
+    ("node.k8s.io", "runtimeclasses", RUNTIME_CLASSES),
+    ("apiextensions.k8s.io", "customresourcedefinitions", DEFINITIONS),
+];
+
+const NODES: &[Col] = &[
+    text("Status", "Whether the node is ready and takes pods.", |o, _| Value::from(status(o))),
+    text("Roles", "Its roles, by its labels.", |o, _| Value::from(roles(o))),
+    AGE,
+    text("Version", "The kubelet's version.", |o, _| string(&info(o)["kubeletVersion"])),
+    wide("Internal-IP", "Its address in the cluster.", |o, _| address(o, "InternalIP")),
+    wide("External-IP", "Its address outside.", |o, _| address(o, "ExternalIP")),
+    wide("OS-Image", "Its operating system.", |o, _| string_or(&info(o)["osImage"], "<unknown>")),
+    wide("Kernel-Version", "Its kernel.", |o, _| {
+        let kernel = info(o)["kernelVersion"].as_str().filter(|s| !s.is_empty()).unwrap_or("<unknown>");
+        Value::from(match info(o)["architecture"].as_str().unwrap_or("") {
+            "" => kernel.to_owned(),
+            architecture => format!("{kernel} ({architecture})"),
+        })
+    }),
+    wide("Container-Runtime", "Its container runtime.", |o, _| {
+        string_or(&info(o)["containerRuntimeVersion"], "<unknown>")
+    }),
+];
+
+fn info(node: &Value) -> &Value {
+    &node["status"]["nodeInfo"]
+}
+
+fn status(node: &Value) -> String {
+    let ready = list(&node["status"]["conditions"]).iter().rfind(|c| c["type"] == "Ready");
+    let word = match ready {
+        Some(condition) if condition["status"] == "True" => "Ready",
+        Some(_) => "NotReady",
+        None => "Unknown",
+    };
+    match node["spec"]["unschedulable"] == true {
+        true => format!("{word},SchedulingDisabled"),
+        false => word.to_owned(),
+    }
+}
+
+fn roles(node: &Value) -> String {
+    let labels = node["metadata"]["labels"].as_object().into_iter().flatten();
+    let mut roles: Vec<&str> = labels
+        .filter_map(|(key, value)| match key.strip_prefix("node-role.kubernetes.io/") {
+            Some(role) => Some(role),
+            None if key == "kubernetes.io/role" => value.as_str(),
+            None => None,
+        })
+        .filter(|role| !role.is_empty())
+        .collect();
+    roles.sort_unstable();
+    roles.dedup();
+    if roles.is_empty() { "<none>".to_owned() } else { roles.join(",") }
+}
+
+fn address(node: &Value, of: &str) -> Value {
+    let found = list(&node["status"]["addresses"]).iter().find(|a| a["type"] == of);
+    found.map_or_else(|| Value::from("<none>"), |a| string(&a["address"]))
+}
+
+const PRIORITY_CLASSES: &[Col] = &[
+    int("Value", "The priority.", |o, _| number(&o["value"]).into()),
+    boolean("Global-Default", "Pods without a class get it.", |o, _| {
+        Value::from(o["globalDefault"].as_bool().unwrap_or(false))
+    }),
+    AGE,
+    text("PreemptionPolicy", "Whether pods of the class push others out.", |o, _| {
+        string(&o["preemptionPolicy"])
+    }),
+];
+
+const RUNTIME_CLASSES: &[Col] =
+    &[text("Handler", "The runtime's configuration.", |o, _| string(&o["handler"])), AGE];
+
+const DEFINITIONS: &[Col] = &[
+    Col {
+        of: "date",
+        ..text("Created At", "When it was created.", |o, _| o["metadata"]["creationTimestamp"].clone())
+    },
+    wide("Kind", "The kind that it defines.", |o, _| string(&o["spec"]["names"]["kind"])),
+    wide("Versions", "The served versions.", |o, _| {
+        let served = list(&o["spec"]["versions"]).iter().filter(|v| v["served"] == true);
+        Value::from(joined(served.filter_map(|v| v["name"].as_str())))
+    }),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn nodes_tell_state_roles_and_addresses() {
+        for (node, text) in [
+            (json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}), "Ready"),
+            (
+                json!({"spec": {"unschedulable": true}, "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}),
+                "NotReady,SchedulingDisabled",
+            ),
+            (json!({}), "Unknown"),
+        ] {
+            assert_eq!(status(&node), text);
+        }
+        let node = json!({"metadata": {"labels": {"node-role.kubernetes.io/worker": "", "kubernetes.io/role": "a",
+            "node-role.kubernetes.io/": ""}}, "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}]}});
+        assert_eq!(roles(&node), "a,worker");
+        assert_eq!(roles(&json!({})), "<none>");
+        assert_eq!(
+            (address(&node, "InternalIP"), address(&node, "ExternalIP")),
+            (json!("10.0.0.1"), json!("<none>"))
+        );
+    }
+}

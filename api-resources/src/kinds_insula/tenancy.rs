@@ -1,0 +1,322 @@
+//! Tenants, their profiles, super clusters, rules for more kinds to sync.
+
+use super::required::required;
+use super::{Row, Rules, not_yet, unique, within};
+use crate::kinds::place::{Place, immutable, invalid_all, one_of, positive, set_default, set_default_text};
+use crate::names;
+use crate::selectors::LabelSelector;
+use api_schema::quantity::Quantity;
+use api_types::Cause;
+use api_types::tenancy::{GROUP, SYSTEM_NAMESPACE, TENANT_NAME_MAX, TenantProfileSpec, TenantSpec};
+use serde_json::{Value, json};
+
+pub(super) const STRATEGIES: &[Row] = &[
+    (
+        GROUP,
+        "Tenant",
+        Rules {
+            // A tenant keeps what it was given: what it leaves out comes from its profile, and follows it.
+            default: |_| {},
+            validate_create: tenant,
+            validate_update: |new, _| tenant(new),
+            name: Some(tenant_name),
+        },
+    ),
+    (
+        GROUP,
+        "TenantProfile",
+        Rules {
+            default: |_| {},
+            validate_create: profile,
+            validate_update: |new, _| profile(new),
+            name: None,
+        },
+    ),
+    (
+        GROUP,
+        "SuperCluster",
+        Rules {
+            default: default_super_cluster,
+            validate_create: super_cluster,
+            validate_update: |new, _| super_cluster(new),
+            name: Some(names::dns_label),
+        },
+    ),
+    (
+        GROUP,
+        "SyncRule",
+        Rules {
+            default: |object| {
+                if let Some(spec) = object.get_mut("spec") {
+                    set_default(spec, "direction", "down");
+                }
+            },
+            validate_create: sync_rule,
+            validate_update: |new, old| {
+                let mut out = sync_rule(new);
+                immutable(&mut out, new, old, "spec.resource");
+                out
+            },
+            name: None,
+        },
+    ),
+];
+
+fn tenant_name(name: &str) -> Vec<String> {
+    let mut out = names::dns_label(name);
+    if name.len() > TENANT_NAME_MAX {
+        out.push(format!("must be no more than {TENANT_NAME_MAX} bytes"));
+    }
+    out
+}
+
+fn tenant(object: &Value) -> Vec<Cause> {
+    let mut out = required(GROUP, "Tenant", object);
+    let spec = Place::root(object).field("spec");
+    tenant_spec(&mut out, &spec);
+    if out.is_empty() && !spec.value.is_null() {
+        decodes::<TenantSpec>(&mut out, &spec);
+    }
+    out
+}
+
+fn profile(object: &Value) -> Vec<Cause> {
+    let mut out = required(GROUP, "TenantProfile", object);
+    let spec = Place::root(object).field("spec");
+    for part in ["defaults", "ceilings"] {
+        let part = spec.field(part);
+        tenant_spec(&mut out, &part);
+        for field in ["profile", "suspended"] {
+            if part.has(field) {
+                out.push(Cause::forbidden(part.of(field), "is a tenant's own"));
+            }
+        }
+        if out.is_empty() && !part.value.is_null() {
+            decodes::<TenantSpec>(&mut out, &part);
+        }
+    }
+    if out.is_empty() && !spec.value.is_null() {
+        decodes::<TenantProfileSpec>(&mut out, &spec);
+    }
+    out
+}
+
+/// The last word: what the platform's own types cannot read is invalid, whatever the rules above overlooked.
+fn decodes<T: serde::de::DeserializeOwned>(out: &mut Vec<Cause>, at: &Place<'_>) {
+    if let Err(error) = serde_json::from_value::<T>(at.value.clone()) {
+        out.push(Cause::invalid(at.path.clone(), &json!("object"), &error.to_string()));
+    }
+}
+
+/// The rules of a whole tenant spec, and of the partial ones of a profile.
+fn tenant_spec(out: &mut Vec<Cause>, spec: &Place<'_>) {
+    within(out, spec, "weight", 1, 1000);
+    let limits = spec.field("limits");
+    for name in ["requestsPerSecond", "concurrentRequests", "watches", "objects"] {
+        positive(out, &limits, name);
+    }
+    let bytes = limits.field("bytes");
+    let positive_bytes = || Quantity::parse(bytes.as_text()).is_ok_and(|q| !q.is_zero() && !q.is_negative());
+    if limits.has("bytes") && !positive_bytes() {
+        out.push(Cause::invalid(bytes.path.clone(), bytes.value, "must be a quantity greater than 0"));
+    }
+    let selector = spec.field("placement").field("superClusterSelector");
+    if let Err(error) = LabelSelector::from_json(selector.value) {
+        out.push(Cause::invalid(selector.path, selector.value, &error.to_string()));
+    }
+    network(out, &spec.field("network"));
+    let runtime = spec.field("runtime");
+    if runtime.flag("enforce") && runtime.lacks("className") {
+        out.push(Cause::required(runtime.of("className"), "when enforce is true"));
+    }
+    storage(out, &spec.field("storage"));
+    let scheduling = spec.field("scheduling");
+    one_of(out, &scheduling, "podSecurity", &["privileged", "baseline", "restricted"]);
+    for (key, value) in scheduling.map("nodeSelector") {
+        invalid_all(out, &scheduling.of("nodeSelector"), key, names::qualified_name(key));
+        let value = value.as_str().unwrap_or("");
+        invalid_all(out, &scheduling.of("nodeSelector"), value, names::label_value(value));
+    }
+    for toleration in scheduling.list("tolerations") {
+        one_of(out, &toleration, "operator", &["", "Equal", "Exists"]);
+        one_of(out, &toleration, "effect", &["", "NoSchedule", "PreferNoSchedule", "NoExecute"]);
+    }
+    let sync = spec.field("sync");
+    one_of(out, &sync, "nodes", &["all", "used", "selector"]);
+    one_of(out, &sync, "publish", &["all", "referenced"]);
+    let cloud = spec.field("cloud");
+    unique(out, cloud.list("accounts").map(|account| (account.path.clone(), account.as_text())));
+    refused_options(out, spec);
+}
+
+fn network(out: &mut Vec<Cause>, network: &Place<'_>) {
+    one_of(out, network, "driver", &["networkPolicy", "kubeOvn", "template"]);
+    if let Some(vpc) = network.present("vpc") {
+        let cidr = vpc.text("cidr");
+        if !cidr.is_empty() {
+            invalid_all(out, &vpc.of("cidr"), cidr, names::cidr(cidr));
+        }
+    }
+}
+
+fn storage(out: &mut Vec<Cause>, storage: &Place<'_>) {
+    let classes: Vec<Place<'_>> = storage.list("classes").collect();
+    unique(out, classes.iter().map(|class| (class.of("tenant"), class.text("tenant"))));
+    for class in &classes {
+        for name in ["tenant", "super"] {
+            let text = class.text(name);
+            if !text.is_empty() {
+                invalid_all(out, &class.of(name), text, names::dns_subdomain(text));
+            }
+        }
+    }
+    for class in classes.iter().filter(|class| class.flag("default")).skip(1) {
+        out.push(Cause::invalid(class.of("default"), &json!(true), "only one class can be the default"));
+    }
+}
+
+/// Options that `api.md` has and this release has not.
+fn refused_options(out: &mut Vec<Cause>, spec: &Place<'_>) {
+    let network = spec.field("network");
+    if ["kubeOvn", "template"].contains(&network.text("driver")) {
+        not_yet(out, &network.field("driver"), "this network driver is");
+    }
+    for (group, field, what) in [
+        ("network", "vpc", "VPCs of tenants are"),
+        ("quota", "hard", "quota over all namespaces is"),
+        ("authentication", "oidc", "OpenID Connect is"),
+        ("egress", "allowedCIDRs", "webhooks and other addresses that tenants choose are"),
+    ] {
+        let group = spec.field(group);
+        if !group.lacks(field) {
+            not_yet(out, &group.field(field), what);
+        }
+    }
+}
+
+fn default_super_cluster(object: &mut Value) {
+    let Some(spec) = object.get_mut("spec") else { return };
+    set_default_text(spec, "reach", "direct");
+    if let Some(secret) = spec.get_mut("kubeconfigSecret") {
+        set_default_text(secret, "namespace", SYSTEM_NAMESPACE);
+        set_default_text(secret, "key", "value");
+    }
+}
+
+fn super_cluster(object: &Value) -> Vec<Cause> {
+    let mut out = required(GROUP, "SuperCluster", object);
+    let spec = Place::root(object).field("spec");
+    one_of(&mut out, &spec, "reach", &["direct", "apiServerProxy"]);
+    for taint in spec.list("taints") {
+        invalid_all(&mut out, &taint.of("key"), taint.text("key"), names::qualified_name(taint.text("key")));
+        one_of(&mut out, &taint, "effect", &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+    }
+    out
+}
+
+fn sync_rule(object: &Value) -> Vec<Cause> {
+    let mut out = required(GROUP, "SyncRule", object);
+    let spec = Place::root(object).field("spec");
+    one_of(&mut out, &spec, "direction", &["down", "up", "both"]);
+    if let Err(error) = LabelSelector::from_json(spec.field("tenantSelector").value) {
+        out.push(Cause::invalid(
+            spec.of("tenantSelector"),
+            spec.field("tenantSelector").value,
+            &error.to_string(),
+        ));
+    }
+    not_yet(&mut out, &spec, "rules for more kinds to sync are");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::fields;
+    use super::*;
+
+    fn tenant_fields(spec: Value) -> Vec<String> {
+        fields(GROUP, "Tenant", &json!({"metadata": {"name": "acme"}, "spec": spec}))
+    }
+
+    #[test]
+    fn names_of_tenants_are_short_labels() {
+        for (name, good) in [
+            ("acme", true),
+            ("a".repeat(40).as_str(), true),
+            ("a".repeat(41).as_str(), false),
+            ("a.b", false),
+            ("A", false),
+        ] {
+            assert_eq!(tenant_name(name).is_empty(), good, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_tenant_of_the_documentation_is_good() {
+        assert_eq!(tenant_fields(Value::Null), Vec::<String>::new());
+        let spec = json!({"profile": "standard", "suspended": false, "weight": 1,
+            "limits": {"requestsPerSecond": 500, "concurrentRequests": 50, "watches": 500, "objects": 100_000, "bytes": "1Gi"},
+            "placement": {"superClusterSelector": {"matchLabels": {"region": "hangzhou"}}},
+            "network": {"driver": "networkPolicy"}, "runtime": {"className": "kata", "enforce": true},
+            "storage": {"classes": [{"tenant": "standard", "super": "cloud-ssd", "default": true}]},
+            "scheduling": {"nodeSelector": {}, "tolerations": [], "maxPriority": 1_000_000, "podSecurity": "baseline"},
+            "controllers": {"disabled": []}, "sync": {"disabled": false, "nodes": "used", "publish": "all"},
+            "oam": {"disabled": false}, "cloud": {"accounts": ["aliyun-main", "datacenter"]},
+            "authentication": {"oidc": []}, "egress": {"allowedCIDRs": []}});
+        assert_eq!(tenant_fields(spec), Vec::<String>::new());
+    }
+
+    #[test]
+    fn defects_of_tenants_are_named() {
+        for (spec, field) in [
+            (json!({"weight": 0}), "spec.weight"),
+            (json!({"weight": 1001}), "spec.weight"),
+            (json!({"limits": {"watches": 0}}), "spec.limits.watches"),
+            (json!({"limits": {"bytes": "lots"}}), "spec.limits.bytes"),
+            (
+                json!({"placement": {"superClusterSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}}),
+                "spec.placement.superClusterSelector",
+            ),
+            (json!({"network": {"driver": "magic"}}), "spec.network.driver"),
+            (json!({"network": {"driver": "kubeOvn"}}), "spec.network.driver"),
+            (json!({"runtime": {"enforce": true}}), "spec.runtime.className"),
+            (json!({"storage": {"classes": [{"tenant": "a"}]}}), "spec.storage.classes[0].super"),
+            (
+                json!({"storage": {"classes": [{"tenant": "a", "super": "b"}, {"tenant": "a", "super": "c"}]}}),
+                "spec.storage.classes[1].tenant",
+            ),
+            (json!({"scheduling": {"podSecurity": "loose"}}), "spec.scheduling.podSecurity"),
+            (json!({"sync": {"nodes": "none"}}), "spec.sync.nodes"),
+            (json!({"cloud": {"accounts": ["a", "a"]}}), "spec.cloud.accounts[1]"),
+            (json!({"authentication": {"oidc": [{}]}}), "spec.authentication.oidc"),
+            (json!({"quota": {"hard": {"pods": "1"}}}), "spec.quota.hard"),
+            (json!({"wait": 1}), "spec"),
+        ] {
+            assert_eq!(tenant_fields(spec.clone()), [field], "{spec}");
+        }
+    }
+
+    #[test]
+    fn profiles_hold_partial_specs() {
+        let profile =
+            |spec| fields(GROUP, "TenantProfile", &json!({"metadata": {"name": "p"}, "spec": spec}));
+        assert_eq!(
+            profile(json!({"defaults": {"weight": 3}, "ceilings": {"weight": 10}})),
+            Vec::<String>::new()
+        );
+        assert_eq!(profile(json!({"ceilings": {"weight": 0}})), ["spec.ceilings.weight"]);
+        assert_eq!(profile(json!({"defaults": {"profile": "p"}})), ["spec.defaults.profile"]);
+    }
+
+    #[test]
+    fn super_clusters_get_defaults() {
+        let mut object = json!({"spec": {"kubeconfigSecret": {"name": "hz-1"}}});
+        default_super_cluster(&mut object);
+        assert_eq!(
+            object["spec"],
+            json!({"reach": "direct",
+            "kubeconfigSecret": {"name": "hz-1", "namespace": "insula-system", "key": "value"}})
+        );
+        assert_eq!(super_cluster(&object), []);
+    }
+}

@@ -1,0 +1,173 @@
+//! The one table of built-in resources, and the rows made of it.
+//!
+//! The facts are text (`table/builtin.txt`, and `table/insula.rs` for the platform's own kinds); rows are made of
+//! them once and shared by all planes.
+
+mod fields;
+pub mod insula;
+mod line;
+mod refused;
+
+use crate::resource::{ResourceRow, Strategy, Subresource, Verb, Version};
+use line::{Line, parse};
+pub use refused::refused;
+use std::sync::{Arc, LazyLock};
+
+const BUILTIN: &str = include_str!("table/builtin.txt");
+
+/// All verbs, in the order in which discovery lists them for built-in resources.
+pub const ALL_VERBS: [Verb; 8] = [
+    Verb::Create,
+    Verb::Delete,
+    Verb::DeleteCollection,
+    Verb::Get,
+    Verb::List,
+    Verb::Patch,
+    Verb::Update,
+    Verb::Watch,
+];
+
+const CHANGE: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];
+const CREATE: &[Verb] = &[Verb::Create];
+const STREAM: &[Verb] = &[Verb::Create, Verb::Get];
+const PROXY: &[Verb] = &[Verb::Create, Verb::Delete, Verb::Get, Verb::Patch, Verb::Update];
+
+/// Name, group and version of the body (empty: the resource's own), kind of the body, verbs. In the kind, `.` is
+/// the resource's own kind.
+const SUBRESOURCES: &[(&str, &str, &str, &str, &[Verb])] = &[
+    ("approval", "", "", ".", CHANGE),
+    ("attach", "", "", ".AttachOptions", STREAM),
+    ("binding", "", "", "Binding", CREATE),
+    ("ephemeralcontainers", "", "", ".", CHANGE),
+    ("eviction", "policy", "v1", "Eviction", CREATE),
+    ("exec", "", "", ".ExecOptions", STREAM),
+    ("finalize", "", "", ".", &[Verb::Update]),
+    ("log", "", "", ".", &[Verb::Get]),
+    ("portforward", "", "", ".PortForwardOptions", STREAM),
+    ("proxy", "", "", ".ProxyOptions", PROXY),
+    ("resize", "", "", ".", CHANGE),
+    ("scale", "autoscaling", "v1", "Scale", CHANGE),
+    ("status", "", "", ".", CHANGE),
+    ("token", "authentication.k8s.io", "v1", "TokenRequest", CREATE),
+];
+
+/// The rows of Kubernetes' built-in resources that this release serves, in discovery's group order.
+///
+/// What is not served is told by [`refused`].
+pub fn builtin_rows() -> &'static [Arc<ResourceRow>] {
+    static ROWS: LazyLock<Vec<Arc<ResourceRow>>> = LazyLock::new(|| {
+        parse(BUILTIN)
+            .into_iter()
+            .filter(|line| refused(line.group, line.plural, "").is_none())
+            .map(|line| Arc::new(row(&line, crate::kinds::strategy)))
+            .collect()
+    });
+    &ROWS
+}
+
+/// The description of a subresource by its name, for a resource of the kind.
+pub(crate) fn subresource(name: &str, kind: &str) -> Option<Subresource> {
+    SUBRESOURCES.iter().find(|(n, ..)| *n == name).map(|(name, group, version, body, verbs)| Subresource {
+        name: (*name).into(),
+        group: (*group).into(),
+        version: (*version).into(),
+        kind: body.replace('.', kind).into(),
+        verbs: verbs.to_vec(),
+    })
+}
+
+/// The type of a kind in a version, when the table of types has it.
+pub(crate) fn version(group: &str, version: &str, kind: &str) -> Option<Version> {
+    let root = api_schema::builtin::kind(group, version, kind)?;
+    let graph = api_schema::builtin::graph().clone();
+    Some(Version { name: version.into(), graph, root, schema: None, scale: None })
+}
+
+fn row(line: &Line<'static>, strategy_of: fn(&str, &str) -> Strategy) -> ResourceRow {
+    let versions: Vec<Version> = line
+        .versions
+        .iter()
+        .filter(|name| !refused::REFUSED_VERSIONS.contains(&(line.group, *name)))
+        .filter_map(|name| version(line.group, name, line.kind))
+        .collect();
+    ResourceRow {
+        group: line.group.into(),
+        kind: line.kind.into(),
+        list_kind: format!("{}List", line.kind).into(),
+        plural: line.plural.into(),
+        singular: line.kind.to_lowercase().into(),
+        short_names: line.short.iter().map(|s| (*s).into()).collect(),
+        categories: line.categories.iter().map(|s| (*s).into()).collect(),
+        namespaced: line.namespaced,
+        storage_version: versions.first().map(|v| v.name.clone()).unwrap_or_default(),
+        versions,
+        verbs: line.verbs.clone(),
+        subresources: line
+            .subresources
+            .iter()
+            .filter(|name| refused(line.group, line.plural, name).is_none())
+            .filter_map(|name| subresource(name, line.kind))
+            .collect(),
+        strategy: strategy_of(line.group, line.kind),
+        selectable_fields: line
+            .fields
+            .iter()
+            .map(|path| fields::selectable(line.group, line.plural, path))
+            .collect(),
+        columns: crate::columns::of(line.group, line.plural),
+        planes: line.planes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_makes_a_row_with_a_type_and_known_subresources() {
+        let served: Vec<_> = parse(BUILTIN)
+            .into_iter()
+            .filter(|line| refused(line.group, line.plural, "").is_none())
+            .collect();
+        assert_eq!(served.len(), builtin_rows().len());
+        for (line, row) in served.iter().zip(builtin_rows()) {
+            assert!(row.version(&row.storage_version).is_some(), "{} has no version", row.plural);
+            assert!(!row.columns.is_empty() || row.verbs == CREATE, "{} has no columns", row.plural);
+            for name in &line.subresources {
+                assert!(subresource(name, line.kind).is_some(), "{}/{name} is not described", line.plural);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_have_what_discovery_of_kubernetes_says() {
+        let find = |plural: &str| builtin_rows().iter().find(|row| row.plural == plural).cloned().unwrap();
+        let pods = find("pods");
+        assert_eq!(
+            (pods.kind.as_str(), pods.list_kind.as_str(), pods.singular.as_str()),
+            ("Pod", "PodList", "pod")
+        );
+        assert!(pods.namespaced && pods.has_status() && pods.verbs == ALL_VERBS);
+        assert_eq!(pods.subresource("eviction").unwrap().group, "policy");
+        assert_eq!(find("endpoints").singular, "endpoints");
+        assert!(!find("namespaces").has(Verb::DeleteCollection));
+        assert_eq!(find("deployments").subresource("scale").unwrap().kind, "Scale");
+        assert_eq!(find("serviceaccounts").subresource("token").unwrap().kind, "TokenRequest");
+        assert_eq!(find("tokenreviews").verbs, [Verb::Create]);
+        assert_eq!(find("horizontalpodautoscalers").storage_version, "v2");
+        assert_eq!(find("customresourcedefinitions").short_names, ["crd", "crds"]);
+    }
+
+    #[test]
+    fn what_is_not_served_is_refused_with_a_reason() {
+        assert!(refused("resource.k8s.io", "resourceclaims", "").is_some());
+        assert!(refused("resource.k8s.io", "resourceclaims", "status").is_some());
+        assert!(refused("", "pods", "log").is_some());
+        for (group, resource, subresource) in
+            [("", "pods", ""), ("", "pods", "status"), ("apps", "deployments", "scale")]
+        {
+            assert_eq!(refused(group, resource, subresource), None);
+        }
+        assert!(builtin_rows().iter().all(|row| row.subresource("log").is_none()));
+    }
+}

@@ -1,7 +1,10 @@
 //! The strategy that kinds start from, and the steps that many share.
 
+use super::place::{lookup, map_at, set_default};
+use super::sameness::same;
 use crate::names;
 use crate::resource::Strategy;
+use api_types::Cause;
 use serde_json::Value;
 
 /// No defaults, no rules but those of the name; the status is cleared at creation and kept by updates.
@@ -39,5 +42,31 @@ pub fn keep_status(new: &mut Value, old: &Value) {
         None => {
             map.remove("status");
         }
+    }
+}
+
+/// Defects of a change of an object that says `immutable: true`: these fields stay as they are.
+pub fn kept_when_immutable(new: &Value, old: &Value, fields: &[&str]) -> Vec<Cause> {
+    if lookup(old, "immutable") != true {
+        return Vec::new();
+    }
+    let message = "field is immutable when `immutable` is set";
+    let mut out = Vec::new();
+    if lookup(new, "immutable") != true {
+        out.push(Cause::forbidden("immutable", message));
+    }
+    let changed = fields.iter().filter(|field| !same(lookup(new, field), lookup(old, field)));
+    out.extend(changed.map(|field| Cause::forbidden(*field, message)));
+    out
+}
+
+/// Adds a finalizer of metadata that is not there yet.
+pub fn add_finalizer(object: &mut Value, finalizer: &str) {
+    let Some(meta) = map_at(object, "metadata") else { return };
+    set_default(meta, "finalizers", Value::Array(Vec::new()));
+    if let Some(list) = meta["finalizers"].as_array_mut()
+        && !list.iter().any(|f| f == finalizer)
+    {
+        list.push(Value::from(finalizer));
     }
 }

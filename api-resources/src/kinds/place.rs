@@ -151,10 +151,10 @@ pub fn not_negative(out: &mut Causes, at: &Place<'_>, name: &str) {
     }
 }
 
-/// Adds `must be greater than 0` for a number that is not; absent passes.
+/// Adds `must be greater than zero` for a number that is not; absent passes.
 pub fn positive(out: &mut Causes, at: &Place<'_>, name: &str) {
     if at.int(name).is_some_and(|n| n <= 0) {
-        out.push(Cause::invalid(at.of(name), at.field(name).value, "must be greater than 0"));
+        out.push(Cause::invalid(at.of(name), at.field(name).value, "must be greater than zero"));
     }
 }
 
@@ -211,4 +211,19 @@ pub fn each_mut<'a>(object: &'a mut Value, name: &str) -> impl Iterator<Item = &
 pub fn map_at<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Value> {
     set_default(object, name, Value::Object(Map::new()));
     object.get_mut(name)
+}
+
+/// Adds `Not found` for a name that refers to nothing.
+pub fn not_found(out: &mut Causes, path: String, name: &str) {
+    let message = format!("Not found: {}", Value::from(name));
+    out.push(Cause::new(api_types::CauseReason::FieldValueNotFound, path, message));
+}
+
+/// Adds `Too many` for a list that is longer than allowed.
+pub fn at_most(out: &mut Causes, at: &Place<'_>, name: &str, max: usize) {
+    let count = at.list(name).count();
+    if count > max {
+        let message = format!("Too many: {count}: must have at most {max} items");
+        out.push(Cause::new(api_types::CauseReason::FieldValueTooMany, at.of(name), message));
+    }
 }

@@ -1,0 +1,209 @@
+//! Claims of volumes.
+
+use super::generic::{add_finalizer, plain};
+use super::place::{
+    Causes, Place, invalid_all, lookup, map_at, one_of, require, require_with, set_default,
+};
+use super::resources;
+use super::sameness::{differences, same};
+use crate::resource::Strategy;
+use crate::{metadata, names};
+use api_types::Cause;
+use serde_json::{Map, Value, json};
+use std::cmp::Ordering;
+
+/// How a volume can be used, sorted.
+pub const ACCESS_MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+/// What a volume looks like to a container.
+pub const VOLUME_MODES: &[&str] = &["Block", "Filesystem"];
+/// Keeps a claim while a pod uses it.
+pub const PROTECTION: &str = "kubernetes.io/pvc-protection";
+
+/// How claims are written.
+pub fn strategy() -> Strategy {
+    Strategy {
+        default: |object| {
+            if let Some(spec) = map_at(object, "spec") {
+                claim_spec(spec);
+            }
+            default_status(object);
+        },
+        prepare_create: |object| {
+            object["status"] = json!({"phase": "Pending"});
+            add_finalizer(object, PROTECTION);
+            if let Some(spec) = object.get_mut("spec") {
+                same_source(spec);
+            }
+        },
+        prepare_update: |new, old| {
+            super::generic::keep_status(new, old);
+            if let Some(spec) = new.get_mut("spec")
+                && same(&spec["dataSource"], lookup(old, "spec.dataSource"))
+                && same(&spec["dataSourceRef"], lookup(old, "spec.dataSourceRef"))
+            {
+                same_source(spec);
+            }
+        },
+        validate_create: |object| {
+            let mut out = Vec::new();
+            validate_spec(&mut out, &Place::root(object).field("spec"));
+            out
+        },
+        validate_update,
+        validate_status,
+        ..plain()
+    }
+}
+
+/// The first status; a claim in a template has it too.
+pub(super) fn default_status(object: &mut Value) {
+    if let Some(status) = map_at(object, "status") {
+        super::place::set_default_text(status, "phase", "Pending");
+    }
+}
+
+/// The defaults of a claim's spec, wherever it is.
+pub(super) fn claim_spec(spec: &mut Value) {
+    set_default(spec, "volumeMode", "Filesystem");
+    set_default(spec, "resources", Value::Object(Map::new()));
+}
+
+/// `dataSource` and `dataSourceRef` say the same when only one of them is given (KEP-1495).
+fn same_source(spec: &mut Value) {
+    let (source, reference) = (spec["dataSource"].clone(), spec["dataSourceRef"].clone());
+    if !source.is_null() && reference.is_null() {
+        spec["dataSourceRef"] = source;
+    } else if source.is_null() && reference.is_object() && lookup(&reference, "namespace").is_null() {
+        let group = lookup(&reference, "apiGroup").as_str().unwrap_or("").to_owned();
+        let kind = lookup(&reference, "kind").as_str().unwrap_or("").to_owned();
+        let known = (group.is_empty() && kind == "PersistentVolumeClaim")
+            || (group == "snapshot.storage.k8s.io" && kind == "VolumeSnapshot");
+        if known {
+            spec["dataSource"] = reference;
+        }
+    }
+    if let Some(map) = spec.as_object_mut() {
+        map.retain(|_, value| !value.is_null());
+    }
+}
+
+/// The rules of a claim's spec, wherever it is.
+pub(super) fn validate_spec(out: &mut Causes, at: &Place<'_>) {
+    require_with(out, at, "accessModes", "at least 1 access mode is required");
+    metadata::label_selector(out, &at.field("selector"));
+    access_modes(out, at);
+    let size = at.field("resources").field("requests").field("storage");
+    let path = at.field("resources").key("storage").path;
+    match resources::quantity(size.value) {
+        None => out.push(Cause::required(path, "")),
+        Some(amount) if amount.is_negative() || amount.is_zero() => {
+            out.push(Cause::invalid(path, &Value::from(amount.to_string()), "must be greater than zero"));
+        }
+        Some(_) => {}
+    }
+    for field in ["storageClassName", "volumeAttributesClassName"] {
+        let class = at.text(field);
+        if !class.is_empty() {
+            invalid_all(out, &at.of(field), class, names::dns_subdomain(class));
+        }
+    }
+    one_of(out, at, "volumeMode", VOLUME_MODES);
+    for field in ["dataSource", "dataSourceRef"] {
+        if let Some(source) = at.present(field) {
+            require(out, &source, "name");
+            require(out, &source, "kind");
+            let group = source.text("apiGroup");
+            if group.is_empty() && source.text("kind") != "PersistentVolumeClaim" {
+                out.push(Cause::invalid(
+                    source.of("kind"),
+                    &Value::from(source.text("kind")),
+                    "must be 'PersistentVolumeClaim' when referencing the default apiGroup",
+                ));
+            } else if !group.is_empty() {
+                invalid_all(out, &source.of("apiGroup"), group, names::dns_subdomain(group));
+            }
+        }
+    }
+    if at.has("dataSource") && at.has("dataSourceRef") {
+        let (source, reference) = (at.field("dataSource"), at.field("dataSourceRef"));
+        let shown = Value::from(source.path.as_str());
+        if !reference.lacks("namespace") {
+            let message = "may not be specified when dataSourceRef.namespace is specified";
+            out.push(Cause::invalid(&at.path, &shown, message));
+        } else if ["apiGroup", "kind", "name"].iter().any(|f| source.text(f) != reference.text(f)) {
+            out.push(Cause::invalid(&at.path, &shown, "must match dataSourceRef"));
+        }
+    }
+}
+
+/// Known modes, and `ReadWriteOncePod` only alone.
+pub(super) fn access_modes(out: &mut Causes, at: &Place<'_>) {
+    let modes = at.texts("accessModes");
+    for mode in modes.iter().filter(|m| !ACCESS_MODES.contains(m)) {
+        out.push(Cause::not_supported(at.of("accessModes"), &Value::from(*mode), ACCESS_MODES));
+    }
+    let known = |m: &&&str| ACCESS_MODES.contains(m) && **m != "ReadWriteOncePod";
+    if modes.contains(&"ReadWriteOncePod") && modes.iter().any(|m| known(&m)) {
+        out.push(Cause::forbidden(
+            at.of("accessModes"),
+            "may not use ReadWriteOncePod with other access modes",
+        ));
+    }
+}
+
+fn validate_update(new: &Value, old: &Value) -> Causes {
+    let mut out = Vec::new();
+    validate_spec(&mut out, &Place::root(new).field("spec"));
+    let (spec, old_spec) = (lookup(new, "spec"), lookup(old, "spec"));
+    let mut allowed = spec.clone();
+    let unset = |field: &str| lookup(old_spec, field).as_str().unwrap_or("").is_empty();
+    let bound = lookup(old, "status.phase") == "Bound";
+    if unset("volumeName") {
+        allowed["volumeName"] = lookup(old_spec, "volumeName").clone();
+    }
+    if lookup(old_spec, "storageClassName").is_null() {
+        allowed["storageClassName"] = Value::Null;
+    }
+    if bound {
+        if allowed["resources"]["requests"].is_object() {
+            let size = lookup(old_spec, "resources.requests.storage").clone();
+            allowed["resources"]["requests"]["storage"] = size;
+        }
+        allowed["volumeAttributesClassName"] = lookup(old_spec, "volumeAttributesClassName").clone();
+    }
+    if !same(&allowed, old_spec) {
+        let message = format!(
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{}",
+            differences(&allowed, old_spec)
+        );
+        out.push(Cause::forbidden("spec", &message));
+    }
+    let size = "resources.requests.storage";
+    let capacity = lookup(old, "status.capacity.storage");
+    if resources::compare(lookup(spec, size), lookup(old_spec, size)) == Some(Ordering::Less)
+        && resources::compare(lookup(spec, size), capacity).is_some_and(Ordering::is_le)
+    {
+        out.push(Cause::forbidden(
+            "spec.resources.requests.storage",
+            "field can not be less than status.capacity",
+        ));
+    }
+    out
+}
+
+fn validate_status(new: &Value, _old: &Value) -> Causes {
+    let mut out = Vec::new();
+    let status = Place::root(new).field("status");
+    for list in ["capacity", "allocatedResources"] {
+        for (name, value) in status.map(list) {
+            if let Some(amount) = resources::quantity(value).filter(|q| q.is_negative()) {
+                out.push(Cause::invalid(
+                    status.field(list).key(name).path,
+                    &Value::from(amount.value()),
+                    "must be a valid resource quantity",
+                ));
+            }
+        }
+    }
+    out
+}

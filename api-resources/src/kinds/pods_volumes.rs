@@ -1,0 +1,559 @@
+//! The rules of a pod's volumes.
+
+use super::persistentvolumeclaims;
+use super::place::{Causes, Place, invalid_all, not_found, one_of, require, require_with};
+use super::pods_env::{field_ref, resource_field_ref};
+use super::resources;
+use crate::{metadata, names};
+use api_types::Cause;
+use serde_json::Value;
+
+const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
+const MORE_THAN_ONE: &str = "may not specify more than 1 volume type";
+
+/// What containers may mount.
+#[derive(Default)]
+pub(super) struct Volumes<'a>(Vec<(&'a str, &'a Value)>);
+
+impl<'a> Volumes<'a> {
+    /// The volume of a name.
+    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
+        self.0.iter().find(|(n, _)| *n == name).map(|(_, volume)| *volume)
+    }
+}
+
+type Rule = fn(&mut Causes, &Place<'_>);
+
+/// The sources in the order in which Kubernetes looks at them, each with its rules. Those whose plugin was removed
+/// have only the rules that keep an object readable.
+const SOURCES: &[(&str, Rule)] = &[
+    ("emptyDir", empty_dir),
+    ("hostPath", host_path),
+    ("gitRepo", |out, at| {
+        require(out, at, "repository");
+        descending(out, &at.of("directory"), at.text("directory"));
+    }),
+    ("gcePersistentDisk", |out, at| {
+        require(out, at, "pdName");
+    }),
+    ("awsElasticBlockStore", |out, at| {
+        require(out, at, "volumeID");
+    }),
+    ("secret", |out, at| {
+        require(out, at, "secretName");
+        mode(out, at, "defaultMode");
+        at.list("items").for_each(|item| key_to_path(out, &item));
+    }),
+    ("nfs", nfs),
+    ("iscsi", |out, at| {
+        require(out, at, "targetPortal");
+        require(out, at, "iqn");
+    }),
+    ("glusterfs", |out, at| {
+        require(out, at, "endpoints");
+        require(out, at, "path");
+    }),
+    ("flocker", |_, _| {}),
+    ("persistentVolumeClaim", |out, at| {
+        require(out, at, "claimName");
+    }),
+    ("rbd", |out, at| {
+        require(out, at, "monitors");
+        require(out, at, "image");
+    }),
+    ("cinder", |out, at| {
+        require(out, at, "volumeID");
+    }),
+    ("cephfs", |out, at| {
+        require(out, at, "monitors");
+    }),
+    ("quobyte", |out, at| {
+        require(out, at, "registry");
+        require(out, at, "volume");
+    }),
+    ("downwardAPI", |out, at| {
+        mode(out, at, "defaultMode");
+        at.list("items").for_each(|item| downward_file(out, &at.path, item.value));
+    }),
+    ("fc", |_, _| {}),
+    ("flexVolume", |out, at| {
+        require(out, at, "driver");
+    }),
+    ("configMap", |out, at| {
+        require(out, at, "name");
+        mode(out, at, "defaultMode");
+        at.list("items").for_each(|item| key_to_path(out, &item));
+    }),
+    ("azureFile", |out, at| {
+        require(out, at, "secretName");
+        require(out, at, "shareName");
+    }),
+    ("vsphereVolume", |out, at| {
+        require(out, at, "volumePath");
+    }),
+    ("photonPersistentDisk", |out, at| {
+        require(out, at, "pdID");
+    }),
+    ("portworxVolume", |out, at| {
+        require(out, at, "volumeID");
+    }),
+    ("azureDisk", |out, at| {
+        require(out, at, "diskName");
+        require(out, at, "diskURI");
+    }),
+    ("storageos", |_, _| {}),
+    ("projected", projected),
+    ("scaleIO", |out, at| {
+        require(out, at, "gateway");
+        require(out, at, "system");
+        require(out, at, "volumeName");
+    }),
+    ("csi", csi),
+    ("ephemeral", ephemeral),
+    ("image", |out, at| {
+        require(out, at, "reference");
+        one_of(out, at, "pullPolicy", &["Always", "IfNotPresent", "Never"]);
+    }),
+];
+
+/// The rules of `spec.volumes`; gives the good volumes. `pod_name` is empty for templates.
+pub(super) fn volumes<'a>(out: &mut Causes, spec: &Place<'a>, pod_name: &str) -> Volumes<'a> {
+    let mut good = Volumes::default();
+    let made: Vec<String> = spec
+        .list("volumes")
+        .filter(|v| v.has("ephemeral") && !pod_name.is_empty())
+        .map(|v| format!("{pod_name}-{}", v.text("name")))
+        .collect();
+    for volume in spec.list("volumes") {
+        let name = volume.text("name");
+        let mut wrong = Vec::new();
+        source(&mut wrong, &volume, pod_name);
+        if name.is_empty() {
+            wrong.push(Cause::required(volume.of("name"), ""));
+        } else {
+            invalid_all(&mut wrong, &volume.of("name"), name, names::dns_label(name));
+        }
+        if good.get(name).is_some() {
+            wrong.push(Cause::duplicate(volume.of("name"), &Value::from(name)));
+        }
+        if wrong.is_empty() {
+            good.0.push((name, volume.value));
+        }
+        out.extend(wrong);
+        let claim = volume.field("persistentVolumeClaim");
+        if made.iter().any(|m| m == claim.text("claimName")) {
+            out.push(Cause::invalid(
+                claim.of("claimName"),
+                claim.field("claimName").value,
+                "must not reference a PVC that gets created for an ephemeral volume",
+            ));
+        }
+    }
+    good
+}
+
+fn source(out: &mut Causes, volume: &Place<'_>, pod_name: &str) {
+    let mut found = false;
+    for (name, rule) in SOURCES {
+        let Some(source) = volume.present(name) else { continue };
+        if found {
+            out.push(Cause::forbidden(source.path, MORE_THAN_ONE));
+            continue;
+        }
+        found = true;
+        rule(out, &source);
+        if *name == "ephemeral" && !pod_name.is_empty() && !volume.text("name").is_empty() {
+            let claim = format!("{pod_name}-{}", volume.text("name"));
+            for message in names::dns_subdomain(&claim) {
+                let message = format!("PVC name {claim:?}: {message}");
+                out.push(Cause::invalid(volume.of("name"), volume.field("name").value, &message));
+            }
+        }
+    }
+    if !found {
+        out.push(Cause::required(&volume.path, "must specify a volume type"));
+    }
+}
+
+fn empty_dir(out: &mut Causes, at: &Place<'_>) {
+    if let Some(limit) = at.present("sizeLimit")
+        && resources::is_negative(limit.value)
+    {
+        out.push(Cause::forbidden(limit.path, "SizeLimit field must be a valid resource quantity"));
+    }
+}
+
+/// A path on the node and the kind of file there.
+pub(super) fn host_path(out: &mut Causes, at: &Place<'_>) {
+    if !require(out, at, "path") {
+        return;
+    }
+    no_backsteps(out, &at.of("path"), at.text("path"));
+    let types =
+        ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
+    one_of(out, at, "type", &types);
+}
+
+/// A server and a path there.
+pub(super) fn nfs(out: &mut Causes, at: &Place<'_>) {
+    require(out, at, "server");
+    require(out, at, "path");
+    if !at.text("path").starts_with('/') {
+        out.push(Cause::invalid(at.of("path"), &Value::from(at.text("path")), "must be an absolute path"));
+    }
+}
+
+/// The name of a CSI driver: a subdomain of at most 63 characters, of any case.
+pub(super) fn driver_name(out: &mut Causes, at: &Place<'_>, field: &str) {
+    if require(out, at, field) {
+        let name = at.text(field);
+        if name.len() > names::LABEL_MAX {
+            out.push(Cause::too_long(at.of(field), names::LABEL_MAX));
+        }
+        invalid_all(out, &at.of(field), name, names::dns_subdomain(&name.to_lowercase()));
+    }
+}
+
+fn csi(out: &mut Causes, at: &Place<'_>) {
+    driver_name(out, at, "driver");
+    if let Some(secret) = at.present("nodePublishSecretRef")
+        && require(out, &secret, "name")
+    {
+        let name = secret.text("name");
+        invalid_all(out, &at.of("name"), name, names::dns_subdomain(name));
+    }
+}
+
+fn ephemeral(out: &mut Causes, at: &Place<'_>) {
+    if !require_with(out, at, "volumeClaimTemplate", "") {
+        return;
+    }
+    let template = at.field("volumeClaimTemplate");
+    let meta = template.field("metadata");
+    metadata::annotations(out, &meta.field("annotations"));
+    metadata::labels(out, &meta.field("labels"));
+    for (field, value) in template.map("metadata") {
+        if !matches!(field.as_str(), "annotations" | "labels") && !value.is_null() {
+            out.push(Cause::forbidden(meta.of(field), "cannot be set"));
+        }
+    }
+    persistentvolumeclaims::validate_spec(out, &template.field("spec"));
+}
+
+fn mode(out: &mut Causes, at: &Place<'_>, field: &str) {
+    if let Some(mode) = at.int(field).filter(|m| !(0..=0o777).contains(m)) {
+        out.push(Cause::invalid(at.of(field), &Value::from(mode), MODE));
+    }
+}
+
+fn key_to_path(out: &mut Causes, at: &Place<'_>) {
+    require(out, at, "key");
+    require(out, at, "path");
+    local_path(out, &at.of("path"), at.text("path"));
+    mode(out, at, "mode");
+}
+
+/// Kubernetes reports the defects of an item at the source, without the item's index.
+fn downward_file(out: &mut Causes, path: &str, item: &Value) {
+    let at = Place::new(path, item);
+    require(out, &at, "path");
+    local_path(out, &at.of("path"), at.text("path"));
+    match (at.present("fieldRef"), at.present("resourceFieldRef")) {
+        (Some(field), resource) => {
+            let allowed = [
+                "metadata.annotations",
+                "metadata.labels",
+                "metadata.name",
+                "metadata.namespace",
+                "metadata.uid",
+            ];
+            field_ref(out, &field, &allowed);
+            if resource.is_some() {
+                out.push(Cause::invalid(
+                    path,
+                    &Value::from("resource"),
+                    "fieldRef and resourceFieldRef can not be specified simultaneously",
+                ));
+            }
+        }
+        (None, Some(resource)) => resource_field_ref(out, &resource, true),
+        (None, None) => {
+            out.push(Cause::required(path, "one of fieldRef and resourceFieldRef is required"));
+        }
+    }
+    mode(out, &at, "mode");
+}
+
+fn projected(out: &mut Causes, at: &Place<'_>) {
+    mode(out, at, "defaultMode");
+    let claim = |out: &mut Causes, path: &str, value: &str, paths: &mut Vec<String>| {
+        if path.is_empty() {
+            return;
+        }
+        if paths.iter().any(|p| p == path) {
+            out.push(Cause::invalid(&at.path, &Value::from(value), "conflicting duplicate paths"));
+        } else {
+            paths.push(path.to_owned());
+        }
+    };
+    let mut taken: Vec<String> = Vec::new();
+    for source in at.list("sources") {
+        let kinds = ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"];
+        let count = kinds.iter().filter(|k| source.has(k)).count();
+        for kind in ["secret", "configMap"] {
+            let Some(from) = source.present(kind) else { continue };
+            require(out, &from, "name");
+            for item in from.list("items") {
+                key_to_path(out, &item);
+                claim(out, item.text("path"), from.text("name"), &mut taken);
+            }
+        }
+        if let Some(downward) = source.present("downwardAPI") {
+            for item in downward.list("items") {
+                downward_file(out, &downward.path, item.value);
+                claim(out, item.text("path"), item.text("path"), &mut taken);
+            }
+        }
+        if let Some(token) = source.present("serviceAccountToken") {
+            service_account_token(out, at, &token);
+        }
+        if let Some(bundle) = source.present("clusterTrustBundle") {
+            trust_bundle(out, &bundle);
+            claim(out, bundle.text("path"), bundle.text("path"), &mut taken);
+        }
+        if let Some(certificate) = source.present("podCertificate") {
+            pod_certificate(out, &certificate);
+            for field in ["credentialBundlePath", "keyPath", "certificateChainPath"] {
+                claim(out, certificate.text(field), certificate.text(field), &mut taken);
+            }
+        }
+        if count > 1 {
+            out.push(Cause::forbidden(
+                &source.path,
+                "may not specify more than 1 volume type per source",
+            ));
+        }
+    }
+}
+
+fn service_account_token(out: &mut Causes, projected: &Place<'_>, token: &Place<'_>) {
+    if let Some(seconds) = token.int("expirationSeconds") {
+        let wrong = match seconds {
+            ..600 => "may not specify a duration less than 10 minutes",
+            600..=0x1_0000_0000 => "",
+            _ => "may not specify a duration larger than 2^32 seconds",
+        };
+        if !wrong.is_empty() {
+            out.push(Cause::invalid(token.of("expirationSeconds"), &Value::from(seconds), wrong));
+        }
+    }
+    // Kubernetes reports the path at the projection, not at the source.
+    let path = token.text("path");
+    if path.is_empty() {
+        out.push(Cause::required(projected.of("path"), ""));
+    } else {
+        local_path(out, &projected.of("path"), path);
+    }
+}
+
+fn trust_bundle(out: &mut Causes, at: &Place<'_>) {
+    match (at.has("name"), at.has("signerName")) {
+        (true, true) => out.push(Cause::invalid(
+            &at.path,
+            at.value,
+            "only one of name and signerName may be used",
+        )),
+        (true, false) => {
+            if at.text("name").is_empty() {
+                out.push(Cause::required(at.of("name"), "must be a valid object name"));
+            }
+            if let Some(selector) = at.present("labelSelector") {
+                out.push(Cause::invalid(
+                    selector.path,
+                    selector.value,
+                    "labelSelector must be unset if name is specified",
+                ));
+            }
+        }
+        (false, true) => {
+            if at.text("signerName").is_empty() {
+                out.push(Cause::required(at.of("signerName"), "must be a valid signer name"));
+            }
+            metadata::label_selector(out, &at.field("labelSelector"));
+        }
+        (false, false) => {
+            out.push(Cause::required(&at.path, "either name or signerName must be specified"));
+        }
+    }
+    require(out, at, "path");
+    local_path(out, &at.of("path"), at.text("path"));
+}
+
+fn pod_certificate(out: &mut Causes, at: &Place<'_>) {
+    require(out, at, "signerName");
+    let types = ["RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"];
+    super::place::required_one_of(out, at, "keyType", &types);
+    if let Some(seconds) = at.int("maxExpirationSeconds").filter(|s| *s < 3600) {
+        out.push(Cause::invalid(
+            at.of("maxExpirationSeconds"),
+            &Value::from(seconds),
+            "if provided, maxExpirationSeconds must be >= 3600",
+        ));
+    }
+    let fields = ["credentialBundlePath", "keyPath", "certificateChainPath"];
+    for field in fields {
+        local_path(out, &at.of(field), at.text(field));
+    }
+    if fields.iter().all(|f| at.lacks(f)) {
+        out.push(Cause::required(
+            &at.path,
+            "specify at least one of credentialBundlePath, keyPath, and certificateChainPath",
+        ));
+    }
+}
+
+/// A relative path without `..`.
+fn descending(out: &mut Causes, path: &str, target: &str) {
+    if target.starts_with('/') {
+        out.push(Cause::invalid(path, &Value::from(target), "must be a relative path"));
+    }
+    no_backsteps(out, path, target);
+}
+
+/// A path without `..`; true when it is one.
+pub(super) fn no_backsteps(out: &mut Causes, path: &str, target: &str) -> bool {
+    let good = !target.split('/').any(|part| part == "..");
+    if !good {
+        out.push(Cause::invalid(path, &Value::from(target), "must not contain '..'"));
+    }
+    good
+}
+
+/// A relative path that does not start with `..`.
+fn local_path(out: &mut Causes, path: &str, target: &str) {
+    descending(out, path, target);
+    if target.starts_with("..") && !target.starts_with("../") {
+        out.push(Cause::invalid(path, &Value::from(target), "must not start with '..'"));
+    }
+}
+
+/// The rules of a container's mounts and devices.
+pub(super) fn mounts(out: &mut Causes, container: &Place<'_>, volumes: &Volumes<'_>) {
+    let list = container.of("volumeMounts");
+    let device_names: Vec<&str> = container.list("volumeDevices").map(|d| d.text("name")).collect();
+    let device_paths: Vec<&str> = container.list("volumeDevices").map(|d| d.text("devicePath")).collect();
+    let mut seen: Vec<&str> = Vec::new();
+    for mount in container.list("volumeMounts") {
+        let (name, path) = (mount.text("name"), mount.text("mountPath"));
+        require(out, &mount, "name");
+        if volumes.get(name).is_none() {
+            not_found(out, mount.of("name"), name);
+        }
+        require(out, &mount, "mountPath");
+        let rules = [
+            (seen.contains(&path), "mountPath", path, "must be unique"),
+            (device_names.contains(&name), "name", name, "must not already exist in volumeDevices"),
+            (
+                device_paths.contains(&path),
+                "mountPath",
+                path,
+                "must not already exist as a path in volumeDevices",
+            ),
+        ];
+        for (broken, field, value, message) in rules {
+            if broken {
+                out.push(Cause::invalid(mount.of(field), &Value::from(value), message));
+            }
+        }
+        seen.push(path);
+        // The next four are reported without the mount's index, as Kubernetes does.
+        if !mount.lacks("subPath") {
+            descending(out, &format!("{list}.subPath"), mount.text("subPath"));
+        }
+        if !mount.lacks("subPathExpr") {
+            if !mount.lacks("subPath") {
+                out.push(Cause::invalid(
+                    mount.of("subPathExpr"),
+                    mount.field("subPathExpr").value,
+                    "subPathExpr and subPath are mutually exclusive",
+                ));
+            }
+            descending(out, &format!("{list}.subPathExpr"), mount.text("subPathExpr"));
+        }
+        let unindexed = Place::new(list.clone(), mount.value);
+        propagation(out, &unindexed, container);
+        recursive_read_only(out, &unindexed);
+    }
+    devices(out, container, volumes);
+}
+
+fn propagation(out: &mut Causes, mount: &Place<'_>, container: &Place<'_>) {
+    one_of(out, mount, "mountPropagation", &["Bidirectional", "HostToContainer", "None"]);
+    let privileged = container.field("securityContext").flag("privileged");
+    if mount.text("mountPropagation") == "Bidirectional" && !privileged {
+        out.push(Cause::forbidden(
+            mount.of("mountPropagation"),
+            "Bidirectional mount propagation is available only to privileged containers",
+        ));
+    }
+}
+
+fn recursive_read_only(out: &mut Causes, mount: &Place<'_>) {
+    let field = "recursiveReadOnly";
+    match mount.text(field) {
+        "Enabled" | "IfPossible" => {
+            if !mount.flag("readOnly") {
+                out.push(Cause::forbidden(mount.of(field), "may only be specified when readOnly is true"));
+            }
+            if !matches!(mount.text("mountPropagation"), "" | "None") {
+                out.push(Cause::forbidden(
+                    mount.of(field),
+                    "may only be specified when mountPropagation is None or not specified",
+                ));
+            }
+        }
+        _ => one_of(out, mount, field, &["Disabled", "Enabled", "IfPossible"]),
+    }
+}
+
+fn devices(out: &mut Causes, container: &Place<'_>, volumes: &Volumes<'_>) {
+    let mount_names: Vec<&str> = container.list("volumeMounts").map(|m| m.text("name")).collect();
+    let mount_paths: Vec<&str> = container.list("volumeMounts").map(|m| m.text("mountPath")).collect();
+    let (mut names, mut paths): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    for device in container.list("volumeDevices") {
+        let (name, path) = (device.text("name"), device.text("devicePath"));
+        require(out, &device, "name");
+        let volume = volumes.get(name);
+        let of_claim = |v: &Value| !v["persistentVolumeClaim"].is_null() || !v["ephemeral"].is_null();
+        let backsteps = path.split('/').any(|p| p == "..");
+        let rules = [
+            (!name.is_empty() && names.contains(&name), "name", name, "must be unique"),
+            (
+                volume.is_some_and(|v| !of_claim(v)),
+                "name",
+                name,
+                "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode",
+            ),
+            (paths.contains(&path), "devicePath", path, "must be unique"),
+            (backsteps, "devicePath", path, "can not contain backsteps ('..')"),
+            (mount_names.contains(&name), "name", name, "must not already exist in volumeMounts"),
+            (
+                mount_paths.contains(&path),
+                "devicePath",
+                path,
+                "must not already exist as a path in volumeMounts",
+            ),
+        ];
+        if volume.is_none() {
+            not_found(out, device.of("name"), name);
+        }
+        require(out, &device, "devicePath");
+        for (broken, field, value, message) in rules {
+            if broken {
+                out.push(Cause::invalid(device.of(field), &Value::from(value), message));
+            }
+        }
+        names.push(name);
+        paths.push(path);
+    }
+}

@@ -2,9 +2,13 @@
 //!
 //! Each promise is a function of a fixture; each engine runs all of them. The etcd engine runs against a real
 //! `etcd` with its fsync on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "conformance/engines.rs"]
 mod engines;
+#[cfg(feature = "etcd")]
+#[path = "conformance/outage.rs"]
+mod outage;
 #[path = "conformance/promises.rs"]
 mod promises;
 #[path = "conformance/watching.rs"]

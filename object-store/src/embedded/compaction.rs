@@ -104,15 +104,14 @@ impl Committer {
         let from = self.cleaning.filter(|(table, _)| *table == oldest).map_or((0, 0), |(_, next)| next);
         let mut moved = Vec::new();
         let mut bytes = 0;
-        let mut looked = 0;
-        for entry in old.range(from..).map_err(|error| err(error.into()))? {
+        let entries = old.range(from..).map_err(|error| err(error.into()))?;
+        for (looked, entry) in entries.enumerate() {
             let (position, value) = entry.map_err(|error| err(error.into()))?;
             let position = position.value();
             if looked == LOOK || bytes >= COPY_BYTES {
                 self.cleaning = Some((oldest, position));
                 return Ok(Cleaned::Some(moved));
             }
-            looked += 1;
             let record = decode(position, value.value()).map_err(|why| StoreError::Corrupt {
                 path: shared.path.clone(),
                 why: format!("revision {}: {why}", position.0),

@@ -21,6 +21,8 @@ const REFUSALS: &[(Refusal, &str)] = &[
     (Refusal::Compacted, "required revision has been compacted"),
     (Refusal::Future, "required revision is a future revision"),
     (Refusal::TooLarge, "request is too large"),
+    // What gRPC itself says where the request is larger still.
+    (Refusal::TooLarge, "received message larger than max"),
     (Refusal::TooManyOperations, "too many operations in txn request"),
     (Refusal::DuplicateKey, "duplicate key given in txn request"),
 ];

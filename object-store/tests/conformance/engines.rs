@@ -43,6 +43,7 @@ mod etcd {
     use async_trait::async_trait;
     use object_store::{EtcdOptions, EtcdStore, ObjectStore};
     use std::net::TcpListener;
+    use std::path::Path;
     use std::process::{Child, Command, Stdio};
     use std::sync::Arc;
     use std::time::Duration;
@@ -52,6 +53,7 @@ mod etcd {
     pub struct Etcd {
         process: Child,
         endpoint: String,
+        peer: String,
         dir: TempDir,
     }
 
@@ -75,19 +77,23 @@ mod etcd {
         fn spawn() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let (endpoint, peer) = (free_address(), free_address());
-            let process = Command::new("etcd")
-                .args(["--name", "test", "--data-dir"])
-                .arg(dir.path().join("data"))
-                .args(["--listen-client-urls", &endpoint, "--advertise-client-urls", &endpoint])
-                .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-                .args(["--initial-cluster", &format!("test={peer}")])
-                .args(["--heartbeat-interval", "50", "--election-timeout", "500"])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(std::fs::File::create(dir.path().join("log")).unwrap())
-                .spawn()
-                .expect("etcd must be on the path: install etcd-server");
-            Etcd { process, endpoint, dir }
+            let process = run(&endpoint, &peer, dir.path());
+            Etcd { process, endpoint, peer, dir }
+        }
+
+        /// Kills it.
+        pub fn stop(&mut self) {
+            self.process.kill().unwrap();
+            self.process.wait().unwrap();
+        }
+
+        /// Starts it again where it was, and waits until it answers.
+        pub async fn start_again(&mut self) {
+            self.process = run(&self.endpoint, &self.peer, self.dir.path());
+            while EtcdStore::connect(self.options()).await.is_err() {
+                assert!(self.process.try_wait().unwrap().is_none(), "etcd ended");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
 
         pub fn options(&self) -> EtcdOptions {
@@ -96,6 +102,21 @@ mod etcd {
                 ..EtcdOptions::new(vec![self.endpoint.clone()], "/insula/conformance")
             }
         }
+    }
+
+    fn run(endpoint: &str, peer: &str, dir: &Path) -> Child {
+        Command::new("etcd")
+            .args(["--name", "test", "--data-dir"])
+            .arg(dir.join("data"))
+            .args(["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint])
+            .args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer])
+            .args(["--initial-cluster", &format!("test={peer}")])
+            .args(["--heartbeat-interval", "50", "--election-timeout", "500"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(dir.join("log")).unwrap())
+            .spawn()
+            .expect("etcd must be on the path: install etcd-server")
     }
 
     impl Drop for Etcd {

@@ -253,7 +253,8 @@ pub async fn ranges_select_by_prefix_and_page(fixture: &dyn Fixture) {
     }
     let after = |key: &str| Some((A.tenant(), key.to_owned()));
     // Prefix, after, limit: keys, whether more follow.
-    let table: [(&str, Option<&str>, usize, &[&str], bool); 11] = [
+    type Row = (&'static str, Option<&'static str>, usize, &'static [&'static str], bool);
+    let table: [Row; 11] = [
         ("/pods/a/", None, 0, &["/pods/a/1", "/pods/a/2"], false),
         ("/pods/a/", None, 2, &["/pods/a/1", "/pods/a/2"], false),
         ("/pods/a/", None, 1, &["/pods/a/1"], true),

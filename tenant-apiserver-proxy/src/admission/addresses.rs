@@ -1,0 +1,217 @@
+//! Cluster IPs and node ports: those of the super cluster where the tenant's pods run, or the plane's own.
+//!
+//! An address of the plane's own is a key in its space, put in the same commit as the Service, so that two Services
+//! cannot have the same one.
+
+use crate::cache::feed::store_key;
+use crate::cache::record;
+use crate::gateway::{Extra, Place};
+use crate::planes::Plane;
+use crate::server::Server;
+use api_types::{ApiError, Cause, GroupResource, ObjectName, ResourceKey};
+use object_store::Space;
+use rand::Rng;
+use serde_json::{Value, json};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// The range of cluster IPs that planes allocate from: 10.96.0.0/12.
+const RANGE: (u32, u32) = (0x0A60_0000, 20);
+/// The first node port, and their number.
+const NODE_PORTS: (u16, u16) = (30_000, 2_768);
+/// How long a super cluster may take to reserve.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a random address is tried.
+const TRIES: usize = 64;
+
+fn is_service(place: &Place) -> bool {
+    place.row.group.is_empty() && place.row.plural == "services" && place.subresource.is_empty()
+}
+
+/// The resource under which allocated addresses and ports are stored. No request reaches it.
+const ALLOCATED: (&str, &str) = ("insula.internal", "addresses");
+
+fn resource() -> GroupResource {
+    GroupResource::new(ALLOCATED.0, ALLOCATED.1)
+}
+
+fn key(name: &str) -> String {
+    store_key(&ResourceKey::new(resource(), "", name))
+}
+
+fn address_name(address: &str) -> String {
+    format!("ip-{address}")
+}
+
+fn port_name(port: u16) -> String {
+    format!("port-{port}")
+}
+
+/// Gives a Service what it asks for and does not have.
+pub async fn reserve(
+    server: &Server,
+    plane: &Plane,
+    place: &Place,
+    old: Option<&Value>,
+    service: &mut Value,
+) -> Result<Extra, ApiError> {
+    if !is_service(place) || service["metadata"]["deletionTimestamp"].is_string() {
+        return Ok(Extra::default());
+    }
+    let unchanged = old.is_some_and(|old| old["spec"] == service["spec"]);
+    if unchanged {
+        return Ok(Extra::default());
+    }
+    let external = service["spec"]["type"] == "ExternalName";
+    if let (Some(reserver), false) = (server.reserver(), external || !plane.id.is_tenant()) {
+        let reserved = tokio::time::timeout(PATIENCE, reserver.reserve(plane.id, service)).await;
+        let reserved = reserved.unwrap_or_else(|_| {
+            Err(ApiError::unavailable("the super cluster did not reserve the service's addresses in time", 2))
+        })?;
+        if let Some(reservation) = reserved {
+            apply(service, &reservation);
+            return Ok(Extra::default());
+        }
+    }
+    allocate(server, plane, old, service)
+}
+
+fn apply(service: &mut Value, reservation: &plane_client::Reservation) {
+    let spec = &mut service["spec"];
+    if let Some(first) = reservation.cluster_ips.first() {
+        spec["clusterIP"] = first.clone().into();
+        spec["clusterIPs"] = json!(reservation.cluster_ips);
+    }
+    if !reservation.ip_families.is_empty() {
+        spec["ipFamilies"] = json!(reservation.ip_families);
+    }
+    if !reservation.ip_family_policy.is_empty() {
+        spec["ipFamilyPolicy"] = reservation.ip_family_policy.clone().into();
+    }
+    let ports = spec["ports"].as_array_mut().into_iter().flatten();
+    for (port, node_port) in ports.zip(&reservation.node_ports) {
+        if *node_port != 0 {
+            port["nodePort"] = (*node_port).into();
+        }
+    }
+    if reservation.health_check_node_port != 0 {
+        spec["healthCheckNodePort"] = reservation.health_check_node_port.into();
+    }
+}
+
+/// The plane's own allocation.
+fn allocate(server: &Server, plane: &Plane, old: Option<&Value>, service: &mut Value) -> Result<Extra, ApiError> {
+    let space = Space::new(plane.id);
+    let mut extra = Extra::default();
+    let spec = &mut service["spec"];
+    let before = old.map(held).unwrap_or_default();
+    let kind = spec["type"].as_str().unwrap_or("ClusterIP").to_owned();
+    if kind == "ExternalName" {
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            if let Some(fields) = spec.as_object_mut() {
+                fields.remove(field);
+            }
+        }
+    } else {
+        let given = spec["clusterIP"].as_str().unwrap_or("").to_owned();
+        let address = if given.is_empty() { free_address(server, plane)? } else { given };
+        spec["clusterIP"] = address.clone().into();
+        spec["clusterIPs"] = json!([address]);
+        if !spec["ipFamilies"].is_array() {
+            spec["ipFamilies"] = json!(["IPv4"]);
+        }
+        if !spec["ipFamilyPolicy"].is_string() {
+            spec["ipFamilyPolicy"] = "SingleStack".into();
+        }
+        if matches!(kind.as_str(), "NodePort" | "LoadBalancer")
+            && spec["allocateLoadBalancerNodePorts"] != Value::Bool(false)
+        {
+            let mut taken: Vec<u16> = Vec::new();
+            for port in spec["ports"].as_array_mut().into_iter().flatten() {
+                if port["nodePort"].as_u64().unwrap_or(0) == 0 {
+                    let free = free_port(server, plane, &taken)?;
+                    taken.push(free);
+                    port["nodePort"] = free.into();
+                }
+            }
+        }
+    }
+    let after = held(service);
+    for name in after.iter().filter(|name| !before.contains(name)) {
+        if !is_free(server, plane, name) {
+            return Err(taken(service, name));
+        }
+        let allocated = json!({"kind": "Address", "apiVersion": "insula.internal/v1", "metadata": {"name": name}});
+        extra.preconditions.push(space.expect(key(name), api_types::Revision::ZERO));
+        extra.operations.push(space.put(key(name), record::encode(&allocated, Vec::new())));
+    }
+    for name in before.into_iter().filter(|name| !after.contains(name)) {
+        extra.operations.push(space.delete(key(&name)));
+    }
+    Ok(extra)
+}
+
+/// Frees what a removed Service had.
+pub fn release(plane: &Plane, place: &Place, service: &Value) -> Extra {
+    if !is_service(place) {
+        return Extra::default();
+    }
+    let space = Space::new(plane.id);
+    Extra { operations: held(service).iter().map(|name| space.delete(key(name))).collect(), ..Extra::default() }
+}
+
+/// The names of what a Service has.
+fn held(service: &Value) -> Vec<String> {
+    let spec = &service["spec"];
+    let address = spec["clusterIP"].as_str().filter(|ip| !ip.is_empty() && *ip != "None");
+    let ports = spec["ports"].as_array().into_iter().flatten().filter_map(|port| port["nodePort"].as_u64());
+    let mut ports: Vec<u16> = ports.filter(|port| *port != 0).filter_map(|port| u16::try_from(port).ok()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    address.map(address_name).into_iter().chain(ports.into_iter().map(port_name)).collect()
+}
+
+fn is_free(server: &Server, plane: &Plane, name: &str) -> bool {
+    server.cache.get(plane.id, &resource(), &ObjectName::cluster(name)).is_none()
+}
+
+/// 422 for an address or a port that another Service has.
+fn taken(service: &Value, name: &str) -> ApiError {
+    let cause = match name.strip_prefix("ip-") {
+        Some(address) => Cause::invalid(
+            "spec.clusterIPs",
+            &json!([address]),
+            &format!("failed to allocate IP {address}: provided IP is already allocated"),
+        ),
+        None => {
+            let port = name.trim_start_matches("port-").parse::<u16>().unwrap_or(0);
+            Cause::invalid("spec.ports[0].nodePort", &json!(port), "provided port is already allocated")
+        }
+    };
+    let name = service["metadata"]["name"].as_str().unwrap_or("");
+    ApiError::invalid("", "Service", name, vec![cause])
+}
+
+fn free_address(server: &Server, plane: &Plane) -> Result<String, ApiError> {
+    let mut rng = rand::rng();
+    for _ in 0..TRIES {
+        // The first addresses of the range are left for `kubernetes` and DNS.
+        let offset = rng.random_range(256..(1u32 << RANGE.1) - 1);
+        let address = Ipv4Addr::from(RANGE.0 + offset).to_string();
+        if is_free(server, plane, &address_name(&address)) {
+            return Ok(address);
+        }
+    }
+    Err(ApiError::internal("failed to allocate a service IP: the range is full"))
+}
+
+fn free_port(server: &Server, plane: &Plane, taken: &[u16]) -> Result<u16, ApiError> {
+    let mut rng = rand::rng();
+    for _ in 0..TRIES {
+        let port = NODE_PORTS.0 + rng.random_range(0..NODE_PORTS.1);
+        if !taken.contains(&port) && is_free(server, plane, &port_name(port)) {
+            return Ok(port);
+        }
+    }
+    Err(ApiError::internal("failed to allocate a node port: the range is full"))
+}

@@ -1,0 +1,71 @@
+//! Rules that need more than the object itself, in the order in which they run. One file for each.
+
+pub mod addresses;
+pub mod authors;
+pub mod namespaces;
+pub mod pods;
+pub mod roles;
+
+use crate::gateway::{Extra, Place};
+use crate::planes::Plane;
+use crate::server::Server;
+use crate::stages::Authorized;
+use crate::tenants;
+use api_types::ApiError;
+use serde_json::Value;
+
+/// Admits a new object, and changes it where that is the rule. What it adds is committed with the object.
+pub async fn create(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    object: &mut Value,
+) -> Result<Extra, ApiError> {
+    namespaces::check(server, auth, place, &place.name)?;
+    namespaces::label(place, object);
+    authors::record(auth, place, object, None);
+    roles::check(server, auth, place, object, None)?;
+    pods::admit(server, auth, place, object)?;
+    Ok(Extra::default())
+}
+
+/// Admits a change.
+pub async fn update(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    new: &mut Value,
+    old: &Value,
+) -> Result<(), ApiError> {
+    namespaces::label(place, new);
+    authors::record(auth, place, new, Some(old));
+    roles::check(server, auth, place, new, Some(old))
+}
+
+/// Admits a deletion.
+pub fn delete(_server: &Server, auth: &Authorized, place: &Place, _old: &Value) -> Result<(), ApiError> {
+    namespaces::check_delete(auth, place)
+}
+
+/// What an admitted and valid write takes from what all share: addresses, a tenant's plane. Runs last, never in a
+/// dry run.
+pub async fn reserve(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    old: Option<&Value>,
+    object: &mut Value,
+) -> Result<Extra, ApiError> {
+    let mut extra = addresses::reserve(server, auth.plane(), place, old, object).await?;
+    if old.is_none() {
+        extra.join(tenants::birth(server, place, object)?);
+    }
+    Ok(extra)
+}
+
+/// What goes when an object goes.
+pub fn release(server: &Server, plane: &Plane, place: &Place, object: &Value) -> Extra {
+    let mut extra = addresses::release(plane, place, object);
+    extra.join(tenants::end(server, place, object));
+    extra
+}

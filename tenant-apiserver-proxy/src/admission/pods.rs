@@ -1,0 +1,53 @@
+//! Pods: their service account, and the volume with its token.
+
+use crate::gateway::{Place, metadata};
+use crate::server::Server;
+use crate::stages::Authorized;
+use api_resources::kinds::pods_admission;
+use api_types::{ApiError, GroupResource, ObjectName};
+use serde_json::Value;
+
+/// Sets the service account and its token volume. The account must be there.
+pub fn admit(server: &Server, auth: &Authorized, place: &Place, pod: &mut Value) -> Result<(), ApiError> {
+    if !(place.row.group.is_empty() && place.row.plural == "pods" && place.subresource.is_empty()) {
+        return Ok(());
+    }
+    let account = pods_admission::service_account_name(pod).to_owned();
+    let resource = GroupResource::new("", "serviceaccounts");
+    let record = server.cache.get(auth.plane().id, &resource, &ObjectName::new(&place.namespace, &account));
+    let Some(record) = record else {
+        let why = format!(
+            "error looking up service account {}/{account}: serviceaccount {account:?} not found",
+            place.namespace
+        );
+        return Err(ApiError::forbidden(&place.resource(), &place.name, &why));
+    };
+    let account = record.value().map_err(ApiError::internal)?;
+    pods_admission::service_account_admission(pod, &account, &metadata::generate_name(""));
+    pods_admission::default_tolerations(pod);
+    let class = priority_class(server, auth, place, pod)?;
+    pods_admission::priority_admission(pod, class.as_ref())
+        .map_err(|why| ApiError::forbidden(&place.resource(), &place.name, &why))
+}
+
+/// The priority class of a pod: the one it names, else the plane's default one.
+fn priority_class(server: &Server, auth: &Authorized, place: &Place, pod: &Value) -> Result<Option<Value>, ApiError> {
+    let classes = GroupResource::new("scheduling.k8s.io", "priorityclasses");
+    let decode = |record: std::sync::Arc<crate::cache::record::Record>| record.value().map_err(ApiError::internal);
+    let named = pod["spec"]["priorityClassName"].as_str().unwrap_or("");
+    if !named.is_empty() {
+        let found = server.cache.get(auth.plane().id, &classes, &ObjectName::cluster(named));
+        let Some(found) = found else {
+            let why = format!("no PriorityClass with name {named} was found");
+            return Err(ApiError::forbidden(&place.resource(), &place.name, &why));
+        };
+        return decode(found).map(Some);
+    }
+    for record in server.cache.collection(auth.plane().id, &classes).list("", None) {
+        let class = decode(record)?;
+        if class["globalDefault"] == Value::Bool(true) {
+            return Ok(Some(class));
+        }
+    }
+    Ok(None)
+}

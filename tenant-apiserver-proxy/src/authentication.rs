@@ -1,0 +1,151 @@
+//! Who makes a request: a client certificate or a token, verified with the plane's own keys only.
+
+use crate::planes::{self, Plane, PlaneKind};
+use crate::server::Server;
+use crate::tokens::{self, Claims};
+use api_types::{ApiError, GroupResource, ObjectName};
+use std::collections::BTreeMap;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey;
+
+/// The user of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The UID; empty when unknown.
+    pub uid: String,
+    /// The groups.
+    pub groups: Vec<String>,
+    /// More, by key.
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+impl User {
+    /// The user of a request without credentials.
+    pub fn anonymous() -> Self {
+        User {
+            name: "system:anonymous".into(),
+            groups: vec!["system:unauthenticated".into()],
+            ..User::default()
+        }
+    }
+
+    /// A user that proved who it is.
+    pub fn authenticated(name: impl Into<String>, groups: impl IntoIterator<Item = String>) -> Self {
+        let mut groups: Vec<String> = groups.into_iter().collect();
+        groups.push("system:authenticated".into());
+        User { name: name.into(), groups, ..User::default() }
+    }
+
+    /// May do everything in its plane.
+    pub fn is_master(&self) -> bool {
+        self.groups.iter().any(|group| group == "system:masters")
+    }
+}
+
+/// What a request carries to prove who makes it.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    /// The client certificate of the connection, DER.
+    pub certificate: Option<std::sync::Arc<Vec<u8>>>,
+    /// The bearer token.
+    pub token: Option<String>,
+}
+
+/// The plane that the credentials belong to by their own, unverified word; `None`: they name none of ours.
+pub fn claimed_plane(server: &Server, credentials: &Credentials) -> Option<std::sync::Arc<Plane>> {
+    if let Some(token) = &credentials.token {
+        let issuer = tokens::unverified_issuer(token)?;
+        let path = issuer.strip_prefix(&server.base_url())?.to_owned();
+        return match crate::request_info::plane_of(&path) {
+            crate::request_info::PlanePath::Tenant(name, _) => server.planes.named(PlaneKind::Tenant, name),
+            crate::request_info::PlanePath::Super(name, _) => server.planes.named(PlaneKind::Super, name),
+            crate::request_info::PlanePath::Root(_) => None,
+        };
+    }
+    let der = credentials.certificate.as_ref()?;
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let issuer = certificate.issuer().iter_common_name().next()?.as_str().ok()?.to_owned();
+    let id = issuer.strip_prefix(AUTHORITY_PREFIX)?;
+    server.planes.get(api_types::TenantId::parse(id)?)
+}
+
+/// The common name of a plane's client CA is this and the plane's UID.
+pub const AUTHORITY_PREFIX: &str = "insula:";
+
+/// Finds out who makes the request. Wrong credentials are 401, no credentials are the anonymous user.
+pub async fn authenticate(server: &Server, plane: &Plane, credentials: &Credentials) -> Result<User, ApiError> {
+    if let Some(token) = &credentials.token {
+        let claims = verify_token(server, plane, token, &[server.issuer(plane)]).await;
+        return claims.map(|claims| service_account(&claims)).ok_or_else(ApiError::unauthorized);
+    }
+    match &credentials.certificate {
+        Some(der) => certificate_user(server, plane, der).ok_or_else(ApiError::unauthorized),
+        None => Ok(User::anonymous()),
+    }
+}
+
+/// Verifies a token with the plane's key for one of these audiences, and that what it is bound to still exists.
+pub async fn verify_token(server: &Server, plane: &Plane, token: &str, audiences: &[String]) -> Option<Claims> {
+    let key = server.token_key(plane).await.ok()?;
+    let claims = key.verify(token, &server.issuer(plane), audiences).ok()?;
+    let bound = &claims.bound;
+    let references = [
+        ("serviceaccounts", Some(&bound.serviceaccount)),
+        ("pods", bound.pod.as_ref()),
+        ("secrets", bound.secret.as_ref()),
+    ];
+    for (resource, reference) in references {
+        let Some(reference) = reference else { continue };
+        let name = ObjectName::new(&bound.namespace, &reference.name);
+        let found = server.cache.get(plane.id, &GroupResource::new("", resource), &name)?;
+        if found.meta.uid != reference.uid {
+            return None;
+        }
+    }
+    Some(claims)
+}
+
+/// The user of a verified token.
+pub fn service_account(claims: &Claims) -> User {
+    let bound = &claims.bound;
+    let mut user = User::authenticated(
+        format!("system:serviceaccount:{}:{}", bound.namespace, bound.serviceaccount.name),
+        ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{}", bound.namespace)],
+    );
+    user.uid = bound.serviceaccount.uid.clone();
+    user.extra.insert("authentication.kubernetes.io/credential-id".into(), vec![format!("JTI={}", claims.jti)]);
+    if let Some(pod) = &bound.pod {
+        user.extra.insert("authentication.kubernetes.io/pod-name".into(), vec![pod.name.clone()]);
+        user.extra.insert("authentication.kubernetes.io/pod-uid".into(), vec![pod.uid.clone()]);
+    }
+    user
+}
+
+/// The user of a client certificate: signed by the plane's client CA, for clients, and now.
+fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<User> {
+    let authority = match plane.client_ca.get() {
+        Some(found) => found,
+        None => {
+            let stored = planes::stored_key(&server.cache, plane.id, planes::CLIENT_CA)?;
+            let (_, pem) = x509_parser::pem::parse_x509_pem(stored.certificate_pem.as_bytes()).ok()?;
+            plane.client_ca.get_or_init(|| pem.contents)
+        }
+    };
+    let (_, authority) = X509Certificate::from_der(authority).ok()?;
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    certificate.verify_signature(Some(authority.public_key())).ok()?;
+    // Only keys that we make ourselves sign: anything else is no client CA of ours.
+    matches!(authority.public_key().parsed().ok()?, PublicKey::EC(_)).then_some(())?;
+    let usage = certificate.extended_key_usage().ok()??;
+    let for_clients = usage.value.client_auth || usage.value.any;
+    if !for_clients || certificate.is_ca() || !certificate.validity().is_valid() {
+        return None;
+    }
+    let subject = certificate.subject();
+    let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    let organizations = subject.iter_organization().filter_map(|o| o.as_str().ok().map(str::to_owned));
+    let groups = organizations.filter(|group| group != crate::stages::PLATFORM);
+    Some(User::authenticated(name, groups))
+}

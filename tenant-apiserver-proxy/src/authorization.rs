@@ -1,0 +1,135 @@
+//! May the user do it: `system:masters`, else the plane's own RBAC.
+
+use crate::authentication::User;
+use crate::planes::Plane;
+use crate::request_info::{RequestInfo, ResourceRequest};
+use crate::server::Server;
+use crate::stages::{Call, PLATFORM};
+use api_types::{ApiError, GroupResource, Reason};
+
+/// What is to be allowed.
+pub enum Attributes<'a> {
+    /// A resource.
+    Resource(&'a ResourceRequest),
+    /// A path that is no resource.
+    Path {
+        /// The path.
+        path: &'a str,
+        /// The method in lower case.
+        verb: &'a str,
+    },
+}
+
+impl<'a> Attributes<'a> {
+    /// What a request needs.
+    pub fn of(info: &'a RequestInfo) -> Self {
+        match info {
+            RequestInfo::Resource(resource) => Attributes::Resource(resource),
+            RequestInfo::Path { path, verb } => Attributes::Path { path, verb },
+        }
+    }
+}
+
+/// Allows it, or says in Kubernetes' words what is missing.
+pub fn check(server: &Server, plane: &Plane, user: &User, what: &Attributes<'_>) -> Result<(), ApiError> {
+    if allowed(server, plane, user, what) { Ok(()) } else { Err(refusal(user, what)) }
+}
+
+/// True when the plane's RBAC allows it.
+pub fn allowed(server: &Server, plane: &Plane, user: &User, what: &Attributes<'_>) -> bool {
+    user.is_master() || crate::rbac::allows(server, plane, user, what)
+}
+
+fn refusal(user: &User, what: &Attributes<'_>) -> ApiError {
+    match what {
+        Attributes::Path { path, verb } => {
+            let why = format!("User {:?} cannot {verb} path {path:?}", user.name);
+            ApiError::new(Reason::Forbidden, format!("forbidden: {why}")).with_causes(Vec::new())
+        }
+        Attributes::Resource(request) => {
+            let resource = GroupResource::new(&request.group, &request.resource);
+            let mut full = request.resource.to_string();
+            if !request.subresource.is_empty() {
+                full = format!("{full}/{}", request.subresource);
+            }
+            let place = match request.namespace.as_str() {
+                namespace if !namespace.is_empty() && request.resource != "namespaces" => {
+                    format!(" in the namespace {namespace:?}")
+                }
+                _ => " at the cluster scope".to_owned(),
+            };
+            let why = format!(
+                "User {:?} cannot {} resource {full:?} in API group {:?}{place}",
+                user.name, request.verb, request.group
+            );
+            ApiError::forbidden(&resource, &request.name, &why)
+        }
+    }
+}
+
+/// The user that the `Impersonate-*` headers name, if the authenticated user may be that one; else the same user.
+pub fn impersonate(server: &Server, call: &Call, user: User) -> Result<User, ApiError> {
+    let name = call.header("impersonate-user");
+    let values = |header: &str| -> Vec<String> {
+        let all = call.headers.get_all(header).into_iter();
+        all.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect()
+    };
+    let groups = values("impersonate-group");
+    let uid = call.header("impersonate-uid");
+    let mut extra = std::collections::BTreeMap::new();
+    for key in call.headers.keys() {
+        if let Some(name) = key.as_str().strip_prefix("impersonate-extra-") {
+            let decoded = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
+            extra.insert(decoded, values(key.as_str()));
+        }
+    }
+    if name.is_empty() {
+        if !groups.is_empty() || !uid.is_empty() || !extra.is_empty() {
+            return Err(ApiError::bad_request("requested impersonation without impersonating a user"));
+        }
+        return Ok(user);
+    }
+    let may = |group: &str, resource: &str, namespace: &str, name: &str| {
+        let request = ResourceRequest {
+            verb: "impersonate".into(),
+            group: group.into(),
+            version: "v1".into(),
+            namespace: namespace.into(),
+            resource: resource.into(),
+            name: name.into(),
+            ..ResourceRequest::default()
+        };
+        check(server, &call.plane, &user, &Attributes::Resource(&request))
+    };
+    let mut target_groups = groups.clone();
+    match name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
+        Some((namespace, account)) => {
+            may("", "serviceaccounts", namespace, account)?;
+            if groups.is_empty() {
+                target_groups =
+                    vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
+            }
+        }
+        None => may("", "users", "", name)?,
+    }
+    for group in &groups {
+        may("", "groups", "", group)?;
+    }
+    if !uid.is_empty() {
+        may("authentication.k8s.io", "uids", "", uid)?;
+    }
+    for (key, values) in &extra {
+        for value in values {
+            may("authentication.k8s.io", &format!("userextras/{key}"), "", value)?;
+        }
+    }
+    target_groups.retain(|group| group != PLATFORM && group != "system:authenticated");
+    let mut target = if name == "system:anonymous" {
+        User { name: name.to_owned(), groups: target_groups, ..User::default() }
+    } else {
+        User::authenticated(name, target_groups)
+    };
+    target.uid = uid.to_owned();
+    target.extra = extra;
+    Ok(target)
+}

@@ -1,0 +1,119 @@
+//! The objects that every plane begins with.
+
+use crate::cache::feed::store_key;
+use crate::cache::{SharedObjects, record};
+use crate::gateway::metadata::timestamp;
+use crate::pki;
+use crate::planes::{self, Plane, PlaneKind};
+use crate::server::{Server, StartError};
+use api_types::{GroupResource, ObjectName, ResourceKey, Revision, TenantId};
+use jiff::Timestamp;
+use object_store::{Commit, Operation, Space};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// The namespaces of every plane.
+const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
+/// The cluster IP of every plane's `kubernetes` Service.
+pub const KUBERNETES_IP: &str = "10.96.0.1";
+/// The revision of the objects that all planes share: before every other.
+const SHARED_REVISION: Revision = Revision(1);
+
+/// Kubernetes' bootstrap roles and bindings, once for all planes.
+pub fn shared_objects() -> SharedObjects {
+    let mut all: HashMap<GroupResource, BTreeMap<ObjectName, Arc<record::Record>>> = HashMap::new();
+    for object in Vec::<Value>::new() /* bootstrap::objects */ {
+        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+        let api_version = text(&object["apiVersion"]);
+        let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+        let resource = GroupResource::new(group, format!("{}s", text(&object["kind"]).to_lowercase()));
+        let name = ObjectName::new(text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
+        let shared = Arc::new(record::shared(name.clone(), &object, SHARED_REVISION));
+        all.entry(resource).or_default().insert(name, shared);
+    }
+    all.into_iter().map(|(resource, objects)| (resource, Arc::new(objects))).collect()
+}
+
+/// Writes an object as it is into a space.
+pub fn put(space: Space, key: &ResourceKey, object: &Value) -> Operation {
+    space.put(store_key(key), record::encode(object, Vec::new()))
+}
+
+/// A new object with the metadata that the server sets.
+pub fn object(api_version: &str, kind: &str, namespace: &str, name: &str, now: Timestamp, rest: Value) -> Value {
+    let mut object = json!({"apiVersion": api_version, "kind": kind, "metadata": {
+        "name": name, "uid": uuid::Uuid::new_v4().to_string(), "creationTimestamp": timestamp(now)}});
+    if !namespace.is_empty() {
+        object["metadata"]["namespace"] = namespace.into();
+    }
+    if let (Value::Object(rest), Value::Object(fields)) = (rest, &mut object) {
+        for (key, value) in rest {
+            if key == "labels" {
+                fields["metadata"]["labels"] = value;
+            } else {
+                fields.insert(key, value);
+            }
+        }
+    }
+    object
+}
+
+/// What a plane begins with: its client CA, its namespaces with their service accounts and the serving CA, and the
+/// `kubernetes` Service.
+pub fn first_objects(ca_pem: &str, authority: &pki::KeyedCertificate, space: Space, now: Timestamp) -> Vec<Operation> {
+    let core = |resource: &str, namespace: &str, name: &str| {
+        ResourceKey::new(GroupResource::new("", resource), namespace, name)
+    };
+    let mut operations = vec![put(
+        space,
+        &ResourceKey::new(planes::KEYS.clone(), "", planes::CLIENT_CA),
+        &planes::key_object(planes::CLIENT_CA, authority),
+    )];
+    for namespace in NAMESPACES {
+        operations.push(put(space, &core("namespaces", "", namespace), &new_namespace(namespace, now)));
+        let account = object("v1", "ServiceAccount", namespace, "default", now, json!({}));
+        operations.push(put(space, &core("serviceaccounts", namespace, "default"), &account));
+        let data = json!({"data": {"ca.crt": ca_pem}});
+        let authority = object("v1", "ConfigMap", namespace, "kube-root-ca.crt", now, data);
+        operations.push(put(space, &core("configmaps", namespace, "kube-root-ca.crt"), &authority));
+    }
+    let service = json!({"labels": {"component": "apiserver", "provider": "kubernetes"},
+        "spec": {"clusterIP": KUBERNETES_IP, "clusterIPs": [KUBERNETES_IP], "internalTrafficPolicy": "Cluster",
+            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None", "type": "ClusterIP",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 443}]},
+        "status": {"loadBalancer": {}}});
+    let service = object("v1", "Service", "default", "kubernetes", now, service);
+    operations.push(put(space, &core("services", "default", "kubernetes"), &service));
+    operations
+}
+
+/// A namespace as it is when it is new.
+pub fn new_namespace(name: &str, now: Timestamp) -> Value {
+    let rest = json!({"labels": {"kubernetes.io/metadata.name": name}, "spec": {"finalizers": ["kubernetes"]},
+        "status": {"phase": "Active"}});
+    object("v1", "Namespace", "", name, now, rest)
+}
+
+/// Makes the first objects of the planes that are no tenants', once.
+pub async fn ensure(server: &Server) -> Result<(), StartError> {
+    let planes: Vec<Arc<Plane>> =
+        server.planes.all().into_iter().filter(|plane| plane.kind != PlaneKind::Tenant).collect();
+    for plane in planes {
+        if planes::stored_key(&server.cache, plane.id, planes::CLIENT_CA).is_some() {
+            continue;
+        }
+        let space = Space::new(plane.id);
+        let now = Timestamp::now();
+        let authority =
+            pki::make_authority(&format!("{}{}", crate::authentication::AUTHORITY_PREFIX, plane.id))?;
+        let mut operations = first_objects(server.ca_pem(), &authority, space, now);
+        if plane.id == TenantId::HOST {
+            let name = api_types::tenancy::SYSTEM_NAMESPACE;
+            let key = ResourceKey::new(GroupResource::new("", "namespaces"), "", name);
+            operations.push(put(space, &key, &new_namespace(name, now)));
+        }
+        server.commit(Commit { preconditions: vec![], operations }).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! From the store into the cache: everything at start, then every commit.
+
+use super::record::{self, RecordError};
+use super::{Cache, Incoming};
+use api_types::{GroupResource, ResourceKey, Revision, TenantId};
+use object_store::{ObjectStore, Range, StoreError};
+use service_runtime::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Objects read at a time while starting.
+const PAGE: usize = 10_000;
+
+/// The key of an object in its plane's space.
+pub fn store_key(key: &ResourceKey) -> String {
+    let (resource, object) = (&key.resource, &key.object);
+    format!("{}/{}/{}/{}", resource.group, resource.resource, object.namespace, object.name)
+}
+
+/// The object of a key. `None` for a key that is not of this form.
+pub fn parse_key(key: &str) -> Option<ResourceKey> {
+    let mut parts = key.splitn(4, '/');
+    let (group, resource) = (parts.next()?, parts.next()?);
+    let (namespace, name) = (parts.next()?, parts.next()?);
+    Some(ResourceKey::new(GroupResource::new(group, resource), namespace, name))
+}
+
+/// Why the cache could not be filled.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An object cannot be read: it is named, and nothing starts without it.
+    #[error("the stored object {key} of plane {tenant} cannot be read")]
+    Object {
+        /// Whose.
+        tenant: TenantId,
+        /// Which.
+        key: String,
+        /// Why.
+        source: RecordError,
+    },
+}
+
+/// Reads everything, at one revision.
+pub async fn load(cache: &Cache, store: &dyn ObjectStore) -> Result<Revision, FeedError> {
+    let mut range = Range { limit: PAGE, ..Range::default() };
+    loop {
+        let page = store.range(range.clone()).await?;
+        range.at = Some(page.revision);
+        for item in &page.items {
+            let Some(key) = parse_key(&item.key) else { continue };
+            let read = record::decode(key.object.clone(), &item.value, item.modified);
+            let record = read.map_err(|source| FeedError::Object {
+                tenant: item.tenant,
+                key: key.to_string(),
+                source,
+            })?;
+            let record = Arc::new(record);
+            let change = super::collection::Change::loaded(record.clone());
+            cache.index_owners(item.tenant, &key.resource, &change);
+            cache.collection(item.tenant, &key.resource).load(record, page.revision);
+        }
+        match page.items.last() {
+            Some(last) if page.more => range.after = Some((last.tenant, last.key.clone())),
+            _ => {
+                cache.publish(page.revision);
+                return Ok(page.revision);
+            }
+        }
+    }
+}
+
+/// Follows the store until shutdown. `observe` sees each change after the cache has it and before the write that
+/// caused it is acknowledged.
+pub async fn follow(
+    cache: Arc<Cache>,
+    store: Arc<dyn ObjectStore>,
+    mut from: Revision,
+    observe: impl Fn(TenantId, &ResourceKey) + Send,
+    shutdown: Shutdown,
+) {
+    loop {
+        let watch = tokio::select! {
+            watch = store.watch(from) => watch,
+            () = shutdown.requested() => return,
+        };
+        match watch {
+            Ok(mut watch) => loop {
+                let batch = tokio::select! {
+                    batch = watch.recv() => batch,
+                    () = shutdown.requested() => return,
+                };
+                let Some(batch) = batch else { break };
+                for event in &batch.events {
+                    let Some(key) = parse_key(&event.key) else { continue };
+                    let incoming = match &event.value {
+                        None => Incoming::Removed(batch.revision),
+                        Some(value) => match record::decode(key.object.clone(), value, batch.revision) {
+                            Ok(record) => Incoming::Put(record),
+                            Err(error) => {
+                                tracing::error!(tenant = %event.tenant, %key, %error, "a stored object cannot be read");
+                                continue;
+                            }
+                        },
+                    };
+                    cache.apply(event.tenant, &key.resource, key.object.clone(), incoming);
+                    observe(event.tenant, &key);
+                }
+                from = batch.revision;
+                cache.publish(from);
+            },
+            Err(error) => {
+                tracing::error!(%error, "the store cannot be watched; trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    () = shutdown.requested() => return,
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_reversible() {
+        for (namespace, name) in [("", "system:node"), ("default", "a.b-c"), ("x", "")] {
+            let key = ResourceKey::new(GroupResource::new("apps", "deployments"), namespace, name);
+            assert_eq!(parse_key(&store_key(&key)), Some(key));
+        }
+        assert_eq!(parse_key("only/three/parts"), None);
+    }
+}

@@ -1,0 +1,194 @@
+//! Every object of every plane, in memory, once.
+//!
+//! The store's one watch feeds the cache; a write is acknowledged after the cache has it, so that every read after
+//! it sees it. Read in this order: [`record`] (one object), [`collection`] (one resource of one plane, its history
+//! and watchers), [`planes`](self::Cache) (all of them), [`feed`] (from the store).
+
+pub mod collection;
+pub mod feed;
+pub mod record;
+
+use api_types::{GroupResource, ObjectName, Revision, TenantId};
+use collection::{Change, Collection};
+use parking_lot::{Mutex, RwLock};
+use record::Record;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// The objects that exist in every plane without being stored: by resource, by name.
+pub type SharedObjects = HashMap<GroupResource, Arc<BTreeMap<ObjectName, Arc<Record>>>>;
+
+/// How many changes a watcher over all planes may lag.
+const WILDCARD_BUFFER: usize = 65_536;
+
+/// Every object of every plane.
+pub struct Cache {
+    planes: RwLock<HashMap<TenantId, Arc<PlaneObjects>>>,
+    shared: SharedObjects,
+    wildcards: Mutex<HashMap<GroupResource, Vec<mpsc::Sender<(TenantId, Arc<Change>)>>>>,
+    applied: watch::Sender<Revision>,
+}
+
+/// The objects of one plane.
+pub struct PlaneObjects {
+    collections: RwLock<HashMap<GroupResource, Arc<Collection>>>,
+    owners: Mutex<HashMap<String, HashSet<(GroupResource, ObjectName)>>>,
+}
+
+impl Cache {
+    /// An empty cache.
+    pub fn new(shared: SharedObjects) -> Self {
+        Cache {
+            planes: RwLock::default(),
+            shared,
+            wildcards: Mutex::default(),
+            applied: watch::Sender::new(Revision::ZERO),
+        }
+    }
+
+    /// The newest revision that reads show.
+    pub fn revision(&self) -> Revision {
+        *self.applied.borrow()
+    }
+
+    /// Waits until reads show this revision.
+    pub async fn wait_for(&self, revision: Revision) {
+        let mut applied = self.applied.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = applied.wait_for(|at| *at >= revision).await;
+    }
+
+    /// One resource of one plane. It is there for every name, empty until something is stored.
+    pub fn collection(&self, tenant: TenantId, resource: &GroupResource) -> Arc<Collection> {
+        let plane = self.plane(tenant);
+        if let Some(found) = plane.collections.read().get(resource) {
+            return found.clone();
+        }
+        let mut collections = plane.collections.write();
+        let made = || Arc::new(Collection::new(self.shared.get(resource).cloned()));
+        collections.entry(resource.clone()).or_insert_with(made).clone()
+    }
+
+    /// One object.
+    pub fn get(&self, tenant: TenantId, resource: &GroupResource, name: &ObjectName) -> Option<Arc<Record>> {
+        self.collection(tenant, resource).get(name)
+    }
+
+    /// The planes that have objects.
+    pub fn tenants(&self) -> Vec<TenantId> {
+        self.planes.read().keys().copied().collect()
+    }
+
+    /// The resources of a plane that have or had objects.
+    pub fn resources(&self, tenant: TenantId) -> Vec<GroupResource> {
+        let mut found: Vec<GroupResource> = self.plane(tenant).collections.read().keys().cloned().collect();
+        for resource in self.shared.keys() {
+            if !found.contains(resource) {
+                found.push(resource.clone());
+            }
+        }
+        found
+    }
+
+    /// Objects of a plane with an owner reference to this UID.
+    pub fn dependents(&self, tenant: TenantId, owner_uid: &str) -> Vec<(GroupResource, Arc<Record>)> {
+        let plane = self.plane(tenant);
+        let names: Vec<_> =
+            plane.owners.lock().get(owner_uid).map(|set| set.iter().cloned().collect()).unwrap_or_default();
+        names
+            .into_iter()
+            .filter_map(|(resource, name)| {
+                let record = self.get(tenant, &resource, &name)?;
+                Some((resource, record))
+            })
+            .collect()
+    }
+
+    /// Watches one resource over all planes, from now on. The stream ends when it lags too much.
+    pub fn watch_all(&self, resource: &GroupResource) -> mpsc::Receiver<(TenantId, Arc<Change>)> {
+        let (sender, receiver) = mpsc::channel(WILDCARD_BUFFER);
+        self.wildcards.lock().entry(resource.clone()).or_default().push(sender);
+        receiver
+    }
+
+    /// Forgets a plane that is no more.
+    pub fn forget(&self, tenant: TenantId) {
+        self.planes.write().remove(&tenant);
+    }
+
+    /// Drops history that is older than `at`, in all planes.
+    pub fn trim(&self, at: Revision) {
+        let planes: Vec<_> = self.planes.read().values().cloned().collect();
+        for plane in planes {
+            let collections: Vec<_> = plane.collections.read().values().cloned().collect();
+            for collection in collections {
+                collection.trim(at);
+            }
+        }
+    }
+
+    fn plane(&self, tenant: TenantId) -> Arc<PlaneObjects> {
+        if let Some(found) = self.planes.read().get(&tenant) {
+            return found.clone();
+        }
+        let made = || {
+            Arc::new(PlaneObjects { collections: RwLock::default(), owners: Mutex::default() })
+        };
+        self.planes.write().entry(tenant).or_insert_with(made).clone()
+    }
+
+    /// Takes in one change and sends it to the watchers. Changes come in order of revision.
+    fn apply(&self, tenant: TenantId, resource: &GroupResource, name: ObjectName, change: Incoming) {
+        if matches!(change, Incoming::Removed(_)) && !self.planes.read().contains_key(&tenant) {
+            return;
+        }
+        let collection = self.collection(tenant, resource);
+        let applied = match change {
+            Incoming::Put(record) => collection.put(Arc::new(record)),
+            Incoming::Removed(revision) => collection.remove(&name, revision),
+        };
+        let Some(change) = applied else { return };
+        self.index_owners(tenant, resource, &change);
+        let mut wildcards = self.wildcards.lock();
+        if let Some(watchers) = wildcards.get_mut(resource) {
+            watchers.retain(|watcher| watcher.try_send((tenant, change.clone())).is_ok());
+        }
+    }
+
+    fn index_owners(&self, tenant: TenantId, resource: &GroupResource, change: &Change) {
+        let before: &[api_types::Owner] = change.previous.as_ref().map_or(&[], |r| &r.meta.owners);
+        let after: &[api_types::Owner] = if change.is_deleted() { &[] } else { &change.object.meta.owners };
+        if before.is_empty() && after.is_empty() {
+            return;
+        }
+        let member = (resource.clone(), change.object.name.clone());
+        let plane = self.plane(tenant);
+        let mut owners = plane.owners.lock();
+        for gone in before.iter().filter(|owner| !after.contains(owner)) {
+            if let Some(set) = owners.get_mut(gone.uid.as_str()) {
+                set.remove(&member);
+                if set.is_empty() {
+                    owners.remove(gone.uid.as_str());
+                }
+            }
+        }
+        for new in after {
+            owners.entry(new.uid.to_string()).or_default().insert(member.clone());
+        }
+    }
+
+    fn publish(&self, revision: Revision) {
+        self.applied.send_if_modified(|at| {
+            let newer = revision > *at;
+            *at = (*at).max(revision);
+            newer
+        });
+    }
+}
+
+/// A change on its way into the cache.
+enum Incoming {
+    Put(Record),
+    Removed(Revision),
+}

@@ -1,0 +1,130 @@
+//! Create: what the server sets, defaults, admission, validation, ownership, commit.
+
+use super::{Place, Refused, TRIES, WriteOptions, Written, commit, metadata, unstored};
+use crate::admission;
+use crate::ownership;
+use crate::server::Server;
+use crate::stages::Authorized;
+use api_types::{ApiError, Cause, Revision};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Creates an object. `object` is in the version of the request, decoded.
+pub async fn create(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    object: Value,
+    options: &WriteOptions,
+) -> Result<Written, ApiError> {
+    run(server, auth, place, object, options, false).await
+}
+
+/// Creates an object whose `managedFields` server-side apply has set.
+pub async fn create_owned(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    object: Value,
+    options: &WriteOptions,
+) -> Result<Written, ApiError> {
+    run(server, auth, place, object, options, true).await
+}
+
+async fn run(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    mut object: Value,
+    options: &WriteOptions,
+    owned: bool,
+) -> Result<Written, ApiError> {
+    let now = Timestamp::now();
+    let prefix = metadata::text(&object, "generateName").to_owned();
+    let generated = metadata::text(&object, "name").is_empty() && !prefix.is_empty();
+    metadata::stamp_new(&mut object, place, now)?;
+    if metadata::text(&object, "name").is_empty() && !generated {
+        let cause = Cause::required("metadata.name", "name or generateName is required");
+        return Err(place.invalid("", vec![cause]));
+    }
+    for _ in 0..TRIES {
+        let mut object = object.clone();
+        if generated {
+            metadata::of(&mut object).insert("name".into(), metadata::generate_name(&prefix).into());
+        }
+        let name = metadata::text(&object, "name").to_owned();
+        let mut place = place.clone();
+        place.name = name.as_str().into();
+        let place = &place;
+        let there = server.cache.get(auth.plane().id, &place.resource(), &place.object());
+        if there.is_some_and(|record| !record.shared) {
+            if generated {
+                continue;
+            }
+            // A terminating namespace is the better answer than a name that is taken.
+            admission::namespaces::check(server, auth, place, &name)?;
+            return Err(ApiError::already_exists(&place.resource(), &name));
+        }
+        default_new(place, &mut object);
+        if !owned {
+            ownership::record(place, None, &mut object, &options.manager, now);
+        }
+        let mut extra = admission::create(server, auth, place, &mut object).await?;
+        normalize(place, &mut object);
+        let causes = validate_new(place, &object);
+        if !causes.is_empty() {
+            return Err(place.invalid(&name, causes));
+        }
+        let warnings = (place.row.strategy.warnings)(&object);
+        if options.dry_run {
+            let object = unstored(place, &object, None)?;
+            return Ok(Written { object, created: true, removed: false, warnings });
+        }
+        extra.join(admission::reserve(server, auth, place, None, &mut object).await?);
+        match commit(server, auth.plane(), place, &name, Revision::ZERO, Some(&object), extra).await {
+            Ok(revision) => {
+                let object = unstored(place, &object, Some(revision))?;
+                return Ok(Written { object, created: true, removed: false, warnings });
+            }
+            Err(Refused::Object) if generated => {}
+            Err(Refused::Object) => return Err(ApiError::already_exists(&place.resource(), &name)),
+            Err(Refused::Extra) => {}
+            Err(Refused::Failed(error)) => return Err(error),
+        }
+    }
+    Err(ApiError::new(api_types::Reason::ServerTimeout, "the object could not be created: too many conflicting writes"))
+}
+
+/// Sets what is not said: first what the schema says, then what depends on other fields.
+pub(super) fn default_new(place: &Place, object: &mut Value) {
+    let stored = place.row.version(&place.row.storage_version).unwrap_or(&place.version);
+    api_schema::default::apply_defaults(stored.graph.at(stored.root), object);
+    (place.row.strategy.default)(object);
+    (place.row.strategy.prepare_create)(object);
+    if place.row.is_custom() && place.row.has_status() {
+        // The status of a custom resource with the subresource is written only through it.
+        if let Some(fields) = object.as_object_mut() {
+            fields.remove("status");
+        }
+    }
+}
+
+/// Leaves out what Kubernetes leaves out when it is empty, and writes what it always writes.
+pub(super) fn normalize(place: &Place, object: &mut Value) {
+    if !place.row.is_custom() {
+        let stored = place.row.version(&place.row.storage_version).unwrap_or(&place.version);
+        api_schema::zero::normalize(stored.graph.at(stored.root), object);
+    }
+}
+
+/// All defects of a new object.
+pub(super) fn validate_new(place: &Place, object: &Value) -> Vec<Cause> {
+    let strategy = &place.row.strategy;
+    let mut causes =
+        api_resources::metadata::validate_create(object, place.row.namespaced, strategy.validate_name);
+    causes.extend((strategy.validate_create)(object));
+    if let Some(schema) = place.version.schema.as_ref() {
+        causes.extend(schema.validate(object, None));
+    }
+    causes
+}

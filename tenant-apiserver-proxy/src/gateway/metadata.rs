@@ -1,0 +1,185 @@
+//! What the server sets in `metadata`, and what it keeps from the old object.
+
+use super::Place;
+use api_types::{ApiError, Cause};
+use jiff::Timestamp;
+use rand::Rng;
+use serde_json::{Map, Value};
+
+/// The letters of generated names: no vowels and no look-alikes, so that no words come about.
+const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// The longest prefix of a generated name.
+const MAX_GENERATED_PREFIX: usize = 58;
+
+/// Now, as objects carry it: RFC 3339 with seconds.
+pub fn timestamp(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// `metadata` of an object, made when it is not there.
+pub fn of(object: &mut Value) -> &mut Map<String, Value> {
+    if !object.is_object() {
+        *object = Value::Object(Map::new());
+    }
+    let metadata = &mut object["metadata"];
+    if !metadata.is_object() {
+        *metadata = Value::Object(Map::new());
+    }
+    match metadata {
+        Value::Object(map) => map,
+        // Made an object two lines above.
+        _ => unreachable!("metadata is an object"),
+    }
+}
+
+/// A text of `metadata`; empty when absent.
+pub fn text<'a>(object: &'a Value, field: &str) -> &'a str {
+    object["metadata"][field].as_str().unwrap_or("")
+}
+
+/// The finalizers.
+pub fn finalizers(object: &Value) -> Vec<&str> {
+    object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// A name from a prefix and five random letters.
+pub fn generate_name(prefix: &str) -> String {
+    let mut end = prefix.len().min(MAX_GENERATED_PREFIX);
+    while !prefix.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut name = prefix[..end].to_owned();
+    let mut rng = rand::rng();
+    for _ in 0..5 {
+        name.push(char::from(LETTERS[rng.random_range(0..LETTERS.len())]));
+    }
+    name
+}
+
+/// Sets the namespace of a new or changed object to that of the request; another one is refused.
+pub fn set_namespace(object: &mut Value, place: &Place) -> Result<(), ApiError> {
+    let given = text(object, "namespace");
+    if place.row.namespaced {
+        if !given.is_empty() && given != place.namespace {
+            return Err(ApiError::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        of(object).insert("namespace".into(), place.namespace.to_string().into());
+    } else if given.is_empty() {
+        of(object).remove("namespace");
+    }
+    Ok(())
+}
+
+/// Sets what the server sets in a new object, and takes away what a client may not say.
+pub fn stamp_new(object: &mut Value, place: &Place, now: Timestamp) -> Result<(), ApiError> {
+    if !text(object, "resourceVersion").is_empty() {
+        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+    }
+    set_namespace(object, place)?;
+    let kind = place.row.kind.to_string();
+    let api_version = place.stored_api_version();
+    let metadata = of(object);
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"] {
+        metadata.remove(field);
+    }
+    metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+    metadata.insert("creationTimestamp".into(), timestamp(now).into());
+    if place.row.strategy.generation {
+        metadata.insert("generation".into(), 1.into());
+    }
+    object["kind"] = kind.into();
+    object["apiVersion"] = api_version.into();
+    Ok(())
+}
+
+/// What an update may not change comes from the old object.
+pub fn keep_old(object: &mut Value, old: &Value) {
+    let kept = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"];
+    let metadata = of(object);
+    for field in kept {
+        match old["metadata"].get(field) {
+            Some(value) => metadata.insert(field.into(), value.clone()),
+            None => metadata.remove(field),
+        };
+    }
+    metadata.remove("resourceVersion");
+}
+
+/// Checks the name, `resourceVersion` and UID that an update gives against the path and the old object.
+/// `unconditional`: an update without `resourceVersion` is let through.
+pub fn check_update(
+    object: &Value,
+    old: &Value,
+    place: &Place,
+    unconditional: bool,
+) -> Result<bool, ApiError> {
+    let name = text(object, "name");
+    if name != place.name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            place.name
+        )));
+    }
+    let uid = text(object, "uid");
+    let resource = place.resource();
+    if !uid.is_empty() && uid != text(old, "uid") {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", text(old, "uid"));
+        return Err(ApiError::conflict(&resource, name, &why));
+    }
+    let version = text(object, "resourceVersion");
+    if version.is_empty() || version == "0" {
+        if unconditional {
+            return Ok(false);
+        }
+        let cause =
+            Cause::invalid("metadata.resourceVersion", &Value::from(0), "must be specified for an update");
+        return Err(place.invalid(name, vec![cause]));
+    }
+    if version != text(old, "resourceVersion") {
+        return Err(ApiError::stale(&resource, name));
+    }
+    Ok(true)
+}
+
+/// Counts a change of anything but metadata and status.
+pub fn count_generation(object: &mut Value, old: &Value) {
+    let differs = {
+        let (Value::Object(new), Value::Object(before)) = (&*object, old) else { return };
+        let counted = |key: &str| !matches!(key, "metadata" | "status" | "kind" | "apiVersion");
+        new.iter().any(|(key, value)| counted(key) && before.get(key) != Some(value))
+            || before.keys().any(|key| counted(key) && !new.contains_key(key))
+    };
+    if differs {
+        let next = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
+        of(object).insert("generation".into(), next.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn generation_counts_what_is_desired_only() {
+        let old = json!({"metadata": {"generation": 3}, "spec": {"a": 1}, "status": {"b": 1}});
+        let table = [
+            (json!({"metadata": {"generation": 3, "labels": {"x": "y"}}, "spec": {"a": 1}, "status": {}}), 3),
+            (json!({"metadata": {"generation": 3}, "spec": {"a": 2}, "status": {"b": 1}}), 4),
+            (json!({"metadata": {"generation": 3}, "status": {"b": 1}}), 4),
+        ];
+        for (mut new, expected) in table {
+            count_generation(&mut new, &old);
+            assert_eq!(new["metadata"]["generation"], expected);
+        }
+    }
+
+    #[test]
+    fn generated_names_keep_their_prefix_and_fit() {
+        let name = generate_name("web-");
+        assert!(name.starts_with("web-") && name.len() == 9);
+        assert_eq!(generate_name(&"é".repeat(40)).len(), 58 + 5);
+    }
+}

@@ -1,0 +1,181 @@
+//! The one way to write: defaulting → admission → validation → field ownership → commit.
+//!
+//! A write is a function from the old object to the new one, run again with the newer old object when another
+//! write came between. Read in the order in which a write runs: [`metadata`] (what the server sets), [`create`],
+//! [`update`], [`delete`].
+
+pub mod create;
+pub mod delete;
+pub mod metadata;
+pub mod update;
+
+use crate::cache::feed::store_key;
+use crate::cache::record::{self, Record};
+use crate::planes::Plane;
+use crate::server::Server;
+use crate::stages::Authorized;
+use api_resources::{ResourceRow, Version};
+use api_schema::TypeRef;
+use api_types::{ApiError, Cause, GroupResource, ObjectName, ResourceKey, Revision};
+use api_resources::selectors::fields_of;
+use compact_str::CompactString;
+use object_store::{Commit, CommitError, Operation, Precondition, Space};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// How often a write is tried again when other writes come between.
+const TRIES: usize = 16;
+
+/// What is written: an object of a resource, through a version and perhaps a subresource.
+#[derive(Clone)]
+pub struct Place {
+    /// The resource.
+    pub row: Arc<ResourceRow>,
+    /// The version of the request.
+    pub version: Version,
+    /// The namespace of the request; empty for cluster-scoped resources.
+    pub namespace: CompactString,
+    /// The name of the request; empty for the collection.
+    pub name: CompactString,
+    /// The subresource of the request; empty for the object itself.
+    pub subresource: CompactString,
+}
+
+impl Place {
+    /// Group and plural.
+    pub fn resource(&self) -> GroupResource {
+        self.row.group_resource()
+    }
+
+    /// The object.
+    pub fn object(&self) -> ObjectName {
+        ObjectName::new(&self.namespace, &self.name)
+    }
+
+    /// The type of the object in the version of the request.
+    pub fn root(&self) -> TypeRef<'_> {
+        self.version.graph.at(self.version.root)
+    }
+
+    /// `apps/v1`.
+    pub fn api_version(&self) -> String {
+        api_types::GroupVersion::new(&self.row.group, &self.version.name).to_string()
+    }
+
+    /// `apiVersion` of stored objects.
+    pub fn stored_api_version(&self) -> String {
+        api_types::GroupVersion::new(&self.row.group, &self.row.storage_version).to_string()
+    }
+
+    fn key(&self, name: &str) -> String {
+        store_key(&ResourceKey::new(self.resource(), &self.namespace, name))
+    }
+
+    /// 422 with these causes.
+    pub fn invalid(&self, name: &str, causes: Vec<Cause>) -> ApiError {
+        ApiError::invalid(&self.row.group, &self.row.kind, name, causes)
+    }
+}
+
+/// How to write.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOptions {
+    /// Do everything but commit.
+    pub dry_run: bool,
+    /// Who owns the fields.
+    pub manager: String,
+}
+
+/// What a write did.
+pub struct Written {
+    /// The object as it is now, in the stored version; after a dry run, as it would be.
+    pub object: Arc<Record>,
+    /// It was not there before.
+    pub created: bool,
+    /// It is gone by this write.
+    pub removed: bool,
+    /// For the `Warning` headers.
+    pub warnings: Vec<String>,
+}
+
+/// What admission adds to a commit: addresses, counters, the objects of a new tenant.
+#[derive(Default)]
+pub struct Extra {
+    /// What must hold too.
+    pub preconditions: Vec<Precondition>,
+    /// What is done too.
+    pub operations: Vec<Operation>,
+}
+
+impl Extra {
+    /// Adds what another part of admission adds.
+    pub fn join(&mut self, other: Extra) {
+        self.preconditions.extend(other.preconditions);
+        self.operations.extend(other.operations);
+    }
+}
+
+/// Why a commit did not happen.
+pub(crate) enum Refused {
+    /// The object was changed meanwhile.
+    Object,
+    /// Something that admission relied on was changed meanwhile.
+    Extra,
+    /// The store failed.
+    Failed(ApiError),
+}
+
+/// Commits an object and waits until reads show it. `object`: the new one, or `None` to remove.
+pub(crate) async fn commit(
+    server: &Server,
+    plane: &Plane,
+    place: &Place,
+    name: &str,
+    expected: Revision,
+    object: Option<&Value>,
+    extra: Extra,
+) -> Result<Revision, Refused> {
+    let space = Space::new(plane.id);
+    let key = place.key(name);
+    let operation = match object {
+        Some(object) => space.put(key.clone(), record::encode(object, fields_of(&place.row, object))),
+        None => space.delete(key.clone()),
+    };
+    let mut commit = Commit { preconditions: vec![space.expect(key, expected)], operations: Vec::new() };
+    commit.preconditions.extend(extra.preconditions);
+    // The object itself goes last: who sees it gone sees what belonged to it gone too.
+    commit.operations.extend(extra.operations);
+    commit.operations.push(operation);
+    match server.commit(commit).await {
+        Ok(revision) => Ok(revision),
+        Err(CommitError::Precondition { index: 0, .. }) => Err(Refused::Object),
+        Err(CommitError::Precondition { .. }) => Err(Refused::Extra),
+        Err(error) => Err(Refused::Failed(store_failed(&error))),
+    }
+}
+
+/// What a client is told when the store fails.
+pub fn store_failed(error: &CommitError) -> ApiError {
+    tracing::error!(%error, "a commit failed");
+    match error {
+        CommitError::Unknown(_) => {
+            ApiError::new(api_types::Reason::Timeout, "it is not known whether the request was carried out")
+        }
+        CommitError::Malformed(why) => ApiError::internal(why),
+        _ => ApiError::unavailable("the store cannot be written at the moment", 1),
+    }
+}
+
+/// A record that was never stored: what a dry run answers.
+pub(crate) fn unstored(place: &Place, object: &Value, revision: Option<Revision>) -> Result<Arc<Record>, ApiError> {
+    let name = object["metadata"]["name"].as_str().unwrap_or("");
+    let stored = record::encode(object, Vec::new());
+    let made = record::decode(ObjectName::new(&place.namespace, name), &stored, revision.unwrap_or_default());
+    let record = made.map_err(ApiError::internal)?;
+    Ok(Arc::new(if revision.is_none() { record.without_revision() } else { record }))
+}
+
+/// The old object of a write, decoded.
+pub(crate) fn live(server: &Server, auth: &Authorized, place: &Place) -> Option<Arc<Record>> {
+    server.cache.get(auth.plane().id, &place.resource(), &place.object())
+}

@@ -1,0 +1,205 @@
+//! Update: from the old object to the new one, again and again until no other write comes between.
+
+use super::create::normalize;
+use super::{Place, Refused, TRIES, WriteOptions, Written, commit, delete, live, metadata, unstored};
+use crate::admission;
+use crate::cache::record::Record;
+use crate::ownership;
+use crate::server::Server;
+use crate::stages::Authorized;
+use api_types::{ApiError, Cause};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// What the caller wants the object to be.
+pub struct Wanted {
+    /// The whole object. `metadata.resourceVersion`, when set, must be that of the old object.
+    pub object: Value,
+    /// Its `metadata.managedFields` are as they shall be: server-side apply has done it.
+    pub owned: bool,
+}
+
+/// Updates the object of a place. `make` gets the old object (with its `resourceVersion`) and gives the new one; it
+/// is called again when another write came between. `must_name_version`: PUT of a kind whose updates must say from
+/// which version they come.
+pub async fn update(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    options: &WriteOptions,
+    must_name_version: bool,
+    mut make: impl FnMut(&Value) -> Result<Wanted, ApiError>,
+) -> Result<Written, ApiError> {
+    let resource = place.resource();
+    for _ in 0..TRIES {
+        let record = live(server, auth, place).ok_or_else(|| ApiError::not_found(&resource, &place.name))?;
+        let old = record.value().map_err(ApiError::internal)?;
+        let wanted = make(&old)?;
+        let conditional = metadata::check_update(&wanted.object, &old, place, !must_name_version)?;
+        let step = step(server, auth, place, options, &record, old, wanted).await?;
+        match step {
+            Step::Done(written) => return Ok(written),
+            Step::Again if conditional => return Err(ApiError::stale(&resource, &place.name)),
+            Step::Again => {}
+        }
+    }
+    Err(ApiError::stale(&resource, &place.name))
+}
+
+enum Step {
+    Done(Written),
+    Again,
+}
+
+async fn step(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    options: &WriteOptions,
+    record: &Arc<Record>,
+    old: Value,
+    wanted: Wanted,
+) -> Result<Step, ApiError> {
+    let now = Timestamp::now();
+    let owned = wanted.owned;
+    let mut new = wanted.object;
+    new["kind"] = place.row.kind.to_string().into();
+    new["apiVersion"] = place.stored_api_version().into();
+    metadata::set_namespace(&mut new, place)?;
+    metadata::keep_old(&mut new, &old);
+    default(place, &mut new, &old);
+    if !owned {
+        ownership::record(place, Some(&old), &mut new, &options.manager, now);
+    }
+    let causes = admit(server, auth, place, &mut new, &old).await?;
+    if !causes.is_empty() {
+        return Err(place.invalid(&place.name, causes));
+    }
+    let warnings = (place.row.strategy.warnings)(&new);
+    api_schema::managed_fields::keep_times(&old, &mut new);
+    let mut comparable = old.clone();
+    metadata::of(&mut comparable).remove("resourceVersion");
+    if new == comparable && !record.shared {
+        return Ok(Step::Done(Written { object: record.clone(), created: false, removed: false, warnings }));
+    }
+    let removed = delete::is_over(&new);
+    if options.dry_run {
+        let object = unstored(place, &new, Some(record.revision))?;
+        return Ok(Step::Done(Written { object, created: false, removed, warnings }));
+    }
+    let expected = record.expected();
+    let plane = auth.plane();
+    let committed = if removed {
+        let extra = delete::consequences(server, plane, place, &old);
+        commit(server, plane, place, &place.name, expected, None, extra).await
+    } else {
+        let extra = admission::reserve(server, auth, place, Some(&old), &mut new).await?;
+        commit(server, plane, place, &place.name, expected, Some(&new), extra).await
+    };
+    match committed {
+        // Kubernetes answers the removal of the last finalizer with the version before it.
+        Ok(_) if removed => {
+            let object = unstored(place, &new, Some(record.revision))?;
+            Ok(Step::Done(Written { object, created: false, removed, warnings }))
+        }
+        Ok(revision) => {
+            let object = unstored(place, &new, Some(revision))?;
+            Ok(Step::Done(Written { object, created: false, removed, warnings }))
+        }
+        Err(Refused::Object | Refused::Extra) => Ok(Step::Again),
+        Err(Refused::Failed(error)) => Err(error),
+    }
+}
+
+/// Keeps what this path may not write, and sets defaults.
+fn default(place: &Place, new: &mut Value, old: &Value) {
+    let strategy = &place.row.strategy;
+    let stored = place.row.version(&place.row.storage_version).unwrap_or(&place.version);
+    let root = stored.graph.at(stored.root);
+    if place.subresource == "status" {
+        keep_all_but_status(place, new, old);
+        api_schema::default::apply_defaults(root, new);
+        return;
+    }
+    if place.row.has_status() && place.subresource.is_empty() {
+        keep_status(new, old);
+    }
+    api_schema::default::apply_defaults(root, new);
+    (strategy.default)(new);
+    if place.subresource.is_empty() {
+        (strategy.prepare_update)(new, old);
+    }
+}
+
+/// Admits and validates; returns the defects.
+async fn admit(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    new: &mut Value,
+    old: &Value,
+) -> Result<Vec<Cause>, ApiError> {
+    let strategy = &place.row.strategy;
+    if place.subresource != "status" {
+        if strategy.generation {
+            normalize(place, new);
+            metadata::count_generation(new, old);
+        }
+        admission::update(server, auth, place, new, old).await?;
+    }
+    normalize(place, new);
+    let mut causes = api_resources::metadata::validate_update(new, old);
+    match place.subresource.as_str() {
+        "status" => causes.extend((strategy.validate_status)(new, old)),
+        "" | "scale" => causes.extend((strategy.validate_update)(new, old)),
+        _ => {}
+    }
+    causes.extend(validate_custom(place, new, old));
+    Ok(causes)
+}
+
+fn validate_custom(place: &Place, new: &Value, old: &Value) -> Vec<Cause> {
+    let schema = place.version.schema.as_ref();
+    schema.map(|schema| schema.validate(new, Some(old))).unwrap_or_default()
+}
+
+/// A write of the object leaves its status alone.
+fn keep_status(new: &mut Value, old: &Value) {
+    let Some(fields) = new.as_object_mut() else { return };
+    match old.get("status") {
+        Some(status) => fields.insert("status".into(), status.clone()),
+        None => fields.remove("status"),
+    };
+}
+
+/// A write of the status leaves the rest alone. Built-in kinds let it change labels and annotations too; custom
+/// resources do not.
+fn keep_all_but_status(place: &Place, new: &mut Value, old: &Value) {
+    let status = new.get_mut("status").map(Value::take);
+    let mut metadata = new.get_mut("metadata").map_or(Value::Null, Value::take);
+    let mut kept: Map<String, Value> = old.as_object().cloned().unwrap_or_default();
+    match status {
+        Some(status) => kept.insert("status".into(), status),
+        None => kept.remove("status"),
+    };
+    let managed = metadata.get("managedFields").cloned();
+    if place.row.is_custom() {
+        metadata = old["metadata"].clone();
+    } else if let Some(fields) = metadata.as_object_mut() {
+        for field in ["ownerReferences", "finalizers"] {
+            match old["metadata"].get(field) {
+                Some(value) => fields.insert(field.into(), value.clone()),
+                None => fields.remove(field),
+            };
+        }
+    }
+    if let Some(fields) = metadata.as_object_mut() {
+        fields.remove("resourceVersion");
+        if let Some(managed) = managed {
+            fields.insert("managedFields".into(), managed);
+        }
+    }
+    kept.insert("metadata".into(), metadata);
+    *new = Value::Object(kept);
+}

@@ -1,0 +1,147 @@
+//! What is done with an authorized request. One file for each verb; [`dispatch`] chooses.
+
+pub mod actions;
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod paths;
+pub mod reviews;
+pub mod scale;
+pub mod watch;
+pub mod write;
+
+use crate::decoding::Payload;
+use crate::gateway::Place;
+use crate::reply::Reply;
+use crate::request_info::ResourceRequest;
+use crate::server::Server;
+use crate::stages::Authorized;
+use api_resources::Verb;
+use api_types::{ApiError, Reason};
+use std::sync::Arc;
+
+/// A body that has been read, and its `Content-Type`.
+pub struct Incoming {
+    /// The bytes.
+    pub bytes: bytes::Bytes,
+    /// The header as it was sent.
+    pub content_type: String,
+}
+
+impl Incoming {
+    /// The body as an object's.
+    pub fn payload(&self) -> Result<Payload, ApiError> {
+        Ok(Payload { bytes: self.bytes.clone(), media: crate::decoding::media_type(&self.content_type)? })
+    }
+}
+
+/// Does what an authorized request asks for.
+pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -> Result<Reply, ApiError> {
+    let Some(request) = auth.resource() else {
+        return paths::answer(server, auth).await;
+    };
+    let catalog = auth.plane().catalog.load_full();
+    let Some(row) = catalog.lookup(&request.group, &request.version, &request.resource) else {
+        let group_served = catalog
+            .rows()
+            .any(|row| row.group == request.group && row.version(&request.version).is_some());
+        return if group_served { Err(ApiError::no_such_path()) } else { Ok(paths::no_such_page()) };
+    };
+    let Some(version) = row.version(&request.version).cloned() else { return Err(ApiError::no_such_path()) };
+    let place = Place {
+        namespace: if row.namespaced { request.namespace.clone() } else { "".into() },
+        row,
+        version,
+        name: request.name.clone(),
+        subresource: request.subresource.clone(),
+    };
+    check_scope(request, &place)?;
+    if place.subresource.is_empty() {
+        whole(server, auth, &place, body).await
+    } else {
+        sub(server, auth, &place, body).await
+    }
+}
+
+/// A namespaced object is reached through its namespace; a cluster-scoped one is not.
+fn check_scope(request: &ResourceRequest, place: &Place) -> Result<(), ApiError> {
+    let in_namespace = !request.namespace.is_empty() && request.resource != "namespaces";
+    match (place.row.namespaced, in_namespace) {
+        (false, true) => Err(ApiError::no_such_path()),
+        (true, false) if !request.name.is_empty() => Err(ApiError::no_such_path()),
+        (true, false) if request.verb == "create" || request.verb == "deletecollection" => Err(not_allowed()),
+        _ => Ok(()),
+    }
+}
+
+/// 405.
+pub fn not_allowed() -> ApiError {
+    ApiError::new(Reason::MethodNotAllowed, "the server does not allow this method on the requested resource")
+        .with_causes(Vec::new())
+}
+
+async fn whole(server: &Arc<Server>, auth: &Authorized, place: &Place, body: Incoming) -> Result<Reply, ApiError> {
+    let verb = auth.resource().map_or("", |request| request.verb.as_str());
+    let offered = |verb: Verb| if place.row.has(verb) { Ok(()) } else { Err(not_allowed()) };
+    match verb {
+        "get" => offered(Verb::Get).and_then(|()| get::get(server, auth, place)),
+        "list" => {
+            offered(Verb::List)?;
+            list::list(server, auth, place).await
+        }
+        "watch" => {
+            offered(Verb::Watch)?;
+            watch::watch(server, auth, place).await
+        }
+        "create" if !place.name.is_empty() => Err(not_allowed()),
+        "create" => {
+            offered(Verb::Create)?;
+            if place.row.verbs == [Verb::Create] {
+                return reviews::create(server, auth, place, &body).await;
+            }
+            write::create(server, auth, place, &body).await
+        }
+        "update" => {
+            offered(Verb::Update)?;
+            write::update(server, auth, place, &body).await
+        }
+        "patch" => {
+            offered(Verb::Patch)?;
+            write::patch(server, auth, place, &body).await
+        }
+        "delete" => {
+            offered(Verb::Delete)?;
+            delete::delete(server, auth, place, &body).await
+        }
+        "deletecollection" => {
+            offered(Verb::DeleteCollection)?;
+            delete::collection(server, auth, place, &body).await
+        }
+        _ => Err(not_allowed()),
+    }
+}
+
+async fn sub(server: &Arc<Server>, auth: &Authorized, place: &Place, body: Incoming) -> Result<Reply, ApiError> {
+    let verb = auth.resource().map_or("", |request| request.verb.as_str());
+    let Some(subresource) = place.row.subresource(&place.subresource) else {
+        return Err(ApiError::no_such_path());
+    };
+    let offered = subresource.verbs.iter().any(|offered| offered.as_str() == verb);
+    if !offered {
+        return Err(not_allowed());
+    }
+    match (place.subresource.as_str(), verb) {
+        ("status" | "finalize" | "ephemeralcontainers" | "resize" | "approval", "get") => get::get(server, auth, place),
+        ("status" | "finalize", "update") => write::update(server, auth, place, &body).await,
+        ("status", "patch") => write::patch(server, auth, place, &body).await,
+        ("scale", "get") => scale::get(server, auth, place),
+        ("scale", "update" | "patch") => scale::write(server, auth, place, &body).await,
+        ("binding", "create") => actions::bind(server, auth, place, &body).await,
+        ("eviction", "create") => actions::evict(server, auth, place, &body).await,
+        ("token", "create") => actions::token(server, auth, place, &body).await,
+        (name, _) => Err(ApiError::new(
+            Reason::MethodNotAllowed,
+            format!("the subresource {name:?} of {} is not implemented", place.resource()),
+        )),
+    }
+}

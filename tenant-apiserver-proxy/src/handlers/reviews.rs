@@ -1,0 +1,137 @@
+//! Reviews: questions that are asked by creating an object, answered in its status, and not stored.
+
+use super::Incoming;
+use crate::authentication::{self, User};
+use crate::authorization::{self, Attributes};
+use crate::decoding;
+use crate::gateway::Place;
+use crate::planes::Plane;
+use crate::reply::{self, Content, Format, Reply};
+use crate::request_info::{RequestInfo, ResourceRequest};
+use crate::server::Server;
+use crate::stages::Authorized;
+use api_types::ApiError;
+use http::StatusCode;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Answers a review.
+pub async fn create(server: &Server, auth: &Authorized, place: &Place, body: &Incoming) -> Result<Reply, ApiError> {
+    let mode = decoding::field_validation(&auth.call().query, place)?;
+    let decoded = decoding::object(place, &body.payload()?, mode)?;
+    let mut review = decoded.value;
+    let plane = auth.plane();
+    match place.row.plural.as_str() {
+        "selfsubjectaccessreviews" => access(server, plane, auth.user(), &mut review),
+        "subjectaccessreviews" => {
+            let user = subject(&review["spec"]);
+            access(server, plane, &user, &mut review);
+        }
+        "localsubjectaccessreviews" => {
+            let given = review["spec"]["resourceAttributes"]["namespace"].as_str().unwrap_or("");
+            if given != place.namespace {
+                return Err(ApiError::bad_request(format!(
+                    "spec.resourceAttributes.namespace must match namespace: {}",
+                    place.namespace
+                )));
+            }
+            let user = subject(&review["spec"]);
+            access(server, plane, &user, &mut review);
+        }
+        "selfsubjectreviews" => {
+            crate::gateway::metadata::of(&mut review).insert(
+                "creationTimestamp".into(),
+                crate::gateway::metadata::timestamp(jiff::Timestamp::now()).into(),
+            );
+            review["status"] = json!({"userInfo": user_info(auth.user())});
+        }
+        "selfsubjectrulesreviews" => {
+            let namespace = review["spec"]["namespace"].as_str().unwrap_or("").to_owned();
+            review["status"] = crate::rbac::rules_for(server, plane, auth.user(), &namespace);
+        }
+        "tokenreviews" => token_review(server, plane, &mut review).await,
+        other => return Err(ApiError::internal(format_args!("the review {other} is not implemented"))),
+    }
+    let reply = answer(auth, &place.row.group, &place.version.name, &place.row.kind, &review)?;
+    Ok(reply.warnings(decoded.warnings))
+}
+
+/// 201 with an object of a kind that is not stored.
+pub fn answer(auth: &Authorized, group: &str, version: &str, kind: &str, object: &Value) -> Result<Reply, ApiError> {
+    let accept = reply::accept(auth.call().header("accept"), true)?;
+    let api_version = api_types::GroupVersion::new(group, version).to_string();
+    if accept.format == Format::Protobuf
+        && let Some(id) = api_schema::builtin::kind(group, version, kind)
+    {
+        let root = api_schema::builtin::graph().at(id);
+        let bytes = crate::protobuf::encode(object, root, &api_version, kind);
+        let content = Content::Raw("application/vnd.kubernetes.protobuf", bytes.into());
+        return Ok(Reply::with(StatusCode::CREATED, content));
+    }
+    Ok(Reply::value(object).code(StatusCode::CREATED))
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+fn subject(spec: &Value) -> User {
+    let extra: BTreeMap<String, Vec<String>> =
+        spec["extra"].as_object().into_iter().flatten().map(|(key, value)| (key.clone(), texts(value))).collect();
+    User {
+        name: spec["user"].as_str().unwrap_or("").to_owned(),
+        uid: spec["uid"].as_str().unwrap_or("").to_owned(),
+        groups: texts(&spec["groups"]),
+        extra,
+    }
+}
+
+/// May the user do what the review's `spec` asks about?
+fn access(server: &Server, plane: &Plane, user: &User, review: &mut Value) {
+    let spec = &review["spec"];
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let info = if spec["resourceAttributes"].is_object() {
+        let asked = &spec["resourceAttributes"];
+        RequestInfo::Resource(ResourceRequest {
+            verb: text(&asked["verb"]).into(),
+            group: text(&asked["group"]).into(),
+            version: text(&asked["version"]).into(),
+            namespace: text(&asked["namespace"]).into(),
+            resource: text(&asked["resource"]).into(),
+            name: text(&asked["name"]).into(),
+            subresource: text(&asked["subresource"]).into(),
+        })
+    } else {
+        let asked = &spec["nonResourceAttributes"];
+        RequestInfo::Path { path: text(&asked["path"]), verb: text(&asked["verb"]) }
+    };
+    let allowed = authorization::allowed(server, plane, user, &Attributes::of(&info));
+    review["status"] = json!({"allowed": allowed});
+}
+
+fn user_info(user: &User) -> Value {
+    let mut info = json!({"username": user.name, "groups": user.groups});
+    if !user.uid.is_empty() {
+        info["uid"] = user.uid.clone().into();
+    }
+    if !user.extra.is_empty() {
+        info["extra"] = json!(user.extra);
+    }
+    info
+}
+
+async fn token_review(server: &Server, plane: &Plane, review: &mut Value) {
+    let token = review["spec"]["token"].as_str().unwrap_or("").to_owned();
+    let mut audiences = texts(&review["spec"]["audiences"]);
+    if audiences.is_empty() {
+        audiences.push(server.issuer(plane));
+    }
+    review["status"] = match authentication::verify_token(server, plane, &token, &audiences).await {
+        Some(claims) => {
+            let matching: Vec<&String> = audiences.iter().filter(|a| claims.aud.contains(a)).collect();
+            json!({"authenticated": true, "user": user_info(&authentication::service_account(&claims)),
+                "audiences": matching})
+        }
+        None => json!({"user": {}, "error": "the token is invalid, expired, or not for these audiences"}),
+    };
+}

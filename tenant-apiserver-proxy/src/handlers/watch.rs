@@ -1,0 +1,322 @@
+//! WATCH: the changes of a resource as they come, selected for the watcher.
+
+use super::get;
+use super::list::{self, Selection};
+use crate::cache::collection::Change;
+use crate::cache::record::Record;
+use crate::gateway::Place;
+use crate::reply::{self, Content, Format, Reply, View};
+use crate::server::Server;
+use crate::stages::Authorized;
+use api_types::{ApiError, Cause, Revision};
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderValue, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// An idle watch hears this often how far it has come.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a watch lasts that names no `timeoutSeconds`; each lasts up to twice as long.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
+/// How many encoded frames wait for a slow client before the stream stands still, and its watcher lags.
+const FRAMES: usize = 4;
+/// Events are joined into frames up to this size.
+const FRAME_BYTES: usize = 64 << 10;
+
+/// Answers a watch with a stream.
+pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
+    let query = &auth.call().query;
+    let accept = reply::accept(auth.call().header("accept"), !place.row.is_custom())?;
+    let selection = Selection::parse(query, place)?;
+    let options = Options::parse(query)?;
+    let collection = server.cache.collection(auth.plane().id, &place.resource());
+    if options.from > server.cache.revision() {
+        list::wait_for(server, options.from).await?;
+    }
+    // Read before the list: whatever is at or before it is in the list.
+    let begun = server.cache.revision();
+    let initial = options.initial_events || options.from == Revision::ZERO;
+    let (records, missed, changes) = if initial {
+        let (records, changes) = collection.list_and_watch(&place.namespace);
+        (records, Vec::new(), changes)
+    } else {
+        match collection.watch(&place.namespace, options.from) {
+            Ok((missed, changes)) => (Vec::new(), missed, changes),
+            Err(forgotten) => return Ok(expired(ApiError::expired(options.from, forgotten.oldest), accept.format)),
+        }
+    };
+    let encoder = Encoder { place: place.clone(), selection, view: accept.view, format: accept.format, include: query
+        .get("includeObject").unwrap_or("Metadata").to_owned(), first_table: true };
+    let (frames, stream) = mpsc::channel(FRAMES);
+    let task = Stream {
+        server: server.clone(),
+        ended: auth.plane().ended.load_full(),
+        encoder,
+        changes,
+        frames,
+        bookmarks: options.bookmarks,
+        initial_events: options.initial_events,
+        sent: begun,
+    };
+    let deadline = tokio::time::Instant::now() + options.timeout;
+    tokio::spawn(task.run(records, missed, deadline));
+    Ok(streamed(accept.format, stream))
+}
+
+struct Options {
+    from: Revision,
+    initial_events: bool,
+    bookmarks: bool,
+    timeout: Duration,
+}
+
+impl Options {
+    fn parse(query: &crate::stages::Query) -> Result<Self, ApiError> {
+        let invalid = |cause: Cause| Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", vec![cause]));
+        let from = list::parse_version(query.get("resourceVersion").unwrap_or(""))?;
+        let wants_initial = query.get("sendInitialEvents").is_some();
+        match (wants_initial, query.get("resourceVersionMatch")) {
+            (true, Some("NotOlderThan")) | (false, None) => {}
+            (true, _) => {
+                let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+                return invalid(Cause::forbidden("resourceVersionMatch", why));
+            }
+            (false, Some(_)) => {
+                let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+                return invalid(Cause::forbidden("resourceVersionMatch", why));
+            }
+        }
+        let timeout = match query.get("timeoutSeconds") {
+            Some(text) => match text.parse::<u64>() {
+                Ok(0) => DEFAULT_TIMEOUT,
+                Ok(seconds) => Duration::from_secs(seconds.min(24 * 3600)),
+                Err(_) => return Err(ApiError::bad_request(format!("invalid timeoutSeconds {text:?}"))),
+            },
+            // Watches that begin together do not end together.
+            None => DEFAULT_TIMEOUT.mul_f64(1.0 + rand::random::<f64>()),
+        };
+        Ok(Options {
+            from,
+            initial_events: query.is_true("sendInitialEvents"),
+            bookmarks: query.is_true("allowWatchBookmarks"),
+            timeout,
+        })
+    }
+}
+
+/// A watch that cannot begin where it asks: one error event, then the end.
+fn expired(error: ApiError, format: Format) -> Reply {
+    let (frames, stream) = mpsc::channel(1);
+    // The channel is empty, so there is room.
+    let _ = frames.try_send(error_event(&error, format));
+    streamed(format, stream)
+}
+
+fn error_event(error: &ApiError, format: Format) -> Bytes {
+    let status = error.to_status();
+    if format == Format::Protobuf {
+        let root = api_schema::builtin::graph();
+        if let Some(id) = root.named("io.k8s.apimachinery.pkg.apis.meta.v1.Status") {
+            let object = crate::protobuf::encode(&status, root.at(id), "v1", "Status");
+            return Bytes::from(crate::protobuf::watch_event("ERROR", &object));
+        }
+    }
+    Bytes::from(format!("{{\"type\":\"ERROR\",\"object\":{status}}}\n"))
+}
+
+fn streamed(format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
+    let stream = futures::stream::unfold(frames, |mut frames| async {
+        let bytes = frames.recv().await?;
+        Some((Ok::<_, Infallible>(Frame::data(bytes)), frames))
+    });
+    let of = match format {
+        Format::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        _ => "application/json",
+    };
+    let body = BodyExt::boxed_unsync(StreamBody::new(stream));
+    Reply::with(StatusCode::OK, Content::Stream(HeaderValue::from_static(of), body))
+}
+
+/// One watch under way.
+struct Stream {
+    server: Arc<Server>,
+    ended: Arc<service_runtime::Shutdown>,
+    encoder: Encoder,
+    changes: mpsc::Receiver<Arc<Change>>,
+    frames: mpsc::Sender<Bytes>,
+    bookmarks: bool,
+    initial_events: bool,
+    /// How far the client has come.
+    sent: Revision,
+}
+
+impl Stream {
+    async fn run(mut self, records: Vec<Arc<Record>>, missed: Vec<Arc<Change>>, deadline: tokio::time::Instant) {
+        let end = tokio::time::sleep_until(deadline);
+        tokio::pin!(end);
+        let (ended, shutdown) = (self.ended.clone(), self.server.shutdown.clone());
+        tokio::select! {
+            () = &mut end => {}
+            () = ended.requested() => {}
+            () = shutdown.requested() => {}
+            _ = self.stream(records, missed) => {}
+        }
+    }
+
+    /// Ends when the client is gone or lags too much.
+    async fn stream(&mut self, records: Vec<Arc<Record>>, missed: Vec<Arc<Change>>) -> Option<()> {
+        let mut buffer = BytesMut::new();
+        for record in &records {
+            if self.encoder.selection.matches(record) {
+                self.encoder.event(&mut buffer, "ADDED", record);
+            }
+            self.sent = self.sent.max(record.revision);
+            self.flush_full(&mut buffer).await?;
+        }
+        for change in &missed {
+            self.change(&mut buffer, change);
+            self.flush_full(&mut buffer).await?;
+        }
+        if self.initial_events && self.bookmarks {
+            self.encoder.bookmark(&mut buffer, self.sent, true);
+        }
+        self.flush(&mut buffer).await?;
+        let mut idle = tokio::time::interval(BOOKMARK_INTERVAL);
+        idle.reset();
+        loop {
+            // Read before the channel: what is at or before it has been sent to the channel already.
+            let applied = self.server.cache.revision();
+            tokio::select! {
+                change = self.changes.recv() => {
+                    let change = change?;
+                    self.change(&mut buffer, &change);
+                    while let Ok(change) = self.changes.try_recv() {
+                        self.change(&mut buffer, &change);
+                        self.flush_full(&mut buffer).await?;
+                    }
+                }
+                _ = idle.tick(), if self.bookmarks => {
+                    if self.changes.is_empty() && applied > self.sent {
+                        self.sent = applied;
+                        self.encoder.bookmark(&mut buffer, applied, false);
+                    }
+                }
+                () = self.frames.closed() => return None,
+            }
+            self.flush(&mut buffer).await?;
+        }
+    }
+
+    /// A change, as the selection sees it: an object that begins or ceases to be selected is added or deleted.
+    fn change(&mut self, buffer: &mut BytesMut, change: &Change) {
+        self.sent = self.sent.max(change.revision);
+        let selection = &self.encoder.selection;
+        let before = change.previous.as_ref().is_some_and(|previous| selection.matches(previous));
+        let after = !change.is_deleted() && selection.matches(&change.object);
+        match (before, after) {
+            (false, true) => self.encoder.event(buffer, "ADDED", &change.object),
+            (true, true) => self.encoder.event(buffer, "MODIFIED", &change.object),
+            (true, false) if change.is_deleted() => self.encoder.event(buffer, "DELETED", &change.object),
+            // What is deleted is shown as it was when it was last selected, at the revision of the change.
+            (true, false) => {
+                if let Some(previous) = &change.previous {
+                    self.encoder.event(buffer, "DELETED", &previous.at(change.revision));
+                }
+            }
+            (false, false) => {}
+        }
+    }
+
+    async fn flush_full(&self, buffer: &mut BytesMut) -> Option<()> {
+        if buffer.len() < FRAME_BYTES { Some(()) } else { self.flush(buffer).await }
+    }
+
+    async fn flush(&self, buffer: &mut BytesMut) -> Option<()> {
+        if buffer.is_empty() {
+            return Some(());
+        }
+        self.frames.send(buffer.split().freeze()).await.ok()
+    }
+}
+
+/// Encodes events as the client asks for them.
+struct Encoder {
+    place: Place,
+    selection: Selection,
+    view: View,
+    format: Format,
+    include: String,
+    first_table: bool,
+}
+
+impl Encoder {
+    fn event(&mut self, out: &mut BytesMut, of: &str, record: &Record) {
+        match self.object(record) {
+            Ok(object) => self.put(out, of, &object),
+            Err(error) => out.extend_from_slice(&error_event(&error, self.format)),
+        }
+    }
+
+    fn put(&self, out: &mut BytesMut, of: &str, object: &[u8]) {
+        if self.format == Format::Protobuf {
+            out.extend_from_slice(&crate::protobuf::watch_event(of, object));
+            return;
+        }
+        out.extend_from_slice(b"{\"type\":\"");
+        out.extend_from_slice(of.as_bytes());
+        out.extend_from_slice(b"\",\"object\":");
+        out.extend_from_slice(object);
+        out.put_slice(b"}\n");
+    }
+
+    fn object(&mut self, record: &Record) -> Result<Bytes, ApiError> {
+        let place = &self.place;
+        match (self.view, self.format) {
+            (View::Object, Format::Protobuf) => self.protobuf(&get::converted(place, record)?),
+            (View::Object, _) => get::bytes_in_version(place, record),
+            (View::Metadata, _) => Ok(Bytes::from(get::metadata_only(&get::value(record)?).to_string())),
+            (View::Table, _) => {
+                let value = get::converted(place, record)?;
+                let options =
+                    get::table_options(&self.include, !self.first_table)?;
+                self.first_table = false;
+                let mut table =
+                    api_resources::columns::table(&place.row, [&value].into_iter(), options);
+                table["metadata"] = json!({"resourceVersion": record.revision.to_string()});
+                Ok(Bytes::from(table.to_string()))
+            }
+        }
+    }
+
+    fn protobuf(&self, value: &Value) -> Result<Bytes, ApiError> {
+        let place = &self.place;
+        let bytes = crate::protobuf::encode(value, place.root(), &place.api_version(), &place.row.kind);
+        Ok(Bytes::from(bytes))
+    }
+
+    /// An object of the kind that has only a `resourceVersion`: so far has the client come.
+    fn bookmark(&self, out: &mut BytesMut, at: Revision, initial_end: bool) {
+        let mut metadata = json!({"resourceVersion": at.to_string()});
+        if initial_end {
+            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        let (kind, api_version) = match self.view {
+            View::Object => (self.place.row.kind.to_string(), self.place.api_version()),
+            View::Metadata => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
+            View::Table => ("Table".to_owned(), "meta.k8s.io/v1".to_owned()),
+        };
+        let object = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata});
+        if self.format == Format::Protobuf {
+            if let Ok(bytes) = self.protobuf(&object) {
+                self.put(out, "BOOKMARK", &bytes);
+            }
+            return;
+        }
+        self.put(out, "BOOKMARK", object.to_string().as_bytes());
+    }
+}

@@ -1,0 +1,203 @@
+//! The door: accepts connections, shakes hands, and takes each request through the stages in their order.
+
+use crate::authentication::Credentials;
+use crate::decoding::MAX_BODY;
+use crate::handlers::{self, Incoming};
+use crate::planes::{Plane, PlaneKind};
+use crate::reply::{self, Body, Format, Reply};
+use crate::request_info::{self, PlanePath, RequestInfo};
+use crate::server::Server;
+use crate::stages::{Call, Query, Received};
+use api_types::{ApiError, Reason, TenantId};
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 20_000;
+/// Handshakes at a time, which cost the most before anyone is known.
+const MAX_HANDSHAKES: usize = 256;
+/// How long a handshake, and then the first request's head, may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request that is no watch may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Streams of one HTTP/2 connection at a time.
+const MAX_STREAMS: u32 = 1_000;
+/// The longest head of a request.
+const MAX_HEAD: u32 = 64 << 10;
+
+/// Serves until shutdown, then lets requests under way finish; the caller bounds how long.
+pub async fn serve(server: Arc<Server>, listener: TcpListener, acceptor: TlsAcceptor) {
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let mut tasks = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = server.shutdown.requested() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Mostly: no file descriptors are left. Others may be freed soon.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        while tasks.try_join_next().is_some() {}
+        let Ok(permit) = connections.clone().try_acquire_owned() else {
+            tracing::warn!("a connection was refused: too many are open");
+            continue;
+        };
+        let (server, acceptor, handshakes) = (server.clone(), acceptor.clone(), handshakes.clone());
+        tasks.spawn(async move {
+            let _open = permit;
+            if let Err(error) = connection(server, stream, acceptor, handshakes).await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connection(
+    server: Arc<Server>,
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    handshakes: Arc<Semaphore>,
+) -> Result<(), ConnectionError> {
+    stream.set_nodelay(true)?;
+    let stream = {
+        let _shaking = handshakes.acquire().await?;
+        tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??
+    };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let certificate = certificate.map(|der| Arc::new(der.as_ref().to_vec()));
+    let serving = server.clone();
+    let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        let (server, certificate) = (serving.clone(), certificate.clone());
+        async move { Ok::<_, Infallible>(respond(server, certificate, request).await) }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT).max_buf_size(MAX_HEAD as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = &mut connection => ended,
+        () = server.shutdown.requested() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    }
+}
+
+/// One request from its head to its response. Errors become a `Status`.
+async fn respond(
+    server: Arc<Server>,
+    certificate: Option<Arc<Vec<u8>>>,
+    request: Request<hyper::body::Incoming>,
+) -> Response<Body> {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+    let gzip = request
+        .headers()
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("gzip"));
+    let head = request.method() == http::Method::HEAD;
+    let reply = stages(server, certificate, request).await.unwrap_or_else(Reply::from);
+    let format = match reply::accept(&accepted, false) {
+        Ok(accept) => accept.format,
+        Err(_) => Format::Json,
+    };
+    let mut response = reply.into_response(format, gzip);
+    if head {
+        *response.body_mut() = reply::full(Bytes::new());
+    }
+    response
+}
+
+/// The stages in their order: plane, user, permission, seat, body, handler.
+async fn stages(
+    server: Arc<Server>,
+    certificate: Option<Arc<Vec<u8>>>,
+    request: Request<hyper::body::Incoming>,
+) -> Result<Reply, ApiError> {
+    let (head, body) = request.into_parts();
+    let credentials = Credentials { certificate, token: bearer(&head.headers) };
+    let (plane, path) = plane(&server, head.uri.path(), &credentials)?;
+    let query = head.uri.query().unwrap_or("");
+    let info = request_info::parse(&head.method, path, query)
+        .ok_or_else(|| ApiError::bad_request("the path is not UTF-8 once it is decoded"))?;
+    let watching = matches!(&info, RequestInfo::Resource(resource) if resource.verb == "watch");
+    let call = Call { plane: plane.clone(), info, query: Query::parse(query), headers: head.headers };
+    let content_type = call.header("content-type").to_owned();
+    let authenticated = Received::new(call, credentials).authenticate(&server).await?;
+    let authorized = authenticated.authorize(&server)?;
+    let _seat = plane.seats.take().await?;
+    let body = Incoming { bytes: read_body(body).await?, content_type };
+    if watching {
+        return handlers::dispatch(&server, &authorized, body).await;
+    }
+    match tokio::time::timeout(REQUEST_TIMEOUT, handlers::dispatch(&server, &authorized, body)).await {
+        Ok(done) => done,
+        Err(_) => Err(ApiError::new(Reason::Timeout, "the request did not finish in time")),
+    }
+}
+
+fn bearer(headers: &http::HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// The plane of a request: by its path, else by its credential, else the host plane.
+fn plane<'a>(
+    server: &Server,
+    path: &'a str,
+    credentials: &Credentials,
+) -> Result<(Arc<Plane>, &'a str), ApiError> {
+    let (found, rest) = match request_info::plane_of(path) {
+        PlanePath::Tenant(name, rest) => (server.planes.named(PlaneKind::Tenant, name), rest),
+        PlanePath::Super(name, rest) => (server.planes.named(PlaneKind::Super, name), rest),
+        PlanePath::Root(rest) => {
+            let claimed = server.claimed_plane(credentials);
+            (claimed.or_else(|| server.planes.get(TenantId::HOST)), rest)
+        }
+    };
+    // Whether a plane exists is nobody's business without a credential for it: the answer is that of a wrong one.
+    found.map(|plane| (plane, rest)).ok_or_else(ApiError::unauthorized)
+}
+
+async fn read_body(body: hyper::body::Incoming) -> Result<Bytes, ApiError> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
+    match read {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::new(
+            Reason::RequestEntityTooLarge,
+            format!("Request entity too large: limit is {MAX_BODY}"),
+        )),
+        Ok(Err(error)) => Err(ApiError::bad_request(format!("the body could not be read: {error}"))),
+        Err(_) => Err(ApiError::new(Reason::Timeout, "the body did not arrive in time")),
+    }
+}

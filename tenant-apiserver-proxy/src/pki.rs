@@ -1,0 +1,91 @@
+//! Certificate authorities and the certificates that they sign: one serving CA for the installation, one client CA
+//! for each plane. All keys are P-256.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
+use std::net::IpAddr;
+use time::{Duration, OffsetDateTime};
+
+/// How long authorities are valid.
+const AUTHORITY_DAYS: i64 = 3650;
+/// How long the certificates of kubeconfigs are valid.
+pub const CLIENT_DAYS: i64 = 365;
+/// How long the serving certificate is valid; it is made anew at each start.
+const SERVING_DAYS: i64 = 365;
+/// Clocks of clients may be behind by this.
+const CLOCK_SKEW: Duration = Duration::hours(1);
+
+/// A certificate and its private key.
+#[derive(Clone)]
+pub struct KeyedCertificate {
+    /// The certificate, PEM.
+    pub certificate_pem: String,
+    /// The private key, PKCS #8 PEM.
+    pub key_pem: String,
+}
+
+/// Certificates could not be made or read.
+#[derive(Debug, thiserror::Error)]
+#[error("certificates: {0}")]
+pub struct PkiError(#[from] rcgen::Error);
+
+/// Makes an authority.
+pub fn make_authority(common_name: &str) -> Result<KeyedCertificate, PkiError> {
+    let key = KeyPair::generate()?;
+    let mut params = base(common_name, AUTHORITY_DAYS);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages =
+        vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign];
+    let certificate = params.self_signed(&key)?;
+    Ok(KeyedCertificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+}
+
+/// Signs a client certificate: the common name is the user, the organizations are the groups.
+pub fn sign_client(
+    authority: &KeyedCertificate,
+    user: &str,
+    groups: &[&str],
+    days: i64,
+) -> Result<KeyedCertificate, PkiError> {
+    let mut params = base(user, days);
+    for group in groups {
+        params.distinguished_name.push(DnType::OrganizationName, *group);
+    }
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    sign(authority, params)
+}
+
+/// Signs the serving certificate for host names and addresses.
+pub fn sign_serving(authority: &KeyedCertificate, names: &[String]) -> Result<KeyedCertificate, PkiError> {
+    let mut params = base("insula", SERVING_DAYS);
+    for name in names {
+        let alternative = match name.parse::<IpAddr>() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName(name.as_str().try_into()?),
+        };
+        params.subject_alt_names.push(alternative);
+    }
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    sign(authority, params)
+}
+
+fn base(common_name: &str, days: i64) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - CLOCK_SKEW;
+    params.not_after = now + Duration::days(days);
+    params
+}
+
+fn sign(authority: &KeyedCertificate, mut params: CertificateParams) -> Result<KeyedCertificate, PkiError> {
+    let issuer = Issuer::from_ca_cert_pem(&authority.certificate_pem, KeyPair::from_pem(&authority.key_pem)?)?;
+    let key = KeyPair::generate()?;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+    params.use_authority_key_identifier_extension = true;
+    let certificate = params.signed_by(&key, &issuer)?;
+    Ok(KeyedCertificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+}

@@ -1,0 +1,151 @@
+//! The planes that this server serves, and what belongs to each alone.
+
+use crate::pki::KeyedCertificate;
+use api_resources::Catalog;
+use api_types::{GroupResource, ObjectName, TenantId};
+use arc_swap::ArcSwap;
+use compact_str::CompactString;
+use parking_lot::RwLock;
+use serde_json::{Value, json};
+use service_runtime::Shutdown;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+pub use api_resources::PlaneKind;
+
+/// The resource under which a plane's keys are stored. It has no row in the table of resources: no request reaches
+/// it.
+pub static KEYS: LazyLock<GroupResource> = LazyLock::new(|| GroupResource::new("insula.internal", "keys"));
+
+/// The key that signs client certificates of the plane.
+pub const CLIENT_CA: &str = "client-ca";
+/// The key that signs service account tokens of the plane.
+pub const TOKEN_KEY: &str = "token";
+/// The key that signs the serving certificate; in the host plane's space only.
+pub const SERVING_CA: &str = "serving-ca";
+
+/// One plane.
+pub struct Plane {
+    /// Its identity: its key space.
+    pub id: TenantId,
+    /// What it is for.
+    pub kind: PlaneKind,
+    /// `acme`; empty for the host plane.
+    pub name: CompactString,
+    /// Whether it answers.
+    pub state: ArcSwap<PlaneState>,
+    /// Its resources: the shared rows and its own custom ones.
+    pub catalog: ArcSwap<Catalog>,
+    /// Given when its open streams have to end.
+    pub ended: ArcSwap<Shutdown>,
+    /// The client CA as DER, once it was needed.
+    pub(crate) client_ca: OnceLock<Vec<u8>>,
+    /// The key of its tokens, once it was needed.
+    pub(crate) token_key: tokio::sync::OnceCell<crate::tokens::TokenKey>,
+    /// The requests that it may have under way.
+    pub(crate) seats: crate::fair_queue::Seats,
+}
+
+/// Whether a plane answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaneState {
+    /// It answers.
+    Active,
+    /// Its users are refused: `spec.suspended`.
+    Suspended,
+    /// Its users are refused: it is being deleted.
+    Terminating,
+}
+
+impl Plane {
+    /// A plane that answers.
+    pub fn new(id: TenantId, kind: PlaneKind, name: &str) -> Self {
+        Plane {
+            id,
+            kind,
+            name: name.into(),
+            state: ArcSwap::from_pointee(PlaneState::Active),
+            catalog: ArcSwap::from_pointee(Catalog::of(kind).clone()),
+            ended: ArcSwap::from_pointee(Shutdown::new()),
+            client_ca: OnceLock::new(),
+            token_key: tokio::sync::OnceCell::new(),
+            seats: crate::fair_queue::Seats::default(),
+        }
+    }
+
+    /// Its path below the server's address: empty for the host plane.
+    pub fn path(&self) -> String {
+        match self.kind {
+            PlaneKind::Host => String::new(),
+            PlaneKind::Tenant => format!("/tenants/{}", self.name),
+            PlaneKind::Super => format!("/supers/{}", self.name),
+        }
+    }
+
+    /// Changes the state; its users' open streams end when they are refused from now on.
+    pub fn set_state(&self, state: PlaneState) {
+        let before = self.state.swap(Arc::new(state));
+        if *before == PlaneState::Active && state != PlaneState::Active {
+            self.ended.swap(Arc::new(Shutdown::new())).trigger();
+        }
+    }
+}
+
+/// All planes.
+#[derive(Default)]
+pub struct Planes {
+    by_id: RwLock<HashMap<TenantId, Arc<Plane>>>,
+    by_name: RwLock<HashMap<(PlaneKind, CompactString), Arc<Plane>>>,
+}
+
+impl Planes {
+    /// The plane of an identity.
+    pub fn get(&self, id: TenantId) -> Option<Arc<Plane>> {
+        self.by_id.read().get(&id).cloned()
+    }
+
+    /// The plane of a name.
+    pub fn named(&self, kind: PlaneKind, name: &str) -> Option<Arc<Plane>> {
+        self.by_name.read().get(&(kind, CompactString::from(name))).cloned()
+    }
+
+    /// Every plane.
+    pub fn all(&self) -> Vec<Arc<Plane>> {
+        self.by_id.read().values().cloned().collect()
+    }
+
+    /// Adds a plane, unless its identity is there already, and returns the one that is there.
+    pub fn add(&self, plane: Plane) -> Arc<Plane> {
+        let mut by_id = self.by_id.write();
+        let plane = by_id.entry(plane.id).or_insert_with(|| Arc::new(plane)).clone();
+        self.by_name.write().insert((plane.kind, plane.name.clone()), plane.clone());
+        plane
+    }
+
+    /// Removes a plane and ends its streams.
+    pub fn remove(&self, id: TenantId) {
+        let Some(plane) = self.by_id.write().remove(&id) else { return };
+        let mut by_name = self.by_name.write();
+        let name = (plane.kind, plane.name.clone());
+        // A tenant of the same name may have been made meanwhile.
+        if by_name.get(&name).is_some_and(|other| other.id == id) {
+            by_name.remove(&name);
+        }
+        plane.set_state(PlaneState::Terminating);
+    }
+}
+
+/// A key as it is stored.
+pub fn key_object(name: &str, key: &KeyedCertificate) -> Value {
+    json!({"kind": "PlaneKey", "apiVersion": "insula.internal/v1", "metadata": {"name": name},
+        "certificate": key.certificate_pem, "key": key.key_pem})
+}
+
+/// Reads a stored key.
+pub fn stored_key(cache: &crate::cache::Cache, plane: TenantId, name: &str) -> Option<KeyedCertificate> {
+    let value = cache.get(plane, &KEYS, &ObjectName::cluster(name))?.value().ok()?;
+    Some(KeyedCertificate {
+        certificate_pem: value["certificate"].as_str()?.to_owned(),
+        key_pem: value["key"].as_str()?.to_owned(),
+    })
+}

@@ -1,0 +1,185 @@
+//! What a path and a method ask for.
+
+use compact_str::CompactString;
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+/// What a request asks for, once its plane's prefix is taken off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestInfo {
+    /// A resource.
+    Resource(ResourceRequest),
+    /// Anything else: `/version`, discovery, `/healthz`.
+    Path {
+        /// The path.
+        path: String,
+        /// The method in lower case, which is the verb for RBAC.
+        verb: String,
+    },
+}
+
+/// A request for a resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourceRequest {
+    /// The verb as RBAC names it.
+    pub verb: CompactString,
+    /// The group; empty for the core group.
+    pub group: CompactString,
+    /// The version.
+    pub version: CompactString,
+    /// The namespace; empty for none.
+    pub namespace: CompactString,
+    /// The plural.
+    pub resource: CompactString,
+    /// The object; empty for the collection.
+    pub name: CompactString,
+    /// The rest of the path: `status`, `proxy/a/b`; empty for the object itself.
+    pub subresource: CompactString,
+}
+
+/// Which plane's prefix a path has, and what is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanePath<'a> {
+    /// No prefix: the host plane, or the plane of the credential.
+    Root(&'a str),
+    /// `/tenants/NAME`.
+    Tenant(&'a str, &'a str),
+    /// `/supers/NAME`.
+    Super(&'a str, &'a str),
+}
+
+/// Takes a plane's prefix off a path.
+pub fn plane_of(path: &str) -> PlanePath<'_> {
+    for (prefix, make) in [
+        ("/tenants/", PlanePath::Tenant as fn(_, _) -> _),
+        ("/supers/", PlanePath::Super as fn(_, _) -> _),
+    ] {
+        if let Some(rest) = path.strip_prefix(prefix) {
+            let end = rest.find('/').unwrap_or(rest.len());
+            let (name, rest) = rest.split_at(end);
+            return make(name, if rest.is_empty() { "/" } else { rest });
+        }
+    }
+    PlanePath::Root(path)
+}
+
+/// Reads method, path (without the plane's prefix) and query. Follows kube-apiserver's rules for what is a
+/// resource request. `None` when a path segment is not UTF-8 once decoded.
+pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
+    let segments: Vec<CompactString> = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .map(|segment| percent_decode_str(segment).decode_utf8().ok().map(CompactString::from))
+        .collect::<Option<_>>()?;
+    let other = || RequestInfo::Path { path: path.to_owned(), verb: method.as_str().to_ascii_lowercase() };
+    let (group, version, mut rest) = match segments.as_slice() {
+        [api, version, rest @ ..] if api == "api" && !rest.is_empty() => ("".into(), version.clone(), rest),
+        [apis, group, version, rest @ ..] if apis == "apis" && !rest.is_empty() => {
+            (group.clone(), version.clone(), rest)
+        }
+        _ => return Some(other()),
+    };
+    let mut info = ResourceRequest { group, version, ..ResourceRequest::default() };
+    let mut watching = has_true(query, "watch");
+    if rest.first().is_some_and(|first| first == "watch") && rest.len() > 1 {
+        watching = true;
+        rest = &rest[1..];
+    }
+    match rest {
+        // A namespace itself, or one of its subresources.
+        [namespaces] if namespaces == "namespaces" => info.resource = namespaces.clone(),
+        [namespaces, name] if namespaces == "namespaces" => {
+            info.resource = namespaces.clone();
+            info.name = name.clone();
+            info.namespace = name.clone();
+        }
+        [namespaces, name, sub] if namespaces == "namespaces" && (sub == "status" || sub == "finalize") => {
+            info.resource = namespaces.clone();
+            info.name = name.clone();
+            info.namespace = name.clone();
+            info.subresource = sub.clone();
+        }
+        [namespaces, namespace, resource, rest @ ..] if namespaces == "namespaces" => {
+            info.namespace = namespace.clone();
+            info.resource = resource.clone();
+            info.set_object(rest);
+        }
+        [resource, rest @ ..] => {
+            info.resource = resource.clone();
+            info.set_object(rest);
+        }
+        [] => return Some(other()),
+    }
+    info.verb = match *method {
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE if info.name.is_empty() => "deletecollection",
+        Method::DELETE => "delete",
+        Method::GET | Method::HEAD if watching => "watch",
+        Method::GET | Method::HEAD if info.name.is_empty() => "list",
+        Method::GET | Method::HEAD => "get",
+        _ => return Some(other()),
+    }
+    .into();
+    Some(RequestInfo::Resource(info))
+}
+
+impl ResourceRequest {
+    fn set_object(&mut self, rest: &[CompactString]) {
+        if let [name, sub @ ..] = rest {
+            self.name = name.clone();
+            self.subresource = sub.join("/").into();
+        }
+    }
+}
+
+fn has_true(query: &str, key: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(k, v)| k == key && matches!(&*v, "true" | "1" | "True"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_methods_name_what_rbac_knows() {
+        // method, path, query → verb group/version namespace resource name subresource
+        let table = [
+            ("GET", "/api/v1/pods", "", "list /v1  pods  "),
+            ("GET", "/api/v1/pods", "watch=true", "watch /v1  pods  "),
+            ("GET", "/api/v1/watch/pods", "", "watch /v1  pods  "),
+            ("GET", "/api/v1/namespaces", "", "list /v1  namespaces  "),
+            ("GET", "/api/v1/namespaces/a", "", "get /v1 a namespaces a "),
+            ("PUT", "/api/v1/namespaces/a/finalize", "", "update /v1 a namespaces a finalize"),
+            ("GET", "/api/v1/namespaces/a/pods/p/log", "", "get /v1 a pods p log"),
+            ("DELETE", "/api/v1/namespaces/a/pods", "", "deletecollection /v1 a pods  "),
+            ("DELETE", "/api/v1/namespaces/a/pods/p", "", "delete /v1 a pods p "),
+            ("POST", "/apis/apps/v1/namespaces/a/deployments", "", "create apps/v1 a deployments  "),
+            ("PATCH", "/apis/apps/v1/namespaces/a/deployments/d/scale", "", "patch apps/v1 a deployments d scale"),
+            ("GET", "/api/v1/nodes/n/proxy/a/b", "", "get /v1  nodes n proxy/a/b"),
+            ("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", "",
+             "get rbac.authorization.k8s.io/v1  clusterroles system:node "),
+        ];
+        for (method, path, query, expected) in table {
+            let method: Method = method.parse().unwrap();
+            let Some(RequestInfo::Resource(r)) = parse(&method, path, query) else { panic!("{path}") };
+            let found = format!(
+                "{} {}/{} {} {} {} {}",
+                r.verb, r.group, r.version, r.namespace, r.resource, r.name, r.subresource
+            );
+            assert_eq!(found, expected, "{path}");
+        }
+        for path in ["/", "/version", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz"] {
+            assert!(matches!(parse(&Method::GET, path, ""), Some(RequestInfo::Path { .. })), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_plane_is_the_first_two_segments() {
+        assert_eq!(plane_of("/tenants/acme/api/v1"), PlanePath::Tenant("acme", "/api/v1"));
+        assert_eq!(plane_of("/tenants/acme"), PlanePath::Tenant("acme", "/"));
+        assert_eq!(plane_of("/supers/local/version"), PlanePath::Super("local", "/version"));
+        assert_eq!(plane_of("/api/v1"), PlanePath::Root("/api/v1"));
+    }
+}

@@ -1,0 +1,238 @@
+//! The server: its parts, its start, and what it does with a request from end to end.
+
+use crate::authentication::Credentials;
+use crate::cache::{self, Cache, feed};
+use crate::pki::{self, KeyedCertificate, PkiError};
+use crate::planes::{self, Plane, PlaneKind, Planes};
+use crate::tokens::{TokenError, TokenKey};
+use crate::{bootstrap, crds, tenants};
+use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
+use arc_swap::ArcSwapOption;
+use object_store::{Commit, CommitError, ObjectStore, Space, StoreError};
+use plane_client::ServiceReserver;
+use service_runtime::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long changes are kept for resuming watches and paging lists.
+const HISTORY: Duration = Duration::from_secs(600);
+
+/// How the server is reached.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `https://HOST:PORT`, as clients reach it: the base of kubeconfigs and token issuers.
+    pub base_url: String,
+    /// Names and addresses of the serving certificate.
+    pub names: Vec<String>,
+    /// Serve the embedded super cluster `local`.
+    pub embedded_super: bool,
+}
+
+/// The server.
+pub struct Server {
+    /// Where objects are kept.
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// Every object.
+    pub cache: Arc<Cache>,
+    /// Every plane.
+    pub planes: Planes,
+    options: Options,
+    serving_ca: KeyedCertificate,
+    reserver: ArcSwapOption<Box<dyn ServiceReserver>>,
+    token_keys: tokio::sync::Mutex<()>,
+    pub(crate) crds: crds::Schemas,
+    pub(crate) documents: crate::documents::Documents,
+    /// Given when the server is to end.
+    pub shutdown: Shutdown,
+}
+
+/// The server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is stored.
+    #[error(transparent)]
+    Feed(#[from] feed::FeedError),
+    /// The first objects.
+    #[error("the first objects cannot be written")]
+    Commit(#[from] CommitError),
+    /// The certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+}
+
+impl Server {
+    /// Reads the store, makes what a new installation needs, and follows the store from then on.
+    pub async fn start(
+        store: Arc<dyn ObjectStore>,
+        options: Options,
+        shutdown: Shutdown,
+    ) -> Result<Arc<Self>, StartError> {
+        let cache = Arc::new(Cache::new(bootstrap::shared_objects()));
+        let mut revision = feed::load(&cache, &*store).await?;
+        let serving_ca = match planes::stored_key(&cache, TenantId::HOST, planes::SERVING_CA) {
+            Some(found) => found,
+            None => {
+                let made = pki::make_authority("insula-serving")?;
+                let space = Space::new(TenantId::HOST);
+                let operation = bootstrap::put(
+                    space,
+                    &ResourceKey::new(planes::KEYS.clone(), "", planes::SERVING_CA),
+                    &planes::key_object(planes::SERVING_CA, &made),
+                );
+                revision = store.commit(Commit { preconditions: vec![], operations: vec![operation] }).await?;
+                made
+            }
+        };
+        let server = Arc::new(Server {
+            store: store.clone(),
+            cache: cache.clone(),
+            planes: Planes::default(),
+            options,
+            serving_ca,
+            reserver: ArcSwapOption::empty(),
+            token_keys: tokio::sync::Mutex::default(),
+            crds: crds::Schemas::default(),
+            documents: crate::documents::Documents::default(),
+            shutdown: shutdown.clone(),
+        });
+        server.planes.add(Plane::new(TenantId::HOST, PlaneKind::Host, ""));
+        if server.options.embedded_super {
+            server.planes.add(Plane::new(TenantId::LOCAL_SUPER, PlaneKind::Super, "local"));
+        }
+        tenants::load(&server);
+        for plane in server.planes.all() {
+            crds::refresh(&server, &plane);
+        }
+        let observer = server.clone();
+        let follow = feed::follow(
+            cache,
+            store,
+            revision_to_follow(&server, revision),
+            move |tenant, key| observer.observe(tenant, key),
+            shutdown.clone(),
+        );
+        tokio::spawn(follow);
+        tokio::spawn(trim(server.clone(), shutdown));
+        bootstrap::ensure(&server).await?;
+        Ok(server)
+    }
+
+    /// Where clients reach it.
+    pub fn base_url(&self) -> String {
+        self.options.base_url.clone()
+    }
+
+    /// The address of a plane.
+    pub fn endpoint(&self, plane: &Plane) -> String {
+        format!("{}{}", self.options.base_url, plane.path())
+    }
+
+    /// The issuer of a plane's tokens, which is their default audience too.
+    pub fn issuer(&self, plane: &Plane) -> String {
+        self.endpoint(plane)
+    }
+
+    /// The serving CA, PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.serving_ca.certificate_pem
+    }
+
+    /// A serving certificate for the names of the options.
+    pub fn serving_certificate(&self) -> Result<KeyedCertificate, PkiError> {
+        pki::sign_serving(&self.serving_ca, &self.options.names)
+    }
+
+    /// Who reserves Services' addresses on super clusters.
+    pub fn set_reserver(&self, reserver: Box<dyn ServiceReserver>) {
+        self.reserver.store(Some(Arc::new(reserver)));
+    }
+
+    pub(crate) fn reserver(&self) -> Option<Arc<Box<dyn ServiceReserver>>> {
+        self.reserver.load_full()
+    }
+
+    /// Commits, and waits until reads show it.
+    pub(crate) async fn commit(&self, commit: Commit) -> Result<Revision, CommitError> {
+        let revision = self.store.commit(commit).await?;
+        self.cache.wait_for(revision).await;
+        Ok(revision)
+    }
+
+    /// The key of a plane's tokens, made when it is first needed.
+    pub(crate) async fn token_key<'a>(&self, plane: &'a Plane) -> Result<&'a TokenKey, ApiError> {
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(plane = %plane.id, %error, "the plane's token key cannot be had");
+            ApiError::internal("the plane's token key cannot be had")
+        };
+        let make = || async {
+            let _one_at_a_time = self.token_keys.lock().await;
+            if let Some(stored) = planes::stored_key(&self.cache, plane.id, planes::TOKEN_KEY) {
+                return TokenKey::read(&stored).map_err(|error| failed(&error));
+            }
+            let made = crate::tokens::make_key().map_err(|error: TokenError| failed(&error))?;
+            let space = Space::new(plane.id);
+            let key = ResourceKey::new(planes::KEYS.clone(), "", planes::TOKEN_KEY);
+            let commit = Commit {
+                preconditions: vec![space.expect(feed::store_key(&key), Revision::ZERO)],
+                operations: vec![bootstrap::put(space, &key, &planes::key_object(planes::TOKEN_KEY, &made))],
+            };
+            self.commit(commit).await.map_err(|error| failed(&error))?;
+            TokenKey::read(&made).map_err(|error| failed(&error))
+        };
+        plane.token_key.get_or_try_init(make).await
+    }
+
+    /// Sees every change after the cache has it and before its write is acknowledged.
+    fn observe(&self, tenant: TenantId, key: &ResourceKey) {
+        let resource: &GroupResource = &key.resource;
+        if tenant == TenantId::HOST && *resource == *tenants::TENANTS {
+            tenants::observe(self, &key.object);
+        }
+        if *resource == *crds::DEFINITIONS
+            && let Some(plane) = self.planes.get(tenant)
+        {
+            crds::refresh(self, &plane);
+        }
+    }
+
+    /// The user and the plane of a request are told by these.
+    pub fn claimed_plane(&self, credentials: &Credentials) -> Option<Arc<Plane>> {
+        crate::authentication::claimed_plane(self, credentials)
+    }
+}
+
+/// The cache was loaded at its own revision; what was committed after it comes by the watch.
+fn revision_to_follow(server: &Server, committed: Revision) -> Revision {
+    server.cache.revision().min(committed)
+}
+
+/// Forgets history that is old: in the cache and, behind it, in the store.
+async fn trim(server: Arc<Server>, shutdown: Shutdown) {
+    let mut marks: std::collections::VecDeque<(tokio::time::Instant, Revision)> = Default::default();
+    let mut ticks = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.requested() => return,
+        }
+        let now = tokio::time::Instant::now();
+        marks.push_back((now, server.cache.revision()));
+        let mut oldest = None;
+        while let Some((at, revision)) = marks.front().copied() {
+            if now.duration_since(at) < HISTORY {
+                break;
+            }
+            oldest = Some(revision);
+            marks.pop_front();
+        }
+        if let Some(revision) = oldest {
+            cache::Cache::trim(&server.cache, revision);
+            if let Err(error) = server.store.compact(revision).await {
+                tracing::warn!(%error, "the store could not be compacted; trying again later");
+            }
+        }
+    }
+}

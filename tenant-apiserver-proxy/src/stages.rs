@@ -1,0 +1,165 @@
+//! The stages of a request as types: `Received → Authenticated → Authorized`. Each is made only by the one before,
+//! so that a request which skipped a stage does not compile.
+
+use crate::authentication::{self, Credentials, User};
+use crate::authorization::{self, Attributes};
+use crate::planes::{Plane, PlaneState};
+use crate::request_info::{RequestInfo, ResourceRequest};
+use crate::server::Server;
+use api_types::{ApiError, GroupResource};
+use std::sync::Arc;
+
+/// What a request says, beside its credentials and its body.
+#[derive(Clone)]
+pub struct Call {
+    /// Whose plane.
+    pub plane: Arc<Plane>,
+    /// What it asks for.
+    pub info: RequestInfo,
+    /// Its query, decoded, in order.
+    pub query: Query,
+    /// Its headers.
+    pub headers: http::HeaderMap,
+}
+
+/// The query of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Decodes a query.
+    pub fn parse(query: &str) -> Self {
+        Query(form_urlencoded::parse(query.as_bytes()).map(|(k, v)| (k.into_owned(), v.into_owned())).collect())
+    }
+
+    /// The first value of a parameter; empty counts as absent.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
+    }
+
+    /// All values of a parameter.
+    pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
+    /// True when the parameter says so.
+    pub fn is_true(&self, key: &str) -> bool {
+        matches!(self.get(key), Some("true" | "1" | "True" | "t" | "T" | "TRUE"))
+    }
+}
+
+impl Call {
+    /// A header as text; empty when absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+}
+
+/// A request whose plane is known.
+pub struct Received {
+    call: Call,
+    credentials: Credentials,
+}
+
+impl Received {
+    /// Takes in a request.
+    pub fn new(call: Call, credentials: Credentials) -> Self {
+        Received { call, credentials }
+    }
+
+    /// Finds out who makes it.
+    pub async fn authenticate(self, server: &Server) -> Result<Authenticated, ApiError> {
+        let user = authentication::authenticate(server, &self.call.plane, &self.credentials).await?;
+        Ok(Authenticated { call: self.call, user })
+    }
+}
+
+/// A request whose user is known.
+pub struct Authenticated {
+    call: Call,
+    user: User,
+}
+
+impl Authenticated {
+    /// A request that a part of the platform makes for a user of the plane.
+    pub(crate) fn on_behalf_of(call: Call, user: User) -> Self {
+        Authenticated { call, user }
+    }
+
+    /// Finds out whether the user may do it: first to be whom the headers say, then the plane's state, then the
+    /// plane's RBAC.
+    pub fn authorize(self, server: &Server) -> Result<Authorized, ApiError> {
+        let Authenticated { call, user } = self;
+        let user = authorization::impersonate(server, &call, user)?;
+        match **call.plane.state.load() {
+            PlaneState::Active => {}
+            PlaneState::Suspended => return Err(refused_plane("the tenant is suspended")),
+            PlaneState::Terminating => return Err(refused_plane("the tenant is being deleted")),
+        }
+        authorization::check(server, &call.plane, &user, &Attributes::of(&call.info))?;
+        Ok(Authorized { call, user })
+    }
+}
+
+fn refused_plane(why: &str) -> ApiError {
+    ApiError::new(api_types::Reason::Forbidden, why)
+}
+
+/// A request that may be done.
+pub struct Authorized {
+    call: Call,
+    user: User,
+}
+
+impl Authorized {
+    /// A request of a part of the platform: all is allowed, in every state of the plane.
+    pub(crate) fn platform(call: Call, component: &str) -> Self {
+        let user = User::authenticated(format!("system:{component}"), ["system:masters".to_owned(), PLATFORM.into()]);
+        Authorized { call, user }
+    }
+
+    /// What is asked.
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// Whose plane.
+    pub fn plane(&self) -> &Arc<Plane> {
+        &self.call.plane
+    }
+
+    /// By whom.
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// True when a part of the platform asks.
+    pub fn is_platform(&self) -> bool {
+        self.user.groups.iter().any(|group| group == PLATFORM)
+    }
+
+    /// The resource asked for.
+    pub fn resource(&self) -> Option<&ResourceRequest> {
+        match &self.call.info {
+            RequestInfo::Resource(resource) => Some(resource),
+            RequestInfo::Path { .. } => None,
+        }
+    }
+
+    /// The same user may also do something else with a resource of the same plane; used where one request needs a
+    /// second permission (creating by PUT or apply, binding a role).
+    pub fn check_also(&self, server: &Server, verb: &str, resource: &ResourceRequest) -> Result<(), ApiError> {
+        let mut attributes = resource.clone();
+        attributes.verb = verb.into();
+        let info = RequestInfo::Resource(attributes);
+        authorization::check(server, &self.call.plane, &self.user, &Attributes::of(&info))
+    }
+
+    /// The resource asked for, without its version.
+    pub fn group_resource(&self) -> GroupResource {
+        self.resource().map_or_else(|| GroupResource::new("", ""), |r| GroupResource::new(&r.group, &r.resource))
+    }
+}
+
+/// The group of the platform's own parts. No credential carries it: authentication strips it.
+pub const PLATFORM: &str = "insula:platform";

@@ -1,0 +1,128 @@
+//! A tenant's plane is born with its `Tenant`, in the same commit, and ends with it, in the same commit.
+
+use crate::cache::feed::store_key;
+use crate::gateway::{Extra, Place};
+use crate::pki::{self, KeyedCertificate};
+use crate::planes::{Plane, PlaneKind, PlaneState};
+use crate::server::Server;
+use crate::{authentication, bootstrap, kubeconfig};
+use api_types::{ApiError, GroupResource, ObjectName, ResourceKey, TenantId, tenancy};
+use base64::Engine;
+use jiff::Timestamp;
+use object_store::Space;
+use serde_json::{Value, json};
+use std::sync::LazyLock;
+
+/// The resource of tenants, in the host plane.
+pub static TENANTS: LazyLock<GroupResource> = LazyLock::new(|| tenancy::TENANTS.group_resource());
+
+fn is_tenant(place: &Place) -> bool {
+    place.row.group == tenancy::GROUP && place.row.plural == "tenants" && place.subresource.is_empty()
+}
+
+fn kubeconfig_secret(tenant: &str) -> ResourceKey {
+    ResourceKey::new(GroupResource::new("", "secrets"), tenancy::SYSTEM_NAMESPACE, format!("{tenant}-kubeconfig"))
+}
+
+/// All that a new tenant begins with: its client CA, its first objects, and its kubeconfig in the host plane. The
+/// `Tenant` itself is told that it is ready.
+pub fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra, ApiError> {
+    if !is_tenant(place) {
+        return Ok(Extra::default());
+    }
+    let failed = |error: pki::PkiError| ApiError::internal(error);
+    let uid = tenant["metadata"]["uid"].as_str().and_then(TenantId::parse);
+    let Some(id) = uid else { return Err(ApiError::internal("the tenant has no UID")) };
+    let now = Timestamp::now();
+    let name = place.name.as_str();
+    let authority =
+        pki::make_authority(&format!("{}{id}", authentication::AUTHORITY_PREFIX)).map_err(failed)?;
+    let admin = pki::sign_client(&authority, "admin", &["system:masters"], pki::CLIENT_DAYS).map_err(failed)?;
+    let endpoint = format!("{}/tenants/{name}", server.base_url());
+    let mut operations = bootstrap::first_objects(server.ca_pem(), &authority, Space::new(id), now);
+    let secret = kubeconfig_secret(name);
+    let object = kubeconfig_object(&secret, name, uid_text(tenant), &endpoint, server.ca_pem(), &admin, now);
+    operations.push(bootstrap::put(Space::new(TenantId::HOST), &secret, &object));
+    let suspended = tenant["spec"]["suspended"] == Value::Bool(true);
+    tenant["status"] = json!({
+        "phase": if suspended { "Suspended" } else { "Ready" },
+        "endpoint": endpoint,
+        "kubeconfigSecret": {"namespace": secret.object.namespace, "name": secret.object.name, "key": "value"},
+        "conditions": [{"type": "Ready", "status": "True", "reason": "PlaneServed",
+            "message": "the tenant's API is served", "observedGeneration": 1,
+            "lastTransitionTime": crate::gateway::metadata::timestamp(now)}],
+    });
+    Ok(Extra { preconditions: Vec::new(), operations })
+}
+
+fn uid_text(object: &Value) -> &str {
+    object["metadata"]["uid"].as_str().unwrap_or("")
+}
+
+fn kubeconfig_object(
+    secret: &ResourceKey,
+    tenant: &str,
+    tenant_uid: &str,
+    endpoint: &str,
+    ca_pem: &str,
+    admin: &KeyedCertificate,
+    now: Timestamp,
+) -> Value {
+    let text = kubeconfig::render(
+        &[kubeconfig::Context { name: tenant, server: endpoint, user: "admin", credentials: admin }],
+        ca_pem,
+    );
+    let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+    let mut object = bootstrap::object(
+        "v1",
+        "Secret",
+        &secret.object.namespace,
+        &secret.object.name,
+        now,
+        json!({"type": "Opaque", "data": {"value": encoded}, "labels": {api_types::labels::TENANT: tenant}}),
+    );
+    object["metadata"]["ownerReferences"] = json!([{"apiVersion": tenancy::API_VERSION, "kind": "Tenant",
+        "name": tenant, "uid": tenant_uid, "controller": true, "blockOwnerDeletion": true}]);
+    object
+}
+
+/// What goes with a `Tenant`: every key of its plane, and its kubeconfig.
+pub fn end(_server: &Server, place: &Place, tenant: &Value) -> Extra {
+    if !is_tenant(place) {
+        return Extra::default();
+    }
+    let mut extra = Extra::default();
+    if let Some(id) = TenantId::parse(uid_text(tenant)) {
+        extra.operations.push(Space::new(id).delete_all());
+    }
+    let secret = kubeconfig_secret(&place.name);
+    extra.operations.push(Space::new(TenantId::HOST).delete(store_key(&secret)));
+    extra
+}
+
+/// Registers the tenants that are there at start.
+pub fn load(server: &Server) {
+    for record in server.cache.collection(TenantId::HOST, &TENANTS).list("", None) {
+        observe(server, &record.name);
+    }
+}
+
+/// Follows a change of a `Tenant`: registers its plane, changes its state, or removes it.
+pub fn observe(server: &Server, name: &ObjectName) {
+    let found = server.cache.get(TenantId::HOST, &TENANTS, name);
+    let id = found.as_ref().and_then(|record| TenantId::parse(&record.meta.uid));
+    if let Some(old) = server.planes.named(PlaneKind::Tenant, &name.name)
+        && Some(old.id) != id
+    {
+        server.planes.remove(old.id);
+        server.cache.forget(old.id);
+    }
+    let (Some(record), Some(id)) = (found, id) else { return };
+    let plane = server.planes.add(Plane::new(id, PlaneKind::Tenant, &name.name));
+    let suspended = record.value().is_ok_and(|tenant| tenant["spec"]["suspended"] == Value::Bool(true));
+    plane.set_state(match (record.meta.deleting, suspended) {
+        (true, _) => PlaneState::Terminating,
+        (false, true) => PlaneState::Suspended,
+        (false, false) => PlaneState::Active,
+    });
+}

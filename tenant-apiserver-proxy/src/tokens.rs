@@ -1,0 +1,178 @@
+//! Service account tokens: signed with the plane's own key, bound to an audience, a time and, if asked, an object.
+//!
+//! The claims are those of Kubernetes' bound service account tokens (KEP-1205).
+
+use crate::pki::KeyedCertificate;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use rcgen::KeyPair;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The shortest life of a token, in seconds.
+pub const MIN_SECONDS: i64 = 600;
+/// The longest life of a token, in seconds.
+pub const MAX_SECONDS: i64 = 1 << 32;
+
+/// The key that signs and verifies a plane's tokens.
+pub struct TokenKey {
+    id: String,
+    point: Vec<u8>,
+    signing: EncodingKey,
+    verifying: DecodingKey,
+}
+
+/// A key could not be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The key.
+    #[error("token key: {0}")]
+    Key(#[from] rcgen::Error),
+    /// The token.
+    #[error("token: {0}")]
+    Token(#[from] jsonwebtoken::errors::Error),
+}
+
+/// Makes a key as it is stored: the certificate's place holds the public key.
+pub fn make_key() -> Result<KeyedCertificate, TokenError> {
+    let pair = KeyPair::generate()?;
+    Ok(KeyedCertificate { certificate_pem: pair.public_key_pem(), key_pem: pair.serialize_pem() })
+}
+
+/// What a token says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Claims {
+    /// For whom it is.
+    pub aud: Vec<String>,
+    /// Until when, in seconds since 1970.
+    pub exp: i64,
+    /// Since when.
+    pub iat: i64,
+    /// Who issued it.
+    pub iss: String,
+    /// Its own identity.
+    pub jti: String,
+    /// What it is bound to.
+    #[serde(rename = "kubernetes.io")]
+    pub bound: Bound,
+    /// Not before.
+    pub nbf: i64,
+    /// `system:serviceaccount:NAMESPACE:NAME`.
+    pub sub: String,
+}
+
+/// What a token is bound to: it dies with any of these.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Bound {
+    /// The namespace of the service account.
+    pub namespace: String,
+    /// The pod, if it is bound to one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pod: Option<Reference>,
+    /// The secret, if it is bound to one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub secret: Option<Reference>,
+    /// The service account.
+    pub serviceaccount: Reference,
+}
+
+/// A named object that must still have this UID.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reference {
+    /// The name.
+    pub name: String,
+    /// The UID.
+    pub uid: String,
+}
+
+impl TokenKey {
+    /// Reads a stored key.
+    pub fn read(stored: &KeyedCertificate) -> Result<Self, TokenError> {
+        let digest = Sha256::digest(stored.certificate_pem.as_bytes());
+        Ok(TokenKey {
+            point: KeyPair::from_pem(&stored.key_pem)?.public_key_raw().to_vec(),
+            id: digest.iter().take(20).map(|byte| format!("{byte:02x}")).collect(),
+            signing: EncodingKey::from_ec_pem(stored.key_pem.as_bytes())?,
+            verifying: DecodingKey::from_ec_pem(stored.certificate_pem.as_bytes())?,
+        })
+    }
+
+    /// The public key as a JSON Web Key Set (RFC 7517).
+    pub fn jwks(&self) -> Option<serde_json::Value> {
+        use base64::Engine;
+        let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+        // An uncompressed point: 4, x, y.
+        let (x, y) = (self.point.get(1..33)?, self.point.get(33..65)?);
+        Some(serde_json::json!({"keys": [{"use": "sig", "kty": "EC", "kid": self.id, "crv": "P-256", "alg": "ES256",
+            "x": encode(x), "y": encode(y)}]}))
+    }
+
+    /// Signs.
+    pub fn sign(&self, claims: &Claims) -> Result<String, TokenError> {
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(self.id.clone());
+        header.typ = None;
+        Ok(jsonwebtoken::encode(&header, claims, &self.signing)?)
+    }
+
+    /// Verifies signature, issuer, audience and time. Whether what it is bound to still exists is the caller's to
+    /// check.
+    pub fn verify(&self, token: &str, issuer: &str, audiences: &[String]) -> Result<Claims, TokenError> {
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.set_issuer(&[issuer]);
+        validation.set_audience(audiences);
+        validation.validate_nbf = true;
+        validation.leeway = 10;
+        Ok(jsonwebtoken::decode::<Claims>(token, &self.verifying, &validation)?.claims)
+    }
+}
+
+/// The issuer that a token claims, without verifying anything: enough to choose the plane whose key verifies it.
+pub fn unverified_issuer(token: &str) -> Option<String> {
+    use base64::Engine;
+    #[derive(Deserialize)]
+    struct Issuer {
+        iss: String,
+    }
+    let payload = token.split('.').nth(1)?;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
+    serde_json::from_slice::<Issuer>(&bytes).ok().map(|issuer| issuer.iss)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(exp: i64) -> Claims {
+        Claims {
+            aud: vec!["a".into()],
+            exp,
+            iat: 1,
+            iss: "https://i".into(),
+            jti: "j".into(),
+            bound: Bound {
+                namespace: "n".into(),
+                pod: None,
+                secret: None,
+                serviceaccount: Reference { name: "s".into(), uid: "u".into() },
+            },
+            nbf: 1,
+            sub: "system:serviceaccount:n:s".into(),
+        }
+    }
+
+    #[test]
+    fn only_the_planes_own_key_issuer_audience_and_time_verify() {
+        let far = jiff::Timestamp::now().as_second() + 3600;
+        let key = TokenKey::read(&make_key().unwrap()).unwrap();
+        let other = TokenKey::read(&make_key().unwrap()).unwrap();
+        let token = key.sign(&claims(far)).unwrap();
+        let audience = |a: &str| vec![a.to_owned()];
+        assert_eq!(key.verify(&token, "https://i", &audience("a")).unwrap().sub, "system:serviceaccount:n:s");
+        assert!(other.verify(&token, "https://i", &audience("a")).is_err());
+        assert!(key.verify(&token, "https://other", &audience("a")).is_err());
+        assert!(key.verify(&token, "https://i", &audience("b")).is_err());
+        assert!(key.verify(&key.sign(&claims(1000)).unwrap(), "https://i", &audience("a")).is_err());
+        assert_eq!(unverified_issuer(&token).as_deref(), Some("https://i"));
+        assert_eq!(unverified_issuer("nonsense"), None);
+    }
+}

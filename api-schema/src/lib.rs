@@ -17,6 +17,8 @@ pub mod decode;
 
 pub mod default;
 
+pub mod protobuf;
+
 pub mod managed_fields;
 pub mod patch;
 pub mod strategic;

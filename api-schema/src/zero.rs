@@ -47,6 +47,14 @@ pub(crate) fn is_left_out(of: TypeRef<'_>, presence: Presence, value: &Value) ->
     }
 }
 
+fn is_empty_collection(of: TypeRef<'_>, value: &Value) -> bool {
+    match (of.shape(), value) {
+        (Shape::List(..), Value::Array(list)) => list.is_empty(),
+        (Shape::Map(_), Value::Object(map)) => map.is_empty(),
+        _ => false,
+    }
+}
+
 /// Brings a value into the form in which Kubernetes would write it: drops what is left out when empty, and
 /// [fills](fill) in what is always written. To be called after defaulting, before a value is stored.
 pub fn normalize(of: TypeRef<'_>, value: &mut Value) {
@@ -64,6 +72,9 @@ fn trim(of: TypeRef<'_>, value: &mut Value) {
                     trim(member, inner);
                     if is_left_out(member, field.presence, inner) {
                         object.remove(field.name.as_str());
+                    } else if field.presence == Presence::Always && is_empty_collection(member, inner) {
+                        // Storage does not tell an empty list from none.
+                        *inner = Value::Null;
                     }
                 }
             }

@@ -13,6 +13,7 @@ mod claims;
 mod conditions;
 mod hash;
 mod pod_facts;
+mod quantities;
 mod resources;
 mod selectors;
 
@@ -25,6 +26,10 @@ mod service_accounts;
 
 mod deployments;
 mod replicasets;
+
+mod pods;
+mod scheduler;
+mod simulated_nodes;
 
 pub use deployments::{Action as DeploymentAction, plan as plan_deployment};
 pub use run::{CONTROLLERS, Options, SimulatedNodes, run};

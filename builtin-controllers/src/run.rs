@@ -3,9 +3,13 @@
 use crate::deployments::Deployments;
 use crate::gate::{Gated, Switches};
 use crate::namespaces::Namespaces;
+use crate::pods::OrphanedPods;
 use crate::replicasets::ReplicaSets;
 use crate::root_ca::RootCa;
+use crate::scheduler::Scheduler;
 use crate::service_accounts::ServiceAccounts;
+use crate::simulated_nodes::Nodes;
+use crate::simulated_nodes::pods::Kubelets;
 use plane_client::{Controller, PlaneClient, Reconciler, TenantId};
 use service_runtime::Shutdown;
 use std::sync::Arc;
@@ -69,6 +73,18 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutd
         let controller = Controller::new(client.clone(), gated.clone(), workers);
         tasks.spawn(gated.release(controller.queue(), shutdown.clone()));
         tasks.spawn(controller.run(shutdown.clone()));
+    }
+    if let Some(SimulatedNodes { plane, count }) = options.simulated_nodes {
+        tasks.spawn(Nodes::new(client.clone(), plane, count).run(shutdown.clone()));
+        // One worker schedules: what it decides next must count what it decided before.
+        let of_the_plane: Vec<(Arc<dyn Reconciler>, usize)> = vec![
+            (Arc::new(Scheduler::new(client.clone(), plane)), 1),
+            (Arc::new(Kubelets::new(client.clone(), plane, count)), 8),
+            (Arc::new(OrphanedPods::new(client.clone(), plane)), 1),
+        ];
+        for (reconciler, workers) in of_the_plane {
+            tasks.spawn(Controller::new(client.clone(), reconciler, workers).run(shutdown.clone()));
+        }
     }
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {

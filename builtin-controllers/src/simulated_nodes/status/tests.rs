@@ -1,0 +1,197 @@
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn pod(extra: Value) -> Value {
+    let mut pod = json!({"metadata": {"name": "p", "namespace": "ns", "generation": 2},
+        "spec": {"containers": [{"name": "c", "image": "nginx"}]}, "status": {"phase": "Pending", "qosClass": "BestEffort"}});
+    for (key, value) in extra.as_object().unwrap() {
+        pod[key] = value.clone();
+    }
+    pod["metadata"]["generation"] = 2.into();
+    pod
+}
+
+fn place() -> Place {
+    Place { pod_ip: "10.244.0.1".into(), host_ip: "198.18.0.1".into() }
+}
+
+/// The state of a container in short.
+fn state(status: &Value) -> String {
+    let state = &status["state"];
+    if state["running"].is_object() {
+        return format!("running x{}", status["restartCount"]);
+    }
+    if let Some(reason) = state["waiting"]["reason"].as_str() {
+        return format!("{reason} x{}", status["restartCount"]);
+    }
+    format!("exit {} x{}", state["terminated"]["exitCode"], status["restartCount"])
+}
+
+/// Steps through the life of a pod: what it is at each second that it asks to be looked at.
+fn life(mut pod: Value, steps: usize) -> Vec<(i64, String, String)> {
+    let mut second = 0;
+    let mut life = Vec::new();
+    for _ in 0..steps {
+        let (status, again) = next(&pod, &place(), &Lacks::default(), at(second));
+        life.push((second, text(&status, "/phase").to_owned(), state(&status["containerStatuses"][0])));
+        pod["status"] = status;
+        let Some(again) = again else { break };
+        second += i64::try_from(again.as_secs_f64().ceil() as u64).unwrap();
+    }
+    life
+}
+
+fn lives(policy: &str, annotations: Value, steps: usize) -> Vec<(i64, String, String)> {
+    let spec = json!({"restartPolicy": policy, "containers": [{"name": "c", "image": "nginx"}]});
+    life(pod(json!({"metadata": {"name": "p", "annotations": annotations}, "spec": spec})), steps)
+}
+
+#[test]
+fn a_pod_runs_and_says_where() {
+    let pod = pod(json!({}));
+    let (status, again) = next(&pod, &place(), &Lacks::default(), at(5));
+    assert_eq!(again, None);
+    assert_eq!(
+        (text(&status, "/phase"), text(&status, "/podIP"), text(&status, "/hostIP")),
+        ("Running", "10.244.0.1", "198.18.0.1")
+    );
+    assert_eq!(
+        (&status["startTime"], &status["qosClass"], &status["observedGeneration"]),
+        (&json!("1970-01-01T00:00:05Z"), &json!("BestEffort"), &json!(2))
+    );
+    let container = &status["containerStatuses"][0];
+    assert!(
+        text(container, "/containerID").starts_with("simulated://")
+            && container["ready"] == true
+            && container["started"] == true
+    );
+    for condition in ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]
+    {
+        assert!(conditions::holds(elements(&status, "/conditions"), condition), "{condition}");
+    }
+    let mut again = pod.clone();
+    again["status"] = status.clone();
+    assert_eq!(next(&again, &place(), &Lacks::default(), at(99)).0, status, "time alone changes nothing");
+}
+
+#[test]
+fn pods_end_as_they_are_told() {
+    let step = |second, phase: &str, state: &str| (second, phase.to_owned(), state.to_owned());
+    let five = json!({"sim.insula.dev/run-for": "5s"});
+    let failing = json!({"sim.insula.dev/run-for": "5s", "sim.insula.dev/exit-code": "3"});
+    let ok = vec![step(0, "Running", "running x0"), step(5, "Succeeded", "exit 0 x0")];
+    assert_eq!(lives("Never", five.clone(), 9), ok);
+    assert_eq!(lives("OnFailure", five.clone(), 9), ok);
+    assert_eq!(
+        lives("Never", failing.clone(), 9),
+        [step(0, "Running", "running x0"), step(5, "Failed", "exit 3 x0")]
+    );
+    assert_eq!(lives("Never", json!({"sim.insula.dev/exit-code": "1"}), 9), [step(0, "Failed", "exit 1 x0")]);
+    for (policy, annotations, code) in [("Always", five, 0), ("OnFailure", failing, 3)] {
+        let expected = [
+            step(0, "Running", "running x0"),
+            step(5, "Running", &format!("exit {code} x0")),
+            step(6, "Running", "CrashLoopBackOff x0"),
+            step(16, "Running", "running x1"),
+            step(21, "Running", &format!("exit {code} x1")),
+            step(22, "Running", "CrashLoopBackOff x1"),
+            step(42, "Running", "running x2"),
+        ];
+        let found = lives(policy, annotations, 9);
+        let brief: Vec<_> = found
+            .iter()
+            .filter(|step| !(step.2.starts_with("Crash") && step.0 != 6 && step.0 != 22))
+            .take(7)
+            .cloned()
+            .collect();
+        assert_eq!(brief, expected, "{policy}");
+    }
+}
+
+#[test]
+fn annotations_that_cannot_be_read_are_told() {
+    for annotations in [json!({"sim.insula.dev/run-for": "soon"}), json!({"sim.insula.dev/exit-code": "300"})]
+    {
+        let (status, _) =
+            next(&pod(json!({"metadata": {"annotations": annotations}})), &place(), &Lacks::default(), at(0));
+        let waiting = &status["containerStatuses"][0]["state"]["waiting"];
+        assert_eq!(
+            (text(&status, "/phase"), &waiting["reason"]),
+            ("Pending", &json!("CreateContainerConfigError"))
+        );
+        assert!(text(waiting, "/message").starts_with("annotation sim.insula.dev/"));
+    }
+}
+
+#[test]
+fn what_is_missing_holds_the_pod_up() {
+    let spec = json!({"initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}],
+        "containers": [{"name": "c"}, {"name": "d"}]});
+    let pod = pod(json!({"spec": spec}));
+    let lacks = |volumes, containers: &[(&str, &str)]| Lacks {
+        volumes,
+        containers: containers.iter().map(|(name, why)| ((*name).to_owned(), (*why).to_owned())).collect(),
+    };
+    let states = |lacks: &Lacks| {
+        let (status, _) = next(&pod, &place(), lacks, at(0));
+        let all = ["initContainerStatuses", "containerStatuses"]
+            .map(|list| elements(&status, &format!("/{list}")).iter().map(state).collect::<Vec<_>>());
+        (text(&status, "/phase").to_owned(), all.concat(), status)
+    };
+    let all = |names: [&str; 4]| names.map(|name| format!("{name} x0")).to_vec();
+    let (phase, found, status) = states(&lacks(true, &[]));
+    assert_eq!(
+        (phase.as_str(), found),
+        ("Pending", all(["PodInitializing", "PodInitializing", "ContainerCreating", "ContainerCreating"]))
+    );
+    assert!(!conditions::holds(elements(&status, "/conditions"), "PodReadyToStartContainers"));
+    let (phase, found, _) = states(&lacks(false, &[("i", "secret \"x\" not found")]));
+    assert_eq!(
+        (phase.as_str(), found),
+        (
+            "Pending",
+            all(["CreateContainerConfigError", "PodInitializing", "PodInitializing", "PodInitializing"])
+        )
+    );
+    let (phase, found, status) = states(&lacks(false, &[("d", "secret \"x\" not found")]));
+    assert_eq!(
+        (phase.as_str(), found),
+        ("Running", all(["exit 0", "running", "running", "CreateContainerConfigError"]))
+    );
+    let ready = conditions::find(elements(&status, "/conditions"), "Ready").unwrap();
+    assert_eq!(
+        (&ready["status"], &ready["message"]),
+        (&json!("False"), &json!("containers with unready status: [d]"))
+    );
+    let waiting = &status["containerStatuses"][1]["state"]["waiting"];
+    assert_eq!(waiting["message"], "secret \"x\" not found");
+}
+
+#[test]
+fn a_pod_that_is_deleted_has_ended() {
+    let mut pod = pod(json!({}));
+    pod["status"] = next(&pod, &place(), &Lacks::default(), at(5)).0;
+    let status = ended(&pod, at(9));
+    assert_eq!(
+        (text(&status, "/phase"), state(&status["containerStatuses"][0])),
+        ("Succeeded", "exit 0 x0".into())
+    );
+    assert!(!conditions::holds(elements(&status, "/conditions"), "Ready"));
+    pod["status"] = status.clone();
+    assert_eq!(ended(&pod, at(10)), status);
+}
+
+#[test]
+fn a_readiness_gate_holds_readiness() {
+    let mut pod = pod(json!({}));
+    pod["spec"]["readinessGates"] = json!([{"conditionType": "x.dev/ok"}]);
+    let (status, _) = next(&pod, &place(), &Lacks::default(), at(0));
+    assert!(conditions::holds(elements(&status, "/conditions"), "ContainersReady"));
+    assert!(!conditions::holds(elements(&status, "/conditions"), "Ready"));
+    pod["status"]["conditions"] = json!([{"type": "x.dev/ok", "status": "True"}]);
+    let (status, _) = next(&pod, &place(), &Lacks::default(), at(0));
+    assert!(conditions::holds(elements(&status, "/conditions"), "Ready"));
+}

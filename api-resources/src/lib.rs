@@ -1,12 +1,15 @@
 //! The table of resources: names, verbs, strategies, validation, columns, selectors, bootstrap objects.
 
+pub mod bootstrap;
 pub mod catalog;
 pub mod columns;
+pub mod discovery;
 pub mod json_path;
 pub mod kinds;
 pub mod kinds_insula;
 pub mod metadata;
 pub mod names;
+pub mod rbac;
 pub mod resource;
 pub mod selectors;
 pub mod table;

@@ -339,7 +339,7 @@ mod tests {
         object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:10:00Z");
         assert_eq!(Summary::of(&object).reason, "Terminating");
         object["status"]["phase"] = json!("Succeeded");
-        assert_eq!(Summary::of(&object).reason, "Running");
+        assert_eq!(Summary::of(&object).reason, "Succeeded");
         object["status"]["reason"] = json!("NodeLost");
         assert_eq!(Summary::of(&object).reason, "Unknown");
     }

@@ -283,7 +283,7 @@ mod tests {
             ("!x=a", "found '=', expected: ',' or 'end of string'"),
             (
                 "x<a",
-                "unable to parse requirement: [values[0]: Invalid value: \"a\": for 'Gt', 'Lt' operators",
+                "unable to parse requirement: values[0]: Invalid value: \"a\": for 'Gt', 'Lt' operators",
             ),
             (",", "found ',', expected: !, identifier, or 'end of string'"),
             ("x,", "found '', expected: identifier after ','"),

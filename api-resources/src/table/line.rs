@@ -91,7 +91,7 @@ mod tests {
         let known =
             ["all", "ext", "oam", "short", "sub", "fields", "workload", "host", "tenant", "verbs", "no"];
         text.lines()
-            .filter(|line| !line.starts_with(['#', '@']))
+            .filter(|line| !line.is_empty() && !line.starts_with(['#', '@']))
             .flat_map(|line| {
                 let words: Vec<&str> = line.split_whitespace().collect();
                 let bad_scope = !matches!(words.get(2), Some(&"N" | &"C"));

@@ -61,6 +61,12 @@ pub enum StartError {
     /// The certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
+    /// A plane has no client CA.
+    #[error("plane {plane} has no client CA")]
+    NoAuthority {
+        /// The plane.
+        plane: TenantId,
+    },
 }
 
 impl Server {
@@ -143,6 +149,13 @@ impl Server {
     /// A serving certificate for the names of the options.
     pub fn serving_certificate(&self) -> Result<KeyedCertificate, PkiError> {
         pki::sign_serving(&self.serving_ca, &self.options.names)
+    }
+
+    /// A client certificate for a user of a plane, signed by the plane's client CA.
+    pub fn sign_client(&self, plane: TenantId, user: &str, groups: &[&str]) -> Result<KeyedCertificate, StartError> {
+        let authority =
+            planes::stored_key(&self.cache, plane, planes::CLIENT_CA).ok_or(StartError::NoAuthority { plane })?;
+        Ok(pki::sign_client(&authority, user, groups, pki::CLIENT_DAYS)?)
     }
 
     /// Who reserves Services' addresses on super clusters.

@@ -1,0 +1,250 @@
+//! `insula up`: everything in one process.
+
+use crate::cli::Up;
+use crate::output::{self, Format};
+use crate::progress::Progress;
+use crate::services;
+use anyhow::Context;
+use api_types::TenantId;
+use object_store::{EmbeddedOptions, EmbeddedStore};
+use serde_json::json;
+use service_runtime::Shutdown;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tenant_apiserver_proxy::kubeconfig::{self, Context as KubeContext};
+use tenant_apiserver_proxy::listener;
+use tenant_apiserver_proxy::server::{Options, Server};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
+
+/// How long requests and work under way may take after Ctrl-C.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// Runs until Ctrl-C.
+pub async fn run(flags: Up) -> anyhow::Result<()> {
+    let progress = Progress::new(flags.output != Format::Table);
+    init_log();
+    let supers = services::read_super_kubeconfigs(&flags.super_kubeconfig)?;
+    let embedded = supers.is_empty();
+
+    progress.step("opening the store");
+    create_private_dir(&flags.data_dir)?;
+    let dir = flags.data_dir.clone();
+    let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&dir, EmbeddedOptions::default())).await?;
+    let store = store.with_context(|| format!("the data directory {} cannot be used", flags.data_dir.display()))?;
+
+    let listener = TcpListener::bind(flags.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", flags.listen))?;
+    let address = listener.local_addr()?;
+
+    progress.step("starting the API server");
+    let shutdown = Shutdown::new();
+    let options = Options {
+        base_url: base_url(&flags, address),
+        names: serving_names(&flags, address),
+        embedded_super: embedded,
+    };
+    let base_url = options.base_url.clone();
+    let server = Server::start(Arc::new(store), options, shutdown.clone()).await?;
+    let serving = server.serving_certificate()?;
+    let acceptor = TlsAcceptor::from(tenant_apiserver_proxy::tls::server_config(&serving)?);
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(listener::serve(server.clone(), listener, acceptor));
+
+    progress.step("starting controllers, syncer, applications and clouds");
+    let path = flags.data_dir.join("kubeconfig");
+    let local = write_kubeconfig(&server, &path, &base_url, embedded)?;
+    services::start(&mut tasks, &server, &flags, &base_url, local, supers, &shutdown).await?;
+
+    let took = progress.done();
+    announce(&flags, &base_url, &path, embedded, took)?;
+    wait_for_signal().await?;
+    output::error("stopping; Ctrl-C again to stop at once");
+    shutdown.trigger();
+    tokio::select! {
+        () = drain(&mut tasks) => {}
+        () = tokio::time::sleep(DRAIN) => output::error("some requests did not finish in time"),
+        done = wait_for_signal() => {
+            done?;
+            std::process::exit(130);
+        }
+    }
+    Ok(())
+}
+
+async fn drain(tasks: &mut tokio::task::JoinSet<()>) {
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+fn init_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("INSULA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    // A second call in one process (there is none) would be refused and change nothing.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+fn create_private_dir(dir: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("the data directory {} cannot be made", dir.display()))
+}
+
+/// The first external address, else the address served on; one that stands for all addresses is reached locally.
+fn base_url(flags: &Up, address: std::net::SocketAddr) -> String {
+    let host = match flags.external_address.first() {
+        Some(name) if name.contains(':') && name.parse::<std::net::Ipv6Addr>().is_err() => {
+            return format!("https://{name}");
+        }
+        Some(name) => name.clone(),
+        None if address.ip().is_unspecified() => "127.0.0.1".to_owned(),
+        None => address.ip().to_string(),
+    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    format!("https://{host}:{}", address.port())
+}
+
+fn serving_names(flags: &Up, address: std::net::SocketAddr) -> Vec<String> {
+    let without_port = |name: &String| match name.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() && !host.contains(':') => host.to_owned(),
+        _ => name.clone(),
+    };
+    let mut names: Vec<String> = flags.external_address.iter().map(without_port).collect();
+    for fixed in [
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        tenant_apiserver_proxy::bootstrap::KUBERNETES_IP,
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ] {
+        names.push(fixed.to_owned());
+    }
+    if !address.ip().is_unspecified() {
+        names.push(address.ip().to_string());
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Writes the admin kubeconfig; returns that of the embedded super cluster for the syncer.
+fn write_kubeconfig(
+    server: &Server,
+    path: &PathBuf,
+    base_url: &str,
+    embedded: bool,
+) -> anyhow::Result<Option<String>> {
+    let admin = server.sign_client(TenantId::HOST, "admin", &["system:masters"])?;
+    let local = match embedded {
+        true => Some(server.sign_client(TenantId::LOCAL_SUPER, "admin", &["system:masters"])?),
+        false => None,
+    };
+    let local_url = format!("{base_url}/supers/local");
+    let mut contexts = vec![KubeContext { name: "host", server: base_url, user: "admin", credentials: &admin }];
+    if let Some(credentials) = &local {
+        contexts.push(KubeContext { name: "local", server: &local_url, user: "admin", credentials });
+    }
+    write_private(path, &kubeconfig::render(&contexts, server.ca_pem()))?;
+    let only_local = contexts.get(1).map(|context| {
+        let context = KubeContext { name: context.name, server: context.server, user: "syncer", credentials: context.credentials };
+        kubeconfig::render(&[context], server.ca_pem())
+    });
+    Ok(only_local)
+}
+
+/// Writes a file for its owner's eyes, whole or not at all.
+pub fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let temporary = path.with_extension("new");
+    let failed = || format!("{} cannot be written", path.display());
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .with_context(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(failed)?;
+    fs::rename(&temporary, path).with_context(failed)
+}
+
+fn announce(flags: &Up, base_url: &str, path: &Path, embedded: bool, took: Duration) -> anyhow::Result<()> {
+    let kubeconfig = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let kubeconfig = kubeconfig.display();
+    if flags.output != Format::Table {
+        let mut contexts = vec!["host"];
+        if embedded {
+            contexts.push("local");
+        }
+        let ready = json!({"address": base_url, "kubeconfig": kubeconfig.to_string(), "contexts": contexts});
+        match flags.output {
+            Format::Yaml => output::value(&ready, Format::Yaml)?,
+            _ => output::line(&ready.to_string()),
+        }
+        return Ok(());
+    }
+    output::line(&format!("Insula is ready at {base_url} ({} ms)\n", took.as_millis()));
+    output::line(&format!("  admin kubeconfig   {kubeconfig}"));
+    if embedded {
+        output::line(&format!(
+            "  super cluster      local, embedded: its {} nodes are simulated, no container runs",
+            flags.nodes
+        ));
+    }
+    output::line("\nNext, in another terminal:\n");
+    output::line(&format!("  export KUBECONFIG={kubeconfig}"));
+    output::line("  insula tenant create acme");
+    output::line("  insula tenant kubeconfig acme > acme.yaml");
+    output::line("  kubectl --kubeconfig acme.yaml get namespaces");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn flags(extra: &[&str]) -> Up {
+        #[derive(Parser)]
+        struct Only {
+            #[command(flatten)]
+            up: Up,
+        }
+        Only::parse_from(["up"].iter().chain(extra)).up
+    }
+
+    #[test]
+    fn clients_are_sent_to_the_first_external_address() {
+        let address = "0.0.0.0:7443".parse().unwrap();
+        let table: [(&[&str], &str); 5] = [
+            (&[], "https://127.0.0.1:7443"),
+            (&["--external-address", "k8s.example.com"], "https://k8s.example.com:7443"),
+            (&["--external-address", "k8s.example.com:443"], "https://k8s.example.com:443"),
+            (&["--external-address", "10.0.0.1", "--external-address", "x"], "https://10.0.0.1:7443"),
+            (&["--external-address", "fd00::1"], "https://[fd00::1]:7443"),
+        ];
+        for (extra, expected) in table {
+            assert_eq!(base_url(&flags(extra), address), expected);
+        }
+        let names = serving_names(&flags(&["--external-address", "k8s.example.com:443"]), address);
+        assert!(names.contains(&"k8s.example.com".to_owned()), "{names:?}");
+    }
+}

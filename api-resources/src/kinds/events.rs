@@ -1,4 +1,4 @@
-//! Events, of both groups.
+//! Events.
 
 use super::generic::plain;
 use super::place::{Causes, Place, lookup, map_at, set_default};
@@ -6,7 +6,7 @@ use crate::resource::Strategy;
 use api_types::Cause;
 use serde_json::Value;
 
-/// How events of the core group are written.
+/// How events are written. Their names are free, so that old clients can put what they like there.
 pub fn strategy() -> Strategy {
     Strategy {
         default: |object| {
@@ -16,18 +16,11 @@ pub fn strategy() -> Strategy {
                 .for_each(|field| set_default(object, field, Value::Null));
             ["reportingComponent", "reportingInstance"].iter().for_each(|field| set_default(object, field, ""));
         },
-        validate_name: crate::names::path_segment,
-        ..events_k8s_io()
-    }
-}
-
-/// How events of `events.k8s.io` are written.
-pub fn events_k8s_io() -> Strategy {
-    Strategy {
         prepare_create: |_| {},
         prepare_update: |_, _| {},
         validate_create,
         validate_update: |new, _| validate_create(new),
+        validate_name: crate::names::path_segment,
         create_on_update: true,
         ..plain()
     }
@@ -36,13 +29,11 @@ pub fn events_k8s_io() -> Strategy {
 /// An event lives in the namespace of its object, or in `default` for one without a namespace.
 fn validate_create(object: &Value) -> Causes {
     let root = Place::root(object);
-    let field = if root.has("regarding") { "regarding" } else { "involvedObject" };
-    let about = root.field(field).text("namespace");
+    let about = root.field("involvedObject").text("namespace");
     let own = lookup(object, "metadata.namespace").as_str().unwrap_or("");
     let good = if about.is_empty() { matches!(own, "" | "default" | "kube-system") } else { about == own };
     if good {
         return Vec::new();
     }
-    let path = format!("{field}.namespace");
-    vec![Cause::invalid(path, &Value::from(about), "does not match event.namespace")]
+    vec![Cause::invalid("involvedObject.namespace", &Value::from(about), "does not match event.namespace")]
 }

@@ -3,17 +3,33 @@
 //! Everything here is a pure function over objects in their stored version. What needs other objects (addresses,
 //! quota, service accounts, priority classes) is the server's admission.
 
+pub mod certificatesigningrequests;
 mod configmaps;
+mod controllerrevisions;
+pub mod cronjobs;
+mod daemonsets;
 mod deployments;
 mod endpoints;
 mod endpointslices;
 mod events;
 mod generic;
+mod horizontalpodautoscalers;
+mod ingresses;
+mod ipaddresses;
+mod jobs;
+mod jobs_policies;
+mod jobs_status;
 mod leases;
+mod limitranges;
 pub mod namespaces;
+mod networkpolicies;
 mod nodes;
 pub mod persistentvolumeclaims;
+mod persistentvolumes;
+pub mod place;
+mod poddisruptionbudgets;
 pub mod pods;
+pub mod pods_admission;
 mod pods_affinity;
 mod pods_containers;
 mod pods_defaults;
@@ -24,17 +40,20 @@ mod pods_spec;
 mod pods_update;
 mod pods_volumes;
 mod pods_warnings;
+mod priorityclasses;
 pub mod rbac;
 mod replicasets;
+mod replicationcontrollers;
+mod resourcequotas;
+pub mod resources;
 mod sameness;
 pub mod secrets;
 mod serviceaccounts;
 pub mod services;
 pub mod services_validation;
+mod statefulsets;
+mod storageclasses;
 mod workloads;
-pub mod place;
-pub mod pods_admission;
-pub mod resources;
 
 use crate::resource::Strategy;
 
@@ -60,11 +79,35 @@ const STRATEGIES: &[(&str, &str, fn() -> Strategy)] = &[
     ("", "Node", nodes::strategy),
     ("", "Event", events::strategy),
     ("", "PersistentVolumeClaim", persistentvolumeclaims::strategy),
+    ("", "PersistentVolume", persistentvolumes::strategy),
+    ("", "ReplicationController", replicationcontrollers::strategy),
+    ("", "ResourceQuota", resourcequotas::strategy),
+    ("", "LimitRange", limitranges::strategy),
     ("apps", "Deployment", deployments::strategy),
     ("apps", "ReplicaSet", replicasets::strategy),
+    ("apps", "StatefulSet", statefulsets::strategy),
+    ("apps", "DaemonSet", daemonsets::strategy),
+    ("apps", "ControllerRevision", controllerrevisions::strategy),
+    ("autoscaling", "HorizontalPodAutoscaler", horizontalpodautoscalers::strategy),
+    ("batch", "Job", jobs::strategy),
+    ("batch", "CronJob", cronjobs::strategy),
+    ("certificates.k8s.io", "CertificateSigningRequest", certificatesigningrequests::strategy),
     ("coordination.k8s.io", "Lease", leases::strategy),
     ("discovery.k8s.io", "EndpointSlice", endpointslices::strategy),
-    ("events.k8s.io", "Event", events::events_k8s_io),
+    ("networking.k8s.io", "Ingress", ingresses::strategy),
+    ("networking.k8s.io", "IngressClass", ingresses::class_strategy),
+    ("networking.k8s.io", "NetworkPolicy", networkpolicies::strategy),
+    ("networking.k8s.io", "IPAddress", ipaddresses::strategy),
+    ("networking.k8s.io", "ServiceCIDR", ipaddresses::service_cidr),
+    ("node.k8s.io", "RuntimeClass", priorityclasses::runtime_class),
+    ("policy", "PodDisruptionBudget", poddisruptionbudgets::strategy),
+    ("scheduling.k8s.io", "PriorityClass", priorityclasses::strategy),
+    ("storage.k8s.io", "StorageClass", storageclasses::strategy),
+    ("storage.k8s.io", "CSIDriver", storageclasses::csi_driver),
+    ("storage.k8s.io", "CSINode", storageclasses::csi_node),
+    ("storage.k8s.io", "CSIStorageCapacity", storageclasses::csi_storage_capacity),
+    ("storage.k8s.io", "VolumeAttachment", storageclasses::volume_attachment),
+    ("storage.k8s.io", "VolumeAttributesClass", storageclasses::volume_attributes_class),
     (rbac::GROUP, "Role", rbac::role),
     (rbac::GROUP, "RoleBinding", rbac::role_binding),
     (rbac::GROUP, "ClusterRole", rbac::cluster_role),

@@ -1,6 +1,6 @@
 //! The rules of requests and limits, and of names of resources.
 
-use super::place::{Causes, Place, invalid_all, require};
+use super::place::{Causes, Place, invalid_all};
 use crate::names;
 use api_schema::quantity::Quantity;
 use api_types::{Cause, CauseReason};
@@ -116,7 +116,8 @@ pub fn resource_name(out: &mut Causes, path: &str, name: &str) -> bool {
     known
 }
 
-fn container_resource_name(out: &mut Causes, path: &str, name: &str) {
+/// A resource's name in a container: of compute, or with a prefix.
+pub(super) fn container_resource_name(out: &mut Causes, path: &str, name: &str) {
     resource_name(out, path, name);
     if !name.contains('/') {
         if !CONTAINER_RESOURCES.contains(&name) && !is_huge_page(name) {
@@ -297,25 +298,5 @@ pub(super) fn overhead(out: &mut Causes, at: &Place<'_>) {
         let path = format!("{path}[{name}]");
         container_resource_name(out, &path, name);
         amount(out, &path, name, value);
-    }
-}
-
-/// The rules of a list of amounts at `path[name]`, of names of any kind.
-pub(super) fn amounts(out: &mut Causes, at: &Place<'_>) {
-    for (name, value) in at.value.as_object().into_iter().flatten() {
-        let path = at.key(name).path;
-        resource_name(out, &path, name);
-        amount(out, &path, name, value);
-    }
-}
-
-/// Adds `Required value` for an amount that is not there, or refuses one that is not more than nothing.
-pub(super) fn positive_amount(out: &mut Causes, at: &Place<'_>, name: &str) {
-    if require(out, at, name) {
-        let value = at.value.get(name).and_then(quantity).unwrap_or_default();
-        if value <= Quantity::ZERO {
-            let message = "must be greater than zero";
-            out.push(Cause::invalid(at.key(name).path, &Value::from(value.to_string()), message));
-        }
     }
 }

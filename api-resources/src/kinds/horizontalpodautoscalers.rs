@@ -1,0 +1,236 @@
+//! Horizontal pod autoscalers, `autoscaling/v2`.
+
+use super::generic::plain;
+use super::place::{
+    Causes, Place, invalid_all, lookup, map_at, not_negative, one_of, require, require_with, set_default,
+};
+use super::resources;
+use crate::names;
+use crate::resource::Strategy;
+use api_types::Cause;
+use serde_json::{Value, json};
+
+const MAX_WINDOW_SECONDS: i64 = 3600;
+const MAX_PERIOD_SECONDS: i64 = 1800;
+const METRIC_TYPES: &[&str] = &["ContainerResource", "External", "Object", "Pods", "Resource"];
+/// The field of each type of metric, in the order in which Kubernetes looks at them.
+const SOURCES: &[(&str, &str)] = &[
+    ("Object", "object"),
+    ("External", "external"),
+    ("Pods", "pods"),
+    ("Resource", "resource"),
+    ("ContainerResource", "containerResource"),
+];
+
+/// How autoscalers are written.
+pub fn strategy() -> Strategy {
+    Strategy {
+        default,
+        prepare_create: |object| {
+            object["status"] = json!({"desiredReplicas": 0, "currentMetrics": null});
+        },
+        validate_create: validate,
+        validate_update: |new, _| validate(new),
+        validate_status: |new, _| {
+            let mut out = Vec::new();
+            let status = Place::new("status", lookup(new, "status"));
+            not_negative(&mut out, &status, "currentReplicas");
+            not_negative(&mut out, &status, "desiredReplicas");
+            out
+        },
+        ..plain()
+    }
+}
+
+fn default(object: &mut Value) {
+    let Some(spec) = map_at(object, "spec") else { return };
+    set_default(spec, "minReplicas", 1);
+    if lookup(spec, "metrics").as_array().is_none_or(Vec::is_empty) {
+        spec["metrics"] = json!([{"type": "Resource", "resource": {"name": "cpu",
+            "target": {"type": "Utilization", "averageUtilization": 80}}}]);
+    }
+    let Some(behavior) = spec.get_mut("behavior").filter(|b| b.is_object()) else { return };
+    if let Some(up) = map_at(behavior, "scaleUp") {
+        set_default(up, "stabilizationWindowSeconds", 0);
+        set_default(up, "selectPolicy", "Max");
+        set_default(
+            up,
+            "policies",
+            json!([{"type": "Pods", "value": 4, "periodSeconds": 15},
+                {"type": "Percent", "value": 100, "periodSeconds": 15}]),
+        );
+    }
+    if let Some(down) = map_at(behavior, "scaleDown") {
+        set_default(down, "selectPolicy", "Max");
+        set_default(down, "policies", json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]));
+    }
+}
+
+fn validate(object: &Value) -> Causes {
+    let mut out = Vec::new();
+    let spec = Place::root(object).field("spec");
+    let (least, most) = (spec.int("minReplicas"), spec.int("maxReplicas").unwrap_or(0));
+    if let Some(least) = least.filter(|n| *n < 1) {
+        let message = "must be greater than or equal to 1";
+        out.push(Cause::invalid(spec.of("minReplicas"), &Value::from(least), message));
+    }
+    if most < 1 {
+        let message = "must be greater than or equal to 1";
+        out.push(Cause::invalid(spec.of("maxReplicas"), &Value::from(most), message));
+    }
+    if least.is_some_and(|least| most < least) {
+        let message = "must be greater than or equal to `minReplicas`";
+        out.push(Cause::invalid(spec.of("maxReplicas"), &Value::from(most), message));
+    }
+    reference(&mut out, &spec.field("scaleTargetRef"));
+    spec.list("metrics").for_each(|at| metric(&mut out, &at));
+    for direction in ["scaleUp", "scaleDown"] {
+        if let Some(rules) = spec.field("behavior").present(direction) {
+            scaling_rules(&mut out, &rules);
+        }
+    }
+    out
+}
+
+fn reference(out: &mut Causes, at: &Place<'_>) {
+    for field in ["kind", "name"] {
+        if require(out, at, field) {
+            invalid_all(out, &at.of(field), at.text(field), names::path_segment(at.text(field)));
+        }
+    }
+}
+
+fn metric(out: &mut Causes, at: &Place<'_>) {
+    let kind = at.text("type");
+    require_with(out, at, "type", "must specify a metric source type");
+    let Some((_, expected)) = SOURCES.iter().find(|(of, _)| *of == kind) else {
+        out.push(Cause::not_supported(at.of("type"), &Value::from(kind), METRIC_TYPES));
+        return;
+    };
+    let present: Vec<&str> = SOURCES.iter().map(|(_, field)| *field).filter(|f| at.has(f)).collect();
+    if let Some(first) = present.first() {
+        source(out, &at.field(first), first);
+    }
+    if !present.contains(expected) {
+        let message = "must populate information for the given metric source";
+        out.push(Cause::required(at.of(expected), message));
+    }
+    for other in present.iter().filter(|field| *field != expected) {
+        out.push(Cause::forbidden(at.of(other), "must populate the given metric source only"));
+    }
+}
+
+fn source(out: &mut Causes, at: &Place<'_>, kind: &str) {
+    let target = at.field("target");
+    let named = |out: &mut Causes| {
+        let metric = at.field("metric");
+        if require_with(out, &metric, "name", "must specify a metric name") {
+            let name = metric.text("name");
+            invalid_all(out, &metric.of("name"), name, names::path_segment(name));
+        }
+    };
+    match kind {
+        "resource" | "containerResource" => {
+            require_with(out, at, "name", "must specify a resource name");
+            if kind == "containerResource" && require_with(out, at, "container", "must specify a container") {
+                let name = at.text("container");
+                invalid_all(out, &at.of("container"), name, names::dns_label(name));
+            }
+        }
+        "object" => {
+            reference(out, &at.field("describedObject"));
+            named(out);
+        }
+        _ => named(out),
+    }
+    metric_target(out, &target);
+    let has = |field: &str| target.has(field);
+    let (missing, field, message) = match kind {
+        "object" => (
+            !has("value") && !has("averageValue"),
+            "averageValue",
+            "must set either a target value or averageValue",
+        ),
+        "external" => (
+            !has("value") && !has("averageValue"),
+            "averageValue",
+            "must set either a target value for metric or a per-pod target",
+        ),
+        "pods" => {
+            (!has("averageValue"), "averageValue", "must specify a positive target averageValue")
+        }
+        _ => (
+            !has("averageUtilization") && !has("averageValue"),
+            "averageUtilization",
+            "must set either a target raw value or a target utilization",
+        ),
+    };
+    if missing {
+        out.push(Cause::required(target.of(field), message));
+    }
+    let (both, field, message) = match kind {
+        "external" => (
+            has("value") && has("averageValue"),
+            "value",
+            "may not set both a target value for metric and a per-pod target",
+        ),
+        "resource" | "containerResource" => (
+            has("averageUtilization") && has("averageValue"),
+            "averageValue",
+            "may not set both a target raw value and a target utilization",
+        ),
+        _ => return,
+    };
+    if both {
+        out.push(Cause::forbidden(target.of(field), message));
+    }
+}
+
+fn metric_target(out: &mut Causes, at: &Place<'_>) {
+    let kind = at.text("type");
+    require_with(out, at, "type", "must specify a metric target type");
+    if !matches!(kind, "Utilization" | "Value" | "AverageValue") {
+        let message = "must be either Utilization, Value, or AverageValue";
+        out.push(Cause::invalid(at.of("type"), &Value::from(kind), message));
+    }
+    for field in ["value", "averageValue"] {
+        if let Some(value) = at.present(field)
+            && (resources::is_negative(value.value) || resources::is_zero(value.value))
+        {
+            out.push(Cause::invalid(value.path, value.value, "must be positive"));
+        }
+    }
+    if let Some(percent) = at.int("averageUtilization").filter(|p| *p < 1) {
+        let path = at.of("averageUtilization");
+        out.push(Cause::invalid(path, &Value::from(percent), "must be greater than 0"));
+    }
+}
+
+fn scaling_rules(out: &mut Causes, at: &Place<'_>) {
+    if let Some(window) = at.int("stabilizationWindowSeconds") {
+        let path = at.of("stabilizationWindowSeconds");
+        if window < 0 {
+            let message = "must be greater than or equal to zero";
+            out.push(Cause::invalid(path, &Value::from(window), message));
+        } else if window > MAX_WINDOW_SECONDS {
+            let message = format!("must be less than or equal to {MAX_WINDOW_SECONDS}");
+            out.push(Cause::invalid(path, &Value::from(window), &message));
+        }
+    }
+    one_of(out, at, "selectPolicy", &["Disabled", "Max", "Min"]);
+    require_with(out, at, "policies", "must specify at least one Policy");
+    for policy in at.list("policies") {
+        super::place::required_one_of(out, &policy, "type", &["Percent", "Pods"]);
+        for field in ["value", "periodSeconds"] {
+            let number = policy.int(field).unwrap_or(0);
+            if number <= 0 {
+                let message = "must be greater than zero";
+                out.push(Cause::invalid(policy.of(field), &Value::from(number), message));
+            }
+        }
+        if let Some(period) = policy.int("periodSeconds").filter(|p| *p > MAX_PERIOD_SECONDS) {
+            let message = format!("must be less than or equal to {MAX_PERIOD_SECONDS}");
+            out.push(Cause::invalid(policy.of("periodSeconds"), &Value::from(period), &message));
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Persistent volumes. `status.lastPhaseTransitionTime` of a new one is the server's, which has the clock.
+
+use super::generic::{add_finalizer, plain};
+use super::persistentvolumeclaims::{VOLUME_MODES, access_modes};
+use super::place::{
+    Causes, Place, invalid_all, lookup, map_at, one_of, require, set_default, set_default_text,
+};
+use super::sameness::{differences, same};
+use super::{pods_affinity, pods_defaults, pods_volumes, resources};
+use crate::names;
+use crate::resource::Strategy;
+use api_types::Cause;
+use serde_json::{Map, Value, json};
+
+/// Keeps a volume while a claim is bound to it.
+pub const PROTECTION: &str = "kubernetes.io/pv-protection";
+
+/// The fields of a spec that are a source.
+const SOURCES: &[&str] = &[
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+];
+
+/// How persistent volumes are written.
+pub fn strategy() -> Strategy {
+    Strategy {
+        default,
+        prepare_create: |object| {
+            object["status"] = json!({"phase": "Pending"});
+            add_finalizer(object, PROTECTION);
+        },
+        validate_create,
+        validate_update,
+        ..plain()
+    }
+}
+
+fn default(object: &mut Value) {
+    if let Some(spec) = map_at(object, "spec") {
+        set_default_text(spec, "persistentVolumeReclaimPolicy", "Retain");
+        set_default(spec, "volumeMode", "Filesystem");
+        pods_defaults::volume_source(spec);
+    }
+    if let Some(status) = map_at(object, "status") {
+        set_default_text(status, "phase", "Pending");
+    }
+}
+
+fn validate_create(object: &Value) -> Causes {
+    let mut out = Vec::new();
+    let spec = Place::root(object).field("spec");
+    require(&mut out, &spec, "accessModes");
+    access_modes(&mut out, &spec);
+    capacity(&mut out, &spec);
+    one_of(&mut out, &spec, "persistentVolumeReclaimPolicy", &["Delete", "Recycle", "Retain"]);
+    node_affinity(&mut out, &spec);
+    source(&mut out, &spec);
+    let path = spec.field("hostPath");
+    let is_root = path.text("path").split('/').all(|part| part.is_empty() || part == ".");
+    if !path.lacks("path") && is_root && spec.text("persistentVolumeReclaimPolicy") == "Recycle" {
+        let message = "may not be 'recycle' for a hostPath mount of '/'";
+        out.push(Cause::forbidden(spec.of("persistentVolumeReclaimPolicy"), message));
+    }
+    let class = spec.text("storageClassName");
+    if !class.is_empty() {
+        invalid_all(&mut out, &spec.of("storageClassName"), class, names::dns_subdomain(class));
+    }
+    one_of(&mut out, &spec, "volumeMode", VOLUME_MODES);
+    if let Some(class) = spec.present("volumeAttributesClassName") {
+        if class.as_text().is_empty() {
+            out.push(Cause::required(&class.path, "an empty string is disallowed"));
+        } else {
+            let wrong = names::dns_subdomain(class.as_text());
+            invalid_all(&mut out, &class.path, class.as_text(), wrong);
+        }
+        if !spec.has("csi") {
+            let message = "has to be specified when using volumeAttributesClassName";
+            out.push(Cause::required(spec.of("csi"), message));
+        }
+    }
+    out
+}
+
+fn capacity(out: &mut Causes, spec: &Place<'_>) {
+    if !require(out, spec, "capacity") {
+        return;
+    }
+    let capacity = spec.field("capacity");
+    if !capacity.has("storage") || spec.map("capacity").count() > 1 {
+        out.push(Cause::not_supported(&capacity.path, capacity.value, &["storage"]));
+    }
+    for (name, value) in spec.map("capacity") {
+        let path = capacity.key(name).path;
+        if resources::is_negative(value) {
+            let shown = resources::quantity(value).map(|q| q.value());
+            out.push(Cause::invalid(&path, &Value::from(shown), "must be a valid resource quantity"));
+        }
+        if resources::is_negative(value) || resources::is_zero(value) {
+            let shown = resources::quantity(value).map(|q| q.to_string());
+            out.push(Cause::invalid(&path, &Value::from(shown), "must be greater than zero"));
+        }
+    }
+}
+
+fn node_affinity(out: &mut Causes, spec: &Place<'_>) {
+    if let Some(affinity) = spec.present("nodeAffinity") {
+        match affinity.present("required") {
+            Some(required) => pods_affinity::node_selector(out, &required),
+            None => {
+                let message = "must specify required node constraints";
+                out.push(Cause::required(affinity.of("required"), message));
+            }
+        }
+    } else if spec.has("local") {
+        out.push(Cause::required(spec.of("nodeAffinity"), "Local volume requires node affinity"));
+    }
+}
+
+fn source(out: &mut Causes, spec: &Place<'_>) {
+    let present: Vec<Place<'_>> = SOURCES.iter().filter_map(|name| spec.present(name)).collect();
+    let Some((first, others)) = present.split_first() else {
+        out.push(Cause::required(&spec.path, "must specify a volume type"));
+        return;
+    };
+    for other in others {
+        out.push(Cause::forbidden(&other.path, "may not specify more than 1 volume type"));
+    }
+    match first.path.rsplit('.').next() {
+        Some("hostPath") => pods_volumes::host_path(out, first),
+        Some("nfs") => pods_volumes::nfs(out, first),
+        Some("local") => {
+            if require(out, first, "path") {
+                pods_volumes::no_backsteps(out, &first.of("path"), first.text("path"));
+            }
+        }
+        Some("csi") => {
+            pods_volumes::driver_name(out, first, "driver");
+            require(out, first, "volumeHandle");
+            for secret in [
+                "controllerPublishSecretRef",
+                "controllerExpandSecretRef",
+                "nodePublishSecretRef",
+                "nodeExpandSecretRef",
+            ] {
+                let Some(secret) = first.present(secret) else { continue };
+                for (field, rule) in
+                    [("name", names::dns_subdomain as fn(&str) -> Vec<String>), ("namespace", names::dns_label)]
+                {
+                    if require(out, &secret, field) {
+                        invalid_all(out, &secret.of(field), secret.text(field), rule(secret.text(field)));
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn validate_update(new: &Value, old: &Value) -> Causes {
+    let mut out = validate_create(new);
+    let source = |object: &Value| -> Value {
+        let spec = lookup(object, "spec");
+        let present = SOURCES.iter().filter_map(|name| Some(((*name).to_owned(), spec.get(name)?.clone())));
+        Value::Object(present.collect::<Map<_, _>>())
+    };
+    let (mut now, before) = (source(new), source(old));
+    let secret = "controllerExpandSecretRef";
+    if before["csi"].is_object() && before["csi"][secret].is_null() && now["csi"].is_object() {
+        now["csi"][secret] = Value::Null;
+    }
+    if !same(&now, &before) {
+        let message = format!(
+            "spec.persistentvolumesource is immutable after creation\n{}",
+            differences(&now, &before)
+        );
+        out.push(Cause::forbidden("spec.persistentvolumesource", &message));
+    }
+    let mode = lookup(new, "spec.volumeMode");
+    if mode != lookup(old, "spec.volumeMode") {
+        out.push(Cause::invalid("volumeMode", mode, "field is immutable"));
+    }
+    let affinity = lookup(old, "spec.nodeAffinity");
+    if !affinity.is_null() && !same(affinity, lookup(new, "spec.nodeAffinity")) {
+        let now = lookup(new, "spec.nodeAffinity");
+        out.push(Cause::invalid("nodeAffinity", now, "field is immutable"));
+    }
+    let class = "spec.volumeAttributesClassName";
+    if !lookup(old, class).is_null() && lookup(new, class).is_null() {
+        out.push(Cause::forbidden(class, "update from non-nil value to nil is forbidden"));
+    }
+    out
+}

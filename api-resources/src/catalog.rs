@@ -83,6 +83,11 @@ impl Catalog {
         order.filter(move |row| !hidden(row))
     }
 
+    /// The rows of the base.
+    pub fn base_rows(&self) -> impl Iterator<Item = &Arc<ResourceRow>> {
+        self.base.rows.iter()
+    }
+
     /// True when the base has the group, so that a CRD may not define it.
     pub fn base_has_group(&self, group: &str) -> bool {
         self.base.rows.iter().any(|row| row.group == group)

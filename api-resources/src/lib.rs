@@ -3,6 +3,7 @@
 pub mod bootstrap;
 pub mod catalog;
 pub mod columns;
+pub mod crd;
 pub mod discovery;
 pub mod json_path;
 pub mod kinds;

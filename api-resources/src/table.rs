@@ -59,10 +59,17 @@ pub fn builtin_rows() -> &'static [Arc<ResourceRow>] {
         parse(BUILTIN)
             .into_iter()
             .filter(|line| refused(line.group, line.plural, "").is_none())
-            .map(|line| Arc::new(row(&line, crate::kinds::strategy)))
+            .map(|line| Arc::new(row(&line, strategy_of)))
             .collect()
     });
     &ROWS
+}
+
+fn strategy_of(group: &str, kind: &str) -> Strategy {
+    match (group, kind) {
+        (crate::crd::GROUP, "CustomResourceDefinition") => crate::crd::strategy(),
+        _ => crate::kinds::strategy(group, kind),
+    }
 }
 
 /// The description of a subresource by its name, for a resource of the kind.

@@ -11,8 +11,8 @@ pub(super) const KINDS: &[Kind] = &[
     ("certificates.k8s.io", "certificatesigningrequests", REQUESTS),
 ];
 
-/// Roles have no printer of their own in Kubernetes, which then shows the time itself.
-const CREATED: &[Col] = &[Col {
+/// For kinds without a printer of their own in Kubernetes, which then shows the time itself.
+pub(super) const CREATED: &[Col] = &[Col {
     of: "date",
     ..text("Created At", "When it was created.", |o, _| o["metadata"]["creationTimestamp"].clone())
 }];

@@ -1,13 +1,13 @@
 //! Columns of nodes, classes of pods, and definitions of custom resources.
 
-use super::{AGE, Col, Kind, boolean, int, joined, list, number, string, string_or, text, wide};
+use super::{AGE, Col, Kind, boolean, int, list, number, string, string_or, text, wide};
 use serde_json::Value;
 
 pub(super) const KINDS: &[Kind] = &[
     ("", "nodes", NODES),
     ("scheduling.k8s.io", "priorityclasses", PRIORITY_CLASSES),
     ("node.k8s.io", "runtimeclasses", RUNTIME_CLASSES),
-    ("apiextensions.k8s.io", "customresourcedefinitions", DEFINITIONS),
+    ("apiextensions.k8s.io", "customresourcedefinitions", super::access::CREATED),
 ];
 
 const NODES: &[Col] = &[
@@ -80,18 +80,6 @@ const PRIORITY_CLASSES: &[Col] = &[
 
 const RUNTIME_CLASSES: &[Col] =
     &[text("Handler", "The runtime's configuration.", |o, _| string(&o["handler"])), AGE];
-
-const DEFINITIONS: &[Col] = &[
-    Col {
-        of: "date",
-        ..text("Created At", "When it was created.", |o, _| o["metadata"]["creationTimestamp"].clone())
-    },
-    wide("Kind", "The kind that it defines.", |o, _| string(&o["spec"]["names"]["kind"])),
-    wide("Versions", "The served versions.", |o, _| {
-        let served = list(&o["spec"]["versions"]).iter().filter(|v| v["served"] == true);
-        Value::from(joined(served.filter_map(|v| v["name"].as_str())))
-    }),
-];
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ pub(super) const KINDS: &[Kind] = &[
     ("", "namespaces", NAMESPACES),
     ("", "events", EVENTS),
     ("", "resourcequotas", QUOTAS),
-    ("", "limitranges", LIMIT_RANGES),
+    ("", "limitranges", super::access::CREATED),
     ("coordination.k8s.io", "leases", LEASES),
 ];
 
@@ -29,9 +29,6 @@ const NAMESPACES: &[Col] = &[
     text("Status", "Whether the namespace is in use or going away.", |o, _| string(&o["status"]["phase"])),
     AGE,
 ];
-
-const LIMIT_RANGES: &[Col] =
-    &[text("Created At", "When the object was created.", |o, _| o["metadata"]["creationTimestamp"].clone())];
 
 const LEASES: &[Col] =
     &[text("Holder", "Who holds the lease.", |o, _| string(&o["spec"]["holderIdentity"])), AGE];

@@ -1,0 +1,85 @@
+//! CustomResourceDefinitions (`apiextensions.k8s.io/v1`): defaulting, validation and status of the definition
+//! itself, and the row of the table that it makes.
+//!
+//! All are pure functions. The server computes the status in the write itself ([`accept`]), so that a definition is
+//! established when its creation returns; Kubernetes does it a moment later in a controller.
+//!
+//! Not in this release, and refused by name: conversion webhooks, storage versions that are not served.
+
+mod row;
+mod status;
+mod validate;
+
+pub use row::{CompiledSchema, SchemaCompiler, row_of};
+pub use status::{accept, is_established, set_condition};
+pub use validate::{validate_create, validate_update};
+
+use crate::kinds::place::{set_default, set_default_text};
+use crate::names;
+use crate::resource::Strategy;
+use serde_json::{Value, json};
+
+/// The API group of definitions.
+pub const GROUP: &str = "apiextensions.k8s.io";
+/// The finalizer that holds a definition until its objects are gone.
+pub const CLEANUP_FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// The strategy of `customresourcedefinitions`.
+pub fn strategy() -> Strategy {
+    Strategy {
+        default,
+        prepare_create: |crd| {
+            let status = json!({"acceptedNames": {"kind": "", "plural": ""}, "conditions": [],
+                "storedVersions": storage_version(crd).into_iter().collect::<Vec<_>>()});
+            if let Some(map) = crd.as_object_mut() {
+                map.insert("status".into(), status);
+            }
+        },
+        prepare_update: |crd, old| {
+            let storage = storage_version(crd).map(str::to_owned);
+            let mut status = old["status"].clone();
+            if let (Some(storage), Some(stored)) = (storage, status["storedVersions"].as_array_mut())
+                && !stored.iter().any(|version| *version == storage)
+            {
+                stored.push(storage.into());
+            }
+            if let Some(map) = crd.as_object_mut() {
+                map.insert("status".into(), status);
+            }
+        },
+        validate_create: validate::validate_create,
+        validate_update: validate::validate_update,
+        validate_status: |_, _| Vec::new(),
+        validate_name: names::dns_subdomain,
+        warnings: |_| Vec::new(),
+        generation: true,
+        grace: |_| None,
+        create_on_update: false,
+        unconditional_update: false,
+    }
+}
+
+/// Sets what follows from other fields: `singular`, `listKind`, `conversion.strategy`.
+fn default(crd: &mut Value) {
+    let Some(spec) = crd.get_mut("spec").filter(|spec| spec.is_object()) else { return };
+    let kind = spec["names"]["kind"].as_str().unwrap_or("").to_owned();
+    if let Some(names) = spec.get_mut("names").filter(|names| names.is_object())
+        && !kind.is_empty()
+    {
+        set_default_text(names, "singular", &kind.to_lowercase());
+        set_default_text(names, "listKind", &format!("{kind}List"));
+    }
+    set_default(spec, "conversion", json!({"strategy": "None"}));
+}
+
+/// `spec.versions`.
+fn versions(crd: &Value) -> &[Value] {
+    crd["spec"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn storage_version(crd: &Value) -> Option<&str> {
+    versions(crd).iter().find(|version| version["storage"] == true)?["name"].as_str()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! The row that a definition makes.
+
+use super::versions;
+use crate::catalog::PlaneKind;
+use crate::discovery::version_priority;
+use crate::names;
+use crate::resource::{
+    Cell, Column, CustomSchema, Read, ResourceRow, ScalePaths, SelectableField, Strategy, Verb, Version,
+};
+use crate::table::subresource;
+use crate::{json_path, kinds};
+use api_schema::{GroupVersionKind, TypeGraph, TypeId};
+use api_types::Cause;
+use compact_str::CompactString;
+use serde_json::Value;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+/// A schema that has been understood.
+#[derive(Clone)]
+pub struct CompiledSchema {
+    /// Its types.
+    pub graph: Arc<TypeGraph>,
+    /// The type of the object.
+    pub root: TypeId,
+    /// What it demands beside types.
+    pub rules: Arc<dyn CustomSchema>,
+}
+
+/// Compiles schemas. The server's keeps equal schemas of many tenants once, by their hash.
+pub trait SchemaCompiler {
+    /// Compiles `schema.openAPIV3Schema` of one version of a kind.
+    ///
+    /// # Errors
+    /// Defects of the schema, with paths from the schema's root (`properties.spec.type`).
+    fn compile(&self, kind: &GroupVersionKind, schema: &Value) -> Result<CompiledSchema, Vec<Cause>>;
+}
+
+/// The order in which discovery lists the verbs of custom resources.
+const VERBS: &[Verb] = &[
+    Verb::Delete,
+    Verb::DeleteCollection,
+    Verb::Get,
+    Verb::List,
+    Verb::Patch,
+    Verb::Create,
+    Verb::Update,
+    Verb::Watch,
+];
+
+const EVERYWHERE: &[PlaneKind] = &[PlaneKind::Host, PlaneKind::Tenant, PlaneKind::Super];
+
+/// The row of a definition that has been defaulted and has passed its own validation. Its names are those that were
+/// accepted; columns, selectable fields and subresources are those of the preferred served version.
+///
+/// # Errors
+/// Defects of the schemas, with their full paths in the definition: a definition with any is refused.
+pub fn row_of(crd: &Value, compiler: &dyn SchemaCompiler) -> Result<ResourceRow, Vec<Cause>> {
+    let text = |value: &Value| CompactString::from(value.as_str().unwrap_or(""));
+    let list =
+        |value: &Value| -> Vec<CompactString> { value.as_array().into_iter().flatten().map(text).collect() };
+    let spec = &crd["spec"];
+    let accepted = &crd["status"]["acceptedNames"];
+    let names =
+        if accepted["plural"].as_str().is_some_and(|s| !s.is_empty()) { accepted } else { &spec["names"] };
+    let group = text(&spec["group"]);
+    let kind = text(&spec["names"]["kind"]);
+    let mut served: Vec<(usize, &Value)> =
+        versions(crd).iter().enumerate().filter(|(_, version)| version["served"] == true).collect();
+    served.sort_by_key(|(_, version)| Reverse(version_priority(version["name"].as_str().unwrap_or(""))));
+    let (mut compiled, mut wrong) = (Vec::new(), Vec::new());
+    for (index, version) in &served {
+        let name = text(&version["name"]);
+        let of = GroupVersionKind { group: group.clone(), version: name.clone(), kind: kind.clone() };
+        match compiler.compile(&of, &version["schema"]["openAPIV3Schema"]) {
+            Ok(schema) => compiled.push(Version {
+                name,
+                graph: schema.graph,
+                root: schema.root,
+                schema: Some(schema.rules),
+                scale: scale_paths(&version["subresources"]["scale"]),
+            }),
+            Err(causes) => wrong.extend(causes.into_iter().map(|cause| below_schema(cause, *index))),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    let storage = versions(crd).iter().find(|version| version["storage"] == true);
+    let preferred = served.first().map(|(_, version)| *version).unwrap_or(&Value::Null);
+    let offered = |name: &str| preferred["subresources"][name].is_object();
+    let subresources: Vec<_> = ["status", "scale"]
+        .into_iter()
+        .filter(|name| offered(name))
+        .filter_map(|n| subresource(n, &kind))
+        .collect();
+    Ok(ResourceRow {
+        list_kind: text(&names["listKind"]),
+        plural: text(&names["plural"]),
+        singular: text(&names["singular"]),
+        short_names: list(&names["shortNames"]),
+        categories: list(&names["categories"]),
+        namespaced: spec["scope"] == "Namespaced",
+        versions: compiled,
+        storage_version: text(storage.map_or(&Value::Null, |version| &version["name"])),
+        verbs: VERBS.to_vec(),
+        strategy: strategy(subresources.iter().any(|s| s.name == "status")),
+        subresources,
+        selectable_fields: selectable_fields(preferred),
+        columns: columns(preferred),
+        planes: EVERYWHERE,
+        group,
+        kind,
+    })
+}
+
+fn below_schema(cause: Cause, version: usize) -> Cause {
+    let root = format!("spec.versions[{version}].schema.openAPIV3Schema");
+    let field = if cause.field.is_empty() { root } else { format!("{root}.{}", cause.field) };
+    Cause { field, ..cause }
+}
+
+/// With a status subresource the status is cleared at creation and kept by updates; without, it is a field like
+/// others. PUT needs a resource version.
+fn strategy(has_status: bool) -> Strategy {
+    let plain = kinds::strategy("", "");
+    let strategy = Strategy {
+        generation: true,
+        unconditional_update: false,
+        create_on_update: false,
+        validate_name: names::dns_subdomain,
+        ..plain
+    };
+    match has_status {
+        true => strategy,
+        false => Strategy { prepare_create: |_| {}, prepare_update: |_, _| {}, ..strategy },
+    }
+}
+
+fn scale_paths(scale: &Value) -> Option<ScalePaths> {
+    let path = |name: &str| CompactString::from(scale[name].as_str().unwrap_or(""));
+    scale.is_object().then(|| ScalePaths {
+        spec_replicas_path: path("specReplicasPath"),
+        status_replicas_path: path("statusReplicasPath"),
+        label_selector_path: path("labelSelectorPath"),
+    })
+}
+
+fn selectable_fields(version: &Value) -> Vec<SelectableField> {
+    let fields = version["selectableFields"].as_array().into_iter().flatten();
+    fields
+        .filter_map(|field| field["jsonPath"].as_str())
+        .map(|path| SelectableField {
+            path: path.strip_prefix('.').unwrap_or(path).into(),
+            read: Read::Path(path.into()),
+        })
+        .collect()
+}
+
+fn columns(version: &Value) -> Vec<Column> {
+    let text = |value: &Value| CompactString::from(value.as_str().unwrap_or(""));
+    let given = version["additionalPrinterColumns"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if given.is_empty() {
+        return vec![Column {
+            name: "Age".into(),
+            of: "date".into(),
+            format: CompactString::default(),
+            description: "How long ago the object was created.".into(),
+            priority: 0,
+            cell: Cell::Path(".metadata.creationTimestamp".into()),
+        }];
+    }
+    let of = |column: &Value| {
+        let path = text(&column["jsonPath"]);
+        let described = text(&column["description"]);
+        Column {
+            name: text(&column["name"]),
+            of: text(&column["type"]),
+            format: text(&column["format"]),
+            description: match described.is_empty() {
+                true => format!("Custom resource definition column (in JSONPath format): {path}").into(),
+                false => described,
+            },
+            priority: column["priority"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0),
+            cell: Cell::Path(path),
+        }
+    };
+    given
+        .iter()
+        .filter(|column| json_path::JsonPath::parse(column["jsonPath"].as_str().unwrap_or("")).is_ok())
+        .map(of)
+        .collect()
+}

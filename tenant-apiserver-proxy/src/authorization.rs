@@ -5,6 +5,7 @@ use crate::planes::Plane;
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::server::Server;
 use crate::stages::{Call, PLATFORM};
+use api_resources::rbac::Decision;
 use api_types::{ApiError, GroupResource, Reason};
 
 /// What is to be allowed.
@@ -32,37 +33,31 @@ impl<'a> Attributes<'a> {
 
 /// Allows it, or says in Kubernetes' words what is missing.
 pub fn check(server: &Server, plane: &Plane, user: &User, what: &Attributes<'_>) -> Result<(), ApiError> {
-    if allowed(server, plane, user, what) { Ok(()) } else { Err(refusal(user, what)) }
+    match decide(server, plane, user, what) {
+        Decision { allowed: true, .. } => Ok(()),
+        Decision { reason, .. } => Err(refusal(user, what, &reason)),
+    }
 }
 
-/// True when the plane's RBAC allows it.
-pub fn allowed(server: &Server, plane: &Plane, user: &User, what: &Attributes<'_>) -> bool {
-    user.is_master() || crate::rbac::allows(server, plane, user, what)
+/// What the plane's RBAC says, and why.
+pub fn decide(server: &Server, plane: &Plane, user: &User, what: &Attributes<'_>) -> Decision {
+    if user.is_master() {
+        return Decision { allowed: true, reason: String::new() };
+    }
+    crate::rbac::decide(server, plane, user, what)
 }
 
-fn refusal(user: &User, what: &Attributes<'_>) -> ApiError {
+fn refusal(user: &User, what: &Attributes<'_>, reason: &str) -> ApiError {
+    let mut why = crate::rbac::action(what).refusal(&user.name);
+    if !reason.is_empty() {
+        why = format!("{why}: {reason}");
+    }
     match what {
-        Attributes::Path { path, verb } => {
-            let why = format!("User {:?} cannot {verb} path {path:?}", user.name);
+        Attributes::Path { .. } => {
             ApiError::new(Reason::Forbidden, format!("forbidden: {why}")).with_causes(Vec::new())
         }
         Attributes::Resource(request) => {
-            let resource = GroupResource::new(&request.group, &request.resource);
-            let mut full = request.resource.to_string();
-            if !request.subresource.is_empty() {
-                full = format!("{full}/{}", request.subresource);
-            }
-            let place = match request.namespace.as_str() {
-                namespace if !namespace.is_empty() && request.resource != "namespaces" => {
-                    format!(" in the namespace {namespace:?}")
-                }
-                _ => " at the cluster scope".to_owned(),
-            };
-            let why = format!(
-                "User {:?} cannot {} resource {full:?} in API group {:?}{place}",
-                user.name, request.verb, request.group
-            );
-            ApiError::forbidden(&resource, &request.name, &why)
+            ApiError::forbidden(&GroupResource::new(&request.group, &request.resource), &request.name, &why)
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The objects that every plane begins with.
 
 use crate::cache::feed::store_key;
-use crate::cache::{SharedObjects, record};
+use crate::cache::{SharedByPlane, SharedObjects, record};
 use crate::gateway::metadata::timestamp;
 use crate::pki;
 use crate::planes::{self, Plane, PlaneKind};
 use crate::server::{Server, StartError};
+use api_resources::bootstrap::BootstrapObject;
 use api_types::{GroupResource, ObjectName, ResourceKey, Revision, TenantId};
 use jiff::Timestamp;
 use object_store::{Commit, Operation, Space};
@@ -20,17 +21,24 @@ pub const KUBERNETES_IP: &str = "10.96.0.1";
 /// The revision of the objects that all planes share: before every other.
 const SHARED_REVISION: Revision = Revision(1);
 
-/// Kubernetes' bootstrap roles and bindings, once for all planes.
-pub fn shared_objects() -> SharedObjects {
+/// Kubernetes' bootstrap roles and bindings, once for all planes of a kind.
+pub fn shared_objects() -> SharedByPlane {
+    SharedByPlane {
+        host: shared_of(PlaneKind::Host),
+        tenant: shared_of(PlaneKind::Tenant),
+        superior: shared_of(PlaneKind::Super),
+    }
+}
+
+fn shared_of(kind: PlaneKind) -> SharedObjects {
     let mut all: HashMap<GroupResource, BTreeMap<ObjectName, Arc<record::Record>>> = HashMap::new();
-    for object in Vec::<Value>::new() /* bootstrap::objects */ {
-        let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
-        let api_version = text(&object["apiVersion"]);
-        let group = api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
-        let resource = GroupResource::new(group, format!("{}s", text(&object["kind"]).to_lowercase()));
-        let name = ObjectName::new(text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
-        let shared = Arc::new(record::shared(name.clone(), &object, SHARED_REVISION));
-        all.entry(resource).or_default().insert(name, shared);
+    for BootstrapObject { key, object } in api_resources::bootstrap::objects(kind) {
+        let mut object = object.clone();
+        // The same in every plane and after every start: it is the same object.
+        let uid = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, key.to_string().as_bytes());
+        object["metadata"]["uid"] = uid.to_string().into();
+        let shared = Arc::new(record::shared(key.object.clone(), &object, SHARED_REVISION));
+        all.entry(key.resource.clone()).or_default().insert(key.object.clone(), shared);
     }
     all.into_iter().map(|(resource, objects)| (resource, Arc::new(objects))).collect()
 }

@@ -95,7 +95,7 @@ fn decode_with(
         ApiError::bad_request(decode::refusal(&error, kind, sent, &payload.bytes))
     };
     let mut decoded = if payload.media == Media::Protobuf {
-        let value = crate::protobuf::decode(&payload.bytes, root).map_err(|error| refused(&error, None))?;
+        let value = api_schema::protobuf::decode(&payload.bytes, root).map_err(|error| refused(&error, None))?;
         Decoded { value, warnings: Vec::new() }
     } else {
         let format = if payload.media == Media::Yaml { Format::Yaml } else { Format::Json };

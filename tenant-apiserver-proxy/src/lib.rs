@@ -18,7 +18,6 @@ pub mod ownership;
 pub mod gateway;
 pub mod cache;
 pub mod reply;
-pub mod protobuf;
 
 pub mod server;
 pub mod planes;

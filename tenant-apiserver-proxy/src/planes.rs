@@ -42,6 +42,8 @@ pub struct Plane {
     pub(crate) client_ca: OnceLock<Vec<u8>>,
     /// The key of its tokens, once it was needed.
     pub(crate) token_key: tokio::sync::OnceCell<crate::tokens::TokenKey>,
+    /// Its roles and bindings, read.
+    pub(crate) policy: crate::rbac::PolicyCell,
     /// The requests that it may have under way.
     pub(crate) seats: crate::fair_queue::Seats,
 }
@@ -69,6 +71,7 @@ impl Plane {
             ended: ArcSwap::from_pointee(Shutdown::new()),
             client_ca: OnceLock::new(),
             token_key: tokio::sync::OnceCell::new(),
+            policy: crate::rbac::PolicyCell::default(),
             seats: crate::fair_queue::Seats::default(),
         }
     }

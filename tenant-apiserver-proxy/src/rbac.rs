@@ -1,26 +1,182 @@
-//! The plane's roles and bindings, read from its cache.
+//! The plane's roles and bindings, read from its cache, and what they allow.
+//!
+//! What was read holds until one of the four collections changes. Aggregated roles (`admin`, `edit`, `view`, and those
+//! of the tenant) take their rules when they are read: a role with the right label counts at once.
 
 use crate::authentication::User;
 use crate::authorization::Attributes;
+use crate::gateway::Place;
 use crate::planes::Plane;
 use crate::server::Server;
+use crate::stages::Authorized;
+use api_resources::rbac::{self, Action, Binding, Policy, Role, Rule};
+use api_types::{ApiError, GroupResource};
+use arc_swap::ArcSwapOption;
+use compact_str::CompactString;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-/// True when a role that is bound to the user allows it.
-pub fn allows(_server: &Server, _plane: &Plane, _user: &User, _what: &Attributes<'_>) -> bool {
-    false
+/// What was read last.
+pub type PolicyCell = ArcSwapOption<Read>;
+
+/// The roles and bindings of a plane.
+pub struct Read {
+    versions: [u64; 4],
+    cluster_roles: HashMap<CompactString, Arc<Role>>,
+    roles: HashMap<(CompactString, CompactString), Arc<Role>>,
+    cluster_bindings: Vec<Arc<Binding>>,
+    bindings: HashMap<CompactString, Vec<Arc<Binding>>>,
+}
+
+const RESOURCES: [&str; 4] = ["clusterroles", "roles", "clusterrolebindings", "rolebindings"];
+
+fn policy(server: &Server, plane: &Plane) -> Arc<Read> {
+    let collections = RESOURCES.map(|name| server.cache.collection(plane.id, &GroupResource::new(rbac::GROUP, name)));
+    let versions = [0, 1, 2, 3].map(|index| collections[index].version());
+    if let Some(read) = plane.policy.load_full()
+        && read.versions == versions
+    {
+        return read;
+    }
+    let objects = |index: usize| -> Vec<Value> {
+        let records = collections[index].list("", None);
+        // What cannot be read allows nothing.
+        records.iter().filter_map(|record| record.value().ok()).collect()
+    };
+    let cluster_roles = objects(0);
+    let mut read = Read {
+        versions,
+        cluster_roles: HashMap::new(),
+        roles: HashMap::new(),
+        cluster_bindings: objects(2).iter().map(|object| Arc::new(Binding::of(object))).collect(),
+        bindings: HashMap::new(),
+    };
+    for object in &cluster_roles {
+        let mut role = Role::of(object);
+        if let Some(rules) = api_resources::bootstrap::aggregated_rules(object, cluster_roles.iter()) {
+            role.rules = rules;
+        }
+        read.cluster_roles.insert(role.name.clone(), Arc::new(role));
+    }
+    for object in objects(1) {
+        let role = Role::of(&object);
+        read.roles.insert((role.namespace.clone(), role.name.clone()), Arc::new(role));
+    }
+    for object in objects(3) {
+        let binding = Arc::new(Binding::of(&object));
+        read.bindings.entry(binding.namespace.clone()).or_default().push(binding);
+    }
+    let read = Arc::new(read);
+    plane.policy.store(Some(read.clone()));
+    read
+}
+
+impl Policy for Read {
+    fn cluster_role(&self, name: &str) -> Option<Arc<Role>> {
+        self.cluster_roles.get(name).cloned()
+    }
+
+    fn role(&self, namespace: &str, name: &str) -> Option<Arc<Role>> {
+        self.roles.get(&(namespace.into(), name.into())).cloned()
+    }
+
+    fn cluster_role_bindings(&self) -> Vec<Arc<Binding>> {
+        self.cluster_bindings.clone()
+    }
+
+    fn role_bindings(&self, namespace: &str) -> Vec<Arc<Binding>> {
+        self.bindings.get(namespace).cloned().unwrap_or_default()
+    }
+}
+
+fn groups(user: &User) -> Vec<CompactString> {
+    user.groups.iter().map(CompactString::from).collect()
+}
+
+/// What is asked for, in RBAC's words.
+pub fn action<'a>(what: &Attributes<'a>) -> Action<'a> {
+    match what {
+        Attributes::Path { path, verb } => Action::Path { verb, path },
+        Attributes::Resource(request) => Action::Resource {
+            verb: &request.verb,
+            group: &request.group,
+            resource: &request.resource,
+            subresource: &request.subresource,
+            namespace: &request.namespace,
+            name: &request.name,
+        },
+    }
+}
+
+/// What RBAC says about a user who is not in `system:masters`.
+pub fn decide(server: &Server, plane: &Plane, user: &User, what: &Attributes<'_>) -> rbac::Decision {
+    let groups = groups(user);
+    let user = rbac::User { name: &user.name, groups: &groups };
+    rbac::authorize(&*policy(server, plane), user, action(what))
 }
 
 /// Nobody writes a role that allows more than they may.
-pub fn check_escalation(_server: &Server, _auth: &crate::stages::Authorized, place: &crate::gateway::Place, _object: &serde_json::Value) -> Result<(), api_types::ApiError> {
-    Err(api_types::ApiError::forbidden(&place.resource(), &place.name, "not implemented"))
+pub fn check_escalation(server: &Server, auth: &Authorized, place: &Place, object: &Value) -> Result<(), ApiError> {
+    if also(server, auth, place, "escalate", &place.row.plural, &place.name) {
+        return Ok(());
+    }
+    check_rules(server, auth, place, &Role::of(object).rules)
 }
 
-/// Nobody binds a role that allows more than they may.
-pub fn check_binding(_server: &Server, _auth: &crate::stages::Authorized, place: &crate::gateway::Place, _object: &serde_json::Value) -> Result<(), api_types::ApiError> {
-    Err(api_types::ApiError::forbidden(&place.resource(), &place.name, "not implemented"))
+/// Nobody binds a role that allows more than they may, unless they may `bind` it.
+pub fn check_binding(server: &Server, auth: &Authorized, place: &Place, object: &Value) -> Result<(), ApiError> {
+    let binding = Binding::of(object);
+    let plural = format!("{}s", binding.role_kind.to_lowercase());
+    if also(server, auth, place, "bind", &plural, &binding.role_name) {
+        return Ok(());
+    }
+    let policy = policy(server, auth.plane());
+    let role = rbac::role_of(&*policy, &binding).map_err(|_| {
+        ApiError::not_found(&GroupResource::new(rbac::GROUP, plural), &binding.role_name)
+    })?;
+    check_rules(server, auth, place, &role.rules)
 }
 
-/// The rules of a user in a namespace.
-pub fn rules_for(_server: &Server, _plane: &Plane, _user: &User, _namespace: &str) -> serde_json::Value {
-    serde_json::json!({})
+fn also(server: &Server, auth: &Authorized, place: &Place, verb: &str, resource: &str, name: &str) -> bool {
+    let mut request = auth.resource().cloned().unwrap_or_default();
+    request.group = place.row.group.clone();
+    request.resource = resource.into();
+    request.name = name.into();
+    request.subresource = "".into();
+    auth.check_also(server, verb, &request).is_ok()
+}
+
+fn check_rules(server: &Server, auth: &Authorized, place: &Place, wanted: &[Rule]) -> Result<(), ApiError> {
+    let groups = groups(auth.user());
+    let user = rbac::User { name: &auth.user().name, groups: &groups };
+    let (held, missing) = rbac::rules_for(&*policy(server, auth.plane()), user, &place.namespace);
+    match rbac::escalation(user, &held, wanted, &missing) {
+        None => Ok(()),
+        Some(why) => Err(ApiError::forbidden(&place.resource(), &place.name, &why)),
+    }
+}
+
+/// The status of a `SelfSubjectRulesReview`.
+pub fn rules_for(server: &Server, plane: &Plane, user: &User, namespace: &str) -> Value {
+    let groups = groups(user);
+    let asked = rbac::User { name: &user.name, groups: &groups };
+    let (mut rules, missing) = rbac::rules_for(&*policy(server, plane), asked, namespace);
+    if user.is_master() {
+        let everything = || vec![CompactString::const_new("*")];
+        rules.push(Rule {
+            api_groups: everything(),
+            resources: everything(),
+            verbs: everything(),
+            ..Rule::default()
+        });
+    }
+    let all: Vec<Value> = rules.iter().map(Rule::to_json).collect();
+    let (paths, resources): (Vec<Value>, Vec<Value>) =
+        all.into_iter().partition(|rule| rule.get("nonResourceURLs").is_some());
+    let mut status = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false});
+    if !missing.is_empty() {
+        status["evaluationError"] = missing.join(", ").into();
+    }
+    status
 }

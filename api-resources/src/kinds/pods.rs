@@ -18,9 +18,19 @@ pub fn strategy() -> Strategy {
         validate_status: pods_update::validate_status,
         warnings: super::pods_warnings::pod,
         generation: true,
-        grace: |pod| lookup(pod, "spec.terminationGracePeriodSeconds").as_i64(),
+        grace,
         ..plain()
     }
+}
+
+/// Seconds that a pod has to stop; none when no kubelet runs it or it has ended.
+fn grace(pod: &Value) -> Option<i64> {
+    let unscheduled = lookup(pod, "spec.nodeName").as_str().unwrap_or("").is_empty();
+    let ended = matches!(lookup(pod, "status.phase").as_str(), Some("Succeeded" | "Failed"));
+    if unscheduled || ended {
+        return Some(0);
+    }
+    lookup(pod, "spec.terminationGracePeriodSeconds").as_i64()
 }
 
 /// How pod templates are written.
@@ -178,7 +188,8 @@ pub fn qos_class(spec: &Value) -> &'static str {
     let (mut any, mut guaranteed) = (false, true);
     for unit in &units {
         for name in ["cpu", "memory"] {
-            let value = |field: &str| Some(lookup(unit.value, field).get(name)?).filter(|v| !resources::is_zero(v));
+            let value =
+                |field: &str| Some(lookup(unit.value, field).get(name)?).filter(|v| !resources::is_zero(v));
             let (request, limit) = (value("requests"), value("limits"));
             any |= request.is_some() || limit.is_some();
             guaranteed &= limit.is_some_and(|l| request.is_none_or(|r| resources::same(r, l)));

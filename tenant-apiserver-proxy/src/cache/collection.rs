@@ -54,6 +54,8 @@ struct Inner {
     /// Changes at or before this revision are no longer in the history.
     floor: Revision,
     watchers: Vec<Watcher>,
+    /// Counts changes.
+    version: u64,
 }
 
 struct Watcher {
@@ -76,6 +78,7 @@ impl Collection {
             history_bytes: 0,
             floor: Revision::ZERO,
             watchers: Vec::new(),
+            version: 0,
         };
         Collection { inner: RwLock::new(inner), shared }
     }
@@ -141,6 +144,11 @@ impl Collection {
         self.inner.read().live.len()
     }
 
+    /// Grows with every change: what was computed from the objects at the same version still holds.
+    pub fn version(&self) -> u64 {
+        self.inner.read().version
+    }
+
     /// True when nothing is stored.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -177,6 +185,7 @@ impl Collection {
         let mut inner = self.inner.write();
         inner.floor = inner.floor.max(floor);
         inner.live.insert(record.name.clone(), record);
+        inner.version += 1;
     }
 
     pub(super) fn put(&self, record: Arc<Record>) -> Option<Arc<Change>> {
@@ -218,6 +227,7 @@ impl Collection {
 impl Inner {
     fn record(&mut self, change: Change) -> Arc<Change> {
         let change = Arc::new(change);
+        self.version += 1;
         self.history_bytes += change.object.bytes.len();
         self.history.push_back(change.clone());
         while self.history.len() > HISTORY_CHANGES || self.history_bytes > HISTORY_BYTES {

@@ -16,8 +16,28 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// The objects that exist in every plane without being stored: by resource, by name.
+/// The objects that planes have without storing them: by resource, by name.
 pub type SharedObjects = HashMap<GroupResource, Arc<BTreeMap<ObjectName, Arc<Record>>>>;
+
+/// The shared objects of each kind of plane.
+pub struct SharedByPlane {
+    /// Of the host plane.
+    pub host: SharedObjects,
+    /// Of tenants' planes.
+    pub tenant: SharedObjects,
+    /// Of embedded super clusters.
+    pub superior: SharedObjects,
+}
+
+impl SharedByPlane {
+    fn of(&self, tenant: TenantId) -> &SharedObjects {
+        match tenant {
+            TenantId::HOST => &self.host,
+            TenantId::LOCAL_SUPER => &self.superior,
+            _ => &self.tenant,
+        }
+    }
+}
 
 /// How many changes a watcher over all planes may lag.
 const WILDCARD_BUFFER: usize = 65_536;
@@ -25,7 +45,7 @@ const WILDCARD_BUFFER: usize = 65_536;
 /// Every object of every plane.
 pub struct Cache {
     planes: RwLock<HashMap<TenantId, Arc<PlaneObjects>>>,
-    shared: SharedObjects,
+    shared: SharedByPlane,
     wildcards: Mutex<HashMap<GroupResource, Vec<mpsc::Sender<(TenantId, Arc<Change>)>>>>,
     applied: watch::Sender<Revision>,
 }
@@ -38,7 +58,7 @@ pub struct PlaneObjects {
 
 impl Cache {
     /// An empty cache.
-    pub fn new(shared: SharedObjects) -> Self {
+    pub fn new(shared: SharedByPlane) -> Self {
         Cache {
             planes: RwLock::default(),
             shared,
@@ -66,7 +86,7 @@ impl Cache {
             return found.clone();
         }
         let mut collections = plane.collections.write();
-        let made = || Arc::new(Collection::new(self.shared.get(resource).cloned()));
+        let made = || Arc::new(Collection::new(self.shared.of(tenant).get(resource).cloned()));
         collections.entry(resource.clone()).or_insert_with(made).clone()
     }
 
@@ -83,7 +103,7 @@ impl Cache {
     /// The resources of a plane that have or had objects.
     pub fn resources(&self, tenant: TenantId) -> Vec<GroupResource> {
         let mut found: Vec<GroupResource> = self.plane(tenant).collections.read().keys().cloned().collect();
-        for resource in self.shared.keys() {
+        for resource in self.shared.of(tenant).keys() {
             if !found.contains(resource) {
                 found.push(resource.clone());
             }

@@ -98,6 +98,8 @@ fn mark(place: &Place, object: &mut Value, options: &DeleteOptions, now: Timesta
     set_propagation(object, options.propagation);
     let default_grace = (place.row.strategy.grace)(object);
     let grace = match default_grace {
+        // What need not wait does not wait, whatever is asked.
+        Some(0) => 0,
         Some(default) => options.grace_period_seconds.unwrap_or(default).max(0),
         None => 0,
     };

@@ -75,7 +75,7 @@ fn decode_body(body: &Incoming) -> Result<Value, ApiError> {
     };
     let mode = api_schema::decode::FieldValidation::Ignore;
     match payload.media {
-        crate::decoding::Media::Protobuf => crate::protobuf::decode(&payload.bytes, graph.at(root))
+        crate::decoding::Media::Protobuf => api_schema::protobuf::decode(&payload.bytes, graph.at(root))
             .map_err(|error| ApiError::bad_request(error.to_string())),
         media => {
             let format = match media {

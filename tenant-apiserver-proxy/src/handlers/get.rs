@@ -23,7 +23,7 @@ pub fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, A
 pub fn show(auth: &Authorized, place: &Place, record: &Record, code: StatusCode) -> Result<Reply, ApiError> {
     let accept = reply::accept(auth.call().header("accept"), !place.row.is_custom())?;
     let content = match (accept.view, accept.format) {
-        (View::Object, Format::Protobuf) => protobuf(place, &converted(place, record)?),
+        (View::Object, Format::Protobuf) => protobuf(place.root(), &place.api_version(), &place.row.kind, &converted(place, record)?)?,
         (View::Object, _) => Content::Json(bytes_in_version(place, record)?),
         (View::Metadata, _) => Content::Json(Bytes::from(metadata_only(&value(record)?).to_string())),
         (View::Table, _) => {
@@ -63,10 +63,18 @@ pub fn metadata_only(object: &Value) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
 }
 
-/// An object of the place's kind in protobuf.
-pub fn protobuf(place: &Place, object: &Value) -> Content {
-    let bytes = crate::protobuf::encode(object, place.root(), &place.api_version(), &place.row.kind);
-    Content::Raw("application/vnd.kubernetes.protobuf", Bytes::from(bytes))
+/// The media type of protobuf bodies.
+pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// An object in protobuf.
+pub fn protobuf(
+    root: api_schema::TypeRef<'_>,
+    api_version: &str,
+    kind: &str,
+    object: &Value,
+) -> Result<Content, ApiError> {
+    let bytes = api_schema::protobuf::encode(object, root, api_version, kind).map_err(ApiError::internal)?;
+    Ok(Content::Raw(PROTOBUF, Bytes::from(bytes)))
 }
 
 /// How a table is to be made.

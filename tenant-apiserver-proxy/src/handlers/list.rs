@@ -239,7 +239,7 @@ pub fn show(auth: &Authorized, place: &Place, page: &Page) -> Result<Reply, ApiE
             let mut list = json!({"metadata": list_metadata(page), "items": values(place, page)?});
             list["kind"] = place.row.list_kind.to_string().into();
             list["apiVersion"] = place.api_version().into();
-            Content::Raw("application/vnd.kubernetes.protobuf", Bytes::from(protobuf_list(place, &list)?))
+            protobuf_list(place, &list)?
         }
         (View::Object, _) => Content::Json(join(place, page)?),
         (View::Metadata, _) => {
@@ -261,12 +261,12 @@ pub fn show(auth: &Authorized, place: &Place, page: &Page) -> Result<Reply, ApiE
     Ok(Reply::with(StatusCode::OK, content))
 }
 
-fn protobuf_list(place: &Place, list: &Value) -> Result<Vec<u8>, ApiError> {
+fn protobuf_list(place: &Place, list: &Value) -> Result<Content, ApiError> {
     let kind = &place.row.list_kind;
     let root = api_schema::builtin::kind(&place.row.group, &place.version.name, kind)
         .ok_or_else(|| ApiError::internal(format_args!("{kind} has no protobuf form")))?;
     let root = place.version.graph.at(root);
-    Ok(crate::protobuf::encode(list, root, &place.api_version(), kind))
+    get::protobuf(root, &place.api_version(), kind, list)
 }
 
 fn values(place: &Place, page: &Page) -> Result<Vec<Value>, ApiError> {

@@ -6,7 +6,7 @@ use crate::authorization::{self, Attributes};
 use crate::decoding;
 use crate::gateway::Place;
 use crate::planes::Plane;
-use crate::reply::{self, Content, Format, Reply};
+use crate::reply::{self, Format, Reply};
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -64,8 +64,7 @@ pub fn answer(auth: &Authorized, group: &str, version: &str, kind: &str, object:
         && let Some(id) = api_schema::builtin::kind(group, version, kind)
     {
         let root = api_schema::builtin::graph().at(id);
-        let bytes = crate::protobuf::encode(object, root, &api_version, kind);
-        let content = Content::Raw("application/vnd.kubernetes.protobuf", bytes.into());
+        let content = super::get::protobuf(root, &api_version, kind, object)?;
         return Ok(Reply::with(StatusCode::CREATED, content));
     }
     Ok(Reply::value(object).code(StatusCode::CREATED))
@@ -105,8 +104,11 @@ fn access(server: &Server, plane: &Plane, user: &User, review: &mut Value) {
         let asked = &spec["nonResourceAttributes"];
         RequestInfo::Path { path: text(&asked["path"]), verb: text(&asked["verb"]) }
     };
-    let allowed = authorization::allowed(server, plane, user, &Attributes::of(&info));
-    review["status"] = json!({"allowed": allowed});
+    let decision = authorization::decide(server, plane, user, &Attributes::of(&info));
+    review["status"] = json!({"allowed": decision.allowed});
+    if !decision.reason.is_empty() {
+        review["status"]["reason"] = decision.reason.into();
+    }
 }
 
 fn user_info(user: &User) -> Value {

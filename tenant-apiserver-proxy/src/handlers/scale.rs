@@ -4,7 +4,7 @@ use super::{Incoming, get, write};
 use crate::decoding;
 use crate::gateway::update::Wanted;
 use crate::gateway::{self, Place};
-use crate::reply::{Content, Reply};
+use crate::reply::Reply;
 use crate::server::Server;
 use crate::stages::Authorized;
 use api_types::{ApiError, Cause};
@@ -81,8 +81,8 @@ fn answer(auth: &Authorized, place: &Place, object: &Value) -> Result<Reply, Api
         && let Some(id) = api_schema::builtin::kind("autoscaling", "v1", "Scale")
     {
         let root = api_schema::builtin::graph().at(id);
-        let bytes = crate::protobuf::encode(&scale, root, "autoscaling/v1", "Scale");
-        return Ok(Reply::with(StatusCode::OK, Content::Raw("application/vnd.kubernetes.protobuf", bytes.into())));
+        let content = get::protobuf(root, "autoscaling/v1", "Scale", &scale)?;
+        return Ok(Reply::with(StatusCode::OK, content));
     }
     Ok(Reply::value(&scale))
 }

@@ -122,8 +122,8 @@ fn error_event(error: &ApiError, format: Format) -> Bytes {
     if format == Format::Protobuf {
         let root = api_schema::builtin::graph();
         if let Some(id) = root.named("io.k8s.apimachinery.pkg.apis.meta.v1.Status") {
-            let object = crate::protobuf::encode(&status, root.at(id), "v1", "Status");
-            return Bytes::from(crate::protobuf::watch_event("ERROR", &object));
+            let object = api_schema::protobuf::encode(&status, root.at(id), "v1", "Status").unwrap_or_default();
+            return Bytes::from(api_schema::protobuf::watch_frame("ERROR", &object));
         }
     }
     Bytes::from(format!("{{\"type\":\"ERROR\",\"object\":{status}}}\n"))
@@ -264,7 +264,7 @@ impl Encoder {
 
     fn put(&self, out: &mut BytesMut, of: &str, object: &[u8]) {
         if self.format == Format::Protobuf {
-            out.extend_from_slice(&crate::protobuf::watch_event(of, object));
+            out.extend_from_slice(&api_schema::protobuf::watch_frame(of, object));
             return;
         }
         out.extend_from_slice(b"{\"type\":\"");
@@ -295,8 +295,8 @@ impl Encoder {
 
     fn protobuf(&self, value: &Value) -> Result<Bytes, ApiError> {
         let place = &self.place;
-        let bytes = crate::protobuf::encode(value, place.root(), &place.api_version(), &place.row.kind);
-        Ok(Bytes::from(bytes))
+        let bytes = api_schema::protobuf::encode(value, place.root(), &place.api_version(), &place.row.kind);
+        bytes.map(Bytes::from).map_err(ApiError::internal)
     }
 
     /// An object of the kind that has only a `resourceVersion`: so far has the client come.

@@ -78,9 +78,11 @@ fn build(ours: &str) -> Vec<BootstrapObject> {
         .collect()
 }
 
-/// Fills in the rules of aggregated roles until nothing changes: `admin` takes `edit`'s, which takes `view`'s.
-fn aggregate_all(objects: &mut [Value]) {
-    loop {
+/// Fills in the rules of the aggregated ClusterRoles among objects until nothing changes: `admin` takes `edit`'s,
+/// which takes `view`'s.
+pub fn aggregate_all(objects: &mut [Value]) {
+    // Each round carries rules one role further, so that more rounds than roles change nothing.
+    for _ in 0..objects.len() {
         let changes: Vec<(usize, Value)> = objects
             .iter()
             .enumerate()

@@ -6,10 +6,12 @@
 //!
 //! Not in this release, and refused by name: conversion webhooks, storage versions that are not served.
 
+mod compiler;
 mod row;
 mod status;
 mod validate;
 
+pub use compiler::Compiler;
 pub use row::{CompiledSchema, SchemaCompiler, row_of};
 pub use status::{accept, is_established, set_condition};
 pub use validate::{validate_create, validate_update};

@@ -93,8 +93,14 @@ pub struct Version {
 
 /// The rules of a CRD's version.
 pub trait CustomSchema: Send + Sync {
+    /// Drops the fields that the schema does not declare, and gives their paths (`spec.bogus`), sorted.
+    fn prune(&self, object: &mut Value) -> Vec<String>;
+    /// Sets the schema's defaults.
+    fn default(&self, object: &mut Value);
     /// Defects of an object of this version; with the old object, those of the change.
     fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<Cause>;
+    /// The same for a change through `status`.
+    fn validate_status(&self, new: &Value, old: Option<&Value>) -> Vec<Cause>;
 }
 
 /// Where the `scale` subresource of a custom resource reads and writes: JSON paths (`.spec.replicas`).

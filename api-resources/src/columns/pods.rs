@@ -12,7 +12,7 @@ const PODS: &[Col] = &[
         Value::from(format!("{}/{}", summary.ready, summary.total))
     }),
     text("Status", "What the pod and its containers are doing.", |o, _| Value::from(Summary::of(o).reason)),
-    text("Restarts", "How often containers were restarted, and when last.", |o, now| restarts(o, now)),
+    text("Restarts", "How often containers were restarted, and when last.", restarts),
     AGE,
     wide("IP", "The pod's address.", |o, _| string_or(&o["status"]["podIPs"][0]["ip"], "<none>")),
     wide("Node", "The node that the pod is bound to.", |o, _| string_or(&o["spec"]["nodeName"], "<none>")),

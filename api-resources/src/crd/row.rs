@@ -27,12 +27,12 @@ pub struct CompiledSchema {
     pub rules: Arc<dyn CustomSchema>,
 }
 
-/// Compiles schemas. The server's keeps equal schemas of many tenants once, by their hash.
+/// Compiles schemas; see [`Compiler`](super::Compiler).
 pub trait SchemaCompiler {
     /// Compiles `schema.openAPIV3Schema` of one version of a kind.
     ///
     /// # Errors
-    /// Defects of the schema, with paths from the schema's root (`properties.spec.type`).
+    /// Defects of the schema, with fields that begin with `openAPIV3Schema`.
     fn compile(&self, kind: &GroupVersionKind, schema: &Value) -> Result<CompiledSchema, Vec<Cause>>;
 }
 
@@ -114,10 +114,8 @@ pub fn row_of(crd: &Value, compiler: &dyn SchemaCompiler) -> Result<ResourceRow,
     })
 }
 
-fn below_schema(cause: Cause, version: usize) -> Cause {
-    let root = format!("spec.versions[{version}].schema.openAPIV3Schema");
-    let field = if cause.field.is_empty() { root } else { format!("{root}.{}", cause.field) };
-    Cause { field, ..cause }
+pub(super) fn below_schema(cause: Cause, version: usize) -> Cause {
+    Cause { field: format!("spec.versions[{version}].schema.{}", cause.field), ..cause }
 }
 
 /// With a status subresource the status is cleared at creation and kept by updates; without, it is a field like

@@ -11,6 +11,16 @@ use std::sync::Arc;
 struct Anything;
 
 impl CustomSchema for Anything {
+    fn prune(&self, _: &mut Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn default(&self, _: &mut Value) {}
+
+    fn validate_status(&self, _: &Value, _: Option<&Value>) -> Vec<Cause> {
+        Vec::new()
+    }
+
     fn validate(&self, _: &Value, _: Option<&Value>) -> Vec<Cause> {
         Vec::new()
     }
@@ -24,7 +34,7 @@ impl SchemaCompiler for Anything {
                 root: TypeId(0),
                 rules: Arc::new(Anything),
             }),
-            _ => Err(vec![Cause::required("type", "must not be empty at the root")]),
+            _ => Err(vec![Cause::required("openAPIV3Schema.type", "must not be empty at the root")]),
         }
     }
 }
@@ -43,7 +53,7 @@ fn widgets() -> Value {
             "additionalPrinterColumns": [{"name": "Size", "type": "integer", "jsonPath": ".spec.size"}],
             "selectableFields": [{"jsonPath": ".spec.color"}],
             "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object",
-                "properties": {"size": {"type": "integer"}, "color": {"type": "string"}, "list": {"type": "array"}}}}}}}]}})
+                "properties": {"size": {"type": "integer"}, "color": {"type": "string"}, "list": {"type": "array", "items": {"type": "string"}}}}}}}}]}})
 }
 
 fn created(mut crd: Value, others: &[Value]) -> Value {
@@ -131,7 +141,11 @@ fn defects_are_named() {
         ("/metadata/name".to_owned(), json!("x.y"), vec!["metadata.name"]),
         ("/spec/group".to_owned(), json!("nodot"), vec!["metadata.name", "spec.group"]),
         ("/spec/scope".to_owned(), json!("Everywhere"), vec!["spec.scope"]),
-        ("/spec/names/kind".to_owned(), json!("9x"), vec!["spec.names.singular", "spec.names.kind", "spec.names.listKind"]),
+        (
+            "/spec/names/kind".to_owned(),
+            json!("9x"),
+            vec!["spec.names.singular", "spec.names.kind", "spec.names.listKind"],
+        ),
         ("/spec/names/shortNames/0".to_owned(), json!("A"), vec!["spec.names.shortNames[0]"]),
         (version("name"), json!("V1"), vec!["spec.versions[0].name"]),
         (version("storage"), json!(false), vec!["spec.versions"]),
@@ -262,7 +276,13 @@ fn served_versions_are_ordered_and_schemas_are_checked() {
     let names: Vec<&str> = row.versions.iter().map(|v| v.name.as_str()).collect();
     assert_eq!((names, row.storage_version.as_str()), (vec!["v1", "v1beta1"], "v1"));
     crd["spec"]["versions"][2]["schema"]["openAPIV3Schema"]["type"] = json!("");
-    let wrong = row_of(&created(crd, &[]), &Anything).err().unwrap();
+    default(&mut crd);
+    let found = validate_create(&crd);
+    assert!(
+        found.iter().any(|c| c.field.starts_with("spec.versions[2].schema.openAPIV3Schema")),
+        "{found:?}"
+    );
+    let wrong = row_of(&crd, &Anything).err().unwrap();
     assert_eq!(wrong[0].field, "spec.versions[2].schema.openAPIV3Schema.type");
 }
 

@@ -1,6 +1,7 @@
 //! Defects of a definition, in Kubernetes' words. Paths are those of `v1`: a schema's defects are told below
-//! `spec.versions[i].schema.openAPIV3Schema`. Schemas themselves are checked by whoever compiles them.
+//! `spec.versions[i].schema.openAPIV3Schema`.
 
+use super::row::below_schema;
 use super::versions;
 use crate::json_path::JsonPath;
 use crate::kinds::place::{Causes, Place, immutable, require, require_with, required_one_of};
@@ -25,7 +26,7 @@ pub fn validate_create(crd: &Value) -> Vec<Cause> {
         let detail = "must be spec.names.plural+\".\"+spec.group";
         out.push(Cause::invalid("metadata.name", &Value::from(name), detail));
     }
-    validate_spec(&mut out, &spec);
+    validate_spec(&mut out, &spec, |_| false);
     approval(&mut out, crd);
     out
 }
@@ -34,7 +35,10 @@ pub fn validate_create(crd: &Value) -> Vec<Cause> {
 pub fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
     let mut out = Vec::new();
     let spec = Place::root(new).field("spec");
-    validate_spec(&mut out, &spec);
+    let unchanged = |version: &Value| {
+        versions(old).iter().any(|v| v["name"] == version["name"] && v["schema"] == version["schema"])
+    };
+    validate_spec(&mut out, &spec, unchanged);
     if super::is_established(old) {
         immutable(&mut out, new, old, "spec.scope");
         immutable(&mut out, new, old, "spec.names.kind");
@@ -57,15 +61,21 @@ pub fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
     out
 }
 
-fn validate_spec(out: &mut Causes, spec: &Place<'_>) {
+/// `unchanged` tells versions whose schemas have been checked before and are as they were.
+fn validate_spec(out: &mut Causes, spec: &Place<'_>, unchanged: impl Fn(&Value) -> bool) {
     group(out, spec);
     required_one_of(out, spec, "scope", &["Cluster", "Namespaced"]);
     if spec.flag("preserveUnknownFields") {
         out.push(Cause::invalid(spec.of("preserveUnknownFields"), &Value::Bool(true), "must be false"));
     }
     let versions: Vec<Place<'_>> = spec.list("versions").collect();
-    for version in &versions {
+    for (index, version) in versions.iter().enumerate() {
         validate_version(out, version);
+        let schema = &version.value["schema"]["openAPIV3Schema"];
+        if schema.is_object() && !unchanged(version.value) {
+            let wrong = api_schema::crd::compile(schema, false).err().unwrap_or_default();
+            out.extend(wrong.into_iter().map(|cause| below_schema(cause, index)));
+        }
     }
     let all = spec.field("versions");
     let mut seen: Vec<&str> = versions.iter().map(|v| v.text("name")).collect();

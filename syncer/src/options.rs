@@ -1,0 +1,78 @@
+//! What the syncer is told at its start.
+
+use crate::pods::environment::ApiAddress;
+use crate::super_api::SuperApi;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How the super cluster `local`, whose `SuperCluster` has no kubeconfig, is reached.
+#[derive(Clone)]
+pub enum Embedded {
+    /// By the text of a kubeconfig.
+    Kubeconfig(String),
+    /// By the service account of the pod that the process runs in.
+    InCluster,
+    /// By this API; for tests.
+    Api(Arc<dyn SuperApi>),
+}
+
+/// What the syncer is told at its start.
+#[derive(Clone)]
+pub struct Options {
+    /// How `SuperCluster`s without a kubeconfig are reached; with it, a `SuperCluster` named `local` is made when
+    /// there is none of the name.
+    pub embedded: Option<Embedded>,
+    /// Where pods reach the tenants' API; `None`: at the host and port of the tenant's `status.endpoint`.
+    pub api_address: Option<ApiAddress>,
+    /// How many keys are worked on at a time.
+    pub workers: usize,
+    /// The time between two patrols.
+    pub patrol: Duration,
+    /// The time between two looks at a super cluster's health.
+    pub health: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            embedded: None,
+            api_address: None,
+            workers: 32,
+            patrol: Duration::from_secs(60),
+            health: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The name of the embedded super cluster.
+pub const LOCAL: &str = "local";
+
+/// The host and port of a URL.
+pub fn address_of(endpoint: &str) -> Option<ApiAddress> {
+    let uri: http::Uri = endpoint.parse().ok()?;
+    let default = match uri.scheme_str() {
+        Some("https") => 443,
+        Some("http") => 80,
+        _ => return None,
+    };
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+    Some(ApiAddress { host: host.to_owned(), port: uri.port_u16().unwrap_or(default) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_from_endpoints() {
+        for (endpoint, expected) in [
+            ("https://127.0.0.1:7443/tenants/acme", Some(("127.0.0.1", 7443))),
+            ("https://api.example.com/tenants/acme", Some(("api.example.com", 443))),
+            ("https://[fd00::1]:7443/", Some(("fd00::1", 7443))),
+            ("nonsense", None),
+        ] {
+            let got = address_of(endpoint);
+            assert_eq!(got.as_ref().map(|a| (a.host.as_str(), a.port)), expected, "{endpoint}");
+        }
+    }
+}

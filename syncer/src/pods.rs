@@ -1,0 +1,15 @@
+//! Pods: the translation down and up, piece by piece.
+
+pub mod environment;
+
+pub mod fields;
+
+pub mod volumes;
+
+pub mod affinity;
+
+pub mod downward;
+
+pub mod update;
+
+pub mod upward;

@@ -1,0 +1,50 @@
+//! One key at a time: what the tenant says, what the super cluster has, and what makes them agree, both ways.
+//!
+//! Guarantees: state decides, not events, so that any of these can be repeated; nothing of another tenant is
+//! written, since each write names the UID of an object whose labels were checked; a pod is removed in the
+//! tenant only after the super cluster itself was asked. Assumes that a key is worked on by one worker at a time.
+//! Caveat: immutable fields of running pods are not repaired.
+
+pub mod namespaces;
+
+pub mod configs;
+
+pub mod claims;
+
+pub mod services;
+
+pub mod tokens;
+
+pub mod nodes;
+
+pub mod pods;
+
+pub mod events;
+
+pub mod tenants;
+
+use crate::kinds::{Key, Kind};
+use crate::work::Work;
+use api_types::ApiError;
+use plane_client::Next;
+
+/// Works on one key of a tenant whose super cluster is known.
+pub async fn reconcile(work: &Work, key: &Key) -> Result<Next, ApiError> {
+    let (kind, object) = match key {
+        // Tenants are worked on without a super cluster too; see `tenants`.
+        Key::Tenant(_) => return Ok(Next::OnEvent),
+        Key::Event(at) => return events::event(work, at).await,
+        Key::Object(kind, object) => (*kind, object),
+    };
+    let (namespace, name) = (object.namespace.as_str(), object.name.as_str());
+    match kind {
+        Kind::Namespace => namespaces::namespace(work, name).await,
+        Kind::ConfigMap | Kind::Secret => {
+            configs::config(work, kind, namespace, name, configs::Need::ByRule).await
+        }
+        Kind::Claim => claims::claim(work, namespace, name).await,
+        Kind::Service => services::service(work, namespace, name).await,
+        Kind::Pod => pods::pod(work, namespace, name).await,
+        Kind::Node => nodes::node(work, name).await,
+    }
+}

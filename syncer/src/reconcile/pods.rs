@@ -1,0 +1,240 @@
+//! Pods, both ways.
+//!
+//! Down: a pod goes to the super cluster once it stands in the tenant without a node, after what it refers to. Up:
+//! its node, then its whole status. Deletion: the tenant's deletion becomes the super cluster's with the grace
+//! that remains, and when the super pod is gone, the tenant's goes; a super pod that is evicted or lost takes the
+//! tenant's with it, so that the tenant's controllers make another.
+
+use crate::difference::{contains, merge_patch};
+use crate::kinds::Kind;
+use crate::pods::downward::{PodContext, TranslatedPod, container_down, downward};
+use crate::pods::{update, upward};
+use crate::reconcile::{claims, configs, nodes, tokens};
+use crate::super_cache::Cached;
+use crate::translation::{Refusal, list, now_text, text};
+use crate::work::{ACTOR, Work, has_condition, meta_text};
+use api_types::{ApiError, Reason};
+use jiff::Timestamp;
+use plane_client::{Next, Patch, Write};
+use serde_json::{Value, json};
+
+/// A pod of the tenant.
+pub async fn pod(work: &Work, namespace: &str, name: &str) -> Result<Next, ApiError> {
+    let known = work.cached(Kind::Pod, namespace, name);
+    match (work.get(Kind::Pod, namespace, name).await?, known) {
+        (None, None) => Ok(Next::OnEvent),
+        (None, Some(known)) => orphan(work, &known).await,
+        (Some(pod), None) => without_super_pod(work, &pod).await,
+        (Some(pod), Some(known)) => both(work, &pod, &known).await,
+    }
+}
+
+/// The tenant's pod is gone, by force or with its namespace.
+async fn orphan(work: &Work, known: &Cached) -> Result<Next, ApiError> {
+    if let Some(identity) = &known.identity {
+        tokens::remove(work, &identity.uid, &known.at.namespace).await?;
+    }
+    if !known.deleting {
+        work.delete(known, None).await?;
+    }
+    Ok(Next::OnEvent)
+}
+
+async fn without_super_pod(work: &Work, pod: &Value) -> Result<Next, ApiError> {
+    let (namespace, name) = (meta_text(pod, "namespace"), meta_text(pod, "name"));
+    let is_deleting = pod["metadata"]["deletionTimestamp"].is_string();
+    let is_bound = !text(&pod["spec"], "nodeName").is_empty();
+    let is_finished = matches!(text(&pod["status"], "phase"), "Succeeded" | "Failed");
+    if is_bound && is_finished && !is_deleting {
+        return Ok(Next::OnEvent);
+    }
+    let was_bound_by_us = is_bound && has_condition(pod, "PodScheduled", "True");
+    if is_deleting || was_bound_by_us {
+        if !work.confirm_absent(Kind::Pod, namespace, name).await? {
+            return Err(ApiError::stale(&Kind::Pod.group_resource(), name));
+        }
+        tokens::remove(work, meta_text(pod, "uid"), &work.super_namespace(namespace)).await?;
+        work.delete_up(Kind::Pod, pod, Some(0)).await?;
+        return Ok(Next::OnEvent);
+    }
+    if is_bound {
+        let refusal = Refusal::new(
+            "NodeNameForbidden",
+            "spec.nodeName is not allowed: pods are placed by the platform's scheduler only",
+        );
+        return refuse(work, pod, &refusal).await;
+    }
+    if work.tenant.spec.suspended {
+        return refuse(work, pod, &Refusal::new("Suspended", "the tenant is suspended")).await;
+    }
+    create(work, pod).await
+}
+
+async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
+    let namespace = meta_text(pod, "namespace");
+    let translated = match translate(work, pod).await? {
+        Ok(translated) => translated,
+        Err(refusal) => return refuse(work, pod, &refusal).await,
+    };
+    work.ensure_namespace(namespace).await?;
+    for (kind, name) in &translated.references {
+        match kind {
+            Kind::Claim => drop(claims::claim(work, namespace, name).await?),
+            _ => drop(configs::config(work, *kind, namespace, name, configs::Need::ByPod).await?),
+        }
+    }
+    let super_namespace = work.super_namespace(namespace);
+    let again = tokens::ensure(work, pod, &super_namespace, &translated.tokens).await?;
+    match work.create(Kind::Pod, &translated.object).await {
+        Ok(_) => Ok(again.map_or(Next::OnEvent, Next::After)),
+        Err(error) if is_answer(&error) => {
+            let message = work.place(namespace, &super_namespace).scrub(error.message());
+            refuse(work, pod, &Refusal::new("SuperClusterRefused", message)).await?;
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// True when the super cluster says no to the pod itself, so that the tenant should read why. A namespace that is
+/// still being set up or torn down is not the pod's fault.
+fn is_answer(error: &ApiError) -> bool {
+    let passes = ["service account", "serviceaccount", "being terminated", "not found"];
+    matches!(error.reason(), Reason::Forbidden | Reason::Invalid | Reason::BadRequest)
+        && !passes.iter().any(|p| error.message().contains(p))
+}
+
+async fn translate(work: &Work, pod: &Value) -> Result<Result<TranslatedPod, Refusal>, ApiError> {
+    let namespace = meta_text(pod, "namespace");
+    let super_namespace = work.super_namespace(namespace);
+    let mut services = Vec::new();
+    if pod["spec"]["enableServiceLinks"] != false {
+        for service in work.client.list(work.tenant.id, &Kind::Service.group_resource(), namespace).await? {
+            services.push(service.value()?);
+        }
+    }
+    let place = work.place(namespace, &super_namespace);
+    Ok(downward(pod, &PodContext { place, api: &work.api, services: &services }))
+}
+
+/// Tells the tenant why the pod does not run: on the pod and in an event.
+async fn refuse(work: &Work, pod: &Value, refusal: &Refusal) -> Result<Next, ApiError> {
+    let status = upward::refused(pod, refusal.reason, &refusal.message, &now_text());
+    if let Some(change) = merge_patch(&pod["status"], &status) {
+        work.patch_up(Kind::Pod, pod, "status", json!({"status": change})).await?;
+    }
+    work.say_refused(Kind::Pod, pod, refusal).await?;
+    Ok(Next::OnEvent)
+}
+
+async fn both(work: &Work, pod: &Value, known: &Cached) -> Result<Next, ApiError> {
+    let uid = meta_text(pod, "uid");
+    if known.identity.as_ref().is_none_or(|i| i.uid != uid) {
+        // The pod of a former life of the name: the new one waits until it is gone.
+        return orphan(work, known).await;
+    }
+    let mut observed = known.value()?;
+    let is_deleting = pod["metadata"]["deletionTimestamp"].is_string();
+    let mut again = None;
+    if is_deleting {
+        delete_down(work, pod, known, &observed).await?;
+    } else if known.deleting {
+        let grace = observed["metadata"]["deletionGracePeriodSeconds"].as_u64();
+        work.delete_up(Kind::Pod, pod, grace.and_then(|g| u32::try_from(g).ok())).await?;
+    } else if work.tenant.spec.suspended {
+        work.delete(known, None).await?;
+    } else {
+        again = update_down(work, pod, known, &mut observed).await?;
+    }
+    bring_up(work, pod, &observed).await?;
+    Ok(again.map_or(Next::OnEvent, Next::After))
+}
+
+/// The super pod is deleted with the grace that the tenant's has left; a deletion that the tenant hastens is
+/// hastened.
+async fn delete_down(work: &Work, pod: &Value, known: &Cached, observed: &Value) -> Result<(), ApiError> {
+    let deadline = |object: &Value| meta_text(object, "deletionTimestamp").parse::<Timestamp>().ok();
+    let Some(own) = deadline(pod) else { return Ok(()) };
+    let remaining = (own.as_second() - Timestamp::now().as_second()).max(1);
+    let is_later_there = deadline(observed).is_none_or(|there| there.as_second() > own.as_second() + 2);
+    if !known.deleting || is_later_there {
+        work.delete(known, u32::try_from(remaining).ok()).await?;
+    }
+    Ok(())
+}
+
+async fn update_down(
+    work: &Work,
+    pod: &Value,
+    known: &Cached,
+    observed: &mut Value,
+) -> Result<Option<std::time::Duration>, ApiError> {
+    // A running pod stays as it is when the tenant's spec would refuse it by now.
+    let Ok(translated) = translate(work, pod).await? else { return Ok(None) };
+    if let Some(patch) = update::patch(observed, &translated.object) {
+        *observed = work.patch(known, "", Patch::Strategic(patch)).await?;
+    }
+    let debug = update::new_ephemeral_containers(observed, pod);
+    if !debug.is_empty() {
+        add_ephemeral_containers(work, pod, known, observed, debug).await?;
+    }
+    let resized = update::resized(observed, &translated.object);
+    if !resized.is_empty() {
+        let patch = Patch::Strategic(json!({"spec": {"containers": resized}}));
+        *observed = work.patch(known, "resize", patch).await?;
+    }
+    let gates = upward::gates_down(observed, pod);
+    if !gates.is_empty() {
+        let patch = Patch::Strategic(json!({"status": {"conditions": gates}}));
+        *observed = work.patch(known, "status", patch).await?;
+    }
+    tokens::ensure(work, pod, &known.at.namespace, &translated.tokens).await
+}
+
+async fn add_ephemeral_containers(
+    work: &Work,
+    pod: &Value,
+    known: &Cached,
+    observed: &mut Value,
+    containers: Vec<Value>,
+) -> Result<(), ApiError> {
+    let namespace = meta_text(pod, "namespace");
+    let mut translated = containers;
+    for container in &mut translated {
+        if let Err(refusal) = container_down(work.place(namespace, &known.at.namespace), container) {
+            return work.say_refused(Kind::Pod, pod, &refusal).await;
+        }
+    }
+    let patch = Patch::Strategic(json!({"spec": {"ephemeralContainers": translated}}));
+    *observed = work.patch(known, "ephemeralcontainers", patch).await?;
+    Ok(())
+}
+
+/// The node, then the status.
+async fn bring_up(work: &Work, pod: &Value, observed: &Value) -> Result<(), ApiError> {
+    let node = text(&observed["spec"], "nodeName");
+    if !node.is_empty() && text(&pod["spec"], "nodeName").is_empty() {
+        nodes::node(work, node).await?;
+        let binding = json!({
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"],
+                "uid": pod["metadata"]["uid"]},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        });
+        let target = work.target(Kind::Pod, pod).subresource("binding");
+        work.client.write(&ACTOR, &target, Write::Create(binding)).await?;
+    }
+    let namespace = meta_text(pod, "namespace");
+    let super_namespace = work.super_namespace(namespace);
+    let status = upward::status(work.place(namespace, &super_namespace), observed, pod);
+    let is_empty = list(&status, "conditions").is_empty() && contains(&pod["status"], &status);
+    if is_empty && !has_condition(pod, upward::SYNCED, "False") {
+        // Nothing is known there yet.
+        return Ok(());
+    }
+    if let Some(change) = merge_patch(&pod["status"], &status) {
+        work.patch_up(Kind::Pod, pod, "status", json!({"status": change})).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! Tenants in super clusters: placement, and removal that leaves nothing.
+
+use crate::kinds::Kind;
+use crate::placement::{Candidate, choose};
+use crate::state::{Health, State, SuperCluster};
+use crate::super_api::At;
+use crate::tenants::TenantView;
+use crate::work::{ACTOR, meta_text};
+use api_types::condition::{self, Condition};
+use api_types::tenancy::{self, SUPER_CLUSTERS, TENANTS};
+use api_types::{ApiError, ObjectName, TenantId, labels};
+use jiff::Timestamp;
+use plane_client::{Delete, Next, Object, Patch, Target, Write};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How soon to look whether what was deleted is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
+/// How soon to look for a super cluster for a tenant that has none.
+const PLACE_AGAIN: Duration = Duration::from_secs(2);
+
+/// A tenant of the host plane.
+pub async fn tenant(state: &Arc<State>, id: TenantId, name: &str) -> Result<Next, ApiError> {
+    let client = state.client()?;
+    let object = client.get(TenantId::HOST, &TENANTS.group_resource(), &ObjectName::cluster(name)).await?;
+    let Some(object) = object.filter(|o| o.meta.uid == id.to_string()) else {
+        return Ok(Next::OnEvent);
+    };
+    let Some((_, view)) = state.tenants.apply(object.value()?) else {
+        return Err(ApiError::internal("the tenant cannot be decoded"));
+    };
+    if view.deleting || view.spec.sync.disabled {
+        return leave(state, &view, &object).await;
+    }
+    let Some(chosen) = view.super_cluster.clone() else {
+        return place(state, &view, &object).await;
+    };
+    let condition = match state.super_cluster(&chosen).map(|c| c.health()) {
+        None => Condition::new(
+            "Synced",
+            false,
+            "SuperClusterMissing",
+            "the tenant's super cluster is not there",
+            Timestamp::now(),
+        ),
+        Some(Health::Ready { .. }) => Condition::new("Synced", true, "Synced", "", Timestamp::now()),
+        Some(Health::Unknown) => Condition::new(
+            "Synced",
+            false,
+            "SuperClusterStarting",
+            "the tenant's super cluster was not reached yet",
+            Timestamp::now(),
+        ),
+        Some(Health::Failed(reason, message)) => {
+            Condition::new("Synced", false, reason, message, Timestamp::now())
+        }
+    };
+    say(state, &object, condition, None).await?;
+    Ok(Next::OnEvent)
+}
+
+async fn place(state: &Arc<State>, view: &TenantView, object: &Object) -> Result<Next, ApiError> {
+    let client = state.client()?;
+    let mut candidates = Vec::new();
+    for object in client.list(TenantId::HOST, &SUPER_CLUSTERS.group_resource(), "").await? {
+        let cluster: tenancy::SuperCluster = object.decode()?;
+        let handle = state.super_cluster(&cluster.metadata.name);
+        let name = cluster.metadata.name.as_str();
+        let tenants = state.tenants.all().iter().filter(|t| t.super_cluster.as_deref() == Some(name)).count();
+        let ready = handle.is_some_and(|h| matches!(h.health(), Health::Ready { .. }));
+        candidates.push(Candidate { ready, tenants, object: cluster });
+    }
+    match choose(view, &candidates) {
+        Some(chosen) => {
+            let condition = Condition::new("Synced", true, "Synced", "", Timestamp::now());
+            say(state, object, condition, Some(chosen)).await?;
+            Ok(Next::OnEvent)
+        }
+        None => {
+            let condition = Condition::new(
+                "Synced",
+                false,
+                "NoSuperCluster",
+                "no super cluster is ready and fits spec.placement",
+                Timestamp::now(),
+            );
+            say(state, object, condition, None).await?;
+            Ok(Next::After(PLACE_AGAIN))
+        }
+    }
+}
+
+/// Writes the `Synced` condition, and the super cluster when one was chosen.
+async fn say(
+    state: &Arc<State>,
+    object: &Object,
+    condition: Condition,
+    chosen: Option<&str>,
+) -> Result<(), ApiError> {
+    let tenant: tenancy::Tenant = object.decode()?;
+    let mut conditions = tenant.status.conditions;
+    let changed = condition::set(&mut conditions, condition.observed(object.meta.generation));
+    if !changed && chosen.is_none() {
+        return Ok(());
+    }
+    let mut status = json!({"conditions": conditions});
+    if let Some(name) = chosen {
+        status["superCluster"] = json!(name);
+    }
+    let patch = json!({"metadata": {"uid": tenant.metadata.uid, "resourceVersion": object.revision.to_string()},
+        "status": status});
+    let target = Target::new(TenantId::HOST, &TENANTS, "", &tenant.metadata.name).subresource("status");
+    let client = state.client()?;
+    client.write(&ACTOR, &target, Write::Patch(Patch::Merge(patch))).await.map(drop)
+}
+
+/// Removes everything of the tenant from its super clusters, then our finalizer.
+async fn leave(state: &Arc<State>, view: &TenantView, object: &Object) -> Result<Next, ApiError> {
+    if !view.finalizer {
+        return Ok(Next::OnEvent);
+    }
+    let mut left = 0;
+    for cluster in state.super_clusters() {
+        let is_its = view.super_cluster.as_deref() == Some(&cluster.name);
+        let has_objects = || Kind::ALL.into_iter().any(|k| !cluster.cache.of_tenant(k, view.id).is_empty());
+        if is_its || has_objects() {
+            left += empty(state, &cluster, view).await?;
+        }
+    }
+    if left > 0 {
+        tracing::debug!(tenant = %view.name, left, "objects of the tenant are still in super clusters");
+        return Ok(Next::After(LOOK_AGAIN));
+    }
+    let finalizers: Vec<&str> =
+        object.meta.finalizers.iter().map(|f| f.as_str()).filter(|f| *f != labels::SUPER_FINALIZER).collect();
+    let patch = json!({"metadata": {"finalizers": finalizers, "uid": object.meta.uid.as_str(),
+        "resourceVersion": object.revision.to_string()}});
+    let target = Target::new(TenantId::HOST, &TENANTS, "", &view.name);
+    let client = state.client()?;
+    match client.write(&ACTOR, &target, Write::Patch(Patch::Merge(patch))).await {
+        Err(error) if error.is_not_found() => Ok(Next::OnEvent),
+        done => done.map(|_| Next::OnEvent),
+    }
+}
+
+/// Deletes what a listing finds of the tenant in one super cluster. How much it found.
+async fn empty(state: &State, cluster: &SuperCluster, view: &TenantView) -> Result<usize, ApiError> {
+    let selector = format!("{}={}", labels::TENANT_UID, view.id);
+    let mut left = 0;
+    // Namespaces first: with them goes what is in them, in the order that the cluster knows best.
+    for kind in Kind::ALL.into_iter().filter(|k| k.labelled()) {
+        let found = cluster.api.list(kind.resource(), "", &selector).await?;
+        left += found.len();
+        let is_inner = kind != Kind::Namespace;
+        for object in found {
+            let in_going_namespace = is_inner && {
+                let namespace = cluster.cache.get(Kind::Namespace, "", meta_text(&object, "namespace"));
+                namespace.is_some_and(|n| n.identity.as_ref().is_some_and(|i| i.tenant == view.id))
+            };
+            if !in_going_namespace {
+                delete(cluster, kind, &object).await?;
+            }
+            state.due(cluster.cache.apply(kind, object));
+        }
+    }
+    Ok(left)
+}
+
+async fn delete(cluster: &SuperCluster, kind: Kind, object: &Value) -> Result<(), ApiError> {
+    if object["metadata"]["deletionTimestamp"].is_string() {
+        return Ok(());
+    }
+    let at = At::new(meta_text(object, "namespace"), meta_text(object, "name"));
+    let how = Delete { uid: Some(meta_text(object, "uid").to_owned()), ..Delete::default() };
+    match cluster.api.delete(kind.resource(), &at, &how).await {
+        Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+        done => done,
+    }
+}

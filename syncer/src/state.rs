@@ -1,0 +1,178 @@
+//! What the loops and the reserver share.
+
+use crate::kinds::{Key, Kind};
+use crate::super_api::SuperApi;
+use crate::super_cache::SuperCache;
+use crate::tenants::{TenantView, Tenants};
+use api_types::{ApiError, TenantId};
+use parking_lot::{Mutex, RwLock};
+use plane_client::{PlaneClient, Reservation};
+use serde_json::Value;
+use service_runtime::FairQueue;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
+
+/// Events of a super cluster that wait for their turn, at most.
+const PENDING_EVENTS: usize = 10_000;
+
+/// Whether a super cluster can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Not tried yet.
+    Unknown,
+    /// It answers, and everything in it is known.
+    Ready {
+        /// Its version.
+        version: String,
+    },
+    /// It cannot be used, with reason and message for its `Ready` condition.
+    Failed(&'static str, String),
+}
+
+/// One super cluster.
+pub struct SuperCluster {
+    /// The name of its `SuperCluster`.
+    pub name: String,
+    /// Its API.
+    pub api: Arc<dyn SuperApi>,
+    /// What is in it.
+    pub cache: SuperCache,
+    /// The address of the shared Service for the tenants' API.
+    pub shared_address: OnceLock<Reservation>,
+    health: watch::Sender<Health>,
+    events: Mutex<HashMap<(String, String), Value>>,
+}
+
+impl SuperCluster {
+    /// A super cluster of which nothing is known yet.
+    pub fn new(name: &str, api: Arc<dyn SuperApi>) -> Self {
+        SuperCluster {
+            name: name.to_owned(),
+            api,
+            cache: SuperCache::default(),
+            shared_address: OnceLock::new(),
+            health: watch::Sender::new(Health::Unknown),
+            events: Mutex::default(),
+        }
+    }
+
+    /// Its health now.
+    pub fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    /// Sets its health; true when that is a change.
+    pub fn set_health(&self, health: Health) -> bool {
+        self.health.send_if_modified(|old| {
+            let changed = *old != health;
+            *old = health;
+            changed
+        })
+    }
+
+    /// Waits until it can be used.
+    pub async fn wait_ready(&self) {
+        let mut health = self.health.subscribe();
+        // The sender lives as long as `self`.
+        let _ = health.wait_for(|h| matches!(h, Health::Ready { .. })).await;
+    }
+
+    /// True when everything in it is known. A cluster that fails later is still worked on: its calls fail and
+    /// come again.
+    pub fn is_known(&self) -> bool {
+        self.cache.is_synced()
+    }
+
+    /// Keeps an event until its turn comes; false when there are too many.
+    pub fn keep_event(&self, namespace: &str, name: &str, event: Value) -> bool {
+        let mut events = self.events.lock();
+        let place = (namespace.to_owned(), name.to_owned());
+        if events.len() >= PENDING_EVENTS && !events.contains_key(&place) {
+            return false;
+        }
+        events.insert(place, event);
+        true
+    }
+
+    /// Takes an event whose turn has come.
+    pub fn take_event(&self, namespace: &str, name: &str) -> Option<Value> {
+        self.events.lock().remove(&(namespace.to_owned(), name.to_owned()))
+    }
+}
+
+/// What the loops and the reserver share.
+#[derive(Default)]
+pub struct State {
+    /// All tenants.
+    pub tenants: Tenants,
+    /// What is due, in both directions.
+    pub queue: FairQueue<TenantId, Key>,
+    supers: RwLock<BTreeMap<String, Arc<SuperCluster>>>,
+    client: OnceLock<Arc<dyn PlaneClient>>,
+}
+
+impl State {
+    /// Gives the client; later ones are ignored.
+    pub fn start(&self, client: Arc<dyn PlaneClient>) {
+        let _ = self.client.set(client);
+    }
+
+    /// The client; fails before the syncer runs.
+    pub fn client(&self) -> Result<Arc<dyn PlaneClient>, ApiError> {
+        let client = self.client.get().cloned();
+        client.ok_or_else(|| ApiError::unavailable("the syncer is starting", 1))
+    }
+
+    /// The super cluster of a name.
+    pub fn super_cluster(&self, name: &str) -> Option<Arc<SuperCluster>> {
+        self.supers.read().get(name).cloned()
+    }
+
+    /// All super clusters, by name.
+    pub fn super_clusters(&self) -> Vec<Arc<SuperCluster>> {
+        self.supers.read().values().cloned().collect()
+    }
+
+    /// Adds or replaces a super cluster.
+    pub fn put_super_cluster(&self, cluster: Arc<SuperCluster>) {
+        self.supers.write().insert(cluster.name.clone(), cluster);
+    }
+
+    /// Forgets a super cluster.
+    pub fn remove_super_cluster(&self, name: &str) {
+        self.supers.write().remove(name);
+    }
+
+    /// The super cluster that a tenant is placed on.
+    pub fn placed_on(&self, tenant: &TenantView) -> Option<Arc<SuperCluster>> {
+        self.super_cluster(tenant.super_cluster.as_deref()?)
+    }
+
+    /// Makes everything of a tenant due, on both sides.
+    pub async fn all_due(&self, tenant: &TenantView) -> Result<(), ApiError> {
+        let client = self.client()?;
+        self.queue.add(tenant.id, Key::Tenant(tenant.name.clone()));
+        if let Some(cluster) = self.placed_on(tenant) {
+            for kind in Kind::ALL {
+                self.due(cluster.cache.of_tenant(kind, tenant.id).iter().filter_map(|c| c.due()));
+            }
+            if tenant.spec.sync.nodes != api_types::tenancy::NodeView::Used {
+                let nodes = cluster.cache.all(Kind::Node);
+                self.due(nodes.iter().map(|n| (tenant.id, Key::object(Kind::Node, "", &n.at.name))));
+            }
+        }
+        for kind in Kind::ALL {
+            let objects = client.list(tenant.id, &kind.group_resource(), "").await?;
+            self.due(objects.into_iter().map(|o| (tenant.id, Key::Object(kind, o.name))));
+        }
+        Ok(())
+    }
+
+    /// Makes keys due.
+    pub fn due(&self, keys: impl IntoIterator<Item = (TenantId, Key)>) {
+        for (tenant, key) in keys {
+            self.queue.add(tenant, key);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Whole stories: the syncer against fake planes, one of which plays the super cluster.
+
+mod harness;
+
+mod tenant_stories;
+
+mod pod_stories;
+
+mod service_stories;

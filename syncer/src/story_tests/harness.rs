@@ -1,0 +1,268 @@
+//! The planes, the super cluster played by one of them, and what a cluster's own controllers would do in it.
+
+use crate::super_api::{At, SuperApi, SuperItem};
+use crate::{ApiAddress, Embedded, Options, Reserver};
+use api_types::tenancy::{API_VERSION, TENANTS};
+use api_types::{ApiError, GroupResource, ObjectName, Resource, TenantId};
+use async_trait::async_trait;
+use plane_client::fake::FakePlanes;
+use plane_client::{Actor, Delete, Object, Patch, PlaneClient, Scope, Target, WatchItem, Write};
+use serde_json::{Value, json};
+use service_runtime::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+pub const USER: Actor = Actor::Platform("a-test");
+pub const SUPER: TenantId = TenantId::LOCAL_SUPER;
+
+/// A resource of the core group.
+pub fn core(plural: &str) -> GroupResource {
+    GroupResource::new("", plural)
+}
+
+/// A super cluster that a plane plays.
+pub struct PlaneSuper {
+    planes: FakePlanes,
+    addresses: AtomicU32,
+}
+
+impl PlaneSuper {
+    fn target(&self, resource: &Resource, at: &At) -> Target {
+        Target::new(SUPER, resource, &at.namespace, &at.name).subresource(at.subresource)
+    }
+}
+
+#[async_trait]
+impl SuperApi for PlaneSuper {
+    async fn version(&self) -> Result<String, ApiError> {
+        Ok("v1.36.0".to_owned())
+    }
+
+    async fn get(&self, resource: &Resource, at: &At) -> Result<Option<Value>, ApiError> {
+        Ok(self.planes.find(SUPER, &resource.group_resource(), &at.namespace, &at.name))
+    }
+
+    async fn list(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Vec<Value>, ApiError> {
+        let all = self.planes.all(SUPER, &resource.group_resource(), namespace);
+        Ok(all.into_iter().filter(|o| selected(o, selector)).collect())
+    }
+
+    async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError> {
+        let mut body = body.clone();
+        if !at.namespace.is_empty() {
+            let namespace = self.planes.find(SUPER, &core("namespaces"), "", &at.namespace);
+            if namespace.is_none() {
+                return Err(ApiError::not_found(&core("namespaces"), &at.namespace));
+            }
+        }
+        if resource.resource == "services" && body["spec"]["clusterIP"].is_null() {
+            let ip = format!("10.96.0.{}", self.addresses.fetch_add(1, Ordering::Relaxed));
+            body["spec"]["clusterIP"] = json!(ip);
+            body["spec"]["clusterIPs"] = json!([ip]);
+        }
+        self.planes.write(&USER, &self.target(resource, at), Write::Create(body)).await?.value()
+    }
+
+    async fn patch(&self, resource: &Resource, at: &At, patch: &Patch) -> Result<Value, ApiError> {
+        self.planes.write(&USER, &self.target(resource, at), Write::Patch(patch.clone())).await?.value()
+    }
+
+    async fn delete(&self, resource: &Resource, at: &At, how: &Delete) -> Result<(), ApiError> {
+        self.planes.write(&USER, &self.target(resource, at), Write::Delete(how.clone())).await.map(drop)
+    }
+
+    fn list_watch(&self, resource: &Resource, selector: &str) -> mpsc::Receiver<SuperItem> {
+        let (sender, receiver) = mpsc::channel(64);
+        let mut watch = self.planes.list_watch(&resource.group_resource(), Scope::One(SUPER));
+        let selector = selector.to_owned();
+        tokio::spawn(async move {
+            let _ = sender.send(SuperItem::Restart).await;
+            while let Some(item) = watch.recv().await {
+                let item = match item {
+                    WatchItem::Applied(o) => SuperItem::Applied(o.value().unwrap()),
+                    WatchItem::Deleted(o) => SuperItem::Deleted(o.value().unwrap()),
+                    WatchItem::Synced => SuperItem::Synced,
+                };
+                if let SuperItem::Applied(o) | SuperItem::Deleted(o) = &item
+                    && !selected(o, &selector)
+                {
+                    continue;
+                }
+                if sender.send(item).await.is_err() {
+                    return;
+                }
+            }
+        });
+        receiver
+    }
+}
+
+fn selected(object: &Value, selector: &str) -> bool {
+    let labels = &object["metadata"]["labels"];
+    match selector.split_once('=') {
+        _ if selector.is_empty() => true,
+        None => labels.get(selector).is_some(),
+        Some((key, value)) => labels[key] == value,
+    }
+}
+
+/// Planes, a running syncer, and a super cluster whose namespaces go with what is in them.
+pub struct Story {
+    pub planes: FakePlanes,
+    pub reserver: Reserver,
+    shutdown: Shutdown,
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        self.shutdown.trigger();
+    }
+}
+
+impl Story {
+    /// With these tenants, whose UIDs are 101, 102, …, each with the namespace `default`.
+    pub fn with_tenants(names: &[&str]) -> Story {
+        let planes = FakePlanes::new();
+        for (index, name) in names.iter().enumerate() {
+            planes.put(TenantId::HOST, tenant(name, index, json!({})));
+            namespace(&planes, id(index), "default");
+        }
+        Self::on(planes, Duration::from_secs(60))
+    }
+
+    /// Over planes that were prepared before.
+    pub fn on(planes: FakePlanes, patrol: Duration) -> Story {
+        let shutdown = Shutdown::new();
+        let reserver = Reserver::new();
+        let api = Arc::new(PlaneSuper { planes: planes.clone(), addresses: AtomicU32::new(1) });
+        let options = Options {
+            embedded: Some(Embedded::Api(api)),
+            api_address: Some(ApiAddress { host: "10.0.0.1".into(), port: 7443 }),
+            workers: 4,
+            patrol,
+            ..Options::default()
+        };
+        tokio::spawn(crate::run(planes.client(), options, reserver.clone(), shutdown.clone()));
+        tokio::spawn(empty_namespaces(planes.clone()));
+        Story { planes, reserver, shutdown }
+    }
+
+    /// The super namespace of a tenant's namespace, once it is there.
+    pub async fn super_namespace(&self, tenant: TenantId, namespace: &str) -> String {
+        let find = || {
+            self.planes.all(SUPER, &core("namespaces"), "").into_iter().find(|n| {
+                n["metadata"]["labels"]["insula.dev/tenant-uid"] == tenant.to_string()
+                    && n["metadata"]["annotations"]["insula.dev/name"] == namespace
+            })
+        };
+        self.planes.wait_until("the super namespace", |_| find().is_some()).await;
+        find().unwrap()["metadata"]["name"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for an object of the super cluster.
+    pub async fn in_super(&self, plural: &str, namespace: &str, name: &str) -> Value {
+        let found = self.planes.wait_for(SUPER, &core(plural), namespace, name, |o| o.is_some()).await;
+        found.unwrap()
+    }
+
+    /// Waits until an object of a plane is as the condition wants it.
+    pub async fn until(
+        &self,
+        tenant: TenantId,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+        condition: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let is_so = |o: Option<&Value>| o.is_some_and(&condition);
+        self.planes.wait_for(tenant, &core(plural), namespace, name, is_so).await.unwrap()
+    }
+
+    /// Waits until an object is gone.
+    pub async fn gone(&self, tenant: TenantId, plural: &str, namespace: &str, name: &str) {
+        self.planes.wait_for(tenant, &core(plural), namespace, name, |o| o.is_none()).await;
+    }
+
+    /// What scheduler and kubelet do: the pod runs on the node `n1`.
+    pub async fn runs(&self, super_namespace: &str, name: &str) {
+        self.planes.put(SUPER, node("n1"));
+        let mut pod = self.in_super("pods", super_namespace, name).await;
+        pod["spec"]["nodeName"] = json!("n1");
+        pod["status"] = json!({"phase": "Running", "podIP": "10.2.0.7", "hostIP": "192.168.0.1",
+            "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]});
+        self.planes.put(SUPER, pod);
+    }
+
+    /// Deletes an object as a user does.
+    pub async fn delete(&self, tenant: TenantId, resource: &Resource, namespace: &str, name: &str) -> Object {
+        let target = Target::new(tenant, resource, namespace, name);
+        self.planes.write(&USER, &target, Write::Delete(Delete::default())).await.unwrap()
+    }
+}
+
+/// The identity of the tenant of this index.
+pub fn id(index: usize) -> TenantId {
+    TenantId::new(uuid::Uuid::from_u128(101 + index as u128))
+}
+
+pub fn tenant(name: &str, index: usize, spec: Value) -> Value {
+    json!({"apiVersion": API_VERSION, "kind": "Tenant",
+        "metadata": {"name": name, "uid": id(index).to_string(), "finalizers": ["tenancy.insula.dev/plane"]},
+        "spec": spec, "status": {"endpoint": format!("https://127.0.0.1:7443/tenants/{name}")}})
+}
+
+pub fn tenants() -> GroupResource {
+    TENANTS.group_resource()
+}
+
+pub fn namespace(planes: &FakePlanes, tenant: TenantId, name: &str) {
+    planes.put(tenant, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
+}
+
+pub fn node(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "rack": "7"}},
+        "status": {"capacity": {"cpu": "4"}, "conditions": [{"type": "Ready", "status": "True"}]}})
+}
+
+pub fn pod(name: &str, mut spec: Value) -> Value {
+    spec["containers"] = json!([{"name": "c", "image": "i",
+        "envFrom": [{"configMapRef": {"name": "settings"}}]}]);
+    json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "labels": {"app": name}}, "spec": spec,
+        "status": {"phase": "Pending"}})
+}
+
+pub fn config(name: &str, value: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"},
+        "data": {"key": value}})
+}
+
+/// What the super cluster's namespace controller does.
+async fn empty_namespaces(planes: FakePlanes) {
+    let mut watch = planes.list_watch(&core("namespaces"), Scope::One(SUPER));
+    while let Some(item) = watch.recv().await {
+        let WatchItem::Applied(namespace) = item else { continue };
+        if !namespace.meta.deleting {
+            continue;
+        }
+        for plural in ["pods", "services", "configmaps", "secrets", "persistentvolumeclaims"] {
+            for object in planes.list(SUPER, &core(plural), &namespace.name.name).await.unwrap() {
+                planes.remove(SUPER, &core(plural), &object.name.namespace, &object.name.name);
+            }
+        }
+        planes.remove(SUPER, &core("namespaces"), "", &namespace.name.name);
+    }
+}
+
+/// For tests that ask a plane for one object.
+pub fn at(namespace: &str, name: &str) -> ObjectName {
+    ObjectName::new(namespace, name)
+}

@@ -1,0 +1,115 @@
+//! Tenants are placed, kept apart, and leave nothing.
+
+use super::harness::*;
+use crate::names::super_namespace;
+use api_types::tenancy::{SUPER_CLUSTERS, TENANTS};
+use api_types::{TenantId, labels};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_tenant_is_placed_and_the_super_cluster_tells_its_health() {
+    let story = Story::with_tenants(&["acme"]);
+    let placed = |t: Option<&Value>| t.is_some_and(|t| t["status"]["superCluster"] == "local");
+    let tenant = story.planes.wait_for(TenantId::HOST, &tenants(), "", "acme", placed).await.unwrap();
+    assert_eq!(tenant["status"]["conditions"][0]["reason"], "Synced");
+    assert_eq!(tenant["status"]["endpoint"], "https://127.0.0.1:7443/tenants/acme");
+    let clusters = SUPER_CLUSTERS.group_resource();
+    let ready = |c: Option<&Value>| c.is_some_and(|c| c["status"]["conditions"][0]["reason"] == "Connected");
+    let cluster = story.planes.wait_for(TenantId::HOST, &clusters, "", "local", ready).await.unwrap();
+    assert_eq!(cluster["status"]["version"], "v1.36.0");
+}
+
+#[tokio::test]
+async fn nothing_goes_down_before_the_first_pod() {
+    let story = Story::with_tenants(&["acme"]);
+    let acme = id(0);
+    namespace(&story.planes, acme, "quiet");
+    let mut quiet = config("settings", "1");
+    quiet["metadata"]["namespace"] = json!("quiet");
+    story.planes.put(acme, quiet);
+    story.planes.put(acme, pod("web", json!({})));
+    let space = story.super_namespace(acme, "default").await;
+    story.in_super("pods", &space, "web").await;
+    let quiet_space = super_namespace("acme", acme, "quiet");
+    assert!(story.planes.find(SUPER, &core("namespaces"), "", &quiet_space).is_none());
+    let held = story.planes.find(TenantId::HOST, &tenants(), "", "acme").unwrap();
+    let finalizers = held["metadata"]["finalizers"].as_array().unwrap();
+    assert!(finalizers.contains(&json!(labels::SUPER_FINALIZER)) && finalizers.len() == 2);
+}
+
+#[tokio::test]
+async fn two_tenants_with_the_same_names_never_meet() {
+    let story = Story::with_tenants(&["acme", "globex"]);
+    for (index, value) in [(0, "a"), (1, "b")] {
+        story.planes.put(id(index), config("settings", value));
+        story.planes.put(id(index), pod("web", json!({})));
+    }
+    let mut spaces = Vec::new();
+    for (index, value) in [(0, "a"), (1, "b")] {
+        let space = story.super_namespace(id(index), "default").await;
+        let config = story.in_super("configmaps", &space, "settings").await;
+        assert_eq!(config["data"]["key"], value);
+        spaces.push(space);
+    }
+    assert_ne!(spaces[0], spaces[1]);
+    story.runs(&spaces[0], "web").await;
+    story.until(id(0), "pods", "default", "web", |p| p["spec"]["nodeName"] == "n1").await;
+    let other = story.planes.find(id(1), &core("pods"), "default", "web").unwrap();
+    assert!(other["spec"].get("nodeName").is_none());
+    assert!(story.planes.all(id(1), &core("nodes"), "").is_empty());
+}
+
+#[tokio::test]
+async fn a_deleted_tenant_leaves_nothing() {
+    let story = Story::with_tenants(&["acme", "globex"]);
+    for index in [0, 1] {
+        story.planes.put(id(index), config("settings", "1"));
+        story.planes.put(id(index), pod("web", json!({})));
+        let space = story.super_namespace(id(index), "default").await;
+        story.in_super("pods", &space, "web").await;
+    }
+    story.delete(TenantId::HOST, &TENANTS, "", "acme").await;
+    let released = |t: Option<&Value>| {
+        t.is_some_and(|t| t["metadata"]["finalizers"] == json!(["tenancy.insula.dev/plane"]))
+    };
+    story.planes.wait_for(TenantId::HOST, &tenants(), "", "acme", released).await;
+    for plural in ["namespaces", "pods", "configmaps", "secrets", "services"] {
+        let left = story.planes.all(SUPER, &core(plural), "");
+        let of_acme = left.iter().filter(|o| o["metadata"]["labels"]["insula.dev/tenant"] == "acme").count();
+        assert_eq!(of_acme, 0, "{plural}");
+    }
+    let space = story.super_namespace(id(1), "default").await;
+    assert!(story.planes.find(SUPER, &core("pods"), &space, "web").is_some());
+}
+
+#[tokio::test]
+async fn a_deleted_namespace_goes_in_the_super_cluster() {
+    let story = Story::with_tenants(&["acme"]);
+    let acme = id(0);
+    story.planes.put(acme, pod("web", json!({})));
+    let space = story.super_namespace(acme, "default").await;
+    story.in_super("pods", &space, "web").await;
+    story.planes.remove(acme, &core("pods"), "default", "web");
+    story.planes.remove(acme, &core("namespaces"), "", "default");
+    story.gone(SUPER, "namespaces", "", &space).await;
+}
+
+#[tokio::test]
+async fn a_namespace_of_someone_else_is_not_touched() {
+    let planes = plane_client::fake::FakePlanes::new();
+    planes.put(TenantId::HOST, tenant("acme", 0, json!({})));
+    namespace(&planes, id(0), "default");
+    namespace(&planes, id(0), "other");
+    let taken = super_namespace("acme", id(0), "default");
+    namespace(&planes, SUPER, &taken);
+    let before = planes.find(SUPER, &core("namespaces"), "", &taken);
+    let story = Story::on(planes, std::time::Duration::from_secs(60));
+    story.planes.put(id(0), pod("web", json!({})));
+    let mut free = pod("free", json!({}));
+    free["metadata"]["namespace"] = json!("other");
+    story.planes.put(id(0), free);
+    let space = story.super_namespace(id(0), "other").await;
+    story.in_super("pods", &space, "free").await;
+    assert_eq!(story.planes.find(SUPER, &core("namespaces"), "", &taken), before);
+    assert!(story.planes.all(SUPER, &core("pods"), &taken).is_empty());
+}

@@ -1,0 +1,302 @@
+//! What is known of the objects in one super cluster, from its watches and from answers to our writes.
+//!
+//! Guarantees: an older version never replaces a newer one of the same object; after a list, what was not in it is
+//! gone. Assumes that revisions of a cluster can be compared as numbers (KEP-5504); where they cannot, the last
+//! word counts.
+
+use crate::kinds::{Key, Kind};
+use crate::names::{self, digest};
+use crate::ownership::Identity;
+use api_types::{ApiError, ObjectName, TenantId};
+use bytes::Bytes;
+use compact_str::CompactString;
+use parking_lot::RwLock;
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// One object of a super cluster.
+#[derive(Debug)]
+pub struct Cached {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name in the super cluster.
+    pub at: ObjectName,
+    /// Which object of which tenant it stands for; `None` for nodes.
+    pub identity: Option<Identity>,
+    /// Its UID in the super cluster.
+    pub uid: CompactString,
+    /// Its revision.
+    pub version: CompactString,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// The node of a pod.
+    pub node: CompactString,
+    /// Its JSON, without history; data of ConfigMaps and Secrets only as a digest.
+    bytes: Bytes,
+}
+
+impl Cached {
+    fn of(kind: Kind, mut object: Value) -> Option<Cached> {
+        let identity = Identity::of(&object);
+        let meta = &object["metadata"];
+        let text = |v: &Value| CompactString::from(v.as_str().unwrap_or(""));
+        let at = ObjectName::new(text(&meta["namespace"]), meta["name"].as_str()?);
+        let (uid, version) = (text(&meta["uid"]), text(&meta["resourceVersion"]));
+        let deleting = meta["deletionTimestamp"].is_string();
+        let node =
+            if kind == Kind::Pod { text(&object["spec"]["nodeName"]) } else { CompactString::default() };
+        shrink(kind, &mut object);
+        let bytes = Bytes::from(serde_json::to_vec(&object).ok()?);
+        Some(Cached { kind, at, identity, uid, version, deleting, node, bytes })
+    }
+
+    /// Decodes it.
+    pub fn value(&self) -> Result<Value, ApiError> {
+        serde_json::from_slice(&self.bytes)
+            .map_err(|error| ApiError::internal(format_args!("an object of the super cluster: {error}")))
+    }
+
+    /// Whose key is due when it changes; `None` for objects that no key stands for.
+    pub fn due(&self) -> Option<(TenantId, Key)> {
+        let identity = self.identity.as_ref()?;
+        if self.kind == Kind::Secret && names::is_token_secret(&self.at.name) {
+            // The tokens are the pod's business.
+            return Some((identity.tenant, Key::object(Kind::Pod, &identity.namespace, &identity.name)));
+        }
+        Some((identity.tenant, Key::object(self.kind, &identity.namespace, &identity.name)))
+    }
+}
+
+/// Where the digest of a ConfigMap's or Secret's content stands in the cached object.
+pub const CONTENT: &str = "contentDigest";
+
+/// The digest of a ConfigMap's or Secret's content.
+pub fn content_digest(object: &Value) -> String {
+    digest(serde_json::json!([object["data"], object["binaryData"]]).to_string().as_bytes())
+}
+
+fn shrink(kind: Kind, object: &mut Value) {
+    let content = matches!(kind, Kind::ConfigMap | Kind::Secret).then(|| content_digest(object));
+    if let Some(meta) = object["metadata"].as_object_mut() {
+        meta.remove("managedFields");
+    }
+    if let (Some(content), Some(fields)) = (content, object.as_object_mut()) {
+        fields.remove("data");
+        fields.remove("binaryData");
+        fields.insert(CONTENT.into(), content.into());
+    }
+}
+
+type Place = (Kind, ObjectName);
+
+#[derive(Default)]
+struct Inner {
+    objects: HashMap<Place, Arc<Cached>>,
+    /// Objects that stood in the cache when a list of their kind began, and were not in it so far.
+    unseen: HashMap<Kind, HashSet<ObjectName>>,
+    synced: HashSet<Kind>,
+    /// How many pods of a tenant are on a node.
+    pods_on: HashMap<(TenantId, CompactString), usize>,
+}
+
+/// The objects of one super cluster. Clones are not made; it is shared in an `Arc`.
+#[derive(Default)]
+pub struct SuperCache(RwLock<Inner>);
+
+impl SuperCache {
+    /// An object by its name in the super cluster.
+    pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Cached>> {
+        self.0.read().objects.get(&(kind, ObjectName::new(namespace, name))).cloned()
+    }
+
+    /// Takes an object in. The keys that are due; none when it is older than what is known.
+    pub fn apply(&self, kind: Kind, object: Value) -> Vec<(TenantId, Key)> {
+        let Some(new) = Cached::of(kind, object).map(Arc::new) else { return Vec::new() };
+        let mut inner = self.0.write();
+        if let Some(unseen) = inner.unseen.get_mut(&kind) {
+            unseen.remove(&new.at);
+        }
+        let place = (kind, new.at.clone());
+        if inner
+            .objects
+            .get(&place)
+            .is_some_and(|old| old.uid == new.uid && !newer(&new.version, &old.version))
+        {
+            return Vec::new();
+        }
+        let mut due: Vec<(TenantId, Key)> = new.due().into_iter().collect();
+        let old = inner.objects.insert(place, new.clone());
+        inner.count(&new, 1);
+        if let Some(old) = old {
+            inner.count(&old, -1);
+            due.extend(old.due().filter(|d| !due.contains(d)));
+            if old.node != new.node {
+                due.extend(node_key(&old));
+            }
+        }
+        due
+    }
+
+    /// Forgets an object, unless another one has its name by now.
+    pub fn remove(&self, kind: Kind, object: &Value) -> Vec<(TenantId, Key)> {
+        let meta = &object["metadata"];
+        let at =
+            ObjectName::new(meta["namespace"].as_str().unwrap_or(""), meta["name"].as_str().unwrap_or(""));
+        self.forget(kind, &at, meta["uid"].as_str().unwrap_or(""))
+    }
+
+    /// Forgets the object of this name and UID.
+    pub fn forget(&self, kind: Kind, at: &ObjectName, uid: &str) -> Vec<(TenantId, Key)> {
+        let mut inner = self.0.write();
+        let place = (kind, at.clone());
+        if inner.objects.get(&place).is_none_or(|known| known.uid != uid) {
+            return Vec::new();
+        }
+        inner.drop_object(&place)
+    }
+
+    /// A list of the kind begins.
+    pub fn restart(&self, kind: Kind) {
+        let mut inner = self.0.write();
+        let all = inner.objects.keys().filter(|(k, _)| *k == kind).map(|(_, at)| at.clone()).collect();
+        inner.unseen.insert(kind, all);
+    }
+
+    /// The list of the kind is complete: what was not in it is gone. The keys that are due.
+    pub fn synced(&self, kind: Kind) -> Vec<(TenantId, Key)> {
+        let mut inner = self.0.write();
+        let unseen = inner.unseen.remove(&kind).unwrap_or_default();
+        let due = unseen.into_iter().flat_map(|at| inner.drop_object(&(kind, at))).collect();
+        inner.synced.insert(kind);
+        due
+    }
+
+    /// True once every kind has been listed.
+    pub fn is_synced(&self) -> bool {
+        self.0.read().synced.len() == Kind::ALL.len()
+    }
+
+    /// The objects of a tenant, of one kind.
+    pub fn of_tenant(&self, kind: Kind, tenant: TenantId) -> Vec<Arc<Cached>> {
+        let is_its =
+            |c: &&Arc<Cached>| c.kind == kind && c.identity.as_ref().is_some_and(|i| i.tenant == tenant);
+        self.0.read().objects.values().filter(is_its).cloned().collect()
+    }
+
+    /// All objects of a kind.
+    pub fn all(&self, kind: Kind) -> Vec<Arc<Cached>> {
+        self.0.read().objects.values().filter(|c| c.kind == kind).cloned().collect()
+    }
+
+    /// True when a pod of the tenant is on the node.
+    pub fn has_pod_on(&self, tenant: TenantId, node: &str) -> bool {
+        self.0.read().pods_on.contains_key(&(tenant, node.into()))
+    }
+
+    /// The tenants with pods on a node.
+    pub fn tenants_on(&self, node: &str) -> Vec<TenantId> {
+        self.0.read().pods_on.keys().filter(|(_, n)| n == node).map(|(t, _)| *t).collect()
+    }
+}
+
+impl Inner {
+    fn drop_object(&mut self, place: &Place) -> Vec<(TenantId, Key)> {
+        let Some(old) = self.objects.remove(place) else { return Vec::new() };
+        self.count(&old, -1);
+        old.due().into_iter().chain(node_key(&old)).collect()
+    }
+
+    fn count(&mut self, object: &Cached, by: isize) {
+        let (false, Some(identity)) = (object.node.is_empty(), &object.identity) else { return };
+        let key = (identity.tenant, object.node.clone());
+        let count = self.pods_on.entry(key.clone()).or_insert(0);
+        *count = count.saturating_add_signed(by);
+        if *count == 0 {
+            self.pods_on.remove(&key);
+        }
+    }
+}
+
+/// The tenant's view of a node changes with its pods.
+fn node_key(pod: &Cached) -> Option<(TenantId, Key)> {
+    let identity = pod.identity.as_ref()?;
+    (!pod.node.is_empty()).then(|| (identity.tenant, Key::object(Kind::Node, "", &pod.node)))
+}
+
+fn newer(new: &str, old: &str) -> bool {
+    match (new.parse::<u64>(), old.parse::<u64>()) {
+        (Ok(new), Ok(old)) => new > old,
+        _ => new != old,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    fn tenant() -> TenantId {
+        TenantId::new(Uuid::from_u128(7))
+    }
+
+    fn pod(name: &str, uid: &str, version: u64, node: &str) -> Value {
+        json!({"metadata": {"name": name, "namespace": "s", "uid": uid, "resourceVersion": version.to_string(),
+            "managedFields": [{}], "labels": {"insula.dev/tenant-uid": tenant().to_string()},
+            "annotations": {"insula.dev/namespace": "shop", "insula.dev/name": name, "insula.dev/uid": "t"}},
+            "spec": {"nodeName": node}})
+    }
+
+    #[test]
+    fn an_older_version_never_replaces_a_newer_one() {
+        let cache = SuperCache::default();
+        assert_eq!(
+            cache.apply(Kind::Pod, pod("a", "u", 5, "")),
+            [(tenant(), Key::object(Kind::Pod, "shop", "a"))]
+        );
+        assert!(cache.apply(Kind::Pod, pod("a", "u", 4, "n")).is_empty());
+        assert_eq!(cache.get(Kind::Pod, "s", "a").unwrap().version, "5");
+        cache.apply(Kind::Pod, pod("a", "u2", 6, ""));
+        assert!(cache.remove(Kind::Pod, &pod("a", "u", 5, "")).is_empty(), "another object of the name");
+        assert_eq!(cache.remove(Kind::Pod, &pod("a", "u2", 7, "")).len(), 1);
+    }
+
+    #[test]
+    fn what_a_new_list_lacks_is_gone() {
+        let cache = SuperCache::default();
+        for name in ["a", "b"] {
+            cache.apply(Kind::Pod, pod(name, name, 1, ""));
+        }
+        cache.restart(Kind::Pod);
+        cache.apply(Kind::Pod, pod("a", "a", 1, ""));
+        assert_eq!(cache.synced(Kind::Pod), [(tenant(), Key::object(Kind::Pod, "shop", "b"))]);
+        assert_eq!(cache.of_tenant(Kind::Pod, tenant()).len(), 1);
+        assert!(!cache.is_synced());
+    }
+
+    #[test]
+    fn nodes_are_used_as_long_as_a_pod_is_there() {
+        let cache = SuperCache::default();
+        cache.apply(Kind::Pod, pod("a", "a", 1, "n"));
+        cache.apply(Kind::Pod, pod("b", "b", 2, "n"));
+        cache.apply(Kind::Pod, pod("b", "b", 3, "n"));
+        cache.remove(Kind::Pod, &pod("a", "a", 4, "n"));
+        assert!(cache.has_pod_on(tenant(), "n"));
+        assert_eq!(cache.tenants_on("n"), [tenant()]);
+        let due = cache.remove(Kind::Pod, &pod("b", "b", 5, "n"));
+        assert!(due.contains(&(tenant(), Key::object(Kind::Node, "", "n"))));
+        assert!(!cache.has_pod_on(tenant(), "n"));
+    }
+
+    #[test]
+    fn data_is_kept_as_a_digest_only() {
+        let cache = SuperCache::default();
+        let object = json!({"metadata": {"name": "c", "namespace": "s", "uid": "u", "resourceVersion": "1"},
+            "data": {"password": "secret"}});
+        cache.apply(Kind::Secret, object.clone());
+        let cached = cache.get(Kind::Secret, "s", "c").unwrap().value().unwrap();
+        assert!(!cached.to_string().contains("secret\""));
+        assert_eq!(cached[CONTENT], content_digest(&object));
+    }
+}

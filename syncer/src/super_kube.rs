@@ -1,0 +1,460 @@
+//! A super cluster reached with kube-rs, through a kubeconfig.
+//!
+//! Guarantees: a watch is resumed at the last revision seen, and begun anew with a list when the cluster no longer
+//! has that revision; it ends when its receiver is dropped. Assumes that an ordinary call is answered in 30 s. Caveat: nothing
+//! is tried again here but watches; callers work from queues that do.
+
+use crate::super_api::{At, SuperApi, SuperItem};
+use api_types::{ApiError, Resource};
+use async_trait::async_trait;
+use futures::{AsyncBufReadExt, StreamExt};
+use http::{Method, Request, header};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use plane_client::{Delete, Patch, Propagation};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long an ordinary call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Objects in a page of a list.
+const PAGE: usize = 500;
+/// How long the server keeps a watch open, and how much longer we believe that it does.
+const WATCH_SECONDS: u64 = 290;
+/// Without even a bookmark (one a minute) for so long, a watch counts as dead.
+const WATCH_SILENCE: Duration = Duration::from_secs(150);
+/// The field manager of our writes.
+const MANAGER: &str = "insula-syncer";
+
+/// A super cluster reached with kube-rs.
+pub struct KubeSuper {
+    client: kube::Client,
+}
+
+/// Why a super cluster cannot be addressed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The text is not a kubeconfig, or lacks something.
+    #[error("the kubeconfig cannot be used: {0}")]
+    Kubeconfig(#[source] Box<kube::config::KubeconfigError>),
+    /// Its certificates or address cannot be used.
+    #[error("no connection can be made from the kubeconfig: {0}")]
+    Client(#[source] Box<kube::Error>),
+    /// We do not run in a cluster.
+    #[error("the cluster that the process runs in cannot be used: {0}")]
+    InCluster(#[source] Box<kube::config::InClusterError>),
+}
+
+impl KubeSuper {
+    /// From the text of a kubeconfig, by its current context. Nothing is dialled yet.
+    pub async fn from_kubeconfig(text: &str) -> Result<Self, ConnectError> {
+        let kubeconfig = |error| ConnectError::Kubeconfig(Box::new(error));
+        let parsed = Kubeconfig::from_yaml(text).map_err(kubeconfig)?;
+        let config = kube::Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
+            .await
+            .map_err(kubeconfig)?;
+        Self::from_config(config)
+    }
+
+    /// From the service account of the pod that the process runs in.
+    pub fn in_cluster() -> Result<Self, ConnectError> {
+        let config = kube::Config::incluster().map_err(|error| ConnectError::InCluster(Box::new(error)))?;
+        Self::from_config(config)
+    }
+
+    fn from_config(mut config: kube::Config) -> Result<Self, ConnectError> {
+        config.default_retry = false;
+        let client = kube::Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
+        Ok(KubeSuper { client })
+    }
+
+    async fn call(&self, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
+        let answer = tokio::time::timeout(CALL_TIMEOUT, self.client.request_text(request)).await;
+        let text = match answer {
+            Err(_) => return Err(unreachable_cluster("no answer in 30 s")),
+            Ok(Err(error)) => return Err(api_error(error)),
+            Ok(Ok(text)) => text,
+        };
+        serde_json::from_str(&text)
+            .map_err(|error| ApiError::internal(format_args!("the super cluster's answer: {error}")))
+    }
+}
+
+#[async_trait]
+impl SuperApi for KubeSuper {
+    async fn version(&self) -> Result<String, ApiError> {
+        let answer = self.call(request(Method::GET, "/version", None, Vec::new())?).await?;
+        match answer["gitVersion"].as_str() {
+            Some(version) => Ok(version.to_owned()),
+            None => Err(ApiError::internal("the super cluster tells no version")),
+        }
+    }
+
+    async fn get(&self, resource: &Resource, at: &At) -> Result<Option<Value>, ApiError> {
+        match self.call(request(Method::GET, &path(resource, at), None, Vec::new())?).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn list(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Vec<Value>, ApiError> {
+        let mut items = Vec::new();
+        let mut next = String::new();
+        loop {
+            let page = page(self, resource, namespace, selector, &next).await?;
+            items.extend(page.items);
+            next = page.next;
+            if next.is_empty() {
+                return Ok(items);
+            }
+        }
+    }
+
+    async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError> {
+        let path = format!("{}?fieldManager={MANAGER}", path(resource, at));
+        self.call(request(Method::POST, &path, Some("application/json"), body.to_string().into_bytes())?)
+            .await
+    }
+
+    async fn patch(&self, resource: &Resource, at: &At, patch: &Patch) -> Result<Value, ApiError> {
+        let (kind, body, force) = match patch {
+            Patch::Json(body) => ("application/json-patch+json", body, ""),
+            Patch::Merge(body) => ("application/merge-patch+json", body, ""),
+            Patch::Strategic(body) => ("application/strategic-merge-patch+json", body, ""),
+            Patch::Apply(body) => ("application/apply-patch+yaml", body, "&force=true"),
+        };
+        let path = format!("{}?fieldManager={MANAGER}{force}", path(resource, at));
+        self.call(request(Method::PATCH, &path, Some(kind), body.to_string().into_bytes())?).await
+    }
+
+    async fn delete(&self, resource: &Resource, at: &At, how: &Delete) -> Result<(), ApiError> {
+        let body = delete_options(how).to_string().into_bytes();
+        self.call(request(Method::DELETE, &path(resource, at), Some("application/json"), body)?)
+            .await
+            .map(drop)
+    }
+
+    fn list_watch(&self, resource: &Resource, selector: &str) -> mpsc::Receiver<SuperItem> {
+        let (sender, receiver) = mpsc::channel(256);
+        let api = KubeSuper { client: self.client.clone() };
+        let (resource, selector) = (resource.clone(), selector.to_owned());
+        // Ends when the receiver is dropped; it holds nothing else.
+        tokio::spawn(async move {
+            let mut delay = Duration::from_millis(100);
+            loop {
+                match follow(&api, &resource, &selector, &sender, &mut delay).await {
+                    Followed::ReceiverGone => return,
+                    Followed::Broken(error) => {
+                        if sender.send(SuperItem::Failed(error)).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    () = sender.closed() => return,
+                }
+                delay = (delay * 2).min(Duration::from_secs(15));
+            }
+        });
+        receiver
+    }
+}
+
+enum Followed {
+    ReceiverGone,
+    /// The revision is lost, or the cluster cannot be read: list again.
+    Broken(ApiError),
+}
+
+/// One list, and watches after it for as long as they can be resumed.
+async fn follow(
+    api: &KubeSuper,
+    resource: &Resource,
+    selector: &str,
+    sender: &mpsc::Sender<SuperItem>,
+    delay: &mut Duration,
+) -> Followed {
+    if sender.send(SuperItem::Restart).await.is_err() {
+        return Followed::ReceiverGone;
+    }
+    let mut next = String::new();
+    let mut revision = loop {
+        let page = match page(api, resource, "", selector, &next).await {
+            Ok(page) => page,
+            Err(error) => return Followed::Broken(error),
+        };
+        for item in page.items {
+            if sender.send(SuperItem::Applied(item)).await.is_err() {
+                return Followed::ReceiverGone;
+            }
+        }
+        if page.next.is_empty() {
+            break page.revision;
+        }
+        next = page.next;
+    };
+    if sender.send(SuperItem::Synced).await.is_err() {
+        return Followed::ReceiverGone;
+    }
+    *delay = Duration::from_millis(100);
+    let mut failures = 0_u32;
+    loop {
+        match watch_once(api, resource, selector, &mut revision, sender).await {
+            Watched::Ended => failures = 0,
+            Watched::ReceiverGone => return Followed::ReceiverGone,
+            Watched::Lost(error) => return Followed::Broken(error),
+            Watched::Interrupted(error) => {
+                failures += 1;
+                tracing::debug!(%resource.resource, %error, "a watch of a super cluster was interrupted");
+                if failures > 3 {
+                    return Followed::Broken(error);
+                }
+                tokio::time::sleep(Duration::from_millis(200) * failures).await;
+            }
+        }
+    }
+}
+
+enum Watched {
+    /// The server closed it in good order: resume.
+    Ended,
+    /// The connection failed: resume.
+    Interrupted(ApiError),
+    /// The revision is gone, or the server refuses: list again.
+    Lost(ApiError),
+    ReceiverGone,
+}
+
+async fn watch_once(
+    api: &KubeSuper,
+    resource: &Resource,
+    selector: &str,
+    revision: &mut String,
+    sender: &mpsc::Sender<SuperItem>,
+) -> Watched {
+    let query = format!(
+        "?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={revision}{}",
+        selector_query(selector)
+    );
+    let path = format!("{}{query}", path(resource, &At::new("", "")));
+    let request = match request(Method::GET, &path, None, Vec::new()) {
+        Ok(mut request) => {
+            let identity = http::HeaderValue::from_static("identity");
+            request.headers_mut().insert(header::ACCEPT_ENCODING, identity);
+            request
+        }
+        Err(error) => return Watched::Lost(error),
+    };
+    let reader = match tokio::time::timeout(CALL_TIMEOUT, api.client.request_stream(request)).await {
+        Err(_) => return Watched::Interrupted(unreachable_cluster("no answer in 30 s")),
+        Ok(Err(error @ kube::Error::Api(_))) => return Watched::Lost(api_error(error)),
+        Ok(Err(error)) => return Watched::Interrupted(api_error(error)),
+        Ok(Ok(reader)) => reader,
+    };
+    let mut lines = std::pin::pin!(reader.lines());
+    loop {
+        let line = tokio::select! {
+            line = tokio::time::timeout(WATCH_SILENCE, lines.next()) => line,
+            () = sender.closed() => return Watched::ReceiverGone,
+        };
+        let line = match line {
+            Err(_) => return Watched::Interrupted(unreachable_cluster("the watch fell silent")),
+            Ok(None) => return Watched::Ended,
+            Ok(Some(Err(error))) => return Watched::Interrupted(unreachable_cluster(error)),
+            Ok(Some(Ok(line))) => line,
+        };
+        let Ok(mut event) = serde_json::from_str::<Value>(&line) else {
+            return Watched::Interrupted(unreachable_cluster("a watch event was cut off"));
+        };
+        let object = event["object"].take();
+        let item = match event["type"].as_str() {
+            Some("ADDED" | "MODIFIED") => SuperItem::Applied(object),
+            Some("DELETED") => SuperItem::Deleted(object),
+            Some("BOOKMARK") => {
+                note_revision(revision, &object);
+                continue;
+            }
+            _ => return Watched::Lost(ApiError::from_status(&object)),
+        };
+        if let SuperItem::Applied(object) | SuperItem::Deleted(object) = &item {
+            note_revision(revision, object);
+        }
+        if sender.send(item).await.is_err() {
+            return Watched::ReceiverGone;
+        }
+    }
+}
+
+fn note_revision(revision: &mut String, object: &Value) {
+    if let Some(new) = object["metadata"]["resourceVersion"].as_str() {
+        new.clone_into(revision);
+    }
+}
+
+/// One page of a list.
+struct Page {
+    items: Vec<Value>,
+    revision: String,
+    /// Where the next page begins; empty after the last.
+    next: String,
+}
+
+async fn page(
+    api: &KubeSuper,
+    resource: &Resource,
+    namespace: &str,
+    selector: &str,
+    from: &str,
+) -> Result<Page, ApiError> {
+    let base = path(resource, &At::new(namespace, ""));
+    let mut path = format!("{base}?limit={PAGE}{}", selector_query(selector));
+    if !from.is_empty() {
+        path.push_str("&continue=");
+        path.extend(encode(from));
+    }
+    let mut page = api.call(request(Method::GET, &path, None, Vec::new())?).await?;
+    let (kind, api_version) = item_kind(&page);
+    let mut items = match page["items"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    };
+    // Items of a list lack what an object alone has.
+    for item in items.iter_mut().filter_map(Value::as_object_mut) {
+        item.insert("kind".into(), kind.clone());
+        item.insert("apiVersion".into(), api_version.clone());
+    }
+    let text = |v: &Value| v.as_str().unwrap_or("").to_owned();
+    Ok(Page {
+        items,
+        revision: text(&page["metadata"]["resourceVersion"]),
+        next: text(&page["metadata"]["continue"]),
+    })
+}
+
+fn item_kind(list: &Value) -> (Value, Value) {
+    let kind = list["kind"].as_str().unwrap_or("");
+    (kind.strip_suffix("List").unwrap_or(kind).into(), list["apiVersion"].clone())
+}
+
+fn selector_query(selector: &str) -> String {
+    if selector.is_empty() {
+        return String::new();
+    }
+    "&labelSelector=".chars().chain(encode(selector)).collect()
+}
+
+/// Percent-encodes a query value (RFC 3986).
+fn encode(text: &str) -> impl Iterator<Item = char> {
+    text.bytes().flat_map(|byte| {
+        let hex = |n: u8| char::from(b"0123456789ABCDEF"[usize::from(n & 15)]);
+        let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if plain { vec![char::from(byte)] } else { vec!['%', hex(byte >> 4), hex(byte)] }
+    })
+}
+
+/// The path of a resource, an object or a subresource.
+fn path(resource: &Resource, at: &At) -> String {
+    let mut path = if resource.group.is_empty() {
+        format!("/api/{}", resource.version)
+    } else {
+        format!("/apis/{}/{}", resource.group, resource.version)
+    };
+    if !at.namespace.is_empty() {
+        path.push_str("/namespaces/");
+        path.push_str(&at.namespace);
+    }
+    for part in [resource.resource.as_str(), at.name.as_str(), at.subresource] {
+        if !part.is_empty() {
+            path.push('/');
+            path.push_str(part);
+        }
+    }
+    path
+}
+
+fn request(
+    method: Method,
+    path: &str,
+    content_type: Option<&str>,
+    body: Vec<u8>,
+) -> Result<Request<Vec<u8>>, ApiError> {
+    let mut builder = Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json");
+    if let Some(kind) = content_type {
+        builder = builder.header(header::CONTENT_TYPE, kind);
+    }
+    builder.body(body).map_err(|error| ApiError::internal(format_args!("a request cannot be made: {error}")))
+}
+
+fn delete_options(how: &Delete) -> Value {
+    let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
+    if let Some(uid) = &how.uid {
+        options["preconditions"]["uid"] = json!(uid);
+    }
+    if let Some(version) = &how.resource_version {
+        options["preconditions"]["resourceVersion"] = json!(version);
+    }
+    if let Some(seconds) = how.grace_period_seconds {
+        options["gracePeriodSeconds"] = json!(seconds);
+    }
+    if let Some(propagation) = how.propagation {
+        options["propagationPolicy"] = json!(match propagation {
+            Propagation::Background => "Background",
+            Propagation::Foreground => "Foreground",
+            Propagation::Orphan => "Orphan",
+        });
+    }
+    options
+}
+
+fn api_error(error: kube::Error) -> ApiError {
+    match error {
+        kube::Error::Api(status) => {
+            let mut json = serde_json::to_value(&status).unwrap_or_default();
+            json["code"] = json!(status.code);
+            ApiError::from_status(&json)
+        }
+        other => unreachable_cluster(other),
+    }
+}
+
+fn unreachable_cluster(why: impl std::fmt::Display) -> ApiError {
+    ApiError::unavailable(format!("the super cluster cannot be reached: {why}"), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_follow_the_api() {
+        let pods = Resource::new("", "v1", "pods");
+        let slices = Resource::new("discovery.k8s.io", "v1", "endpointslices");
+        for (resource, at, expected) in [
+            (&pods, At::new("", ""), "/api/v1/pods"),
+            (&pods, At::new("a", ""), "/api/v1/namespaces/a/pods"),
+            (&pods, At::new("a", "b").subresource("status"), "/api/v1/namespaces/a/pods/b/status"),
+            (&slices, At::new("a", "b"), "/apis/discovery.k8s.io/v1/namespaces/a/endpointslices/b"),
+        ] {
+            assert_eq!(path(resource, &at), expected);
+        }
+        assert_eq!(selector_query("a/b=c"), "&labelSelector=a%2Fb%3Dc");
+        assert_eq!(selector_query(""), "");
+    }
+
+    #[test]
+    fn deletions_carry_their_preconditions() {
+        let how = Delete { uid: Some("u".into()), grace_period_seconds: Some(0), ..Delete::default() };
+        assert_eq!(
+            delete_options(&how),
+            json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "u"},
+                "gracePeriodSeconds": 0})
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! One tenant's work on its super cluster: reads and writes on both sides, each with its checks.
+
+use crate::kinds::{Key, Kind};
+use crate::names;
+use crate::namespaces;
+use crate::ownership;
+use crate::pods::environment::ApiAddress;
+use crate::state::{State, SuperCluster};
+use crate::super_api::At;
+use crate::super_cache::Cached;
+use crate::tenants::TenantView;
+use crate::translation::{Place, Refusal, list, now_text};
+use api_types::tenancy::{Publish, TENANTS};
+use api_types::{ApiError, ObjectName, Resource, TenantId, labels};
+use plane_client::{Actor, Delete, Patch, PlaneClient, Target, Write};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// As whom the syncer writes in planes.
+pub const ACTOR: Actor = Actor::Platform("syncer");
+/// `events`.
+pub const EVENTS: Resource = Resource::new("", "v1", "events");
+
+/// One tenant's work on its super cluster.
+pub struct Work {
+    /// What all work shares.
+    pub state: Arc<State>,
+    /// The planes.
+    pub client: Arc<dyn PlaneClient>,
+    /// Whose work it is.
+    pub tenant: Arc<TenantView>,
+    /// Where.
+    pub cluster: Arc<SuperCluster>,
+    /// Where pods reach the tenant's API.
+    pub api: ApiAddress,
+}
+
+impl Work {
+    /// The super namespace of a tenant's namespace.
+    pub fn super_namespace(&self, namespace: &str) -> String {
+        names::super_namespace(&self.tenant.name, self.tenant.id, namespace)
+    }
+
+    /// A namespace, for translations.
+    pub fn place<'a>(&'a self, namespace: &'a str, super_namespace: &'a str) -> Place<'a> {
+        Place { tenant: &self.tenant, namespace, super_namespace }
+    }
+
+    /// The super object that stands for a tenant's object, as far as it is known.
+    pub fn cached(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Cached>> {
+        let name = names::super_name(kind, name)?;
+        self.cluster.cache.get(kind, &self.super_namespace(namespace), &name)
+    }
+
+    /// A tenant's object.
+    pub async fn get(&self, kind: Kind, namespace: &str, name: &str) -> Result<Option<Value>, ApiError> {
+        let object = self
+            .client
+            .get(self.tenant.id, &kind.group_resource(), &ObjectName::new(namespace, name))
+            .await?;
+        object.map(|o| o.value()).transpose()
+    }
+
+    /// Creates an object in the super cluster. What stands there already is taken into the cache, if it is the
+    /// tenant's, and the work comes again.
+    pub async fn create(&self, kind: Kind, body: &Value) -> Result<Value, ApiError> {
+        let (namespace, name) = (meta_text(body, "namespace"), meta_text(body, "name"));
+        match self.cluster.api.create(kind.resource(), &At::new(namespace, ""), body).await {
+            Ok(object) => {
+                self.note(kind, object.clone());
+                Ok(object)
+            }
+            Err(error) if error.is_already_exists() => {
+                if let Some(there) = self.cluster.api.get(kind.resource(), &At::new(namespace, name)).await? {
+                    ownership::check(&self.tenant, &there)?;
+                    self.note(kind, there);
+                }
+                Err(error)
+            }
+            Err(error) if error.is_not_found() => {
+                // The namespace went away and its event is still on its way.
+                if let Some(gone) = self.cluster.cache.get(Kind::Namespace, "", namespace) {
+                    self.forget(&gone);
+                }
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Patches a super object of the tenant, if it is still the one that is known.
+    pub async fn patch(
+        &self,
+        known: &Cached,
+        subresource: &'static str,
+        patch: Patch,
+    ) -> Result<Value, ApiError> {
+        self.check(known)?;
+        let pinned = |mut body: Value| {
+            body["metadata"]["uid"] = json!(known.uid.as_str());
+            body
+        };
+        let patch = match patch {
+            Patch::Merge(body) => Patch::Merge(pinned(body)),
+            Patch::Strategic(body) => Patch::Strategic(pinned(body)),
+            Patch::Apply(body) => Patch::Apply(pinned(body)),
+            Patch::Json(body) => Patch::Json(body),
+        };
+        let at = At::new(&known.at.namespace, &known.at.name).subresource(subresource);
+        match self.cluster.api.patch(known.kind.resource(), &at, &patch).await {
+            Ok(object) => {
+                self.note(known.kind, object.clone());
+                Ok(object)
+            }
+            Err(error) if error.is_not_found() => {
+                self.forget(known);
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a super object of the tenant, if it is still the one that is known.
+    pub async fn delete(&self, known: &Cached, grace: Option<u32>) -> Result<(), ApiError> {
+        self.check(known)?;
+        let how =
+            Delete { uid: Some(known.uid.to_string()), grace_period_seconds: grace, ..Delete::default() };
+        let at = At::new(&known.at.namespace, &known.at.name);
+        match self.cluster.api.delete(known.kind.resource(), &at, &how).await {
+            Err(error) if error.is_not_found() => {
+                self.forget(known);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn check(&self, known: &Cached) -> Result<(), ApiError> {
+        match &known.identity {
+            Some(identity) if identity.tenant == self.tenant.id => Ok(()),
+            _ => Err(ApiError::internal("the object in the super cluster is not the tenant's")),
+        }
+    }
+
+    fn note(&self, kind: Kind, object: Value) {
+        self.state.due(self.cluster.cache.apply(kind, object));
+    }
+
+    /// Takes a super object out of the cache.
+    pub fn forget(&self, known: &Cached) {
+        self.state.due(self.cluster.cache.forget(known.kind, &known.at, &known.uid));
+    }
+
+    /// Looks whether a super object that the cache lacks is really not there. When it is there it is taken in, and
+    /// the work comes again.
+    pub async fn confirm_absent(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, ApiError> {
+        let Some(name) = names::super_name(kind, name) else { return Ok(true) };
+        let at = At::new(&self.super_namespace(namespace), &name);
+        match self.cluster.api.get(kind.resource(), &at).await? {
+            None => Ok(true),
+            Some(object) => {
+                ownership::check(&self.tenant, &object)?;
+                self.note(kind, object);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Makes sure that the super namespace is there. The first one of a tenant puts our finalizer on the tenant
+    /// before, so that nothing is left behind unseen.
+    pub async fn ensure_namespace(&self, namespace: &str) -> Result<(), ApiError> {
+        let name = self.super_namespace(namespace);
+        if let Some(known) = self.cluster.cache.get(Kind::Namespace, "", &name) {
+            self.check(&known)?;
+            if known.deleting {
+                return Err(ApiError::unavailable("the super namespace is being removed", 1));
+            }
+            return Ok(());
+        }
+        let Some(object) = self.get(Kind::Namespace, "", namespace).await? else {
+            return Err(ApiError::not_found(&Kind::Namespace.group_resource(), namespace));
+        };
+        self.hold_tenant().await?;
+        match self.create(Kind::Namespace, &namespaces::downward(&self.tenant, &object)).await {
+            Ok(_) => {}
+            Err(error) if error.is_already_exists() => {}
+            Err(error) => return Err(error),
+        }
+        if self.tenant.spec.sync.publish == Publish::All {
+            for kind in [Kind::ConfigMap, Kind::Secret] {
+                let objects = self.client.list(self.tenant.id, &kind.group_resource(), namespace).await?;
+                self.state.due(objects.into_iter().map(|o| (self.tenant.id, Key::Object(kind, o.name))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts our finalizer on the tenant.
+    async fn hold_tenant(&self) -> Result<(), ApiError> {
+        if self.tenant.finalizer {
+            return Ok(());
+        }
+        let host = TenantId::HOST;
+        let name = ObjectName::cluster(&self.tenant.name);
+        let tenant = self.client.get(host, &TENANTS.group_resource(), &name).await?;
+        let Some(tenant) = tenant.filter(|t| t.meta.uid == self.tenant.id.to_string() && !t.meta.deleting)
+        else {
+            return Err(ApiError::unavailable("the tenant is being deleted", 1));
+        };
+        if tenant.meta.finalizers.iter().any(|f| f == labels::SUPER_FINALIZER) {
+            return Ok(());
+        }
+        let mut finalizers: Vec<&str> = tenant.meta.finalizers.iter().map(|f| f.as_str()).collect();
+        finalizers.push(labels::SUPER_FINALIZER);
+        let patch = json!({"metadata": {"finalizers": finalizers, "uid": tenant.meta.uid.as_str(),
+            "resourceVersion": tenant.revision.to_string()}});
+        let target = Target::new(host, &TENANTS, "", &self.tenant.name);
+        self.client.write(&ACTOR, &target, Write::Patch(Patch::Merge(patch))).await?;
+        Ok(())
+    }
+
+    /// Patches a tenant's object.
+    pub async fn patch_up(
+        &self,
+        kind: Kind,
+        object: &Value,
+        subresource: &'static str,
+        mut patch: Value,
+    ) -> Result<(), ApiError> {
+        patch["metadata"]["uid"] = object["metadata"]["uid"].clone();
+        let target = self.target(kind, object).subresource(subresource);
+        self.client.write(&ACTOR, &target, Write::Patch(Patch::Merge(patch))).await.map(drop)
+    }
+
+    /// Deletes a tenant's object.
+    pub async fn delete_up(&self, kind: Kind, object: &Value, grace: Option<u32>) -> Result<(), ApiError> {
+        let how = Delete {
+            uid: object["metadata"]["uid"].as_str().map(str::to_owned),
+            grace_period_seconds: grace,
+            ..Delete::default()
+        };
+        match self.client.write(&ACTOR, &self.target(kind, object), Write::Delete(how)).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            done => done.map(drop),
+        }
+    }
+
+    /// A tenant's object, to be written.
+    pub fn target(&self, kind: Kind, object: &Value) -> Target {
+        let (namespace, name) = (meta_text(object, "namespace"), meta_text(object, "name"));
+        Target::new(self.tenant.id, kind.resource(), namespace, name)
+    }
+
+    /// Tells the tenant in an event why an object of theirs does not go to the super cluster. Said once for each
+    /// object and reason; again only with another message.
+    pub async fn say_refused(&self, kind: Kind, object: &Value, refusal: &Refusal) -> Result<(), ApiError> {
+        let (namespace, name) = (meta_text(object, "namespace"), meta_text(object, "name"));
+        let uid = meta_text(object, "uid");
+        let mark = names::digest(format!("{uid} {} {}", refusal.reason, refusal.message).as_bytes());
+        let event_name = format!("{}.{mark}", name.chars().take(200).collect::<String>());
+        let at = ObjectName::new(namespace, &event_name);
+        if self.client.get(self.tenant.id, &EVENTS.group_resource(), &at).await?.is_some() {
+            return Ok(());
+        }
+        let now = now_text();
+        let event = json!({
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": event_name, "namespace": namespace},
+            "involvedObject": {"apiVersion": "v1", "kind": kind.name(), "namespace": namespace, "name": name, "uid": uid},
+            "type": "Warning",
+            "reason": refusal.reason,
+            "message": refusal.message,
+            "count": 1,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "source": {"component": "insula-syncer"},
+            "reportingComponent": "insula-syncer",
+        });
+        let target = Target::new(self.tenant.id, &EVENTS, namespace, "");
+        match self.client.write(&ACTOR, &target, Write::Create(event)).await {
+            Err(error) if error.is_already_exists() => Ok(()),
+            done => done.map(drop),
+        }
+    }
+
+    /// True when the tenant has pods, by name, that refer to a ConfigMap or Secret.
+    pub async fn is_referenced(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, ApiError> {
+        let pods = self.client.list(self.tenant.id, &Kind::Pod.group_resource(), namespace).await?;
+        for pod in pods {
+            let references = crate::pods::downward::references(&pod.value()?["spec"]);
+            if references.contains(&(kind, name.to_owned())) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A text of an object's metadata; empty when it is not there.
+pub fn meta_text<'a>(object: &'a Value, field: &str) -> &'a str {
+    object["metadata"][field].as_str().unwrap_or("")
+}
+
+/// True when a condition of the type has the status.
+pub fn has_condition(object: &Value, kind: &str, status: &str) -> bool {
+    list(&object["status"], "conditions").iter().any(|c| c["type"] == kind && c["status"] == status)
+}

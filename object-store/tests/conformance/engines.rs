@@ -41,7 +41,8 @@ pub use etcd::Etcd;
 mod etcd {
     use super::{Fixture, WATCH_BUFFER};
     use async_trait::async_trait;
-    use object_store::{EtcdOptions, EtcdStore, ObjectStore};
+    use object_store::{EtcdOptions, EtcdStore, EtcdTls, ObjectStore};
+    use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
     use std::net::TcpListener;
     use std::path::Path;
     use std::process::{Child, Command, Stdio};
@@ -54,14 +55,24 @@ mod etcd {
         process: Child,
         endpoint: String,
         peer: String,
+        tls: Option<EtcdTls>,
         dir: TempDir,
     }
 
     impl Etcd {
-        /// Starts one. Another process may take a port between finding and using it: then another is tried.
         pub async fn start() -> Self {
+            Self::start_with(false).await
+        }
+
+        /// Starts one that asks for client certificates.
+        pub async fn start_with_tls() -> Self {
+            Self::start_with(true).await
+        }
+
+        /// Another process may take a port between finding and using it: then another is tried.
+        async fn start_with(tls: bool) -> Self {
             for _ in 0..5 {
-                let mut etcd = Self::spawn();
+                let mut etcd = Self::spawn(tls);
                 while etcd.process.try_wait().unwrap().is_none() {
                     if EtcdStore::connect(etcd.options()).await.is_ok() {
                         return etcd;
@@ -74,11 +85,15 @@ mod etcd {
             panic!("no free port for etcd")
         }
 
-        fn spawn() -> Self {
+        fn spawn(with_tls: bool) -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let (endpoint, peer) = (free_address(), free_address());
+            let (mut endpoint, peer) = (free_address(), free_address());
+            let tls = with_tls.then(|| {
+                endpoint = endpoint.replace("http:", "https:");
+                certificates(dir.path())
+            });
             let process = run(&endpoint, &peer, dir.path());
-            Etcd { process, endpoint, peer, dir }
+            Etcd { process, endpoint, peer, tls, dir }
         }
 
         /// Kills it.
@@ -99,14 +114,40 @@ mod etcd {
         pub fn options(&self) -> EtcdOptions {
             EtcdOptions {
                 watch_buffer: WATCH_BUFFER,
+                tls: self.tls.clone(),
                 ..EtcdOptions::new(vec![self.endpoint.clone()], "/insula/conformance")
             }
         }
     }
 
+    /// Makes a CA, and with it certificates of a server in `dir` and of the client.
+    fn certificates(dir: &Path) -> EtcdTls {
+        let key = KeyPair::generate().unwrap();
+        let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = ca.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(ca, key);
+        let signed = |purpose| {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
+            params.extended_key_usages = vec![purpose];
+            (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
+        };
+        let (certificate, key) = signed(ExtendedKeyUsagePurpose::ServerAuth);
+        for (file, text) in [("ca.pem", &pem), ("server.pem", &certificate), ("server.key", &key)] {
+            std::fs::write(dir.join(file), text).unwrap();
+        }
+        let (certificate, key) = signed(ExtendedKeyUsagePurpose::ClientAuth);
+        EtcdTls { ca: pem.into(), identity: Some((certificate.into(), key.into())) }
+    }
+
     fn run(endpoint: &str, peer: &str, dir: &Path) -> Child {
-        Command::new("etcd")
-            .args(["--name", "test", "--data-dir"])
+        let mut etcd = Command::new("etcd");
+        if endpoint.starts_with("https:") {
+            etcd.arg("--client-cert-auth").arg("--trusted-ca-file").arg(dir.join("ca.pem"));
+            etcd.arg("--cert-file").arg(dir.join("server.pem")).arg("--key-file").arg(dir.join("server.key"));
+        }
+        etcd.args(["--name", "test", "--data-dir"])
             .arg(dir.join("data"))
             .args(["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint])
             .args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer])

@@ -1,4 +1,4 @@
-//! etcd going away and coming back.
+//! etcd going away and coming back, refusing, and asking for certificates.
 
 use crate::engines::Etcd;
 use crate::promises::A;
@@ -66,6 +66,21 @@ async fn what_etcd_cannot_take_is_refused_and_nothing_is_done() {
     assert!(matches!(result, Err(CommitError::Malformed(_))), "{result:?}");
     assert!(store.range(Range::default()).await.unwrap().items.is_empty());
     store.commit(large(1 << 20)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_open_etcd_and_their_lack_does_not() {
+    let etcd = Etcd::start_with_tls().await;
+    let store = EtcdStore::connect(etcd.options()).await.unwrap();
+    let revision = store.commit(put("a")).await.unwrap();
+    let mut watch = store.watch(revision).await.unwrap();
+    let next = store.commit(put("b")).await.unwrap();
+    assert_eq!(watch.recv().await.unwrap().revision, next);
+
+    let mut without = etcd.options();
+    without.timeout = Duration::from_secs(2);
+    without.tls.as_mut().unwrap().identity = None;
+    assert!(matches!(EtcdStore::connect(without).await, Err(StoreError::Unavailable(_))));
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ mod service_accounts;
 mod deployments;
 mod replicasets;
 
+mod endpoint_slices;
+mod garbage_collector;
+
 mod pods;
 mod scheduler;
 mod simulated_nodes;

@@ -1,6 +1,8 @@
 //! Runs all controllers.
 
 use crate::deployments::Deployments;
+use crate::endpoint_slices::EndpointSlices;
+use crate::garbage_collector::GarbageCollector;
 use crate::gate::{Gated, Switches};
 use crate::namespaces::Namespaces;
 use crate::pods::OrphanedPods;
@@ -67,6 +69,7 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutd
         (Arc::new(RootCa::new(client.clone(), options.cluster_ca_pem.clone())), 2),
         (Arc::new(Deployments::new(client.clone())), 8),
         (Arc::new(ReplicaSets::new(client.clone())), 8),
+        (Arc::new(EndpointSlices::new(client.clone())), 4),
     ];
     for (reconciler, workers) in everywhere {
         let gated = Arc::new(Gated::new(reconciler, switches.clone()));
@@ -74,6 +77,8 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutd
         tasks.spawn(gated.release(controller.queue(), shutdown.clone()));
         tasks.spawn(controller.run(shutdown.clone()));
     }
+    let collector = GarbageCollector::new(client.clone(), switches.clone());
+    tasks.spawn(collector.run(8, shutdown.clone()));
     if let Some(SimulatedNodes { plane, count }) = options.simulated_nodes {
         tasks.spawn(Nodes::new(client.clone(), plane, count).run(shutdown.clone()));
         // One worker schedules: what it decides next must count what it decided before.

@@ -1,0 +1,207 @@
+use super::slices::{Group, place, wanted};
+use super::*;
+use plane_client::Controller;
+use plane_client::fake::FakePlanes;
+use service_runtime::Shutdown;
+
+const TENANT: TenantId = TenantId::LOCAL_SUPER;
+
+fn service(extra: Value) -> Value {
+    let mut service = json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "web", "namespace": "default", "uid": "s", "labels": {"team": "a", SERVICE_NAME: "x"}},
+        "spec": {"clusterIP": "10.0.0.1", "ipFamilies": ["IPv4"], "selector": {"app": "web"},
+            "ports": [{"name": "http", "port": 80, "targetPort": "web", "protocol": "TCP"}]}});
+    for (key, value) in extra.as_object().unwrap() {
+        service["spec"][key] = value.clone();
+    }
+    service
+}
+
+fn pod(name: &str, ips: &[&str], ready: bool) -> Value {
+    let ips: Vec<Value> = ips.iter().map(|ip| json!({"ip": ip})).collect();
+    let status = if ready { "True" } else { "False" };
+    json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "uid": name, "labels": {"app": "web"}},
+        "spec": {"nodeName": "n", "hostname": name, "subdomain": "web",
+            "containers": [{"name": "c", "ports": [{"name": "web", "containerPort": 8080}]}]},
+        "status": {"phase": "Running", "podIPs": ips, "conditions": [{"type": "Ready", "status": status}]}})
+}
+
+/// Addresses and conditions (`r`eady, `s`erving, `t`erminating) of each group.
+fn short(groups: &[Group]) -> Vec<String> {
+    let endpoint = |endpoint: &Value| {
+        let flag = |name: &str, letter| if endpoint["conditions"][name] == true { letter } else { "" };
+        let flags = [flag("ready", "r"), flag("serving", "s"), flag("terminating", "t")].concat();
+        format!("{}:{flags}", endpoint["addresses"][0].as_str().unwrap())
+    };
+    let ports =
+        |ports: &[Value]| ports.iter().map(|port| port["port"].to_string()).collect::<Vec<_>>().join("+");
+    groups
+        .iter()
+        .map(|group| {
+            let endpoints: Vec<String> = group.endpoints.iter().map(endpoint).collect();
+            format!("{} {} {}", group.family, ports(&group.ports), endpoints.join(" "))
+        })
+        .collect()
+}
+
+#[test]
+fn endpoints_of_services() {
+    let mut ending = pod("e", &["10.1.0.2"], true);
+    ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    let mut ended = pod("f", &["10.1.0.3"], false);
+    ended["status"]["phase"] = "Succeeded".into();
+    let mut other_port = pod("g", &["10.1.0.4"], true);
+    other_port["spec"]["containers"][0]["ports"][0]["containerPort"] = 9090.into();
+    let ready = || pod("a", &["10.1.0.1"], true);
+    let both = || pod("d", &["10.1.0.1", "fd00::1"], true);
+    for (case, spec, pods, expected) in [
+        (
+            "ready and not",
+            json!({}),
+            vec![ready(), pod("b", &["10.1.0.9"], false)],
+            vec!["IPv4 8080 10.1.0.1:rs 10.1.0.9:"],
+        ),
+        (
+            "not ready is published",
+            json!({"publishNotReadyAddresses": true}),
+            vec![pod("b", &["10.1.0.9"], false)],
+            vec!["IPv4 8080 10.1.0.9:r"],
+        ),
+        ("ending serves on", json!({}), vec![ending], vec!["IPv4 8080 10.1.0.2:st"]),
+        ("ended and without an address", json!({}), vec![ended, pod("h", &[], true)], vec!["IPv4  "]),
+        (
+            "ports apart",
+            json!({}),
+            vec![ready(), other_port],
+            vec!["IPv4 8080 10.1.0.1:rs", "IPv4 9090 10.1.0.4:rs"],
+        ),
+        (
+            "a port by number",
+            json!({"ports": [{"port": 80, "targetPort": 81}]}),
+            vec![ready()],
+            vec!["IPv4 81 10.1.0.1:rs"],
+        ),
+        ("a port by itself", json!({"ports": [{"port": 80}]}), vec![ready()], vec!["IPv4 80 10.1.0.1:rs"]),
+        (
+            "a port of no container",
+            json!({"ports": [{"port": 80, "targetPort": "x"}]}),
+            vec![ready()],
+            vec!["IPv4  10.1.0.1:rs"],
+        ),
+        (
+            "two families",
+            json!({"ipFamilies": ["IPv4", "IPv6"]}),
+            vec![both()],
+            vec!["IPv4 8080 10.1.0.1:rs", "IPv6 8080 fd00::1:rs"],
+        ),
+        (
+            "headless without ports",
+            json!({"clusterIP": "None", "ports": []}),
+            vec![both()],
+            vec!["IPv4  10.1.0.1:rs"],
+        ),
+    ] {
+        assert_eq!(short(&wanted(&service(spec), &pods, &BTreeMap::new())), expected, "{case}");
+    }
+    let zones = BTreeMap::from([("n".to_owned(), "z".to_owned())]);
+    let endpoint = wanted(&service(json!({})), &[ready()], &zones)[0].endpoints[0].clone();
+    assert_eq!(
+        (&endpoint["nodeName"], &endpoint["zone"], &endpoint["hostname"]),
+        (&json!("n"), &json!("z"), &json!("a"))
+    );
+    assert_eq!(
+        endpoint["targetRef"],
+        json!({"kind": "Pod", "namespace": "default", "name": "a", "uid": "a"})
+    );
+}
+
+#[test]
+fn endpoints_stay_in_their_slice_and_slices_are_full() {
+    let pods = |range: std::ops::Range<u32>| -> Vec<Value> {
+        range.map(|n| pod(&format!("p{n}"), &[&format!("10.1.{}.{}", n / 250, n % 250 + 1)], true)).collect()
+    };
+    let groups = |pods: &[Value]| wanted(&service(json!({})), pods, &BTreeMap::new());
+    let apply = |pods: &[Value], existing: &[Value]| -> (Vec<Value>, usize) {
+        let mut writes = 0;
+        let mut slices = Vec::new();
+        for placement in place(&groups(pods), existing) {
+            match placement {
+                Placement::Create(slice) => {
+                    writes += 1;
+                    slices.push(slice);
+                }
+                Placement::Keep { old, new } => {
+                    writes += usize::from(old != new);
+                    slices.push(new);
+                }
+                Placement::Delete(_) => writes += 1,
+            }
+        }
+        (slices, writes)
+    };
+    let sizes =
+        |slices: &[Value]| -> Vec<usize> { slices.iter().map(|s| elements(s, "/endpoints").len()).collect() };
+    let (slices, _) = apply(&pods(0..250), &[]);
+    assert_eq!(sizes(&slices), [100, 100, 50]);
+    assert_eq!(apply(&pods(0..250), &slices), (slices.clone(), 0));
+    let (more, writes) = apply(&pods(0..251), &slices);
+    assert_eq!((sizes(&more), writes), (vec![100, 100, 51], 1));
+    let (fewer, writes) = apply(&pods(200..250), &slices);
+    assert_eq!((sizes(&fewer), writes), (vec![50], 2));
+    let (none, writes) = apply(&[], &fewer);
+    assert_eq!((sizes(&none), writes), (vec![0], 2));
+    assert_eq!(apply(&[], &none), (none.clone(), 0));
+    let twice = [slices[0].clone(), slices[0].clone()];
+    assert_eq!(sizes(&apply(&pods(0..100), &twice).0), [100], "an endpoint is in one slice only");
+}
+
+#[test]
+fn the_legacy_object_has_what_fits() {
+    let pods: Vec<Value> = (0..1200u32)
+        .map(|n| pod(&format!("p{n}"), &[&format!("10.1.{}.{}", n / 250, n % 250 + 1)], n % 2 == 0))
+        .collect();
+    let (subsets, cut) = endpoints::subsets(&service(json!({})), &pods);
+    assert!(cut);
+    let count = |field: &str| elements(&subsets[0], field).len();
+    assert_eq!((subsets.len(), count("/addresses"), count("/notReadyAddresses")), (1, 600, 400));
+    let (one, cut) = endpoints::subsets(&service(json!({})), &pods[..1]);
+    assert!(!cut);
+    assert_eq!(one[0]["ports"], json!([{"name": "http", "port": 8080, "protocol": "TCP"}]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn slices_follow_pods_and_services() {
+    let planes = FakePlanes::new();
+    let reconciler = Arc::new(EndpointSlices::new(planes.client()));
+    tokio::spawn(Controller::new(planes.client(), reconciler, 2).run(Shutdown::new()));
+    planes.put(TENANT, service(json!({})));
+    planes.put(TENANT, pod("a", &["10.1.0.1"], false));
+    let slices = ENDPOINT_SLICES.group_resource();
+    let ready = |planes: &FakePlanes| -> Vec<Value> {
+        let all = planes.all(TENANT, &slices, "default");
+        all.iter()
+            .flat_map(|slice| elements(slice, "/endpoints"))
+            .map(|e| e["conditions"]["ready"].clone())
+            .collect()
+    };
+    planes.wait_until("not ready", |planes| ready(planes) == [false]).await;
+    planes.put(TENANT, pod("a", &["10.1.0.1"], true));
+    planes.wait_until("ready", |planes| ready(planes) == [true]).await;
+    let slice = planes.all(TENANT, &slices, "default").remove(0);
+    let labels = json!({"team": "a", SERVICE_NAME: "web", MANAGED_BY: MANAGER});
+    assert_eq!(
+        (&slice["metadata"]["labels"], &slice["metadata"]["ownerReferences"][0]["uid"]),
+        (&labels, &json!("s"))
+    );
+    let legacy = ENDPOINTS.group_resource();
+    let has_ip =
+        |found: Option<&Value>| found.is_some_and(|f| f["subsets"][0]["addresses"][0]["ip"] == "10.1.0.1");
+    planes.wait_for(TENANT, &legacy, "default", "web", has_ip).await;
+    let mut other = pod("a", &["10.1.0.1"], true);
+    other["metadata"]["labels"] = json!({});
+    planes.put(TENANT, other);
+    planes.wait_until("no longer selected", |planes| ready(planes).is_empty()).await;
+    planes.remove(TENANT, &SERVICES.group_resource(), "default", "web");
+    planes.wait_for(TENANT, &legacy, "default", "web", |found| found.is_none()).await;
+}

@@ -1,17 +1,67 @@
 //! Custom resources: the rows that a plane's CustomResourceDefinitions make.
+//!
+//! Equal definitions of many planes are compiled once and shared, by the hash of what they say; what no plane has any
+//! more is freed.
 
 use crate::planes::Plane;
 use crate::server::Server;
-use api_types::GroupResource;
-use std::sync::LazyLock;
+use api_resources::crd;
+use api_resources::{Catalog, ResourceRow};
+use api_types::{Cause, GroupResource};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Weak};
 
 /// The resource of definitions.
 pub static DEFINITIONS: LazyLock<GroupResource> =
-    LazyLock::new(|| GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions"));
+    LazyLock::new(|| GroupResource::new(crd::GROUP, "customresourcedefinitions"));
+
+type Hash = [u8; 32];
 
 /// Compiled definitions, once for all planes that have the same.
 #[derive(Default)]
-pub struct Schemas {}
+pub struct Schemas {
+    compiler: crd::Compiler,
+    rows: Mutex<HashMap<Hash, Weak<ResourceRow>>>,
+}
+
+fn hash(value: &Value) -> Hash {
+    Sha256::digest(value.to_string()).into()
+}
+
+impl Schemas {
+    /// The row of a definition.
+    pub fn row(&self, definition: &Value) -> Result<Arc<ResourceRow>, Vec<Cause>> {
+        let hash = hash(&json!([definition["spec"], definition["status"]["acceptedNames"]]));
+        if let Some(found) = self.rows.lock().get(&hash).and_then(Weak::upgrade) {
+            return Ok(found);
+        }
+        // Made outside the lock: two planes may do it at once, and the later one is kept.
+        let made = Arc::new(crd::row_of(definition, &self.compiler)?);
+        let mut rows = self.rows.lock();
+        rows.retain(|_, row| row.strong_count() > 0);
+        rows.insert(hash, Arc::downgrade(&made));
+        Ok(made)
+    }
+}
 
 /// Makes the plane's rows anew from its definitions.
-pub fn refresh(_server: &Server, _plane: &Plane) {}
+pub fn refresh(server: &Server, plane: &Plane) {
+    let mut rows = Vec::new();
+    for record in server.cache.collection(plane.id, &DEFINITIONS).list("", None) {
+        let Ok(definition) = record.value() else { continue };
+        if !crd::is_established(&definition) {
+            continue;
+        }
+        match server.crds.row(&definition) {
+            Ok(row) => rows.push(row),
+            Err(causes) => {
+                let causes: Vec<String> = causes.iter().map(Cause::to_string).collect();
+                tracing::error!(plane = %plane.id, definition = %record.name, ?causes, "a stored definition cannot be served");
+            }
+        }
+    }
+    plane.catalog.store(Arc::new(Catalog::of(plane.kind).with_custom(&rows)));
+}

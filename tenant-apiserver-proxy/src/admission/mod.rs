@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod authors;
+pub mod definitions;
 pub mod namespaces;
 pub mod pods;
 pub mod roles;
@@ -14,23 +15,22 @@ use crate::tenants;
 use api_types::ApiError;
 use serde_json::Value;
 
-/// Admits a new object, and changes it where that is the rule. What it adds is committed with the object.
-pub async fn create(
+/// Admits a new object, and changes it where that is the rule.
+pub fn create(
     server: &Server,
     auth: &Authorized,
     place: &Place,
     object: &mut Value,
-) -> Result<Extra, ApiError> {
+) -> Result<(), ApiError> {
     namespaces::check(server, auth, place, &place.name)?;
     namespaces::label(place, object);
     authors::record(auth, place, object, None);
     roles::check(server, auth, place, object, None)?;
-    pods::admit(server, auth, place, object)?;
-    Ok(Extra::default())
+    pods::admit(server, auth, place, object)
 }
 
 /// Admits a change.
-pub async fn update(
+pub fn update(
     server: &Server,
     auth: &Authorized,
     place: &Place,

@@ -69,7 +69,9 @@ async fn run(
         if !owned {
             ownership::record(place, None, &mut object, &options.manager, now);
         }
-        let mut extra = admission::create(server, auth, place, &mut object).await?;
+        admission::create(server, auth, place, &mut object)?;
+        prepare_new(place, &mut object);
+        admission::definitions::accept(server, auth, place, &mut object)?;
         normalize(place, &mut object);
         let causes = validate_new(place, &object);
         if !causes.is_empty() {
@@ -80,7 +82,7 @@ async fn run(
             let object = unstored(place, &object, None)?;
             return Ok(Written { object, created: true, removed: false, warnings });
         }
-        extra.join(admission::reserve(server, auth, place, None, &mut object).await?);
+        let extra = admission::reserve(server, auth, place, None, &mut object).await?;
         match commit(server, auth.plane(), place, &name, Revision::ZERO, Some(&object), extra).await {
             Ok(revision) => {
                 let object = unstored(place, &object, Some(revision))?;
@@ -96,16 +98,30 @@ async fn run(
 }
 
 /// Sets what is not said: first what the schema says, then what depends on other fields.
-pub(super) fn default_new(place: &Place, object: &mut Value) {
-    let stored = place.row.version(&place.row.storage_version).unwrap_or(&place.version);
-    api_schema::default::apply_defaults(stored.graph.at(stored.root), object);
+fn default_new(place: &Place, object: &mut Value) {
+    default_schema(place, object);
     (place.row.strategy.default)(object);
+    normalize(place, object);
+}
+
+/// Clears what a client may not set, and sets first values. Runs after ownership is recorded: what is set here is
+/// nobody's.
+fn prepare_new(place: &Place, object: &mut Value) {
     (place.row.strategy.prepare_create)(object);
     if place.row.is_custom() && place.row.has_status() {
         // The status of a custom resource with the subresource is written only through it.
         if let Some(fields) = object.as_object_mut() {
             fields.remove("status");
         }
+    }
+}
+
+/// Sets the defaults of the stored version's schema.
+pub(super) fn default_schema(place: &Place, object: &mut Value) {
+    let stored = place.row.version(&place.row.storage_version).unwrap_or(&place.version);
+    match &stored.schema {
+        Some(schema) => schema.default(object),
+        None => api_schema::default::apply_defaults(stored.graph.at(stored.root), object),
     }
 }
 

@@ -45,8 +45,11 @@ pub async fn delete(
         admission::delete(server, auth, place, &old)?;
         let mut new = old.clone();
         metadata::of(&mut new).remove("resourceVersion");
-        let removed = mark(place, &mut new, options, Timestamp::now());
         let plane = auth.plane();
+        if admission::definitions::has_objects(server, plane, place, &old) {
+            add_finalizer(&mut new, api_resources::crd::CLEANUP_FINALIZER);
+        }
+        let removed = mark(place, &mut new, options, Timestamp::now());
         let done = |object, removed| Written { object, created: false, removed, warnings: Vec::new() };
         if options.dry_run {
             return Ok(done(record, removed));
@@ -54,7 +57,7 @@ pub async fn delete(
         let committed = if removed {
             let extra = consequences(server, plane, place, &old);
             commit(server, plane, place, &place.name, record.expected(), None, extra).await
-        } else if new["metadata"] == { let mut m = old["metadata"].clone(); drop_version(&mut m); m } {
+        } else if is_same(&new, &old) {
             // Marked already, and nothing is sooner.
             return Ok(done(record, false));
         } else {
@@ -70,9 +73,19 @@ pub async fn delete(
     Err(ApiError::stale(&resource, &place.name))
 }
 
-fn drop_version(metadata: &mut Value) {
+fn is_same(new: &Value, old: &Value) -> bool {
+    let mut metadata = old["metadata"].clone();
     if let Some(fields) = metadata.as_object_mut() {
         fields.remove("resourceVersion");
+    }
+    new["metadata"] == metadata
+}
+
+fn add_finalizer(object: &mut Value, name: &str) {
+    if !metadata::finalizers(object).contains(&name) {
+        let mut finalizers: Vec<Value> = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        finalizers.push(name.into());
+        metadata::of(object).insert("finalizers".into(), finalizers.into());
     }
 }
 
@@ -99,33 +112,32 @@ fn mark(place: &Place, object: &mut Value, options: &DeleteOptions, now: Timesta
     let default_grace = (place.row.strategy.grace)(object);
     let grace = match default_grace {
         // What need not wait does not wait, whatever is asked.
-        Some(0) => 0,
+        None | Some(0) => 0,
         Some(default) => options.grace_period_seconds.unwrap_or(default).max(0),
-        None => 0,
     };
     let marked = object["metadata"]["deletionTimestamp"].is_string();
     let pending = object["metadata"]["deletionGracePeriodSeconds"].as_i64();
     let sooner = !marked || pending.is_some_and(|pending| grace < pending);
     let held = !metadata::finalizers(object).is_empty() || has_spec_finalizers(object);
-    if grace == 0 && !held {
-        return true;
+    let removed = grace == 0 && !held;
+    // What is removed at once is shown as it was, unless its kind knows grace.
+    if !sooner || (removed && default_grace.is_none()) {
+        return removed;
     }
-    if sooner {
-        let generation = object["metadata"]["generation"].as_i64();
-        let namespace = place.row.group.is_empty() && place.row.plural == "namespaces";
-        let fields = metadata::of(object);
-        let at = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(now);
-        fields.insert("deletionTimestamp".into(), metadata::timestamp(at).into());
-        if namespace {
-            object["status"]["phase"] = "Terminating".into();
-        } else {
-            fields.insert("deletionGracePeriodSeconds".into(), grace.into());
-            if let Some(generation) = generation.filter(|generation| *generation > 0) {
-                fields.insert("generation".into(), (generation + 1).into());
-            }
-        }
+    let generation = object["metadata"]["generation"].as_i64();
+    let namespace = place.row.group.is_empty() && place.row.plural == "namespaces";
+    let fields = metadata::of(object);
+    let at = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(now);
+    fields.insert("deletionTimestamp".into(), metadata::timestamp(at).into());
+    if namespace {
+        object["status"]["phase"] = "Terminating".into();
+        return removed;
     }
-    false
+    fields.insert("deletionGracePeriodSeconds".into(), grace.into());
+    if let Some(generation) = generation.filter(|generation| *generation > 0 && !marked) {
+        fields.insert("generation".into(), (generation + 1).into());
+    }
+    removed
 }
 
 fn set_propagation(object: &mut Value, propagation: Option<Propagation>) {

@@ -1,6 +1,6 @@
 //! Update: from the old object to the new one, again and again until no other write comes between.
 
-use super::create::normalize;
+use super::create::{default_schema, normalize};
 use super::{Place, Refused, TRIES, WriteOptions, Written, commit, delete, live, metadata, unstored};
 use crate::admission;
 use crate::cache::record::Record;
@@ -72,7 +72,7 @@ async fn step(
     if !owned {
         ownership::record(place, Some(&old), &mut new, &options.manager, now);
     }
-    let causes = admit(server, auth, place, &mut new, &old).await?;
+    let causes = admit(server, auth, place, &mut new, &old)?;
     if !causes.is_empty() {
         return Err(place.invalid(&place.name, causes));
     }
@@ -114,26 +114,20 @@ async fn step(
 
 /// Keeps what this path may not write, and sets defaults.
 fn default(place: &Place, new: &mut Value, old: &Value) {
-    let strategy = &place.row.strategy;
-    let stored = place.row.version(&place.row.storage_version).unwrap_or(&place.version);
-    let root = stored.graph.at(stored.root);
     if place.subresource == "status" {
         keep_all_but_status(place, new, old);
-        api_schema::default::apply_defaults(root, new);
-        return;
-    }
-    if place.row.has_status() && place.subresource.is_empty() {
+    } else if place.row.has_status() && place.subresource.is_empty() {
         keep_status(new, old);
     }
-    api_schema::default::apply_defaults(root, new);
-    (strategy.default)(new);
-    if place.subresource.is_empty() {
-        (strategy.prepare_update)(new, old);
+    default_schema(place, new);
+    if place.subresource != "status" {
+        (place.row.strategy.default)(new);
     }
+    normalize(place, new);
 }
 
 /// Admits and validates; returns the defects.
-async fn admit(
+fn admit(
     server: &Server,
     auth: &Authorized,
     place: &Place,
@@ -142,13 +136,19 @@ async fn admit(
 ) -> Result<Vec<Cause>, ApiError> {
     let strategy = &place.row.strategy;
     if place.subresource != "status" {
-        if strategy.generation {
-            normalize(place, new);
+        admission::update(server, auth, place, new, old)?;
+        if place.subresource.is_empty() {
+            (strategy.prepare_update)(new, old);
+            admission::definitions::accept(server, auth, place, new)?;
+        }
+        normalize(place, new);
+        // Binding a pod is no change of what is desired of it.
+        if strategy.generation && place.subresource != "binding" {
             metadata::count_generation(new, old);
         }
-        admission::update(server, auth, place, new, old).await?;
+    } else {
+        normalize(place, new);
     }
-    normalize(place, new);
     let mut causes = api_resources::metadata::validate_update(new, old);
     match place.subresource.as_str() {
         "status" => causes.extend((strategy.validate_status)(new, old)),
@@ -160,8 +160,11 @@ async fn admit(
 }
 
 fn validate_custom(place: &Place, new: &Value, old: &Value) -> Vec<Cause> {
-    let schema = place.version.schema.as_ref();
-    schema.map(|schema| schema.validate(new, Some(old))).unwrap_or_default()
+    match &place.version.schema {
+        Some(schema) if place.subresource == "status" => schema.validate_status(new, Some(old)),
+        Some(schema) => schema.validate(new, Some(old)),
+        None => Vec::new(),
+    }
 }
 
 /// A write of the object leaves its status alone.

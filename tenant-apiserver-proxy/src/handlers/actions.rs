@@ -77,7 +77,7 @@ pub async fn bind(server: &Server, auth: &Authorized, place: &Place, body: &Inco
             }
         }
         set_scheduled(&mut pod);
-        Ok(Wanted { object: pod, owned: false })
+        Ok(Wanted { object: pod, owned: true })
     })
     .await?;
     Ok(done(StatusCode::CREATED))
@@ -156,6 +156,8 @@ pub async fn token(server: &Server, auth: &Authorized, place: &Place, body: &Inc
     if audiences.is_empty() {
         audiences.push(server.issuer(plane));
     }
+    request["spec"]["audiences"] = json!(audiences);
+    request["spec"]["expirationSeconds"] = seconds.into();
     let now = Timestamp::now();
     let mut bound = Bound {
         namespace: place.namespace.to_string(),
@@ -180,12 +182,12 @@ pub async fn token(server: &Server, auth: &Authorized, place: &Place, body: &Inc
         ApiError::internal("the token could not be signed")
     })?;
     let expires = Timestamp::from_second(claims.exp).unwrap_or(now);
-    metadata::of(&mut request);
+    super::reviews::own(auth, place, ("authentication.k8s.io", "v1", "TokenRequest"), &mut request);
+    let managed = request["metadata"]["managedFields"].take();
     let metadata = json!({"name": place.name, "namespace": place.namespace,
         "uid": account.meta.uid, "creationTimestamp": metadata::timestamp(now)});
     request["metadata"] = metadata;
-    request["spec"]["audiences"] = json!(audiences);
-    request["spec"]["expirationSeconds"] = seconds.into();
+    request["metadata"]["managedFields"] = managed;
     request["status"] = json!({"token": token, "expirationTimestamp": metadata::timestamp(expires)});
     if request["spec"]["boundObjectRef"].is_null() {
         request["spec"]["boundObjectRef"] = Value::Null;

@@ -21,6 +21,7 @@ pub async fn create(server: &Server, auth: &Authorized, place: &Place, body: &In
     let decoded = decoding::object(place, &body.payload()?, mode)?;
     let mut review = decoded.value;
     let plane = auth.plane();
+    own(auth, place, (&place.row.group, &place.version.name, &place.row.kind), &mut review);
     match place.row.plural.as_str() {
         "selfsubjectaccessreviews" => access(server, plane, auth.user(), &mut review),
         "subjectaccessreviews" => {
@@ -54,6 +55,23 @@ pub async fn create(server: &Server, auth: &Authorized, place: &Place, body: &In
     }
     let reply = answer(auth, &place.row.group, &place.version.name, &place.row.kind, &review)?;
     Ok(reply.warnings(decoded.warnings))
+}
+
+/// Records who asks, as a write of a stored object would. A review without fields has no owner.
+pub fn own(auth: &Authorized, place: &Place, kind: (&str, &str, &str), review: &mut Value) {
+    let (group, version, kind) = kind;
+    let Some(id) = api_schema::builtin::kind(group, version, kind) else { return };
+    let Ok(options) = super::write::options(auth.call()) else { return };
+    let api_version = api_types::GroupVersion::new(group, version).to_string();
+    let writer = api_schema::managed_fields::Writer {
+        manager: &options.manager,
+        api_version: &api_version,
+        kind,
+        subresource: &place.subresource,
+        reset: &[&["status"]],
+        now: jiff::Timestamp::now(),
+    };
+    api_schema::managed_fields::update(api_schema::builtin::graph().at(id), None, review, &writer);
 }
 
 /// 201 with an object of a kind that is not stored.

@@ -1,0 +1,41 @@
+//! CustomResourceDefinitions: their names are accepted and their schemas compiled in the write itself, so that a
+//! definition is served when its creation returns.
+
+use crate::crds::DEFINITIONS;
+use crate::gateway::Place;
+use crate::server::Server;
+use crate::stages::Authorized;
+use api_resources::{Catalog, crd};
+use api_types::ApiError;
+use serde_json::Value;
+
+fn is_definition(place: &Place) -> bool {
+    place.row.group == crd::GROUP && place.row.plural == "customresourcedefinitions"
+}
+
+/// Accepts a new or changed definition, or says what is wrong with its schemas.
+pub fn accept(server: &Server, auth: &Authorized, place: &Place, definition: &mut Value) -> Result<(), ApiError> {
+    if !is_definition(place) || !place.subresource.is_empty() {
+        return Ok(());
+    }
+    let plane = auth.plane();
+    let mut others = Vec::new();
+    for record in server.cache.collection(plane.id, &DEFINITIONS).list("", None) {
+        if record.name.name != place.name {
+            others.push(record.value().map_err(ApiError::internal)?);
+        }
+    }
+    crd::accept(definition, others.iter(), Catalog::of(plane.kind), jiff::Timestamp::now());
+    server.crds.row(definition).map(|_| ()).map_err(|causes| place.invalid(&place.name, causes))
+}
+
+/// True for a definition that still has objects: deletion waits until they are gone.
+pub fn has_objects(server: &Server, plane: &crate::planes::Plane, place: &Place, definition: &Value) -> bool {
+    if !is_definition(place) {
+        return false;
+    }
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let spec = &definition["spec"];
+    let resource = api_types::GroupResource::new(text(&spec["group"]), text(&spec["names"]["plural"]));
+    !server.cache.collection(plane.id, &resource).is_empty()
+}

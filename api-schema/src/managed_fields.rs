@@ -30,6 +30,7 @@ pub use compare::{Comparison, compare};
 pub use extract::fields_of;
 pub use managers::Operation;
 pub use path::PathElement;
+pub(crate) use path::same as same_value;
 pub use set::FieldSet;
 pub use update::{keep_times, update};
 

@@ -195,7 +195,7 @@ fn compare_numbers(a: &Number, b: &Number) -> Ordering {
 }
 
 /// Equality of values in which `1` and `1.0` are the same number.
-pub(super) fn same(a: &Value, b: &Value) -> bool {
+pub(crate) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => compare_numbers(a, b) == Ordering::Equal,
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),

@@ -1,0 +1,304 @@
+//! Compiling the rules of a schema, and refusing those that cannot be or should not be run.
+
+use super::analyze::{Findings, MAX_OBJECT, Node, Reader, kind_of, least_bytes};
+use crate::crd::schema::{Rule, Schema};
+use api_types::Cause;
+use kube_cel::cel::Program;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The most steps that one rule may take for all places where it applies, with the largest object.
+const RULE_LIMIT: u64 = 10_000_000;
+/// The most for all rules of a schema.
+const SCHEMA_LIMIT: u64 = 100_000_000;
+
+/// The rules of a schema and of all below it, where there are any.
+#[derive(Debug, Default)]
+pub(in crate::crd) struct RuleTree {
+    pub rules: Vec<CompiledRule>,
+    pub properties: BTreeMap<String, RuleTree>,
+    pub additional: Option<Box<RuleTree>>,
+    pub items: Option<Box<RuleTree>>,
+}
+
+/// A rule that can be run.
+#[derive(Debug)]
+pub(in crate::crd) struct CompiledRule {
+    pub rule: Rule,
+    pub program: Program,
+    pub message: Option<Program>,
+    pub uses_old_self: bool,
+}
+
+impl RuleTree {
+    fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+            && self.properties.is_empty()
+            && self.additional.is_none()
+            && self.items.is_none()
+    }
+}
+
+const REASONS: [&str; 4] =
+    ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
+
+/// The defects of a rule's texts. `path` is that of the rule.
+pub(in crate::crd) fn check_text(rule: &Rule, schema: &Schema, path: &str, causes: &mut Vec<Cause>) {
+    let lines = |text: &str| text.contains(['\n', '\r']);
+    let (text, message) = (rule.rule.trim(), rule.message.trim());
+    if text.is_empty() {
+        causes.push(Cause::required(format!("{path}.rule"), "rule is not specified"));
+    } else if !rule.message.is_empty() && message.is_empty() {
+        let value = Value::from(rule.message.as_str());
+        causes.push(Cause::invalid(format!("{path}.message"), &value, "must be non-empty if specified"));
+    } else if lines(message) {
+        let value = Value::from(rule.message.as_str());
+        causes.push(Cause::invalid(format!("{path}.message"), &value, "must not contain line breaks"));
+    } else if lines(text) && message.is_empty() {
+        let why = "message must be specified if rule contains line breaks";
+        causes.push(Cause::required(format!("{path}.message"), why));
+    }
+    if !rule.message_expression.is_empty() && rule.message_expression.trim().is_empty() {
+        let why = "messageExpression must be non-empty if specified";
+        causes.push(Cause::required(format!("{path}.messageExpression"), why));
+    }
+    if let Some(reason) = &rule.reason
+        && !REASONS.contains(&reason.as_str())
+    {
+        causes.push(Cause::not_supported(format!("{path}.reason"), &reason.as_str().into(), &REASONS));
+    }
+    if !rule.field_path.is_empty() {
+        let value = Value::from(rule.field_path.as_str());
+        let field = format!("{path}.fieldPath");
+        if rule.field_path.trim().is_empty() {
+            causes.push(Cause::invalid(&field, &value, "must be non-empty if specified"));
+        }
+        if lines(&rule.field_path) {
+            causes.push(Cause::invalid(&field, &value, "must not contain line breaks"));
+        }
+        if field_path(&rule.field_path, schema).is_none() {
+            causes.push(Cause::invalid(&field, &value, "must be a valid path"));
+        }
+    }
+}
+
+/// The path of a `fieldPath` (`.spec['a.b'].c`) as errors write it. `None`: it leads to no field of the schema.
+pub(super) fn field_path(path: &str, schema: &Schema) -> Option<String> {
+    let mut schema = schema;
+    let mut out = String::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        let name: String;
+        if let Some(quoted) = rest.strip_prefix("['") {
+            let end = quoted.find("']")?;
+            name = quoted[..end].replace("\\'", "'").replace("\\\\", "\\");
+            rest = &quoted[end + 2..];
+        } else {
+            let plain = rest.strip_prefix('.')?;
+            let end = plain.find(['.', '[']).unwrap_or(plain.len());
+            name = plain[..end].to_owned();
+            rest = &plain[end..];
+        }
+        if !schema.properties.is_empty() {
+            schema = schema.properties.get(&name)?;
+            if !out.is_empty() {
+                out.push('.');
+            }
+            out.push_str(&name);
+        } else {
+            schema = schema.additional_schema()?;
+            out.push_str(&format!("[{name}]"));
+        }
+    }
+    Some(out)
+}
+
+/// Compiles all rules of a schema at `path`.
+pub(in crate::crd) fn compile(schema: &Schema, path: &str) -> Result<RuleTree, Vec<Cause>> {
+    let mut compiler = Compiler::default();
+    let place = Place { path: path.to_owned(), bytes: MAX_OBJECT, times: 1, uncorrelated: None, root: true };
+    let tree = compiler.schema(schema, place);
+    if compiler.total > SCHEMA_LIMIT {
+        let what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
+        compiler.causes.push(Cause::forbidden(path, &over_budget(what, compiler.total, SCHEMA_LIMIT)));
+    }
+    if compiler.causes.is_empty() { Ok(tree) } else { Err(compiler.causes) }
+}
+
+#[derive(Default)]
+struct Compiler {
+    causes: Vec<Cause>,
+    total: u64,
+}
+
+/// Where in the schema a rule is.
+#[derive(Clone)]
+struct Place {
+    path: String,
+    /// The most bytes that a value here takes.
+    bytes: u64,
+    /// How many values there are here at most.
+    times: u64,
+    /// The list around it whose elements cannot be told apart between old and new.
+    uncorrelated: Option<String>,
+    root: bool,
+}
+
+impl Compiler {
+    fn schema(&mut self, schema: &Schema, place: Place) -> RuleTree {
+        let mut tree = RuleTree::default();
+        for (at, rule) in schema.rules.iter().enumerate() {
+            let path = format!("{}.x-kubernetes-validations[{at}]", place.path);
+            tree.rules.extend(self.rule(rule, schema, &place, &path));
+        }
+        for (name, property) in &schema.properties {
+            let path = format!("{}.properties[{name}]", place.path);
+            let below = self.schema(property, Place { path, root: property.embedded, ..place.clone() });
+            if !below.is_empty() {
+                tree.properties.insert(name.clone(), below);
+            }
+        }
+        if let Some(values) = schema.additional_schema() {
+            let most = schema.limits.max_properties.and_then(|m| u64::try_from(m).ok()).unwrap_or(u64::MAX);
+            let many = most.min(place.bytes / (least_bytes(values) + 5)).max(1);
+            let below = self.schema(
+                values,
+                Place {
+                    path: format!("{}.additionalProperties", place.path),
+                    bytes: place.bytes / many,
+                    times: place.times.saturating_mul(many),
+                    root: values.embedded,
+                    ..place.clone()
+                },
+            );
+            tree.additional = (!below.is_empty()).then(|| Box::new(below));
+        }
+        if let Some(items) = &schema.items {
+            let most = schema.limits.max_items.and_then(|m| u64::try_from(m).ok()).unwrap_or(u64::MAX);
+            let many = most.min(place.bytes / (least_bytes(items) + 1)).max(1);
+            let correlated = schema.list_type.as_deref() == Some("map");
+            let below = self.schema(
+                items,
+                Place {
+                    path: format!("{}.items", place.path),
+                    bytes: place.bytes / many,
+                    times: place.times.saturating_mul(many),
+                    uncorrelated: if correlated {
+                        place.uncorrelated.clone()
+                    } else {
+                        Some(place.path.clone())
+                    },
+                    root: items.embedded,
+                },
+            );
+            tree.items = (!below.is_empty()).then(|| Box::new(below));
+        }
+        tree
+    }
+
+    fn rule(&mut self, rule: &Rule, schema: &Schema, place: &Place, path: &str) -> Option<CompiledRule> {
+        let this = Node::Typed { schema, bytes: place.bytes, resource: place.root };
+        let field = format!("{path}.rule");
+        let invalid = |field: String, why: &str| {
+            Cause::new(
+                api_types::CauseReason::FieldValueInvalid,
+                field,
+                format!("Invalid value: {}: {why}", go_rule(rule)),
+            )
+        };
+        let program = match self.expression(&rule.rule, &this) {
+            Ok((program, steps)) => {
+                self.bound(&field, "estimated rule cost", steps.saturating_mul(place.times));
+                program
+            }
+            Err(why) => {
+                self.causes.push(invalid(field, &why));
+                return None;
+            }
+        };
+        if kind_of(program.expression(), &this).is_some_and(|kind| kind != "bool") {
+            self.causes.push(invalid(field, "cel expression must evaluate to a bool"));
+            return None;
+        }
+        let mut message = None;
+        if !rule.message_expression.is_empty() {
+            let field = format!("{path}.messageExpression");
+            match self.expression(&rule.message_expression, &this) {
+                Ok((program, steps)) => {
+                    self.bound(&field, "estimated messageExpression cost", steps.saturating_mul(place.times));
+                    if kind_of(program.expression(), &this).is_some_and(|kind| kind != "string") {
+                        self.causes.push(invalid(field, "messageExpression must evaluate to a string"));
+                    }
+                    message = Some(program);
+                }
+                Err(why) => {
+                    let why = format!("messageExpression {why}");
+                    self.causes.push(invalid(field, &why));
+                }
+            }
+        }
+        let uses_old_self = program.references().has_variable("oldSelf");
+        match (uses_old_self, &place.uncorrelated, rule.optional_old_self) {
+            (true, Some(list), _) => {
+                let why = format!(
+                    "oldSelf cannot be used on the uncorrelatable portion of the schema within {list}"
+                );
+                self.causes.push(Cause::invalid(format!("{path}.rule"), &rule.rule.as_str().into(), &why));
+            }
+            (false, _, Some(optional)) => {
+                let why = "may not be set if oldSelf is not used in rule";
+                self.causes.push(Cause::invalid(format!("{path}.optionalOldSelf"), &optional.into(), why));
+            }
+            _ => {}
+        }
+        Some(CompiledRule { rule: rule.clone(), program, message, uses_old_self })
+    }
+
+    /// A program and the most steps that it takes.
+    fn expression(&self, text: &str, this: &Node<'_>) -> Result<(Program, u64), String> {
+        let program = Program::compile(text).map_err(|error| format!("compilation failed: {error}"))?;
+        let mut findings = Findings::default();
+        let (steps, _) = Reader::new(this.clone(), true, &mut findings).read(program.expression());
+        match findings.problems.first() {
+            None => Ok((program, steps)),
+            Some(problem) => Err(format!("compilation failed: {problem}")),
+        }
+    }
+
+    fn bound(&mut self, field: &str, what: &str, steps: u64) {
+        self.total = self.total.saturating_add(steps);
+        if steps > RULE_LIMIT {
+            self.causes.push(Cause::forbidden(field, &over_budget(what, steps, RULE_LIMIT)));
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // it is shown with one digit
+fn over_budget(what: &str, steps: u64, limit: u64) -> String {
+    let factor = steps as f64 / limit as f64;
+    let factor = if factor > 100.0 {
+        "more than 100x".to_owned()
+    } else if factor < 1.5 {
+        format!("{factor:.6}x")
+    } else {
+        format!("{factor:.1}x")
+    };
+    format!(
+        "{what} exceeds budget by factor of {factor} (try simplifying the rule, or adding maxItems, maxProperties, \
+         and maxLength where arrays, maps, and strings are declared)"
+    )
+}
+
+/// A rule as Kubernetes' errors show it.
+fn go_rule(rule: &Rule) -> String {
+    let text = |text: &str| Value::from(text).to_string();
+    format!(
+        "{{\"Rule\":{},\"Message\":{},\"MessageExpression\":{},\"Reason\":{},\"FieldPath\":{},\"OptionalOldSelf\":{}}}",
+        text(&rule.rule),
+        text(&rule.message),
+        text(&rule.message_expression),
+        Value::from(rule.reason.clone()),
+        text(&rule.field_path),
+        Value::from(rule.optional_old_self),
+    )
+}

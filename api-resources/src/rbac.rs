@@ -6,7 +6,7 @@
 mod escalation;
 mod rule;
 
-pub use escalation::{escalation, uncovered};
+pub use escalation::{aggregation_refusal, escalation, uncovered};
 pub use rule::{Rule, rules_of};
 
 use compact_str::CompactString;

@@ -32,6 +32,18 @@ pub fn escalation(user: User<'_>, held: &[Rule], wanted: &[Rule], missing: &[Str
     Some(text)
 }
 
+/// What a user is told who writes a ClusterRole with an `aggregationRule` without holding every right there is, since
+/// nobody knows what will be aggregated; `None` for one who holds them. For `ApiError::forbidden`.
+pub fn aggregation_refusal(held: &[Rule]) -> Option<&'static str> {
+    let all = || vec![CompactString::const_new("*")];
+    let everything = [
+        Rule { api_groups: all(), resources: all(), verbs: all(), ..Rule::default() },
+        Rule { non_resource_urls: all(), verbs: all(), ..Rule::default() },
+    ];
+    (!uncovered(held, &everything).is_empty())
+        .then_some("must have cluster-admin privileges to use an aggregationRule")
+}
+
 fn break_down(rule: &Rule) -> Vec<Rule> {
     let mut out = Vec::new();
     let names: Vec<Vec<CompactString>> = match rule.resource_names.is_empty() {

@@ -223,6 +223,15 @@ fn nobody_gives_what_they_do_not_have() {
     assert_eq!(escalation(ann, &held, &held, &[]), None);
 }
 
+#[test]
+fn only_who_holds_everything_aggregates() {
+    let policy = Fixed::with(&[]);
+    let all = policy.cluster_role("cluster-admin").unwrap();
+    assert_eq!(aggregation_refusal(&all.rules), None);
+    assert!(aggregation_refusal(&all.rules[..1]).is_some());
+    assert!(aggregation_refusal(&policy.cluster_role("admin").unwrap().rules).is_some());
+}
+
 /// The golden matrix: what the roles that people are given allow. Each cell lists the verbs of
 /// `get create update delete` by their first letters, `-` for none.
 const MATRIX: &[(&str, &str, &str, &str, &str, &str)] = &[

@@ -25,6 +25,11 @@ traitdefinitions TraitDefinition C short=trait oam
 workloaddefinitions WorkloadDefinition C short=workload oam
 ";
 
+/// True for the platform's own groups, whose objects are refused when they have unknown fields.
+pub fn is_ours(group: &str) -> bool {
+    [api_types::tenancy::GROUP, api_types::cloud::GROUP, api_types::oam::GROUP].contains(&group)
+}
+
 /// The rows of the platform's kinds. Which plane serves which: `catalog::serves`.
 pub fn rows() -> &'static [Arc<ResourceRow>] {
     static ROWS: LazyLock<Vec<Arc<ResourceRow>>> = LazyLock::new(|| {
@@ -46,6 +51,7 @@ mod tests {
             let root = version.graph.at(version.root);
             assert_eq!(root.field("status").is_some(), row.has_status(), "{}", row.plural);
             assert!(root.field("spec").is_some() && !row.columns.is_empty(), "{}", row.plural);
+            assert!(is_ours(&row.group));
             assert!(row.strategy.generation, "{} counts no generations", row.plural);
         }
     }

@@ -20,6 +20,8 @@ pub mod default;
 
 pub mod protobuf;
 
+pub mod openapi;
+
 pub mod managed_fields;
 pub mod patch;
 pub mod strategic;

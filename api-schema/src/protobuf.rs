@@ -5,7 +5,7 @@
 
 mod read;
 mod special;
-mod wire;
+pub(crate) mod wire;
 mod write;
 
 use serde_json::Value;

@@ -3,26 +3,26 @@
 use super::ProtobufError;
 
 /// Reads one message.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 /// The wire type of numbers.
-pub(super) const VARINT: u8 = 0;
+pub(crate) const VARINT: u8 = 0;
 /// The wire type of 64-bit values.
-pub(super) const FIXED64: u8 = 1;
+pub(crate) const FIXED64: u8 = 1;
 /// The wire type of everything with a length.
-pub(super) const BYTES: u8 = 2;
+pub(crate) const BYTES: u8 = 2;
 /// The wire type of 32-bit values.
-pub(super) const FIXED32: u8 = 5;
+pub(crate) const FIXED32: u8 = 5;
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader { rest: bytes }
     }
 
     /// The next field's number and wire type; none at the end.
-    pub(super) fn tag(&mut self) -> Result<Option<(u32, u8)>, ProtobufError> {
+    pub(crate) fn tag(&mut self) -> Result<Option<(u32, u8)>, ProtobufError> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         Ok(Some((number, (tag & 7) as u8)))
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, ProtobufError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, ProtobufError> {
         let mut value = 0u64;
         for (index, byte) in self.rest.iter().enumerate() {
             if index == 10 {
@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes with their length, which is what the wire type has to say.
-    pub(super) fn bytes(&mut self, wire: u8, field: &str) -> Result<&'a [u8], ProtobufError> {
+    pub(crate) fn bytes(&mut self, wire: u8, field: &str) -> Result<&'a [u8], ProtobufError> {
         if wire != BYTES {
             return Err(ProtobufError::WireType { wire, field: field.to_owned() });
         }
@@ -62,19 +62,19 @@ impl<'a> Reader<'a> {
     }
 
     /// A 64-bit value.
-    pub(super) fn fixed64(&mut self) -> Result<u64, ProtobufError> {
+    pub(crate) fn fixed64(&mut self) -> Result<u64, ProtobufError> {
         let bytes = self.take(8)?;
         Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
 
     /// A 32-bit value.
-    pub(super) fn fixed32(&mut self) -> Result<u32, ProtobufError> {
+    pub(crate) fn fixed32(&mut self) -> Result<u32, ProtobufError> {
         let bytes = self.take(4)?;
         Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)))
     }
 
     /// Passes over a value. Groups, which Kubernetes never writes, are refused.
-    pub(super) fn skip(&mut self, wire: u8) -> Result<(), ProtobufError> {
+    pub(crate) fn skip(&mut self, wire: u8) -> Result<(), ProtobufError> {
         match wire {
             VARINT => self.varint().map(drop),
             FIXED64 => self.take(8).map(drop),
@@ -84,24 +84,29 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 }
 
 /// Writes one message.
 #[derive(Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     out: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn starting_with(prefix: &[u8]) -> Writer {
+    pub(crate) fn starting_with(prefix: &[u8]) -> Writer {
         Writer { out: prefix.to_vec() }
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
+    pub(crate) fn finish(self) -> Vec<u8> {
         self.out
+    }
+
+    /// Adds what has been written elsewhere.
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
     }
 
     fn raw_varint(&mut self, mut value: u64) {
@@ -116,17 +121,17 @@ impl Writer {
         self.raw_varint(u64::from(number) << 3 | u64::from(wire));
     }
 
-    pub(super) fn varint(&mut self, number: u32, value: u64) {
+    pub(crate) fn varint(&mut self, number: u32, value: u64) {
         self.tag(number, VARINT);
         self.raw_varint(value);
     }
 
-    pub(super) fn fixed64(&mut self, number: u32, value: u64) {
+    pub(crate) fn fixed64(&mut self, number: u32, value: u64) {
         self.tag(number, FIXED64);
         self.out.extend_from_slice(&value.to_le_bytes());
     }
 
-    pub(super) fn bytes(&mut self, number: u32, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, number: u32, bytes: &[u8]) {
         self.tag(number, BYTES);
         self.raw_varint(bytes.len() as u64);
         self.out.extend_from_slice(bytes);

@@ -1,5 +1,6 @@
 //! The table of resources: names, verbs, strategies, validation, columns, selectors, bootstrap objects.
 
+pub mod addresses;
 pub mod bootstrap;
 pub mod catalog;
 pub mod columns;

@@ -226,3 +226,113 @@ pub fn label_selector(out: &mut Causes, at: &Place<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(causes: &[Cause]) -> Vec<String> {
+        causes.iter().map(Cause::to_string).collect()
+    }
+
+    #[test]
+    fn defects_of_new_metadata() {
+        let table = [
+            (json!({"name": "a"}), false, vec![]),
+            (json!({"name": "a", "namespace": "n"}), true, vec![]),
+            (json!({"name": "a"}), true, vec!["metadata.namespace: Required value"]),
+            (
+                json!({"name": "a", "namespace": "n"}),
+                false,
+                vec!["metadata.namespace: Forbidden: not allowed on this type"],
+            ),
+            (json!({}), false, vec!["metadata.name: Required value: name or generateName is required"]),
+            (
+                json!({"name": "a", "generation": -1}),
+                false,
+                vec!["metadata.generation: Invalid value: -1: must be greater than or equal to 0"],
+            ),
+            (
+                json!({"name": "a", "ownerReferences": [
+                    {"apiVersion": "v1", "kind": "A", "name": "x", "uid": "1", "controller": true},
+                    {"apiVersion": "v1", "kind": "B", "name": "", "uid": "2"}]}),
+                false,
+                vec!["metadata.ownerReferences.name: Invalid value: \"\": must not be empty"],
+            ),
+            (
+                json!({"name": "a", "finalizers": ["x y"]}),
+                false,
+                vec![
+                    "metadata.finalizers: Invalid value: \"x y\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
+                ],
+            ),
+            (
+                json!({"name": "a", "annotations": {"k": "x".repeat(ANNOTATIONS_MAX)}}),
+                false,
+                vec!["metadata.annotations: Too long: may not be more than 262144 bytes"],
+            ),
+            (
+                json!({"name": "a", "managedFields": [{"operation": "Nothing", "manager": "a\nb"}]}),
+                false,
+                vec![
+                    "metadata.managedFields[0].operation: Invalid value: \"Nothing\": must be `Apply` or `Update`",
+                    "metadata.managedFields[0].manager: Invalid value: \"a\\nb\": invalid character U+000A (at position 1)",
+                ],
+            ),
+        ];
+        for (meta, namespaced, expected) in table {
+            let object = json!({"metadata": meta});
+            assert_eq!(told(&validate_create(&object, namespaced, names::dns_subdomain)), expected, "{meta}");
+        }
+    }
+
+    #[test]
+    fn one_owner_controls() {
+        let owner = |name: &str| json!({"apiVersion": "v1", "kind": "A", "name": name, "uid": name, "controller": true});
+        let object = json!({"metadata": {"name": "a", "ownerReferences": [owner("x"), owner("y")]}});
+        let causes = validate_create(&object, false, names::dns_subdomain);
+        assert_eq!(causes.len(), 1);
+        assert!(causes[0].message.ends_with(
+            "Only one reference can have Controller set to true. Found \"true\" in references for A/x and A/y"
+        ));
+    }
+
+    #[test]
+    fn identity_and_times_stay() {
+        let old = json!({"metadata": {"name": "a", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z",
+            "deletionTimestamp": "2026-01-02T00:00:00Z", "finalizers": ["x/y"], "generation": 2}});
+        assert!(validate_update(&old, &old).is_empty());
+        let mut new = old.clone();
+        new["metadata"]["uid"] = json!("v");
+        new["metadata"]["generation"] = json!(1);
+        new["metadata"]["finalizers"] = json!(["x/y", "x/z"]);
+        assert_eq!(
+            told(&validate_update(&new, &old)),
+            [
+                "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{\"x/z\"}",
+                "metadata.generation: Invalid value: 1: must not be decremented",
+                "metadata.uid: Invalid value: \"v\": field is immutable",
+            ]
+        );
+        let mut removed = old.clone();
+        removed["metadata"]["finalizers"] = json!([]);
+        assert!(validate_update(&removed, &old).is_empty());
+    }
+
+    #[test]
+    fn selectors_are_checked() {
+        let selector = json!({"matchExpressions": [{"key": "a", "operator": "In"},
+            {"key": "a", "operator": "Exists", "values": ["x"]}, {"key": "a", "operator": "Like"}]});
+        let mut out = Vec::new();
+        label_selector(&mut out, &Place::new("s", &selector));
+        assert_eq!(
+            told(&out),
+            [
+                "s.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
+                "s.matchExpressions[1].values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                "s.matchExpressions[2].operator: Invalid value: \"Like\": not a valid selector operator",
+            ]
+        );
+    }
+}

@@ -3,7 +3,7 @@
 //! A rule takes a text and gives what is wrong with it: nothing for a good one. The rules are those of RFC 1123,
 //! RFC 1035 and RFC 6335 with Kubernetes' own limits.
 
-use std::net::{IpAddr, Ipv6Addr};
+pub use crate::addresses::{canonical_ip, cidr, ip, not_special_ip};
 
 /// What a number below zero is told.
 pub const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
@@ -104,9 +104,8 @@ pub fn dns_subdomain_with_underscore(text: &str) -> Vec<String> {
     if text.len() > SUBDOMAIN_MAX {
         wrong.push(too_long(SUBDOMAIN_MAX));
     }
-    let label = |l: &str| {
-        framed(l.strip_prefix('_').unwrap_or(l), lower_alphanumeric, |b| matches!(b, b'-' | b'_'))
-    };
+    let label =
+        |l: &str| framed(l.strip_prefix('_').unwrap_or(l), lower_alphanumeric, |b| matches!(b, b'-' | b'_'));
     if !text.split('.').all(label) {
         let pattern = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
         wrong.push(must_match(
@@ -313,100 +312,218 @@ pub fn domain_prefixed_path(text: &str) -> Vec<String> {
     wrong
 }
 
-/// An address, in any of its spellings but with leading zeros or IPv4 within IPv6.
-pub fn ip(text: &str) -> Vec<String> {
-    match text.parse::<IpAddr>() {
-        Ok(IpAddr::V6(address)) if address.to_ipv4_mapped().is_some() => {
-            vec!["must not be an IPv4-mapped IPv6 address".to_owned()]
-        }
-        Ok(_) => Vec::new(),
-        Err(_) if without_leading_zeros(text).is_some() => vec!["must not have leading 0s".to_owned()],
-        Err(_) => vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()],
-    }
-}
-
-/// [`ip`] that must also be written in its canonical form (RFC 5952).
-pub fn canonical_ip(text: &str) -> Vec<String> {
-    let mut wrong = ip(text);
-    if wrong.is_empty()
-        && let Ok(address) = text.parse::<IpAddr>()
-        && address.to_string() != text
-    {
-        wrong.push(format!("must be in canonical form (\"{address}\")"));
-    }
-    wrong
-}
-
-/// A network: `10.9.8.0/24`, without bits beyond the prefix.
-pub fn cidr(text: &str) -> Vec<String> {
-    let invalid = || vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".to_owned()];
-    let Some((address, length)) = text.split_once('/') else { return invalid() };
-    let zeros = length.len() > 1 && length.starts_with('0');
-    let Some(bits) = length.bytes().all(|b| b.is_ascii_digit()).then(|| length.parse::<u32>().ok()).flatten()
-    else {
-        return invalid();
-    };
-    let parsed = match address.parse::<IpAddr>() {
-        Ok(parsed) if !zeros => parsed,
-        Ok(_) => return vec!["must not have leading 0s in IP or prefix length".to_owned()],
-        Err(_) if without_leading_zeros(address).is_some() && bits <= 32 => {
-            return vec!["must not have leading 0s in IP or prefix length".to_owned()];
-        }
-        Err(_) => return invalid(),
-    };
-    let beyond = match parsed {
-        IpAddr::V4(_) if bits > 32 => return invalid(),
-        IpAddr::V6(_) if bits > 128 => return invalid(),
-        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
-            return vec!["must not have an IPv4-mapped IPv6 address".to_owned()];
-        }
-        IpAddr::V4(v4) => u32::from(v4).checked_shl(bits).unwrap_or(0) != 0,
-        IpAddr::V6(v6) => u128::from(v6).checked_shl(bits).unwrap_or(0) != 0,
-    };
-    if beyond { vec!["must not have bits set beyond the prefix length".to_owned()] } else { Vec::new() }
-}
-
-/// An IPv4 address whose leading zeros were dropped, when that makes it one.
-fn without_leading_zeros(text: &str) -> Option<IpAddr> {
-    let octets: Option<Vec<u8>> = text.split('.').map(|o| o.parse::<u8>().ok()).collect();
-    let octets: [u8; 4] = octets?.try_into().ok()?;
-    text.bytes().all(|b| b.is_ascii_digit() || b == b'.').then(|| IpAddr::from(octets))
-}
-
-/// An address to which traffic of a Service's endpoints can go: no loopback, link-local or unspecified ones.
-pub fn endpoint_ip(text: &str) -> Vec<String> {
-    let mut wrong = ip(text);
-    wrong.extend(not_special_ip(text));
-    wrong
-}
-
-/// Refuses unspecified, loopback, and link-local addresses; what is no address passes.
-pub fn not_special_ip(text: &str) -> Vec<String> {
-    let Ok(address) = text.parse::<IpAddr>() else { return Vec::new() };
-    let (link_local, link_local_multicast) = match address {
-        IpAddr::V4(v4) => (v4.is_link_local(), v4.octets()[..3] == [224, 0, 0]),
-        IpAddr::V6(v6) => (v6.segments()[0] & 0xffc0 == 0xfe80, is_link_local_multicast(v6)),
-    };
-    let rules: [(bool, String); 4] = [
-        (address.is_unspecified(), format!("may not be unspecified ({text})")),
-        (address.is_loopback(), "may not be in the loopback range (127.0.0.0/8, ::1/128)".to_owned()),
-        (link_local, "may not be in the link-local range (169.254.0.0/16, fe80::/10)".to_owned()),
-        (
-            link_local_multicast,
-            "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".to_owned(),
-        ),
-    ];
-    rules.into_iter().filter(|(broken, _)| *broken).map(|(_, message)| message).collect()
-}
-
-fn is_link_local_multicast(address: Ipv6Addr) -> bool {
-    address.segments()[0] & 0xff0f == 0xff02
-}
-
 /// The name that a server makes from a prefix ends in other characters: a dash at the prefix's end is fine.
 pub fn of_prefix(rule: fn(&str) -> Vec<String>, prefix: &str) -> Vec<String> {
     match prefix.strip_suffix('-') {
         Some(rest) if !rest.is_empty() => rule(&format!("{rest}a")),
         _ => rule(prefix),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Rule = fn(&str) -> Vec<String>;
+
+    #[test]
+    fn good_and_bad_names() {
+        let long = |n: usize| "a".repeat(n);
+        let table: Vec<(&str, Rule, Vec<String>, Vec<String>)> = vec![
+            (
+                "label",
+                dns_label,
+                vec!["a".into(), "0".into(), "my-name".into(), long(63)],
+                vec!["".into(), "-a".into(), "a-".into(), "A".into(), "a.b".into(), "a_b".into(), long(64)],
+            ),
+            (
+                "subdomain",
+                dns_subdomain,
+                vec!["a.b".into(), "a-1.b".into(), long(253)],
+                vec!["".into(), ".".into(), "a..b".into(), "a.-b".into(), "a.B".into(), long(254)],
+            ),
+            (
+                "underscored subdomain",
+                dns_subdomain_with_underscore,
+                vec!["_tcp.a".into(), "a_b".into()],
+                vec!["__a".into(), "_".into(), "a.".into()],
+            ),
+            (
+                "RFC 1035 label",
+                dns_1035_label,
+                vec!["a".into(), "a-0".into()],
+                vec!["0a".into(), "-".into(), "".into(), long(64)],
+            ),
+            (
+                "wildcard",
+                wildcard_subdomain,
+                vec!["*.a.b".into()],
+                vec!["*".into(), "a.*".into(), "*.".into()],
+            ),
+            (
+                "qualified name",
+                qualified_name,
+                vec!["a".into(), "A_b.c-D".into(), "example.com/x".into()],
+                vec![
+                    "".into(),
+                    "/a".into(),
+                    "a/".into(),
+                    "a/b/c".into(),
+                    "-a".into(),
+                    "A.com/x".into(),
+                    long(64),
+                ],
+            ),
+            (
+                "label value",
+                label_value,
+                vec!["".into(), "A_b.c".into()],
+                vec!["-".into(), "a ".into(), long(64)],
+            ),
+            (
+                "path segment",
+                path_segment,
+                vec!["system:a".into(), "A b".into()],
+                vec![".".into(), "..".into(), "a/b".into(), "a%b".into()],
+            ),
+            (
+                "config key",
+                config_key,
+                vec!["a.b_c-D".into(), ".x".into()],
+                vec!["".into(), ".".into(), "..a".into(), "a b".into()],
+            ),
+            (
+                "environment",
+                env_name,
+                vec!["A".into(), "1 a-b.c".into()],
+                vec!["".into(), "a=b".into(), "é".into(), "\t".into()],
+            ),
+            (
+                "port",
+                port_name,
+                vec!["http".into(), "a-1".into()],
+                vec!["".into(), "1".into(), "a--b".into(), "-a".into(), "A".into(), long(16)],
+            ),
+            (
+                "percent",
+                percent,
+                vec!["25%".into()],
+                vec!["%".into(), "25".into(), "-1%".into(), "1.5%".into()],
+            ),
+            ("header", http_header, vec!["X-A".into()], vec!["".into(), "a b".into(), "a_b".into()]),
+            (
+                "domain path",
+                domain_prefixed_path,
+                vec!["a.b/c/d".into()],
+                vec!["a".into(), "/c".into(), "a/".into(), "A/b".into(), "a/b c".into()],
+            ),
+            (
+                "address",
+                ip,
+                vec!["10.0.0.1".into(), "::1".into(), "FE80:0::1".into()],
+                vec![
+                    "".into(),
+                    "10.0.0".into(),
+                    "010.0.0.1".into(),
+                    "::ffff:1.2.3.4".into(),
+                    "1.2.3.4/32".into(),
+                ],
+            ),
+            (
+                "canonical address",
+                canonical_ip,
+                vec!["2001:db8::1".into()],
+                vec!["2001:0db8::1".into(), "x".into()],
+            ),
+            (
+                "network",
+                cidr,
+                vec![
+                    "10.0.0.0/8".into(),
+                    "0.0.0.0/0".into(),
+                    "::/0".into(),
+                    "2001:db8::/32".into(),
+                    "1.2.3.4/32".into(),
+                ],
+                vec![
+                    "10.0.0.0".into(),
+                    "10.0.0.1/8".into(),
+                    "10.0.0.0/33".into(),
+                    "10.0.0.0/08".into(),
+                    "::/129".into(),
+                    "a/8".into(),
+                ],
+            ),
+        ];
+        for (what, rule, good, bad) in table {
+            good.iter().for_each(|text| assert_eq!(rule(text), Vec::<String>::new(), "{what}: {text:?}"));
+            bad.iter().for_each(|text| assert!(!rule(text).is_empty(), "{what}: {text:?}"));
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_a_name_must_be() {
+        assert_eq!(
+            dns_label("a.b"),
+            ["must not contain dots"],
+            "a good subdomain is told only what is wrong with it"
+        );
+        assert_eq!(dns_label(&"a".repeat(64)), ["must be no more than 63 characters"]);
+        assert!(dns_label("A")[0].ends_with(
+            "(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+        ));
+        assert_eq!(qualified_name("/a"), ["prefix part must be non-empty"]);
+        assert_eq!(qualified_name("a/")[0], "name part must be non-empty");
+        assert_eq!(port_number(0), ["must be between 1 and 65535, inclusive"]);
+        assert_eq!(ip("010.0.0.1"), ["must not have leading 0s"]);
+        assert_eq!(not_special_ip("127.0.0.1"), ["may not be in the loopback range (127.0.0.0/8, ::1/128)"]);
+        assert_eq!(
+            not_special_ip("fe80::1"),
+            ["may not be in the link-local range (169.254.0.0/16, fe80::/10)"]
+        );
+        assert_eq!(of_prefix(dns_label, "web-"), Vec::<String>::new());
+        assert!(!of_prefix(dns_label, "-").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn the_shown_patterns_are_the_rules(text in "[a-zA-Z0-9._/%*-]{0,12}") {
+            let full = |pattern: &str| regex::Regex::new(&format!("^(?:{pattern})$")).unwrap();
+            prop_assert_eq!(dns_label(&text).is_empty(), full(LABEL).is_match(&text));
+            let subdomain = full(&format!(r"{LABEL}(\.{LABEL})*"));
+            prop_assert_eq!(dns_subdomain(&text).is_empty(), subdomain.is_match(&text));
+            let rfc_1035 = full("[a-z]([-a-z0-9]*[a-z0-9])?");
+            prop_assert_eq!(dns_1035_label(&text).is_empty(), rfc_1035.is_match(&text));
+            let value = full(&format!("({QUALIFIED})?"));
+            prop_assert_eq!(label_value(&text).is_empty(), value.is_match(&text));
+            let wildcard = full(&format!(r"\*\.{LABEL}(\.{LABEL})*"));
+            prop_assert_eq!(wildcard_subdomain(&text).is_empty(), wildcard.is_match(&text));
+            let qualified = match text.split_once('/') {
+                None => full(QUALIFIED).is_match(&text),
+                Some((prefix, name)) => subdomain.is_match(prefix) && full(QUALIFIED).is_match(name),
+            };
+            prop_assert_eq!(qualified_name(&text).is_empty(), qualified);
+        }
+
+        #[test]
+        fn narrower_rules_imply_wider_ones(text in "\\PC{0,80}|[a-z0-9.-]{0,80}") {
+            if dns_1035_label(&text).is_empty() {
+                prop_assert!(dns_label(&text).is_empty());
+            }
+            if dns_label(&text).is_empty() {
+                prop_assert!(dns_subdomain(&text).is_empty());
+                prop_assert!(label_value(&text).is_empty());
+                prop_assert!(path_segment(&text).is_empty());
+            }
+        }
+
+        #[test]
+        fn every_network_of_an_address_is_good_and_canonical(bits: u32, length in 0u32..=32) {
+            let network = bits.checked_shl(32 - length).unwrap_or(0);
+            let address = std::net::Ipv4Addr::from(network);
+            prop_assert_eq!(cidr(&format!("{address}/{length}")), Vec::<String>::new());
+            prop_assert_eq!(canonical_ip(&address.to_string()), Vec::<String>::new());
+        }
     }
 }

@@ -122,10 +122,7 @@ pub fn conditions(new: &Value, old: &Value) -> Causes {
     }
     let certificate = lookup(old, "status.certificate");
     if !certificate.is_null() && certificate != lookup(new, "status.certificate") {
-        out.push(Cause::forbidden(
-            "status.certificate",
-            "updates may not modify an existing certificate",
-        ));
+        out.push(Cause::forbidden("status.certificate", "updates may not modify an existing certificate"));
     }
     out
 }

@@ -132,11 +132,7 @@ pub fn check_schedule(schedule: &str) -> Result<(), String> {
     }
     let fields: Vec<&str> = text.split_whitespace().collect();
     if fields.len() != UNITS.len() {
-        return Err(format!(
-            "expected exactly 5 fields, found {}: [{}]",
-            fields.len(),
-            fields.join(" ")
-        ));
+        return Err(format!("expected exactly 5 fields, found {}: [{}]", fields.len(), fields.join(" ")));
     }
     for (field, unit) in fields.iter().zip(UNITS) {
         field.split(',').try_for_each(|part| check_range(part, unit))?;
@@ -149,9 +145,8 @@ fn is_duration(text: &str) -> bool {
     let mut rest = text;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let unit_end = rest[digits..]
-            .find(|c: char| c.is_ascii_digit())
-            .map_or(rest.len(), |end| digits + end);
+        let unit_end =
+            rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |end| digits + end);
         if digits == 0 || !units.contains(&&rest[digits..unit_end]) {
             return false;
         }
@@ -165,7 +160,9 @@ fn check_range(part: &str, (least, most, names): Unit) -> Result<(), String> {
         let named = names.iter().position(|n| n.eq_ignore_ascii_case(text));
         match named {
             Some(index) => Ok(least + i64::try_from(index).unwrap_or(0)),
-            None => text.parse::<i64>().map_err(|_| format!("failed to parse int from {text}: invalid syntax")),
+            None => {
+                text.parse::<i64>().map_err(|_| format!("failed to parse int from {text}: invalid syntax"))
+            }
         }
     };
     let mut slash = part.split('/');

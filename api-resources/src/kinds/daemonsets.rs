@@ -1,9 +1,7 @@
 //! Daemon sets.
 
 use super::generic::plain;
-use super::place::{
-    Causes, Place, immutable, lookup, map_at, not_negative, set_default, set_default_text,
-};
+use super::place::{Causes, Place, immutable, lookup, map_at, not_negative, set_default, set_default_text};
 use super::pods_defaults;
 use super::sameness::same;
 use super::workloads::{

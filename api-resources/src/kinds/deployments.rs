@@ -4,8 +4,8 @@ use super::generic::plain;
 use super::place::{Causes, Place, immutable, lookup, map_at, not_negative, set_default, set_default_text};
 use super::pods_defaults;
 use super::workloads::{
-    at_most_100_percent, int_or_percent, int_or_percent_value, not_decremented, replica_counts, runs_for_good,
-    selector_and_template,
+    at_most_100_percent, int_or_percent, int_or_percent_value, not_decremented, replica_counts,
+    runs_for_good, selector_and_template,
 };
 use crate::resource::Strategy;
 use api_types::Cause;
@@ -67,10 +67,8 @@ fn validate_create(object: &Value) -> Causes {
 fn rollout(out: &mut Causes, strategy: &Place<'_>) {
     let rolling = strategy.field("rollingUpdate");
     match strategy.text("type") {
-        "Recreate" if strategy.has("rollingUpdate") => out.push(Cause::forbidden(
-            rolling.path,
-            "may not be specified when strategy `type` is 'Recreate'",
-        )),
+        "Recreate" if strategy.has("rollingUpdate") => out
+            .push(Cause::forbidden(rolling.path, "may not be specified when strategy `type` is 'Recreate'")),
         "Recreate" => {}
         "RollingUpdate" => {
             let (unavailable, surge) = (rolling.field("maxUnavailable"), rolling.field("maxSurge"));

@@ -39,10 +39,7 @@ fn validate_create(object: &Value) -> Causes {
     let mut out = Vec::new();
     for subset in Place::root(object).list("subsets") {
         if subset.lacks("addresses") && subset.lacks("notReadyAddresses") {
-            out.push(Cause::required(
-                &subset.path,
-                "must specify `addresses` or `notReadyAddresses`",
-            ));
+            out.push(Cause::required(&subset.path, "must specify `addresses` or `notReadyAddresses`"));
         }
         for address in ["addresses", "notReadyAddresses"].iter().flat_map(|list| subset.list(list)) {
             let ip = address.text("ip");

@@ -10,7 +10,7 @@ use super::services_validation::PROTOCOLS;
 use crate::names;
 use crate::resource::Strategy;
 use api_types::Cause;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const MAX_ENDPOINTS: usize = 1000;
 const MAX_ADDRESSES: usize = 100;
@@ -40,7 +40,7 @@ pub fn strategy() -> Strategy {
 }
 
 fn default(object: &mut Value) {
-    set_default(object, "endpoints", json!([]));
+    set_default(object, "endpoints", Value::Null);
     set_default(object, "ports", Value::Null);
     for endpoint in each_mut(object, "endpoints") {
         map_at(endpoint, "conditions");

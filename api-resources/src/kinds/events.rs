@@ -14,7 +14,9 @@ pub fn strategy() -> Strategy {
             ["firstTimestamp", "lastTimestamp", "eventTime"]
                 .iter()
                 .for_each(|field| set_default(object, field, Value::Null));
-            ["reportingComponent", "reportingInstance"].iter().for_each(|field| set_default(object, field, ""));
+            ["reportingComponent", "reportingInstance"]
+                .iter()
+                .for_each(|field| set_default(object, field, ""));
         },
         prepare_create: |_| {},
         prepare_update: |_, _| {},

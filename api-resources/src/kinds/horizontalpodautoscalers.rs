@@ -2,7 +2,8 @@
 
 use super::generic::plain;
 use super::place::{
-    Causes, Place, invalid_all, lookup, map_at, not_negative, one_of, require, require_with, set_default,
+    Causes, Place, invalid_all, lookup, map_at, not_negative, object_at, one_of, require, require_with,
+    set_default,
 };
 use super::resources;
 use crate::names;
@@ -49,7 +50,7 @@ fn default(object: &mut Value) {
         spec["metrics"] = json!([{"type": "Resource", "resource": {"name": "cpu",
             "target": {"type": "Utilization", "averageUtilization": 80}}}]);
     }
-    let Some(behavior) = spec.get_mut("behavior").filter(|b| b.is_object()) else { return };
+    let Some(behavior) = object_at(spec, "behavior") else { return };
     if let Some(up) = map_at(behavior, "scaleUp") {
         set_default(up, "stabilizationWindowSeconds", 0);
         set_default(up, "selectPolicy", "Max");
@@ -156,9 +157,7 @@ fn source(out: &mut Causes, at: &Place<'_>, kind: &str) {
             "averageValue",
             "must set either a target value for metric or a per-pod target",
         ),
-        "pods" => {
-            (!has("averageValue"), "averageValue", "must specify a positive target averageValue")
-        }
+        "pods" => (!has("averageValue"), "averageValue", "must specify a positive target averageValue"),
         _ => (
             !has("averageUtilization") && !has("averageValue"),
             "averageUtilization",

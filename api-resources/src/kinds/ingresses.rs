@@ -1,9 +1,7 @@
 //! Ingresses and their classes.
 
 use super::generic::plain;
-use super::place::{
-    Causes, Place, immutable, invalid_all, lookup, one_of, require, set_default,
-};
+use super::place::{Causes, Place, immutable, invalid_all, lookup, one_of, require, set_default};
 use super::services_validation::known_or_ip;
 use crate::names;
 use crate::resource::Strategy;

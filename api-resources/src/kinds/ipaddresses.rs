@@ -68,7 +68,8 @@ fn validate_networks(object: &Value) -> Causes {
     }
     let six = all.iter().filter(|network| network.contains(':')).count();
     if all.len() > 2 || six > 1 || all.len() - six > 1 {
-        let message = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
+        let message =
+            "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
         out.push(Cause::invalid(&list.path, list.value, message));
     }
     out

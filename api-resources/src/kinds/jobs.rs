@@ -2,8 +2,8 @@
 
 use super::generic::plain;
 use super::place::{
-    Causes, Place, each_mut, immutable, invalid_all, lookup, map_at, not_negative, one_of, required_one_of,
-    set_default, set_default_text,
+    Causes, Place, each_mut, immutable, invalid_all, lookup, map_at, not_negative, object_at, one_of,
+    required_one_of, set_default, set_default_text,
 };
 use super::sameness::same;
 use super::workloads::selects;
@@ -98,7 +98,8 @@ fn generate_selector(object: &mut Value) {
         return;
     }
     let Some(spec) = map_at(object, "spec") else { return };
-    let labels = map_at(spec, "template").and_then(|t| map_at(t, "metadata")).and_then(|m| map_at(m, "labels"));
+    let labels =
+        map_at(spec, "template").and_then(|t| map_at(t, "metadata")).and_then(|m| map_at(m, "labels"));
     if let Some(labels) = labels {
         for (label, value) in
             [(OLD_UID_LABEL, &uid), (UID_LABEL, &uid), (OLD_NAME_LABEL, &name), (NAME_LABEL, &name)]
@@ -136,8 +137,7 @@ fn generated_selector(out: &mut Causes, object: &Value) {
     }
     let text = |field: &str| lookup(object, field).as_str().unwrap_or("");
     let (uid, name) = (text("metadata.uid"), text("metadata.name"));
-    let expected =
-        [(OLD_UID_LABEL, uid), (OLD_NAME_LABEL, name), (UID_LABEL, uid), (NAME_LABEL, name)];
+    let expected = [(OLD_UID_LABEL, uid), (OLD_NAME_LABEL, name), (UID_LABEL, uid), (NAME_LABEL, name)];
     let labels = spec.field("template").field("metadata").field("labels");
     for (label, value) in expected {
         let own = labels.key(label);
@@ -241,8 +241,7 @@ fn indexes(out: &mut Causes, spec: &Place<'_>) {
     at_most("maxFailedIndexes", completions.unwrap_or(i64::MAX), "completions");
     at_most("maxFailedIndexes", MAX_INDEXES, "100000");
     if completions.is_some_and(|c| c > MAX_INDEXES) && spec.has("backoffLimitPerIndex") {
-        let detail =
-            "10000 when completions are above 100000 and used with backoff limit per index";
+        let detail = "10000 when completions are above 100000 and used with backoff limit per index";
         at_most("parallelism", MAX_WITH_MANY_COMPLETIONS, detail);
         at_most("maxFailedIndexes", MAX_WITH_MANY_COMPLETIONS, detail);
         if !spec.has("maxFailedIndexes") {
@@ -271,7 +270,8 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
     }
     immutable(&mut out, new, old, "spec.selector");
     template_change(&mut out, new, old);
-    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
+    {
         immutable(&mut out, new, old, &format!("spec.{field}"));
     }
     out
@@ -285,22 +285,24 @@ fn template_change(out: &mut Causes, new: &Value, old: &Value) {
         && lookup(old, "status.active").as_i64().unwrap_or(0) == 0
         && (lookup(old, "status.startTime").is_null() || jobs_status::is_true(old, "Suspended"));
     if waits && before.is_object() && template.is_object() {
-        for field in ["labels", "annotations"] {
-            before["metadata"][field] = lookup(template, "metadata")[field].clone();
+        if let Some(meta) = map_at(&mut before, "metadata") {
+            for field in ["labels", "annotations"] {
+                meta[field] = lookup(template, "metadata")[field].clone();
+            }
         }
-        for field in ["nodeSelector", "tolerations", "schedulingGates"] {
-            before["spec"][field] = lookup(template, "spec")[field].clone();
+        if let Some(pod) = map_at(&mut before, "spec") {
+            for field in ["nodeSelector", "tolerations", "schedulingGates"] {
+                pod[field] = lookup(template, "spec")[field].clone();
+            }
+            if let Some(affinity) = map_at(pod, "affinity") {
+                affinity["nodeAffinity"] = lookup(template, "spec.affinity.nodeAffinity").clone();
+            }
         }
-        if !before["spec"]["affinity"].is_object() {
-            before["spec"]["affinity"] = json!({});
-        }
-        before["spec"]["affinity"]["nodeAffinity"] = lookup(template, "spec.affinity.nodeAffinity").clone();
         for list in ["containers", "initContainers"] {
             let now = lookup(template, "spec")[list].as_array().cloned().unwrap_or_default();
-            for (container, now) in each_mut(&mut before["spec"], list).zip(now) {
-                if container["name"] == now["name"] {
-                    container["resources"] = now["resources"].clone();
-                }
+            let Some(pod) = object_at(&mut before, "spec") else { continue };
+            for (container, now) in each_mut(pod, list).zip(now).filter(|(c, now)| c["name"] == now["name"]) {
+                container["resources"] = now["resources"].clone();
             }
         }
     }

@@ -31,7 +31,10 @@ fn conditions(out: &mut Causes, new: &Value, old: &Value) {
         (complete && failed, "cannot set Complete=True and Failed=true conditions"),
         (complete && target, "cannot set Complete=True and FailureTarget=true conditions"),
         (failed && !target, "cannot set Failed=True condition without the FailureTarget=true condition"),
-        (complete && !met, "cannot set Complete=True condition without the SuccessCriteriaMet=true condition"),
+        (
+            complete && !met,
+            "cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
+        ),
         (met && failed, "cannot set SuccessCriteriaMet=True and Failed=true conditions"),
         (met && target, "cannot set SuccessCriteriaMet=True and FailureTarget=true conditions"),
     ];
@@ -57,11 +60,7 @@ fn counters(out: &mut Causes, job: &Value, status: &Place<'_>, before: &Place<'_
             "terminating",
             "terminating>0 is invalid for finished job",
         ),
-        (
-            count(status, "ready") > count(status, "active"),
-            "ready",
-            "cannot set more ready pods than active",
-        ),
+        (count(status, "ready") > count(status, "active"), "ready", "cannot set more ready pods than active"),
     ];
     for (field, message) in [
         ("failed", "cannot decrease the failed counter"),

@@ -63,7 +63,8 @@ fn validate(object: &Value) -> Causes {
         }
         seen.push(kind);
         of_kind(&mut out, &limit, kind);
-        let names: BTreeSet<&String> = LISTS.iter().flat_map(|list| limit.map(list)).map(|(n, _)| n).collect();
+        let names: BTreeSet<&String> =
+            LISTS.iter().flat_map(|list| limit.map(list)).map(|(n, _)| n).collect();
         names.into_iter().for_each(|name| relations(&mut out, &limit, name));
     }
     out

@@ -1,9 +1,7 @@
 //! Network policies.
 
 use super::generic::plain;
-use super::place::{
-    Causes, Place, each_mut, invalid_all, lookup, map_at, one_of, require, set_default,
-};
+use super::place::{Causes, Place, each_mut, invalid_all, lookup, map_at, one_of, require, set_default};
 use crate::resource::Strategy;
 use crate::{metadata, names};
 use api_types::Cause;

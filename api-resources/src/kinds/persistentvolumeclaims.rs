@@ -2,7 +2,7 @@
 
 use super::generic::{add_finalizer, plain};
 use super::place::{
-    Causes, Place, invalid_all, lookup, map_at, one_of, require, require_with, set_default,
+    Causes, Place, invalid_all, lookup, map_at, object_at, one_of, require, require_with, set_default,
 };
 use super::resources;
 use super::sameness::{differences, same};
@@ -31,13 +31,13 @@ pub fn strategy() -> Strategy {
         prepare_create: |object| {
             object["status"] = json!({"phase": "Pending"});
             add_finalizer(object, PROTECTION);
-            if let Some(spec) = object.get_mut("spec") {
+            if let Some(spec) = object_at(object, "spec") {
                 same_source(spec);
             }
         },
         prepare_update: |new, old| {
             super::generic::keep_status(new, old);
-            if let Some(spec) = new.get_mut("spec")
+            if let Some(spec) = object_at(new, "spec")
                 && same(&spec["dataSource"], lookup(old, "spec.dataSource"))
                 && same(&spec["dataSourceRef"], lookup(old, "spec.dataSourceRef"))
             {
@@ -155,7 +155,7 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
     let mut out = Vec::new();
     validate_spec(&mut out, &Place::root(new).field("spec"));
     let (spec, old_spec) = (lookup(new, "spec"), lookup(old, "spec"));
-    let mut allowed = spec.clone();
+    let mut allowed = if spec.is_object() { spec.clone() } else { json!({}) };
     let unset = |field: &str| lookup(old_spec, field).as_str().unwrap_or("").is_empty();
     let bound = lookup(old, "status.phase") == "Bound";
     if unset("volumeName") {

@@ -1,4 +1,4 @@
-//! Persistent volumes. `status.lastPhaseTransitionTime` of a new one is the server's, which has the clock.
+//! Persistent volumes.
 
 use super::generic::{add_finalizer, plain};
 use super::persistentvolumeclaims::{VOLUME_MODES, access_modes};
@@ -46,7 +46,12 @@ pub fn strategy() -> Strategy {
     Strategy {
         default,
         prepare_create: |object| {
+            // The time of the first phase is that of the creation: there is no clock here.
+            let created = lookup(object, "metadata.creationTimestamp").clone();
             object["status"] = json!({"phase": "Pending"});
+            if created.is_string() {
+                object["status"]["lastPhaseTransitionTime"] = created;
+            }
             add_finalizer(object, PROTECTION);
         },
         validate_create,
@@ -163,9 +168,10 @@ fn source(out: &mut Causes, spec: &Place<'_>) {
                 "nodeExpandSecretRef",
             ] {
                 let Some(secret) = first.present(secret) else { continue };
-                for (field, rule) in
-                    [("name", names::dns_subdomain as fn(&str) -> Vec<String>), ("namespace", names::dns_label)]
-                {
+                for (field, rule) in [
+                    ("name", names::dns_subdomain as fn(&str) -> Vec<String>),
+                    ("namespace", names::dns_label),
+                ] {
                     if require(out, &secret, field) {
                         invalid_all(out, &secret.of(field), secret.text(field), rule(secret.text(field)));
                     }

@@ -202,15 +202,16 @@ pub fn set_default_number(object: &mut Value, name: &str, value: i64) {
     }
 }
 
-/// The elements of a list field, to change them.
+/// The objects in a list field, to change them.
 pub fn each_mut<'a>(object: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> {
-    object.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten()
+    let elements = object.get_mut(name).and_then(Value::as_array_mut);
+    elements.into_iter().flatten().filter(|element| element.is_object())
 }
 
-/// Puts an empty map where a field is absent or null, and gives it.
+/// Puts an empty map where a field is absent or null, and gives it; `None` when something else is there.
 pub fn map_at<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Value> {
     set_default(object, name, Value::Object(Map::new()));
-    object.get_mut(name)
+    object.get_mut(name).filter(|value| value.is_object())
 }
 
 /// Adds `Not found` for a name that refers to nothing.
@@ -226,4 +227,9 @@ pub fn at_most(out: &mut Causes, at: &Place<'_>, name: &str, max: usize) {
         let message = format!("Too many: {count}: must have at most {max} items");
         out.push(Cause::new(api_types::CauseReason::FieldValueTooMany, at.of(name), message));
     }
+}
+
+/// A field that is an object, to change it; `None` when it is absent or something else.
+pub fn object_at<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Value> {
+    object.get_mut(name).filter(|value| value.is_object())
 }

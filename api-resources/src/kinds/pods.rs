@@ -1,7 +1,7 @@
 //! Pods: defaults, the first status, and which rules apply when.
 
 use super::generic::{self, plain};
-use super::place::{Causes, Place, lookup};
+use super::place::{Causes, Place, lookup, object_at};
 use super::{pods_defaults, pods_spec, pods_update, resources};
 use crate::resource::Strategy;
 use api_types::Cause;
@@ -63,7 +63,9 @@ fn prepare_create(pod: &mut Value) {
     }
     pod["status"] = status;
     let labels = lookup(pod, "metadata.labels").as_object().cloned().unwrap_or_default();
-    merge_label_keys(&mut pod["spec"], &labels);
+    if let Some(spec) = object_at(pod, "spec") {
+        merge_label_keys(spec, &labels);
+    }
 }
 
 /// `matchLabelKeys` (KEP-3633, KEP-3243) become expressions of the selector with the pod's own labels.
@@ -91,7 +93,7 @@ fn merge_into(term: &mut Value, labels: &Map<String, Value>) {
             }
         }
     }
-    if let Some(selector) = term.get_mut("labelSelector").filter(|s| s.is_object())
+    if let Some(selector) = object_at(term, "labelSelector")
         && !added.is_empty()
     {
         super::place::set_default(selector, "matchExpressions", json!([]));

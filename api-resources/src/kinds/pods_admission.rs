@@ -1,7 +1,7 @@
 //! What admission puts into a new pod: its service account and token, tolerations, priority. Pure: the server looks
 //! the other objects up and draws the random suffix.
 
-use super::place::{each_mut, lookup, set_default};
+use super::place::{each_mut, lookup, object_at, set_default};
 use super::pods_defaults::same_service_account;
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ pub fn service_account_admission(pod: &mut Value, account: &Value, suffix: &str)
         .as_bool()
         .or_else(|| lookup(account, "automountServiceAccountToken").as_bool())
         .unwrap_or(true);
-    let Some(spec) = pod.get_mut("spec") else { return };
+    let Some(spec) = object_at(pod, "spec") else { return };
     spec["serviceAccountName"] = Value::from(name);
     same_service_account(spec);
     if automount {
@@ -95,7 +95,7 @@ fn mount_token(spec: &mut Value, suffix: &str) {
 
 /// Pods stay 300 s on a node that is not ready or not reachable, unless they tolerate that differently.
 pub fn default_tolerations(pod: &mut Value) {
-    let Some(spec) = pod.get_mut("spec") else { return };
+    let Some(spec) = object_at(pod, "spec") else { return };
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
         let tolerations = lookup(spec, "tolerations").as_array().map(Vec::as_slice).unwrap_or_default();
         let tolerated = tolerations.iter().any(|t| {
@@ -107,7 +107,9 @@ pub fn default_tolerations(pod: &mut Value) {
         }
         set_default(spec, "tolerations", json!([]));
         if let Some(list) = spec["tolerations"].as_array_mut() {
-            list.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
+            list.push(
+                json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}),
+            );
         }
     }
 }
@@ -120,7 +122,7 @@ pub fn default_tolerations(pod: &mut Value) {
 pub fn priority_admission(pod: &mut Value, class: Option<&Value>) -> Result<(), String> {
     let priority = class.and_then(|c| c["value"].as_i64()).unwrap_or(0);
     let policy = class.and_then(|c| c["preemptionPolicy"].as_str()).unwrap_or("PreemptLowerPriority");
-    let Some(spec) = pod.get_mut("spec") else { return Ok(()) };
+    let Some(spec) = object_at(pod, "spec") else { return Ok(()) };
     let said = lookup(spec, "priority").as_i64();
     if said.is_some_and(|p| p != priority) {
         return Err(format!(
@@ -161,7 +163,10 @@ mod tests {
         let account = json!({"imagePullSecrets": [{"name": "pull"}]});
         service_account_admission(&mut pod, &account, "abcde");
         let spec = &pod["spec"];
-        assert_eq!((&spec["serviceAccountName"], &spec["serviceAccount"]), (&json!("default"), &json!("default")));
+        assert_eq!(
+            (&spec["serviceAccountName"], &spec["serviceAccount"]),
+            (&json!("default"), &json!("default"))
+        );
         assert_eq!(spec["volumes"][0]["name"], "kube-api-access-abcde");
         assert_eq!(spec["containers"][0]["volumeMounts"][0]["name"], "kube-api-access-abcde");
         assert_eq!(spec["containers"][1]["volumeMounts"].as_array().unwrap().len(), 1);

@@ -3,7 +3,8 @@
 use super::place::{
     Causes, Place, at_most, invalid_all, not_found, one_of, require, require_with, required_one_of,
 };
-use super::pods_volumes::{Volumes, mounts};
+use super::pods_mounts::mounts;
+use super::pods_volumes::Volumes;
 use super::{pods_env, pods_probes, pods_security, resources};
 use crate::names;
 use api_types::Cause;

@@ -1,6 +1,6 @@
 //! What a pod's spec says when its author left it out, for pods and for the templates of workloads.
 
-use super::place::{each_mut, map_at, set_default, set_default_number, set_default_text};
+use super::place::{each_mut, map_at, object_at, set_default, set_default_number, set_default_text};
 use serde_json::{Map, Value, json};
 
 /// The file mode of projected files: 0644.
@@ -85,13 +85,13 @@ fn container(container: &mut Value) {
         }
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        if let Some(probe) = container.get_mut(name).filter(|p| p.is_object()) {
+        if let Some(probe) = object_at(container, name) {
             set_default_number(probe, "timeoutSeconds", 1);
             set_default_number(probe, "periodSeconds", 10);
             set_default_number(probe, "successThreshold", 1);
             set_default_number(probe, "failureThreshold", 3);
             http_get(probe);
-            if let Some(grpc) = probe.get_mut("grpc").filter(|g| g.is_object()) {
+            if let Some(grpc) = object_at(probe, "grpc") {
                 set_default(grpc, "service", "");
             }
         }
@@ -106,21 +106,21 @@ fn container(container: &mut Value) {
 }
 
 fn http_get(handler: &mut Value) {
-    if let Some(get) = handler.get_mut("httpGet").filter(|g| g.is_object()) {
+    if let Some(get) = object_at(handler, "httpGet") {
         set_default_text(get, "path", "/");
         set_default_text(get, "scheme", "HTTP");
     }
 }
 
 fn field_ref(from: &mut Value) {
-    if let Some(reference) = from.get_mut("fieldRef").filter(|r| r.is_object()) {
+    if let Some(reference) = object_at(from, "fieldRef") {
         set_default_text(reference, "apiVersion", "v1");
     }
 }
 
 /// An absent divisor is written as zero, as Kubernetes does.
 fn resource_field_ref(from: &mut Value) {
-    if let Some(reference) = from.get_mut("resourceFieldRef").filter(|r| r.is_object()) {
+    if let Some(reference) = object_at(from, "resourceFieldRef") {
         set_default(reference, "divisor", "0");
     }
 }
@@ -178,7 +178,7 @@ fn is_repository(name: &str) -> bool {
 /// Requests that are not given are the limits.
 fn requests_from_limits(container: &mut Value) {
     let Some(limits) = container["resources"]["limits"].as_object().cloned() else { return };
-    let Some(requests) = map_at(&mut container["resources"], "requests") else { return };
+    let Some(requests) = container.get_mut("resources").and_then(|r| map_at(r, "requests")) else { return };
     for (name, limit) in limits {
         if requests.get(&name).is_none() {
             requests[&name] = limit;
@@ -209,7 +209,7 @@ pub fn volume_source(volume: &mut Value) {
     }
     if let Some(projected) = volume.get_mut("projected") {
         for source in each_mut(projected, "sources") {
-            if let Some(token) = source.get_mut("serviceAccountToken").filter(|t| t.is_object()) {
+            if let Some(token) = object_at(source, "serviceAccountToken") {
                 set_default(token, "expirationSeconds", 3600);
             }
             if let Some(downward) = source.get_mut("downwardAPI") {
@@ -217,7 +217,7 @@ pub fn volume_source(volume: &mut Value) {
             }
         }
     }
-    if let Some(image) = volume.get_mut("image").filter(|i| i.is_object()) {
+    if let Some(image) = object_at(volume, "image") {
         let policy = pull_policy(image["reference"].as_str().unwrap_or(""));
         set_default_text(image, "pullPolicy", policy);
     }
@@ -316,7 +316,10 @@ mod tests {
         pod(&mut object);
         let spec = &object["spec"];
         assert_eq!(spec["volumes"][0]["emptyDir"], json!({}));
-        assert_eq!(spec["volumes"][1]["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"], 3600);
+        assert_eq!(
+            spec["volumes"][1]["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"],
+            3600
+        );
         assert_eq!(spec["volumes"][2]["secret"]["defaultMode"], 420);
         let container = &spec["containers"][0];
         assert_eq!(container["resources"]["requests"], json!({"cpu": "500m", "memory": "1Gi"}));

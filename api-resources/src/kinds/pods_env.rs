@@ -37,7 +37,12 @@ const SOURCES: &[&str] = &["fieldRef", "resourceFieldRef", "configMapKeyRef", "s
 pub(super) fn env(out: &mut Causes, container: &Place<'_>) {
     for variable in container.list("env") {
         if require(out, &variable, "name") {
-            invalid_all(out, &variable.of("name"), variable.text("name"), names::env_name(variable.text("name")));
+            invalid_all(
+                out,
+                &variable.of("name"),
+                variable.text("name"),
+                names::env_name(variable.text("name")),
+            );
         }
         if let Some(from) = variable.present("valueFrom") {
             value_from(out, &from, variable.text("value"));

@@ -13,8 +13,13 @@ pub(super) fn probes(out: &mut Causes, container: &Place<'_>) {
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         let Some(probe) = container.present(name) else { continue };
         handler(out, &probe, None);
-        let numbers =
-            ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"];
+        let numbers = [
+            "initialDelaySeconds",
+            "timeoutSeconds",
+            "periodSeconds",
+            "successThreshold",
+            "failureThreshold",
+        ];
         numbers.iter().for_each(|field| not_negative(out, &probe, field));
         let grace = "terminationGracePeriodSeconds";
         if let Some(seconds) = probe.int(grace) {
@@ -80,7 +85,9 @@ fn handler(out: &mut Causes, at: &Place<'_>, grace: Option<i64>) {
                     out.push(Cause::invalid(
                         action.path,
                         &Value::from(seconds),
-                        &format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})"),
+                        &format!(
+                            "must be non-negative and less than terminationGracePeriodSeconds ({grace})"
+                        ),
                     ));
                 }
             }

@@ -147,10 +147,9 @@ fn profiles(out: &mut Causes, context: &Place<'_>) {
                 "can only be set when AppArmor type is Localhost",
             )),
             "RuntimeDefault" | "Unconfined" => {}
-            "" => out.push(Cause::required(
-                profile.of("type"),
-                "type is required when appArmorProfile is set",
-            )),
+            "" => {
+                out.push(Cause::required(profile.of("type"), "type is required when appArmorProfile is set"))
+            }
             _ => one_of(out, &profile, "type", &["Localhost", "RuntimeDefault", "Unconfined"]),
         }
     }
@@ -218,7 +217,9 @@ pub(super) fn os(out: &mut Causes, spec: &Place<'_>) {
                 out.push(Cause::forbidden(context.of(field), message));
             }
             for field in ["hostUsers", "hostPID", "hostIPC", "shareProcessNamespace"] {
-                if spec.has(field) && (spec.flag(field) || matches!(field, "hostUsers" | "shareProcessNamespace")) {
+                if spec.has(field)
+                    && (spec.flag(field) || matches!(field, "hostUsers" | "shareProcessNamespace"))
+                {
                     out.push(Cause::forbidden(spec.of(field), message));
                 }
             }

@@ -1,8 +1,6 @@
 //! The rules of a pod's spec, alone and in templates.
 
-use super::place::{
-    Causes, Place, invalid_all, not_found, one_of, require, require_with, required_one_of,
-};
+use super::place::{Causes, Place, invalid_all, not_found, one_of, require, require_with, required_one_of};
 use super::pods_containers::{self, Pod};
 use super::{pods_affinity, pods_security, pods_volumes, resources};
 use crate::{metadata, names};
@@ -22,12 +20,7 @@ pub(super) fn spec(out: &mut Causes, at: &Place<'_>, pod_name: &str, is_pod: boo
     resources::pod(out, at);
     host_ports(out, at, is_pod);
     required_one_of(out, at, "restartPolicy", RESTART_POLICIES);
-    required_one_of(
-        out,
-        at,
-        "dnsPolicy",
-        &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
-    );
+    required_one_of(out, at, "dnsPolicy", &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]);
     metadata::labels(out, &at.field("nodeSelector"));
     pods_security::pod(out, at);
     pods_affinity::affinity(out, at);
@@ -156,10 +149,7 @@ fn dns_config(out: &mut Causes, at: &Place<'_>) {
     let config = at.field("dnsConfig");
     if at.text("dnsPolicy") == "None" {
         if !at.has("dnsConfig") {
-            out.push(Cause::required(
-                config.path,
-                "must provide `dnsConfig` when `dnsPolicy` is None",
-            ));
+            out.push(Cause::required(config.path, "must provide `dnsConfig` when `dnsPolicy` is None"));
             return;
         }
         let message = "must provide at least one DNS nameserver when `dnsPolicy` is None";

@@ -7,7 +7,7 @@ use super::sameness::{differences, same};
 use super::services_validation::known_or_ip;
 use crate::names;
 use api_types::Cause;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
@@ -60,7 +60,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> Causes {
 }
 
 fn with_allowed_changes_undone(out: &mut Causes, spec: &Place<'_>, old: &Place<'_>) -> Value {
-    let mut allowed = spec.value.clone();
+    let mut allowed = if spec.value.is_object() { spec.value.clone() } else { Value::Object(Map::new()) };
     for list in ["containers", "initContainers"] {
         for (container, before) in super::place::each_mut(&mut allowed, list).zip(old.list(list)) {
             container["image"] = before.field("image").value.clone();
@@ -92,7 +92,8 @@ fn gated(out: &mut Causes, spec: &Place<'_>, old: &Place<'_>, allowed: &mut Valu
         ));
     }
     allowed["nodeSelector"] = old.field("nodeSelector").value.clone();
-    let (now, before) = (spec.field("affinity").field("nodeAffinity"), old.field("affinity").field("nodeAffinity"));
+    let (now, before) =
+        (spec.field("affinity").field("nodeAffinity"), old.field("affinity").field("nodeAffinity"));
     if same(now.value, before.value) {
         return;
     }
@@ -121,10 +122,9 @@ fn gated(out: &mut Causes, spec: &Place<'_>, old: &Place<'_>, allowed: &mut Valu
             }
         }
     }
-    if allowed["affinity"].is_null() {
-        allowed["affinity"] = Value::Object(serde_json::Map::new());
+    if let Some(affinity) = super::place::map_at(allowed, "affinity") {
+        affinity["nodeAffinity"] = before.value.clone();
     }
-    allowed["affinity"]["nodeAffinity"] = before.value.clone();
 }
 
 fn only_added_tolerations(out: &mut Causes, spec: &Place<'_>, old: &Place<'_>) {
@@ -218,7 +218,8 @@ fn not_restarted(out: &mut Causes, pod: &Value, status: &Place<'_>, old: &Place<
             let policy = container.and_then(|c| c["restartPolicy"].as_str()).unwrap_or(policy);
             let has_rules = container.is_some_and(|c| !c["restartPolicyRules"].is_null());
             let failed = terminated.int("exitCode").unwrap_or(0) != 0;
-            let may = !of.is_empty() && (policy == "Always" || has_rules || (policy == "OnFailure" && failed));
+            let may =
+                !of.is_empty() && (policy == "Always" || has_rules || (policy == "OnFailure" && failed));
             let now = status.list(list).find(|s| s.text("name") == before.text("name"));
             if !may && now.is_some_and(|s| s.field("state").field("terminated").value.is_null()) {
                 out.push(Cause::forbidden(
@@ -243,10 +244,6 @@ fn ips(out: &mut Causes, status: &Place<'_>, old: &Place<'_>, list: &str) {
     let six = all.iter().filter(|ip| ip.contains(':')).count();
     if six > 1 || all.len() - six > 1 {
         let at = status.field(list);
-        out.push(Cause::invalid(
-            at.path,
-            at.value,
-            "may specify no more than one IP for each IP family",
-        ));
+        out.push(Cause::invalid(at.path, at.value, "may specify no more than one IP for each IP family"));
     }
 }

@@ -1,7 +1,7 @@
 //! The rules of a pod's volumes.
 
 use super::persistentvolumeclaims;
-use super::place::{Causes, Place, invalid_all, not_found, one_of, require, require_with};
+use super::place::{Causes, Place, invalid_all, one_of, require, require_with};
 use super::pods_env::{field_ref, resource_field_ref};
 use super::resources;
 use crate::{metadata, names};
@@ -298,7 +298,14 @@ fn projected(out: &mut Causes, at: &Place<'_>) {
     };
     let mut taken: Vec<String> = Vec::new();
     for source in at.list("sources") {
-        let kinds = ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"];
+        let kinds = [
+            "secret",
+            "configMap",
+            "downwardAPI",
+            "serviceAccountToken",
+            "clusterTrustBundle",
+            "podCertificate",
+        ];
         let count = kinds.iter().filter(|k| source.has(k)).count();
         for kind in ["secret", "configMap"] {
             let Some(from) = source.present(kind) else { continue };
@@ -328,10 +335,7 @@ fn projected(out: &mut Causes, at: &Place<'_>) {
             }
         }
         if count > 1 {
-            out.push(Cause::forbidden(
-                &source.path,
-                "may not specify more than 1 volume type per source",
-            ));
+            out.push(Cause::forbidden(&source.path, "may not specify more than 1 volume type per source"));
         }
     }
 }
@@ -358,11 +362,9 @@ fn service_account_token(out: &mut Causes, projected: &Place<'_>, token: &Place<
 
 fn trust_bundle(out: &mut Causes, at: &Place<'_>) {
     match (at.has("name"), at.has("signerName")) {
-        (true, true) => out.push(Cause::invalid(
-            &at.path,
-            at.value,
-            "only one of name and signerName may be used",
-        )),
+        (true, true) => {
+            out.push(Cause::invalid(&at.path, at.value, "only one of name and signerName may be used"))
+        }
         (true, false) => {
             if at.text("name").is_empty() {
                 out.push(Cause::required(at.of("name"), "must be a valid object name"));
@@ -413,7 +415,7 @@ fn pod_certificate(out: &mut Causes, at: &Place<'_>) {
 }
 
 /// A relative path without `..`.
-fn descending(out: &mut Causes, path: &str, target: &str) {
+pub(super) fn descending(out: &mut Causes, path: &str, target: &str) {
     if target.starts_with('/') {
         out.push(Cause::invalid(path, &Value::from(target), "must be a relative path"));
     }
@@ -434,126 +436,5 @@ fn local_path(out: &mut Causes, path: &str, target: &str) {
     descending(out, path, target);
     if target.starts_with("..") && !target.starts_with("../") {
         out.push(Cause::invalid(path, &Value::from(target), "must not start with '..'"));
-    }
-}
-
-/// The rules of a container's mounts and devices.
-pub(super) fn mounts(out: &mut Causes, container: &Place<'_>, volumes: &Volumes<'_>) {
-    let list = container.of("volumeMounts");
-    let device_names: Vec<&str> = container.list("volumeDevices").map(|d| d.text("name")).collect();
-    let device_paths: Vec<&str> = container.list("volumeDevices").map(|d| d.text("devicePath")).collect();
-    let mut seen: Vec<&str> = Vec::new();
-    for mount in container.list("volumeMounts") {
-        let (name, path) = (mount.text("name"), mount.text("mountPath"));
-        require(out, &mount, "name");
-        if volumes.get(name).is_none() {
-            not_found(out, mount.of("name"), name);
-        }
-        require(out, &mount, "mountPath");
-        let rules = [
-            (seen.contains(&path), "mountPath", path, "must be unique"),
-            (device_names.contains(&name), "name", name, "must not already exist in volumeDevices"),
-            (
-                device_paths.contains(&path),
-                "mountPath",
-                path,
-                "must not already exist as a path in volumeDevices",
-            ),
-        ];
-        for (broken, field, value, message) in rules {
-            if broken {
-                out.push(Cause::invalid(mount.of(field), &Value::from(value), message));
-            }
-        }
-        seen.push(path);
-        // The next four are reported without the mount's index, as Kubernetes does.
-        if !mount.lacks("subPath") {
-            descending(out, &format!("{list}.subPath"), mount.text("subPath"));
-        }
-        if !mount.lacks("subPathExpr") {
-            if !mount.lacks("subPath") {
-                out.push(Cause::invalid(
-                    mount.of("subPathExpr"),
-                    mount.field("subPathExpr").value,
-                    "subPathExpr and subPath are mutually exclusive",
-                ));
-            }
-            descending(out, &format!("{list}.subPathExpr"), mount.text("subPathExpr"));
-        }
-        let unindexed = Place::new(list.clone(), mount.value);
-        propagation(out, &unindexed, container);
-        recursive_read_only(out, &unindexed);
-    }
-    devices(out, container, volumes);
-}
-
-fn propagation(out: &mut Causes, mount: &Place<'_>, container: &Place<'_>) {
-    one_of(out, mount, "mountPropagation", &["Bidirectional", "HostToContainer", "None"]);
-    let privileged = container.field("securityContext").flag("privileged");
-    if mount.text("mountPropagation") == "Bidirectional" && !privileged {
-        out.push(Cause::forbidden(
-            mount.of("mountPropagation"),
-            "Bidirectional mount propagation is available only to privileged containers",
-        ));
-    }
-}
-
-fn recursive_read_only(out: &mut Causes, mount: &Place<'_>) {
-    let field = "recursiveReadOnly";
-    match mount.text(field) {
-        "Enabled" | "IfPossible" => {
-            if !mount.flag("readOnly") {
-                out.push(Cause::forbidden(mount.of(field), "may only be specified when readOnly is true"));
-            }
-            if !matches!(mount.text("mountPropagation"), "" | "None") {
-                out.push(Cause::forbidden(
-                    mount.of(field),
-                    "may only be specified when mountPropagation is None or not specified",
-                ));
-            }
-        }
-        _ => one_of(out, mount, field, &["Disabled", "Enabled", "IfPossible"]),
-    }
-}
-
-fn devices(out: &mut Causes, container: &Place<'_>, volumes: &Volumes<'_>) {
-    let mount_names: Vec<&str> = container.list("volumeMounts").map(|m| m.text("name")).collect();
-    let mount_paths: Vec<&str> = container.list("volumeMounts").map(|m| m.text("mountPath")).collect();
-    let (mut names, mut paths): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
-    for device in container.list("volumeDevices") {
-        let (name, path) = (device.text("name"), device.text("devicePath"));
-        require(out, &device, "name");
-        let volume = volumes.get(name);
-        let of_claim = |v: &Value| !v["persistentVolumeClaim"].is_null() || !v["ephemeral"].is_null();
-        let backsteps = path.split('/').any(|p| p == "..");
-        let rules = [
-            (!name.is_empty() && names.contains(&name), "name", name, "must be unique"),
-            (
-                volume.is_some_and(|v| !of_claim(v)),
-                "name",
-                name,
-                "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode",
-            ),
-            (paths.contains(&path), "devicePath", path, "must be unique"),
-            (backsteps, "devicePath", path, "can not contain backsteps ('..')"),
-            (mount_names.contains(&name), "name", name, "must not already exist in volumeMounts"),
-            (
-                mount_paths.contains(&path),
-                "devicePath",
-                path,
-                "must not already exist as a path in volumeMounts",
-            ),
-        ];
-        if volume.is_none() {
-            not_found(out, device.of("name"), name);
-        }
-        require(out, &device, "devicePath");
-        for (broken, field, value, message) in rules {
-            if broken {
-                out.push(Cause::invalid(device.of(field), &Value::from(value), message));
-            }
-        }
-        names.push(name);
-        paths.push(path);
     }
 }

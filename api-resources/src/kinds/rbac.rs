@@ -12,7 +12,11 @@ pub const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// How roles are written.
 pub fn role() -> Strategy {
-    Strategy { validate_create: |object| rules(object, true), validate_update: |new, _| rules(new, true), ..both() }
+    Strategy {
+        validate_create: |object| rules(object, true),
+        validate_update: |new, _| rules(new, true),
+        ..both()
+    }
 }
 
 /// How cluster roles are written.

@@ -19,8 +19,7 @@ const SCOPES: &[(&str, Option<&[&str]>)] = &[
 ];
 const POD_RESOURCES: &[&str] =
     &["pods", "cpu", "memory", "limits.cpu", "limits.memory", "requests.cpu", "requests.memory"];
-const CONFLICTS: [(&str, &str); 2] =
-    [("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating")];
+const CONFLICTS: [(&str, &str); 2] = [("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating")];
 
 /// How resource quotas are written.
 pub fn strategy() -> Strategy {

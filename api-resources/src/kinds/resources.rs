@@ -184,8 +184,11 @@ pub(super) fn container(out: &mut Causes, at: &Place<'_>, claims: &[&str]) {
         }
         seen.push(key);
         if !claims.contains(&name) {
-            let known =
-                if claims.is_empty() { " which is empty".to_owned() } else { format!(": {}", claims.join(", ")) };
+            let known = if claims.is_empty() {
+                " which is empty".to_owned()
+            } else {
+                format!(": {}", claims.join(", "))
+            };
             let message = format!(
                 "Not found: {}: must be one of the names in pod.spec.resourceClaims{known}",
                 Value::from(name)
@@ -228,10 +231,9 @@ fn requirements(out: &mut Causes, at: &Place<'_>, name_rule: fn(&mut Causes, &st
                     ));
                 }
             }
-            None if !is_overcommittable(name) => out.push(Cause::required(
-                &limits.path,
-                "Limit must be set for non overcommitable resources",
-            )),
+            None if !is_overcommittable(name) => {
+                out.push(Cause::required(&limits.path, "Limit must be set for non overcommitable resources"))
+            }
             None => {}
         }
         huge_page(out, &path, name, request);
@@ -245,8 +247,9 @@ fn requirements(out: &mut Causes, at: &Place<'_>, name_rule: fn(&mut Causes, &st
 fn huge_page(out: &mut Causes, path: &str, name: &str, value: &Value) {
     let Some(size) = name.strip_prefix("hugepages-") else { return };
     let Some(amount) = quantity(value) else { return };
-    let divides = Quantity::parse(size)
-        .is_ok_and(|page| page.value() > 0 && page.milli_value() % 1000 == 0 && amount.value() % page.value() == 0);
+    let divides = Quantity::parse(size).is_ok_and(|page| {
+        page.value() > 0 && page.milli_value() % 1000 == 0 && amount.value() % page.value() == 0
+    });
     if !divides {
         let message = format!("{amount} is not positive integer multiple of {name}");
         out.push(Cause::invalid(path, &Value::from(amount.to_string()), &message));

@@ -9,9 +9,7 @@ pub fn same(a: &Value, b: &Value) -> bool {
             x.iter().all(|(key, value)| same(value, y.get(key).unwrap_or(&Value::Null)))
                 && y.iter().all(|(key, value)| x.contains_key(key) || is_nothing(value))
         }
-        (Value::Array(x), Value::Array(y)) => {
-            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y))
-        }
+        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
         _ => a == b || (is_nothing(a) && is_nothing(b)),
     }
 }

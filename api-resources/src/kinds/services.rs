@@ -3,7 +3,7 @@
 //! Cluster IPs and node ports are allocated by the server, after these functions ran.
 
 use super::generic::{self, plain};
-use super::place::{each_mut, lookup, map_at, set_default, set_default_text};
+use super::place::{each_mut, lookup, map_at, object_at, set_default, set_default_text};
 use super::services_validation as validation;
 use crate::names;
 use crate::resource::Strategy;
@@ -63,7 +63,7 @@ fn default(object: &mut Value) {
 
 fn prepare_create(object: &mut Value) {
     object["status"] = json!({"loadBalancer": {}});
-    let Some(spec) = object.get_mut("spec") else { return };
+    let Some(spec) = object_at(object, "spec") else { return };
     let cluster_ip = text(spec, "clusterIP").to_owned();
     if !cluster_ip.is_empty() && is_empty(spec, "clusterIPs") {
         spec["clusterIPs"] = json!([cluster_ip]);
@@ -74,7 +74,7 @@ fn prepare_create(object: &mut Value) {
 fn prepare_update(new: &mut Value, old: &Value) {
     generic::keep_status(new, old);
     let old_spec = lookup(old, "spec");
-    let Some(spec) = new.get_mut("spec") else { return };
+    let Some(spec) = object_at(new, "spec") else { return };
     drop_of_old_type(spec, old_spec);
     keep_allocated(spec, old_spec);
     cluster_ips_follow_cluster_ip(spec, old_spec);
@@ -92,7 +92,7 @@ fn prepare_update(new: &mut Value, old: &Value) {
     }
     families(spec);
     if !is_load_balancer(spec) && new.get("status").is_some() {
-        new["status"]["loadBalancer"] = json!({});
+        new["status"] = json!({"loadBalancer": {}});
     }
 }
 
@@ -224,7 +224,9 @@ fn warnings(object: &Value) -> Vec<String> {
         }
     }
     if !is_empty(spec, "externalIPs") && !headless && !external_name {
-        warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+        warnings.push(
+            "spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned(),
+        );
     }
     if external_name && !is_empty(spec, "externalIPs") {
         warnings.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".to_owned());
@@ -233,7 +235,9 @@ fn warnings(object: &Value) -> Vec<String> {
         warnings.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
     }
     if text(spec, "trafficDistribution") == "PreferClose" {
-        warnings.push("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned());
+        warnings.push(
+            "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".to_owned(),
+        );
     }
     warnings
 }

@@ -91,10 +91,7 @@ pub(super) fn validate_status(new: &Value, old: &Value) -> Causes {
 
 fn load_balancer_status(out: &mut Causes, at: &Place<'_>, old: &Value, is_balancer: bool) {
     if !is_balancer && !at.lacks("ingress") {
-        out.push(Cause::forbidden(
-            at.of("ingress"),
-            "may only be used when `spec.type` is 'LoadBalancer'",
-        ));
+        out.push(Cause::forbidden(at.of("ingress"), "may only be used when `spec.type` is 'LoadBalancer'"));
         return;
     }
     let old = Place::new("", old);
@@ -104,13 +101,12 @@ fn load_balancer_status(out: &mut Causes, at: &Place<'_>, old: &Value, is_balanc
         if !ip.is_empty() {
             known_or_ip(out, &ingress.field("ip"), &known);
         }
-        match (ingress.has("ipMode"), ip.is_empty()) {
-            (false, false) => {
-                out.push(Cause::required(ingress.of("ipMode"), "must be specified when `ip` is set"));
-            }
-            (true, true) => out
-                .push(Cause::forbidden(ingress.of("ipMode"), "may not be specified when `ip` is not set")),
-            _ => one_of(out, &ingress, "ipMode", &["Proxy", "VIP"]),
+        // An absent mode is `VIP`; the strategy's default sets it.
+        if ingress.has("ipMode") && ip.is_empty() {
+            let message = "may not be specified when `ip` is not set";
+            out.push(Cause::forbidden(ingress.of("ipMode"), message));
+        } else {
+            one_of(out, &ingress, "ipMode", &["Proxy", "VIP"]);
         }
         let host = ingress.text("hostname");
         if !host.is_empty() {
@@ -268,11 +264,9 @@ fn cluster_ips(out: &mut Causes, spec: &Place<'_>, old: &Place<'_>) {
         (false, Some(ip)) if *ip != first => {
             out.push(Cause::invalid(&all.path, all.value, "first value must match `clusterIP`"));
         }
-        (true, Some(_)) => out.push(Cause::invalid(
-            &all.path,
-            all.value,
-            "must be empty when `clusterIP` is not specified",
-        )),
+        (true, Some(_)) => {
+            out.push(Cause::invalid(&all.path, all.value, "must be empty when `clusterIP` is not specified"))
+        }
         _ => {}
     }
     let mut seen: Vec<&str> = Vec::new();
@@ -305,11 +299,7 @@ fn cluster_ips(out: &mut Causes, spec: &Place<'_>, old: &Place<'_>) {
         return;
     }
     if ips.len() > 1 && ips.iter().all(|ip| ip.contains(':') == ips[0].contains(':')) {
-        out.push(Cause::invalid(
-            &all.path,
-            all.value,
-            "may specify no more than one IP for each IP family",
-        ));
+        out.push(Cause::invalid(&all.path, all.value, "may specify no more than one IP for each IP family"));
     }
     if !is_headless(spec.value) {
         for (i, (ip, family)) in all.elements().zip(spec.texts("ipFamilies")).enumerate() {
@@ -330,10 +320,7 @@ fn port_numbers(out: &mut Causes, spec: &Place<'_>) {
             continue;
         }
         if spec.text("type") == "ClusterIP" {
-            out.push(Cause::forbidden(
-                port.of("nodePort"),
-                "may not be used when `type` is 'ClusterIP'",
-            ));
+            out.push(Cause::forbidden(port.of("nodePort"), "may not be used when `type` is 'ClusterIP'"));
         } else if !NODE_PORTS.contains(&number) {
             out.push(Cause::invalid(
                 port.of("nodePort"),

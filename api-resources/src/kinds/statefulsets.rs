@@ -3,13 +3,14 @@
 use super::generic::plain;
 use super::persistentvolumeclaims;
 use super::place::{
-    Causes, Place, each_mut, invalid_all, lookup, map_at, not_negative, one_of, set_default, set_default_text,
+    Causes, Place, each_mut, invalid_all, lookup, map_at, not_negative, object_at, one_of, set_default,
+    set_default_text,
 };
 use super::pods_defaults;
 use super::sameness::same;
 use super::workloads::{
-    at_most_100_percent, int_or_percent, int_or_percent_value, not_decremented, replica_counts, runs_for_good,
-    selector_and_template,
+    at_most_100_percent, int_or_percent, int_or_percent_value, not_decremented, replica_counts,
+    runs_for_good, selector_and_template,
 };
 use crate::names;
 use crate::resource::Strategy;
@@ -114,16 +115,14 @@ fn template_with_claims(spec: &Place<'_>) -> Value {
     let mut template = spec.field("template").value.clone();
     let claims: Vec<&str> =
         spec.list("volumeClaimTemplates").map(|c| c.field("metadata").text("name")).collect();
-    let Some(pod) = template.get_mut("spec").filter(|s| s.is_object()) else { return template };
+    let Some(pod) = object_at(&mut template, "spec") else { return template };
     if let Some(map) = pod.as_object_mut() {
         map.remove("hostname");
         map.remove("subdomain");
     }
     if !claims.is_empty() {
-        let mut volumes: Vec<Value> = claims
-            .iter()
-            .map(|c| json!({"name": c, "persistentVolumeClaim": {"claimName": c}}))
-            .collect();
+        let mut volumes: Vec<Value> =
+            claims.iter().map(|c| json!({"name": c, "persistentVolumeClaim": {"claimName": c}})).collect();
         let own = lookup(pod, "volumes").as_array().cloned().unwrap_or_default();
         volumes.extend(own.into_iter().filter(|v| !claims.contains(&v["name"].as_str().unwrap_or(""))));
         pod["volumes"] = Value::Array(volumes);

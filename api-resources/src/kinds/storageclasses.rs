@@ -5,8 +5,8 @@ use super::place::{
     Causes, Place, immutable, invalid_all, lookup, map_at, one_of, require, required_one_of, set_default,
 };
 use super::pods_volumes::driver_name;
-use super::sameness::same;
 use super::resources;
+use super::sameness::same;
 use crate::resource::Strategy;
 use crate::{metadata, names};
 use api_types::Cause;

@@ -52,11 +52,7 @@ pub(super) fn selector_and_template(out: &mut Causes, spec: &Place<'_>, kind: &s
         return;
     }
     if !is_empty_selector(&selector) && !selects(selector.value, labels.value) {
-        out.push(Cause::invalid(
-            labels.path,
-            labels.value,
-            "`selector` does not match template `labels`",
-        ));
+        out.push(Cause::invalid(labels.path, labels.value, "`selector` does not match template `labels`"));
     }
     pods_spec::template(out, template);
 }
@@ -96,7 +92,8 @@ pub(super) fn int_or_percent(out: &mut Causes, at: &Place<'_>) {
 
 /// At most 100 %.
 pub(super) fn at_most_100_percent(out: &mut Causes, at: &Place<'_>) {
-    let percent = at.value.as_str().and_then(|text| text.strip_suffix('%')).and_then(|n| n.parse::<u64>().ok());
+    let percent =
+        at.value.as_str().and_then(|text| text.strip_suffix('%')).and_then(|n| n.parse::<u64>().ok());
     if percent.is_some_and(|p| p > 100) {
         out.push(Cause::invalid(&at.path, at.value, "must not be greater than 100%"));
     }
@@ -111,7 +108,13 @@ pub(super) fn int_or_percent_value(value: &Value) -> i64 {
 }
 
 /// Counts of a status: none negative, none of `parts` above `replicas`, available not above ready.
-pub(super) fn replica_counts(out: &mut Causes, status: &Place<'_>, others: &[&str], parts: &[&str], ready: &str) {
+pub(super) fn replica_counts(
+    out: &mut Causes,
+    status: &Place<'_>,
+    others: &[&str],
+    parts: &[&str],
+    ready: &str,
+) {
     others.iter().for_each(|field| not_negative(out, status, field));
     let count = |field: &str| status.int(field).unwrap_or(0);
     for part in parts {

@@ -9,9 +9,10 @@ use crate::client::{Object, PlaneClient, Scope, WatchItem};
 use api_types::{ApiError, GroupResource, ObjectName, TenantId};
 use async_trait::async_trait;
 use service_runtime::{FairQueue, QueueLimits, Shutdown};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 /// What a controller does for one key.
 #[async_trait]
@@ -97,22 +98,89 @@ impl Controller {
         self.queue.clone()
     }
 
-    /// Runs until shutdown; workers finish the key they are at.
+    /// Runs until shutdown; workers finish the key they are at. A worker that panics is replaced and its key comes
+    /// again as a failed one; a watch whose mapping panics is made again after a second.
     pub async fn run(self, shutdown: Shutdown) {
+        let triggers = self.reconciler.triggers();
         let mut tasks = JoinSet::new();
-        for trigger in self.reconciler.triggers() {
-            let (client, queue, shutdown) = (self.client.clone(), self.queue.clone(), shutdown.clone());
-            tasks.spawn(feed(client, trigger, queue, shutdown));
+        let mut parts: HashMap<Id, Part> = HashMap::new();
+        for index in 0..triggers.len() {
+            self.spawn(&mut tasks, &mut parts, Part::Feed(index), &triggers, &shutdown);
         }
         for _ in 0..self.workers {
-            tasks.spawn(work(self.reconciler.clone(), self.queue.clone()));
+            self.spawn(&mut tasks, &mut parts, Part::Worker, &triggers, &shutdown);
         }
-        shutdown.requested().await;
+        loop {
+            let ended = tokio::select! {
+                () = shutdown.requested() => break,
+                ended = tasks.join_next_with_id() => ended,
+            };
+            let id = match ended {
+                Some(Ok((id, ()))) => id,
+                Some(Err(error)) => {
+                    tracing::error!(controller = self.reconciler.name(), %error, "a task of the controller failed");
+                    error.id()
+                }
+                None => break,
+            };
+            let part = parts.remove(&id);
+            if let Some(part) = part.filter(|_| !shutdown.is_requested()) {
+                self.spawn(&mut tasks, &mut parts, part.again(), &triggers, &shutdown);
+            }
+        }
         self.queue.close();
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(controller = self.reconciler.name(), %error, "a task of the controller failed");
             }
+        }
+    }
+
+    fn spawn(
+        &self,
+        tasks: &mut JoinSet<()>,
+        parts: &mut HashMap<Id, Part>,
+        part: Part,
+        triggers: &[Trigger],
+        shutdown: &Shutdown,
+    ) {
+        let handle = match part {
+            Part::Worker => tasks.spawn(work(self.reconciler.clone(), self.queue.clone())),
+            Part::Feed(index) | Part::FeedAgain(index) => {
+                let (client, queue, shutdown) = (self.client.clone(), self.queue.clone(), shutdown.clone());
+                let delay = if matches!(part, Part::FeedAgain(_)) { FEED_DELAY } else { Duration::ZERO };
+                let trigger = triggers[index].clone();
+                tasks.spawn(async move {
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = shutdown.requested() => return,
+                    }
+                    feed(client, trigger, queue, shutdown).await;
+                })
+            }
+        };
+        parts.insert(handle.id(), part);
+    }
+}
+
+/// How long a watch whose task failed waits before it is made again.
+const FEED_DELAY: Duration = Duration::from_secs(1);
+
+/// What a task of a controller does.
+#[derive(Clone, Copy)]
+enum Part {
+    Worker,
+    /// The trigger of this index.
+    Feed(usize),
+    /// The same after it failed.
+    FeedAgain(usize),
+}
+
+impl Part {
+    fn again(self) -> Self {
+        match self {
+            Part::Worker => Part::Worker,
+            Part::Feed(index) | Part::FeedAgain(index) => Part::FeedAgain(index),
         }
     }
 }
@@ -165,3 +233,6 @@ async fn work(reconciler: Arc<dyn Reconciler>, queue: FairQueue<TenantId, Object
         }
     }
 }
+
+#[cfg(all(test, feature = "fake"))]
+mod tests;

@@ -97,3 +97,6 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutd
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

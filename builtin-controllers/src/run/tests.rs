@@ -1,0 +1,111 @@
+//! All controllers together on the fake.
+
+use super::*;
+use crate::access::{elements, text};
+use crate::resources::{
+    DEPLOYMENTS, ENDPOINT_SLICES, NAMESPACES, NODES, PODS, REPLICA_SETS, SERVICE_ACCOUNTS,
+};
+use plane_client::fake::FakePlanes;
+use plane_client::{Actor, Delete, Patch, Propagation, Resource, Target, Write};
+use serde_json::{Value, json};
+
+const PLANE: TenantId = TenantId::LOCAL_SUPER;
+const ADMIN: Actor = Actor::Platform("admin");
+
+fn start(planes: &FakePlanes) -> (Shutdown, tokio::task::JoinHandle<()>) {
+    let shutdown = Shutdown::new();
+    let options = Options {
+        cluster_ca_pem: "PEM".into(),
+        simulated_nodes: Some(SimulatedNodes { plane: PLANE, count: 2 }),
+    };
+    (shutdown.clone(), tokio::spawn(run(planes.client(), options, shutdown)))
+}
+
+async fn write(planes: &FakePlanes, tenant: TenantId, resource: &Resource, name: &str, write: Write) {
+    let namespace = if resource.resource == "namespaces" { "" } else { "shop" };
+    planes.client().write(&ADMIN, &Target::new(tenant, resource, namespace, name), write).await.unwrap();
+}
+
+fn running(planes: &FakePlanes) -> usize {
+    let pods = planes.all(PLANE, &PODS.group_resource(), "shop");
+    pods.iter().filter(|pod| text(pod, "/status/phase") == "Running").count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_runs_is_served_and_goes_without_a_trace() {
+    let planes = FakePlanes::new();
+    let (shutdown, controllers) = start(&planes);
+    write(&planes, PLANE, &NAMESPACES, "shop", Write::Create(json!({"metadata": {"name": "shop"}}))).await;
+    let template = json!({"metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "c", "image": "nginx", "ports": [{"name": "http", "containerPort": 80}]}]}});
+    let deployment = json!({"metadata": {"name": "web"},
+        "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": template}});
+    write(&planes, PLANE, &DEPLOYMENTS, "web", Write::Create(deployment)).await;
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"clusterIP": "10.0.0.1", "ipFamilies": ["IPv4"], "selector": {"app": "web"},
+            "ports": [{"port": 80, "targetPort": "http"}]}});
+    planes.put(PLANE, service);
+    planes.wait_until("three pods run", |planes| running(planes) == 3).await;
+    let available = |found: Option<&Value>| found.unwrap()["status"]["availableReplicas"] == 3;
+    planes.wait_for(PLANE, &DEPLOYMENTS.group_resource(), "shop", "web", available).await;
+    planes
+        .wait_until("three endpoints", |planes| {
+            let slices = planes.all(PLANE, &ENDPOINT_SLICES.group_resource(), "shop");
+            let endpoints = slices.iter().flat_map(|slice| elements(slice, "/endpoints"));
+            endpoints.filter(|endpoint| endpoint["conditions"]["ready"] == true).count() == 3
+        })
+        .await;
+    let nodes: std::collections::BTreeSet<String> = planes
+        .all(PLANE, &PODS.group_resource(), "shop")
+        .iter()
+        .map(|pod| text(pod, "/spec/nodeName").to_owned())
+        .collect();
+    assert_eq!(nodes.len(), 2, "pods are spread over the nodes");
+
+    let foreground = Delete { propagation: Some(Propagation::Foreground), ..Delete::default() };
+    write(&planes, PLANE, &DEPLOYMENTS, "web", Write::Delete(foreground)).await;
+    let gone = |resource: &Resource| planes.all(PLANE, &resource.group_resource(), "shop").is_empty();
+    planes
+        .wait_until("nothing is left", |_| [&DEPLOYMENTS, &REPLICA_SETS, &PODS].into_iter().all(gone))
+        .await;
+    write(&planes, PLANE, &NAMESPACES, "shop", Write::Delete(Delete::default())).await;
+    planes.wait_for(PLANE, &NAMESPACES.group_resource(), "", "shop", |found| found.is_none()).await;
+    assert_eq!(planes.all(PLANE, &NODES.group_resource(), "").len(), 2);
+    shutdown.trigger();
+    controllers.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_switches_controllers_off_and_on() {
+    let planes = FakePlanes::new();
+    let tenant = |name: &str, disabled: Value| {
+        let uid = format!("00000000-0000-4000-9000-{:012}", name.len());
+        let object = json!({"apiVersion": "tenancy.insula.dev/v1alpha1", "kind": "Tenant",
+            "metadata": {"name": name, "uid": uid}, "spec": {"controllers": {"disabled": disabled}}});
+        planes.put(TenantId::HOST, object);
+        TenantId::parse(&uid).unwrap()
+    };
+    let off = tenant("off", json!(["*"]));
+    let some = tenant("some", json!(["serviceaccount-controller"]));
+    let (_shutdown, _controllers) = start(&planes);
+    let namespace = || Write::Create(json!({"metadata": {"name": "shop"}}));
+    for id in [off, some] {
+        write(&planes, id, &NAMESPACES, "shop", namespace()).await;
+    }
+    let maps = crate::resources::CONFIG_MAPS.group_resource();
+    let has = |found: Option<&Value>| found.is_some();
+    planes.wait_for(some, &maps, "shop", "kube-root-ca.crt", has).await;
+    // What comes in another plane after shows that these keys have had their turn.
+    write(&planes, PLANE, &NAMESPACES, "shop", namespace()).await;
+    let accounts = SERVICE_ACCOUNTS.group_resource();
+    planes.wait_for(PLANE, &accounts, "shop", "default", has).await;
+    assert!(planes.find(off, &maps, "shop", "kube-root-ca.crt").is_none());
+    for id in [off, some] {
+        assert!(planes.find(id, &accounts, "shop", "default").is_none());
+    }
+    let on = Write::Patch(Patch::Merge(json!({"spec": {"controllers": {"disabled": []}}})));
+    let target = Target::new(TenantId::HOST, &api_types::tenancy::TENANTS, "", "off");
+    planes.client().write(&ADMIN, &target, on).await.unwrap();
+    planes.wait_for(off, &accounts, "shop", "default", has).await;
+    planes.wait_for(off, &maps, "shop", "kube-root-ca.crt", has).await;
+}

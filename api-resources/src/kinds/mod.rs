@@ -34,6 +34,7 @@ mod pods_affinity;
 mod pods_containers;
 mod pods_defaults;
 mod pods_env;
+pub mod pods_ephemeral;
 mod pods_mounts;
 mod pods_probes;
 mod pods_security;

@@ -212,7 +212,7 @@ fn restart_policy(out: &mut Causes, container: &Place<'_>) {
     }
     at_most(out, container, "restartPolicyRules", 20);
     for rule in container.list("restartPolicyRules") {
-        required_one_of(out, &rule, "action", &["Restart"]);
+        required_one_of(out, &rule, "action", &["Restart", "RestartAllContainers"]);
         if require_with(out, &rule, "exitCodes", "must be specified") {
             let codes = rule.field("exitCodes");
             required_one_of(out, &codes, "operator", &["In", "NotIn"]);

@@ -8,6 +8,46 @@ use serde_json::Value;
 
 const MORE_THAN_ONE: &str = "may not specify more than 1 handler type";
 
+/// The signals of Linux but the counted real-time ones.
+const LINUX_SIGNALS: &[&str] = &[
+    "SIGABRT",
+    "SIGALRM",
+    "SIGBUS",
+    "SIGCHLD",
+    "SIGCLD",
+    "SIGCONT",
+    "SIGFPE",
+    "SIGHUP",
+    "SIGILL",
+    "SIGINT",
+    "SIGIO",
+    "SIGIOT",
+    "SIGKILL",
+    "SIGPIPE",
+    "SIGPOLL",
+    "SIGPROF",
+    "SIGPWR",
+    "SIGQUIT",
+    "SIGRTMAX",
+    "SIGRTMIN",
+    "SIGSEGV",
+    "SIGSTKFLT",
+    "SIGSTOP",
+    "SIGSYS",
+    "SIGTERM",
+    "SIGTRAP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGVTALRM",
+    "SIGWINCH",
+    "SIGXCPU",
+    "SIGXFSZ",
+];
+
 /// The rules of a container's probes.
 pub(super) fn probes(out: &mut Causes, container: &Place<'_>) {
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
@@ -56,12 +96,21 @@ pub(super) fn lifecycle(out: &mut Causes, container: &Place<'_>, grace: Option<i
             "windows" => {
                 super::place::one_of(out, &lifecycle, "stopSignal", &["SIGKILL", "SIGTERM"]);
             }
-            _ if !signal.as_text().starts_with("SIG") => {
-                out.push(Cause::not_supported(signal.path, signal.value, &["SIGKILL", "SIGTERM"]));
+            _ if !is_linux_signal(signal.as_text()) => {
+                out.push(Cause::not_supported(signal.path, signal.value, LINUX_SIGNALS));
             }
             _ => {}
         }
     }
+}
+
+/// One of the named signals, or a real-time one counted from either end.
+fn is_linux_signal(name: &str) -> bool {
+    let real_time = |prefix: &str, most: u8| {
+        let count = name.strip_prefix(prefix).filter(|digits| !digits.starts_with('0'));
+        count.and_then(|digits| digits.parse::<u8>().ok()).is_some_and(|n| (1..=most).contains(&n))
+    };
+    LINUX_SIGNALS.contains(&name) || real_time("SIGRTMIN+", 15) || real_time("SIGRTMAX-", 14)
 }
 
 /// Exactly one of exec, httpGet, tcpSocket, grpc and sleep.

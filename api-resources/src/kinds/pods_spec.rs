@@ -251,8 +251,13 @@ pub(super) fn tolerations(out: &mut Causes, at: &Place<'_>) {
             )),
             "Exists" => {}
             _ => {
-                let supported = ["Equal", "Exists"];
-                out.push(Cause::not_supported(toleration.of("operator"), &Value::from(operator), &supported));
+                // Comparisons (KEP-5471) are known, and off by default.
+                let supported: &[&str] = if matches!(operator, "Lt" | "Gt") {
+                    &["Equal", "Exists", "Lt", "Gt"]
+                } else {
+                    &["Equal", "Exists"]
+                };
+                out.push(Cause::not_supported(toleration.of("operator"), &Value::from(operator), supported));
             }
         }
         if !effect.is_empty() {

@@ -8,14 +8,17 @@ use serde_json::{Value, json};
 /// How service accounts are written.
 pub fn strategy() -> Strategy {
     Strategy {
-        prepare_create: |object| {
-            for secret in each_mut(object, "secrets") {
-                *secret = json!({"name": lookup(secret, "name")});
-            }
-        },
-        prepare_update: |_, _| {},
+        prepare_create: names_of_secrets,
+        prepare_update: |new, _| names_of_secrets(new),
         warnings,
         ..plain()
+    }
+}
+
+/// Of a reference to a secret only the name is kept.
+fn names_of_secrets(account: &mut Value) {
+    for secret in each_mut(account, "secrets") {
+        *secret = json!({"name": lookup(secret, "name")});
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rules of pods.
 
 use crate::{created, pod, refused_new, refused_status, refused_update, with};
+use api_resources::kinds::{pods_ephemeral, strategy};
 use serde_json::{Value, json};
 
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
@@ -362,6 +363,36 @@ fn statuses_are_checked() {
             "status.qosClass: Invalid value: \"Guaranteed\": field is immutable",
             "status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state",
             "status.podIPs: Invalid value: [{\"ip\":\"10.0.0.1\"},{\"ip\":\"10.0.0.2\"}]: may specify no more than one IP for each IP family",
+        ]
+    );
+}
+
+#[test]
+fn ephemeral_containers_are_only_added() {
+    let old = created("", "Pod", pod());
+    let debug = json!({"name": "debug", "image": "busybox", "targetContainerName": "main"});
+    let add = |pod: &Value, containers: Value| {
+        let mut new =
+            with(pod, &[("/spec/ephemeralContainers", containers), ("/spec/nodeName", json!("forged"))]);
+        pods_ephemeral::prepare(&mut new, pod);
+        (strategy("", "Pod").default)(&mut new);
+        let told: Vec<String> = pods_ephemeral::validate(&new, pod).iter().map(ToString::to_string).collect();
+        (new, told)
+    };
+    let (new, told) = add(&old, json!([debug]));
+    assert_eq!(told, Vec::<String>::new());
+    assert_eq!((&new["spec"]["nodeName"], &new["status"]), (&Value::Null, &old["status"]));
+    let (_, told) = add(&new, json!([]));
+    assert_eq!(
+        told,
+        ["spec.ephemeralContainers: Forbidden: existing ephemeral containers \"debug\" may not be removed\n"]
+    );
+    let (_, told) = add(&old, json!([{"name": "main", "image": "a", "ports": [{"containerPort": 1}]}]));
+    assert_eq!(
+        told,
+        [
+            "spec.ephemeralContainers[0].name: Duplicate value: \"main\"",
+            "spec.ephemeralContainers[0].ports: Forbidden: cannot be set for an Ephemeral Container",
         ]
     );
 }

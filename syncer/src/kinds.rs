@@ -7,6 +7,7 @@ use api_types::{GroupResource, ObjectName, Resource};
 #[allow(missing_docs)]
 pub enum Kind {
     Namespace,
+    ServiceAccount,
     ConfigMap,
     Secret,
     Claim,
@@ -41,8 +42,9 @@ struct Row {
 }
 
 /// In the order of the kinds.
-static ROWS: [Row; 7] = [
+static ROWS: [Row; 8] = [
     row("Namespace", "namespaces", true),
+    row("ServiceAccount", "serviceaccounts", true),
     row("ConfigMap", "configmaps", true),
     row("Secret", "secrets", true),
     row("PersistentVolumeClaim", "persistentvolumeclaims", true),
@@ -57,8 +59,16 @@ const fn row(name: &'static str, plural: &'static str, labelled: bool) -> Row {
 
 impl Kind {
     /// Every kind, in the order in which objects need each other.
-    pub const ALL: [Kind; 7] =
-        [Kind::Namespace, Kind::ConfigMap, Kind::Secret, Kind::Claim, Kind::Service, Kind::Pod, Kind::Node];
+    pub const ALL: [Kind; 8] = [
+        Kind::Namespace,
+        Kind::ServiceAccount,
+        Kind::ConfigMap,
+        Kind::Secret,
+        Kind::Claim,
+        Kind::Service,
+        Kind::Pod,
+        Kind::Node,
+    ];
 
     fn row(self) -> &'static Row {
         // `the_rows_are_in_order` proves that the index is that of the kind.

@@ -1,7 +1,7 @@
 //! Desired state down to super clusters, observed state up, and the patrol of both.
 //!
 //! Read in this order: [`kinds`], [`names`] and [`ownership`] (what is synced, how it is called, whose it is), the
-//! translations, one file for each resource, all pure ([`namespaces`], [`configmaps`], [`secrets`], [`claims`],
+//! translations, one file for each resource, all pure ([`namespaces`], [`service_accounts`], [`configmaps`], [`secrets`], [`claims`],
 //! [`services`], [`pods`], [`nodes`], [`events`]), [`super_api`] (what is asked of a super cluster), `reconcile`
 //! (one key at a time), and the loops around it.
 //!
@@ -22,6 +22,8 @@ pub mod translation;
 pub mod difference;
 
 pub mod namespaces;
+
+pub mod service_accounts;
 
 pub mod configs;
 

@@ -50,13 +50,16 @@ impl ServiceReserver for Reserver {
         if !tenant.is_tenant() {
             return Ok(None);
         }
-        let view = self.state.tenants.wait_for(tenant).await;
+        let (namespace, name) = (meta_text(service, "namespace"), meta_text(service, "name"));
+        let is_shared = (namespace, name) == KUBERNETES;
+        // A tenant that was just made is placed a moment later. The caller's patience is the limit.
+        let can_go_on = |t: &TenantView| is_shared || t.spec.sync.disabled || t.super_cluster.is_some();
+        let view = self.state.tenants.wait_for(tenant, can_go_on).await;
         if view.spec.sync.disabled {
             return Ok(None);
         }
-        let (namespace, name) = (meta_text(service, "namespace"), meta_text(service, "name"));
-        if (namespace, name) == KUBERNETES {
-            return self.shared(&view).await.map(Some);
+        if is_shared {
+            return self.shared(&view).map(Some);
         }
         let work = self.work(view).await?;
         let super_namespace = work.super_namespace(namespace);
@@ -80,7 +83,7 @@ impl ServiceReserver for Reserver {
 
 impl Reserver {
     /// The address of the tenants' API. A tenant that was not placed yet gets it from any super cluster that is ready.
-    async fn shared(&self, tenant: &TenantView) -> Result<Reservation, ApiError> {
+    fn shared(&self, tenant: &TenantView) -> Result<Reservation, ApiError> {
         let clusters = match self.state.placed_on(tenant) {
             Some(cluster) => vec![cluster],
             None => self.state.super_clusters(),

@@ -429,32 +429,4 @@ fn unreachable_cluster(why: impl std::fmt::Display) -> ApiError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_follow_the_api() {
-        let pods = Resource::new("", "v1", "pods");
-        let slices = Resource::new("discovery.k8s.io", "v1", "endpointslices");
-        for (resource, at, expected) in [
-            (&pods, At::new("", ""), "/api/v1/pods"),
-            (&pods, At::new("a", ""), "/api/v1/namespaces/a/pods"),
-            (&pods, At::new("a", "b").subresource("status"), "/api/v1/namespaces/a/pods/b/status"),
-            (&slices, At::new("a", "b"), "/apis/discovery.k8s.io/v1/namespaces/a/endpointslices/b"),
-        ] {
-            assert_eq!(path(resource, &at), expected);
-        }
-        assert_eq!(selector_query("a/b=c"), "&labelSelector=a%2Fb%3Dc");
-        assert_eq!(selector_query(""), "");
-    }
-
-    #[test]
-    fn deletions_carry_their_preconditions() {
-        let how = Delete { uid: Some("u".into()), grace_period_seconds: Some(0), ..Delete::default() };
-        assert_eq!(
-            delete_options(&how),
-            json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "u"},
-                "gracePeriodSeconds": 0})
-        );
-    }
-}
+mod tests;

@@ -134,12 +134,12 @@ impl Tenants {
         changes.filter(|(before, now)| before.as_ref() != Some(now)).map(|(_, now)| now).collect()
     }
 
-    /// Waits until the tenant is known.
-    pub async fn wait_for(&self, id: TenantId) -> Arc<TenantView> {
+    /// Waits until the tenant is known and as the condition wants it.
+    pub async fn wait_for(&self, id: TenantId, condition: impl Fn(&TenantView) -> bool) -> Arc<TenantView> {
         let mut progress = self.progress.subscribe();
         loop {
             progress.mark_unchanged();
-            if let Some(view) = self.get(id) {
+            if let Some(view) = self.get(id).filter(|view| condition(view)) {
                 return view;
             }
             if progress.changed().await.is_err() {
@@ -175,7 +175,7 @@ mod tests {
         let id = TenantId::parse("00000000-0000-0000-0000-000000000010").unwrap();
         let waiting = tokio::spawn({
             let tenants = tenants.clone();
-            async move { tenants.wait_for(id).await.name.clone() }
+            async move { tenants.wait_for(id, |_| true).await.name.clone() }
         });
         tokio::task::yield_now().await;
         tenants.apply(json!({"metadata": {"name": "a", "uid": id.to_string()}})).unwrap();

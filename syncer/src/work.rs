@@ -186,11 +186,13 @@ impl Work {
             Err(error) if error.is_already_exists() => {}
             Err(error) => return Err(error),
         }
+        let mut follow = vec![Kind::ServiceAccount];
         if self.tenant.spec.sync.publish == Publish::All {
-            for kind in [Kind::ConfigMap, Kind::Secret] {
-                let objects = self.client.list(self.tenant.id, &kind.group_resource(), namespace).await?;
-                self.state.due(objects.into_iter().map(|o| (self.tenant.id, Key::Object(kind, o.name))));
-            }
+            follow.extend([Kind::ConfigMap, Kind::Secret]);
+        }
+        for kind in follow {
+            let objects = self.client.list(self.tenant.id, &kind.group_resource(), namespace).await?;
+            self.state.due(objects.into_iter().map(|o| (self.tenant.id, Key::Object(kind, o.name))));
         }
         Ok(())
     }

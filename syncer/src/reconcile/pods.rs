@@ -72,7 +72,7 @@ async fn without_super_pod(work: &Work, pod: &Value) -> Result<Next, ApiError> {
 
 async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
     let namespace = meta_text(pod, "namespace");
-    let translated = match translate(work, pod).await? {
+    let translated = match translate(work, pod, &services(work, pod).await?) {
         Ok(translated) => translated,
         Err(refusal) => return refuse(work, pod, &refusal).await,
     };
@@ -104,17 +104,21 @@ fn is_answer(error: &ApiError) -> bool {
         && !passes.iter().any(|p| error.message().contains(p))
 }
 
-async fn translate(work: &Work, pod: &Value) -> Result<Result<TranslatedPod, Refusal>, ApiError> {
+/// The services whose addresses a pod reads in its environment.
+async fn services(work: &Work, pod: &Value) -> Result<Vec<Value>, ApiError> {
+    if pod["spec"]["enableServiceLinks"] == false {
+        return Ok(Vec::new());
+    }
+    let namespace = meta_text(pod, "namespace");
+    let services = work.client.list(work.tenant.id, &Kind::Service.group_resource(), namespace).await?;
+    services.iter().map(|service| service.value()).collect()
+}
+
+fn translate(work: &Work, pod: &Value, services: &[Value]) -> Result<TranslatedPod, Refusal> {
     let namespace = meta_text(pod, "namespace");
     let super_namespace = work.super_namespace(namespace);
-    let mut services = Vec::new();
-    if pod["spec"]["enableServiceLinks"] != false {
-        for service in work.client.list(work.tenant.id, &Kind::Service.group_resource(), namespace).await? {
-            services.push(service.value()?);
-        }
-    }
     let place = work.place(namespace, &super_namespace);
-    Ok(downward(pod, &PodContext { place, api: &work.api, services: &services }))
+    downward(pod, &PodContext { place, api: &work.api, services })
 }
 
 /// Tells the tenant why the pod does not run: on the pod and in an event.
@@ -170,7 +174,8 @@ async fn update_down(
     observed: &mut Value,
 ) -> Result<Option<std::time::Duration>, ApiError> {
     // A running pod stays as it is when the tenant's spec would refuse it by now.
-    let Ok(translated) = translate(work, pod).await? else { return Ok(None) };
+    // Its environment was set when it was made, so that services do not matter now.
+    let Ok(translated) = translate(work, pod, &[]) else { return Ok(None) };
     if let Some(patch) = update::patch(observed, &translated.object) {
         *observed = work.patch(known, "", Patch::Strategic(patch)).await?;
     }

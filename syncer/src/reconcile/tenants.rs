@@ -120,6 +120,17 @@ async fn leave(state: &Arc<State>, view: &TenantView, object: &Object) -> Result
     if !view.finalizer {
         return Ok(Next::OnEvent);
     }
+    if let Some(name) = &view.super_cluster
+        && state.super_cluster(name).is_none()
+    {
+        let at = ObjectName::cluster(name);
+        let client = state.client()?;
+        if client.get(TenantId::HOST, &SUPER_CLUSTERS.group_resource(), &at).await?.is_some() {
+            return Err(ApiError::unavailable("the tenant's super cluster is not connected", 1));
+        }
+        // The admin took the SuperCluster away: what was in it is no longer ours to remove.
+        tracing::warn!(tenant = %view.name, cluster = %name, "the tenant's SuperCluster is gone; nothing is removed there");
+    }
     let mut left = 0;
     for cluster in state.super_clusters() {
         let is_its = view.super_cluster.as_deref() == Some(&cluster.name);

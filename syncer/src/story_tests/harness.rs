@@ -10,7 +10,7 @@ use plane_client::{Actor, Delete, Object, Patch, PlaneClient, Scope, Target, Wat
 use serde_json::{Value, json};
 use service_runtime::Shutdown;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -26,6 +26,8 @@ pub fn core(plural: &str) -> GroupResource {
 pub struct PlaneSuper {
     planes: FakePlanes,
     addresses: AtomicU32,
+    /// Its watches tell nothing any more.
+    silent: Arc<AtomicBool>,
 }
 
 impl PlaneSuper {
@@ -81,10 +83,13 @@ impl SuperApi for PlaneSuper {
     fn list_watch(&self, resource: &Resource, selector: &str) -> mpsc::Receiver<SuperItem> {
         let (sender, receiver) = mpsc::channel(64);
         let mut watch = self.planes.list_watch(&resource.group_resource(), Scope::One(SUPER));
-        let selector = selector.to_owned();
+        let (selector, silent) = (selector.to_owned(), self.silent.clone());
         tokio::spawn(async move {
             let _ = sender.send(SuperItem::Restart).await;
             while let Some(item) = watch.recv().await {
+                if silent.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let item = match item {
                     WatchItem::Applied(o) => SuperItem::Applied(o.value().unwrap()),
                     WatchItem::Deleted(o) => SuperItem::Deleted(o.value().unwrap()),
@@ -117,6 +122,7 @@ fn selected(object: &Value, selector: &str) -> bool {
 pub struct Story {
     pub planes: FakePlanes,
     pub reserver: Reserver,
+    silent: Arc<AtomicBool>,
     shutdown: Shutdown,
 }
 
@@ -137,13 +143,29 @@ impl Story {
         Self::on(planes, Duration::from_secs(60))
     }
 
-    /// Over planes that were prepared before.
+    /// Over planes that were prepared before, with a super cluster that a plane plays.
     pub fn on(planes: FakePlanes, patrol: Duration) -> Story {
+        let silent = Arc::new(AtomicBool::new(false));
+        let addresses = AtomicU32::new(1);
+        let api = Arc::new(PlaneSuper { planes: planes.clone(), addresses, silent: silent.clone() });
+        Self::start(planes, patrol, silent, Some(Embedded::Api(api)))
+    }
+
+    /// Over planes that were prepared before, without an embedded super cluster.
+    pub fn without_embedded(planes: FakePlanes) -> Story {
+        Self::start(planes, Duration::from_secs(60), Arc::default(), None)
+    }
+
+    fn start(
+        planes: FakePlanes,
+        patrol: Duration,
+        silent: Arc<AtomicBool>,
+        embedded: Option<Embedded>,
+    ) -> Story {
         let shutdown = Shutdown::new();
         let reserver = Reserver::new();
-        let api = Arc::new(PlaneSuper { planes: planes.clone(), addresses: AtomicU32::new(1) });
         let options = Options {
-            embedded: Some(Embedded::Api(api)),
+            embedded,
             api_address: Some(ApiAddress { host: "10.0.0.1".into(), port: 7443 }),
             workers: 4,
             patrol,
@@ -151,7 +173,12 @@ impl Story {
         };
         tokio::spawn(crate::run(planes.client(), options, reserver.clone(), shutdown.clone()));
         tokio::spawn(empty_namespaces(planes.clone()));
-        Story { planes, reserver, shutdown }
+        Story { planes, reserver, silent, shutdown }
+    }
+
+    /// From now on, the watches of the super cluster miss everything.
+    pub fn silence(&self) {
+        self.silent.store(true, Ordering::SeqCst);
     }
 
     /// The super namespace of a tenant's namespace, once it is there.
@@ -253,7 +280,9 @@ async fn empty_namespaces(planes: FakePlanes) {
         if !namespace.meta.deleting {
             continue;
         }
-        for plural in ["pods", "services", "configmaps", "secrets", "persistentvolumeclaims"] {
+        for plural in
+            ["pods", "services", "configmaps", "secrets", "serviceaccounts", "persistentvolumeclaims"]
+        {
             for object in planes.list(SUPER, &core(plural), &namespace.name.name).await.unwrap() {
                 planes.remove(SUPER, &core(plural), &object.name.namespace, &object.name.name);
             }

@@ -113,3 +113,102 @@ async fn a_namespace_of_someone_else_is_not_touched() {
     assert_eq!(story.planes.find(SUPER, &core("namespaces"), "", &taken), before);
     assert!(story.planes.all(SUPER, &core("pods"), &taken).is_empty());
 }
+
+#[tokio::test]
+async fn the_patrol_finds_what_the_watches_missed() {
+    let planes = plane_client::fake::FakePlanes::new();
+    planes.put(TenantId::HOST, tenant("acme", 0, json!({})));
+    namespace(&planes, id(0), "default");
+    let story = Story::on(planes, std::time::Duration::from_millis(50));
+    story.planes.put(id(0), config("settings", "1"));
+    story.planes.put(id(0), pod("lost", json!({})));
+    story.planes.put(id(0), pod("moved", json!({})));
+    let space = story.super_namespace(id(0), "default").await;
+    story.in_super("pods", &space, "lost").await;
+    let moved = story.in_super("pods", &space, "moved").await;
+    let mut config = story.in_super("configmaps", &space, "settings").await;
+    story.silence();
+    story.planes.remove(SUPER, &core("pods"), &space, "lost");
+    let mut stray = moved.clone();
+    stray["metadata"]["name"] = json!("stray");
+    stray["metadata"]["annotations"]["insula.dev/name"] = json!("stray");
+    stray["metadata"]["uid"] = json!("00000000-0000-0000-0000-0000000000ff");
+    story.planes.put(SUPER, stray);
+    config["data"]["key"] = json!("tampered");
+    story.planes.put(SUPER, config);
+    story.in_super("pods", &space, "lost").await;
+    story.gone(SUPER, "pods", &space, "stray").await;
+    story.until(SUPER, "configmaps", &space, "settings", |c| c["data"]["key"] == "1").await;
+}
+
+#[tokio::test]
+async fn a_tenant_is_kept_until_its_super_cluster_can_be_looked_at() {
+    let planes = plane_client::fake::FakePlanes::new();
+    let mut leaving = tenant("acme", 0, json!({}));
+    leaving["metadata"]["finalizers"] = json!([labels::SUPER_FINALIZER]);
+    leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    leaving["status"]["superCluster"] = json!("far");
+    planes.put(TenantId::HOST, leaving);
+    // Another one's super cluster was taken away by the admin.
+    let mut orphaned = tenant("globex", 1, json!({}));
+    orphaned["metadata"]["finalizers"] = json!([labels::SUPER_FINALIZER]);
+    orphaned["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    orphaned["status"]["superCluster"] = json!("gone");
+    planes.put(TenantId::HOST, orphaned);
+    planes.put(TenantId::HOST, super_cluster("far", json!({})));
+    let story = Story::without_embedded(planes);
+    story.planes.wait_for(TenantId::HOST, &tenants(), "", "globex", |t| t.is_none()).await;
+    assert!(story.planes.find(TenantId::HOST, &tenants(), "", "acme").is_some());
+}
+
+fn super_cluster(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": api_types::tenancy::API_VERSION, "kind": "SuperCluster", "metadata": {"name": name},
+        "spec": spec})
+}
+
+#[tokio::test]
+async fn a_super_cluster_says_why_it_cannot_be_used() {
+    let planes = plane_client::fake::FakePlanes::new();
+    let secret = |name: &str, text: &str| {
+        use base64::Engine;
+        let data = base64::engine::general_purpose::STANDARD.encode(text);
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "insula-system"},
+            "data": {"value": data}})
+    };
+    let kubeconfig = "{apiVersion: v1, kind: Config, current-context: c, \
+        contexts: [{name: c, context: {cluster: c, user: u}}], users: [{name: u, user: {}}], \
+        clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]}";
+    planes.put(TenantId::HOST, secret("broken", "{nonsense"));
+    planes.put(TenantId::HOST, secret("dead", kubeconfig));
+    let cases = [
+        ("plain", json!({}), "KubeconfigMissing"),
+        ("absent", json!({"kubeconfigSecret": {"name": "absent"}}), "KubeconfigMissing"),
+        ("broken", json!({"kubeconfigSecret": {"name": "broken"}}), "KubeconfigInvalid"),
+        ("dead", json!({"kubeconfigSecret": {"name": "dead"}}), "Unreachable"),
+    ];
+    for (name, spec, _) in &cases {
+        planes.put(TenantId::HOST, super_cluster(name, spec.clone()));
+    }
+    let story = Story::without_embedded(planes);
+    for (name, _, reason) in &cases {
+        let says = |c: Option<&Value>| c.is_some_and(|c| c["status"]["conditions"][0]["reason"] == *reason);
+        let clusters = SUPER_CLUSTERS.group_resource();
+        story.planes.wait_for(TenantId::HOST, &clusters, "", name, says).await;
+    }
+}
+
+#[tokio::test]
+async fn service_accounts_follow_the_first_pod() {
+    let story = Story::with_tenants(&["acme"]);
+    for name in ["default", "builder"] {
+        story.planes.put(
+            id(0),
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "default"}}),
+        );
+    }
+    story.planes.put(id(0), pod("web", json!({})));
+    let space = story.super_namespace(id(0), "default").await;
+    let account = story.in_super("serviceaccounts", &space, "builder").await;
+    assert_eq!(account["automountServiceAccountToken"], false);
+    assert!(story.planes.find(SUPER, &core("serviceaccounts"), &space, "default").is_none());
+}

@@ -1,0 +1,164 @@
+//! Against a server that answers by a script, over plain HTTP.
+
+use super::*;
+use std::collections::VecDeque;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+#[test]
+fn paths_follow_the_api() {
+    let pods = Resource::new("", "v1", "pods");
+    let slices = Resource::new("discovery.k8s.io", "v1", "endpointslices");
+    for (resource, at, expected) in [
+        (&pods, At::new("", ""), "/api/v1/pods"),
+        (&pods, At::new("a", ""), "/api/v1/namespaces/a/pods"),
+        (&pods, At::new("a", "b").subresource("status"), "/api/v1/namespaces/a/pods/b/status"),
+        (&slices, At::new("a", "b"), "/apis/discovery.k8s.io/v1/namespaces/a/endpointslices/b"),
+    ] {
+        assert_eq!(path(resource, &at), expected);
+    }
+    assert_eq!(selector_query("a/b=c"), "&labelSelector=a%2Fb%3Dc");
+    assert_eq!(selector_query(""), "");
+}
+
+#[test]
+fn deletions_carry_their_preconditions() {
+    let how = Delete { uid: Some("u".into()), grace_period_seconds: Some(0), ..Delete::default() };
+    assert_eq!(
+        delete_options(&how),
+        json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "u"},
+            "gracePeriodSeconds": 0})
+    );
+}
+
+/// What the next request must ask for, and what it is answered with.
+type Script = VecDeque<(&'static str, u16, String)>;
+
+/// Serves the script, one connection for each request; gives the first request that was not as expected.
+async fn serve(
+    script: Vec<(&'static str, u16, String)>,
+) -> (KubeSuper, tokio::task::JoinHandle<Option<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/supers/local", listener.local_addr().unwrap());
+    let mut script: Script = script.into();
+    let server = tokio::spawn(async move {
+        while let Some((expected, code, body)) = script.pop_front() {
+            let (stream, _) = listener.accept().await.unwrap();
+            let asked = answer(stream, code, &body).await;
+            if asked != expected {
+                return Some(asked);
+            }
+        }
+        None
+    });
+    let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {}}], "clusters": [{"name": "c", "cluster": {"server": url}}]});
+    (KubeSuper::from_kubeconfig(&kubeconfig.to_string()).await.unwrap(), server)
+}
+
+/// Reads one request and answers it; gives its method, path and query.
+async fn answer(stream: TcpStream, code: u16, body: &str) -> String {
+    let mut stream = BufReader::new(stream);
+    let mut asked = String::new();
+    stream.read_line(&mut asked).await.unwrap();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some(n) = line.to_lowercase().strip_prefix("content-length:") {
+            length = n.trim().parse().unwrap();
+        }
+    }
+    stream.read_exact(&mut vec![0; length]).await.unwrap();
+    let head = format!("HTTP/1.1 {code} X\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n");
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    asked.trim_end().trim_end_matches(" HTTP/1.1").to_owned()
+}
+
+fn page(names: &[&str], next: &str, revision: &str) -> String {
+    let items: Vec<Value> =
+        names.iter().map(|n| json!({"metadata": {"name": n, "resourceVersion": "1"}})).collect();
+    json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"continue": next, "resourceVersion": revision},
+        "items": items})
+    .to_string()
+}
+
+fn pods() -> Resource {
+    Resource::new("", "v1", "pods")
+}
+
+#[tokio::test]
+async fn a_watch_resumes_where_it_was_and_lists_again_when_that_is_lost() {
+    let event = |kind: &str, name: &str, version: &str| {
+        format!(
+            "{}\n",
+            json!({"type": kind, "object": {"metadata": {"name": name, "resourceVersion": version}}})
+        )
+    };
+    let gone = json!({"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired",
+        "message": "too old"}});
+    let (api, server) = serve(vec![
+        ("GET /supers/local/api/v1/pods?limit=500&labelSelector=a", 200, page(&["p1"], "n/1", "10")),
+        ("GET /supers/local/api/v1/pods?limit=500&labelSelector=a&continue=n%2F1", 200, page(&["p2"], "", "10")),
+        ("GET /supers/local/api/v1/pods?watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion=10&labelSelector=a",
+            200, event("ADDED", "p3", "11") + &event("BOOKMARK", "", "20")),
+        ("GET /supers/local/api/v1/pods?watch=true&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion=20&labelSelector=a",
+            200, event("DELETED", "p3", "21") + &gone.to_string() + "\n"),
+        ("GET /supers/local/api/v1/pods?limit=500&labelSelector=a", 200, page(&[], "", "30")),
+    ])
+    .await;
+    let mut watch = api.list_watch(&pods(), "a");
+    let mut seen = Vec::new();
+    while seen.iter().filter(|s| *s == "synced").count() < 2 {
+        seen.push(match watch.recv().await.unwrap() {
+            SuperItem::Restart => "restart".to_owned(),
+            SuperItem::Synced => "synced".to_owned(),
+            SuperItem::Applied(o) => format!("+{}", o["metadata"]["name"].as_str().unwrap()),
+            SuperItem::Deleted(o) => format!("-{}", o["metadata"]["name"].as_str().unwrap()),
+            SuperItem::Failed(error) => format!("{:?}", error.reason()),
+        });
+    }
+    assert_eq!(seen, ["restart", "+p1", "+p2", "synced", "+p3", "-p3", "Expired", "restart", "synced"]);
+    assert_eq!(server.await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn errors_of_the_cluster_keep_their_reasons() {
+    let status = |code: u16, reason: &str| {
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code,
+            "reason": reason, "message": "m"})
+        .to_string()
+    };
+    let (api, server) = serve(vec![
+        ("GET /supers/local/version", 200, json!({"gitVersion": "v1.30.2"}).to_string()),
+        ("GET /supers/local/api/v1/namespaces/a/pods/b", 404, status(404, "NotFound")),
+        (
+            "POST /supers/local/api/v1/namespaces/a/pods?fieldManager=insula-syncer",
+            409,
+            status(409, "AlreadyExists"),
+        ),
+        (
+            "PATCH /supers/local/api/v1/namespaces/a/pods/b/status?fieldManager=insula-syncer",
+            409,
+            status(409, "Conflict"),
+        ),
+        ("DELETE /supers/local/api/v1/namespaces/a/pods/b", 404, status(404, "NotFound")),
+    ])
+    .await;
+    assert_eq!(api.version().await.unwrap(), "v1.30.2");
+    let at = At::new("a", "b");
+    assert_eq!(api.get(&pods(), &at).await.unwrap(), None);
+    assert!(api.create(&pods(), &At::new("a", ""), &json!({})).await.unwrap_err().is_already_exists());
+    let patch = Patch::Merge(json!({"status": {}}));
+    let patched = api.patch(&pods(), &at.clone().subresource("status"), &patch).await;
+    assert!(patched.unwrap_err().is_conflict());
+    assert!(api.delete(&pods(), &at, &Delete::default()).await.unwrap_err().is_not_found());
+    assert_eq!(server.await.unwrap(), None);
+    // Nobody listens any more.
+    assert_eq!(api.version().await.unwrap_err().reason(), api_types::Reason::ServiceUnavailable);
+}

@@ -117,8 +117,8 @@ fn is_isbn10(text: &str) -> bool {
     }
     let sum: u32 = digits[..9].iter().zip(1u32..).map(|(d, n)| u32::from(d - b'0') * n).sum();
     match digits[9] {
-        b'X' | b'x' => (sum + 100) % 11 == 0,
-        d if d.is_ascii_digit() => (sum + 10 * u32::from(d - b'0')) % 11 == 0,
+        b'X' | b'x' => (sum + 100).is_multiple_of(11),
+        d if d.is_ascii_digit() => (sum + 10 * u32::from(d - b'0')).is_multiple_of(11),
         _ => false,
     }
 }
@@ -150,7 +150,7 @@ fn is_credit_card(text: &str) -> bool {
             if at % 2 == 0 { digit } else { digit * 2 / 10 + digit * 2 % 10 }
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// RFC 3339, with `T` or a space, and as a fallback without an offset.

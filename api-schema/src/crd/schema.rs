@@ -80,8 +80,11 @@ pub(super) struct Rule {
     pub optional_old_self: Option<bool>,
 }
 
-/// Keywords that are refused by name, and what makes them count as used.
-const UNSUPPORTED: &[(&str, fn(&Value) -> bool)] = &[
+/// Whether the value of a keyword counts as use of it.
+type Used = fn(&Value) -> bool;
+
+/// Keywords that are refused by name.
+const UNSUPPORTED: &[(&str, Used)] = &[
     ("id", |v| v.as_str().is_some_and(|s| !s.is_empty())),
     ("additionalItems", |v| !v.is_null()),
     ("patternProperties", |v| v.as_object().is_some_and(|m| !m.is_empty())),

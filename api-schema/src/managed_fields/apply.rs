@@ -308,7 +308,7 @@ fn renew_last_applied(object: &mut Value, config: &Value) {
     else {
         return;
     };
-    if !annotations.get(LAST_APPLIED).and_then(Value::as_str).is_some_and(|a| !a.is_empty()) {
+    if annotations.get(LAST_APPLIED).and_then(Value::as_str).is_none_or(str::is_empty) {
         return;
     }
     let mut config = config.clone();

@@ -1,6 +1,7 @@
 //! What a rule does, found by reading it: how many steps it takes at most, and what it names that is not there.
 
 use super::names::{NAMESPACES, escape, is_function};
+use crate::crd::pattern::Pattern;
 use crate::crd::schema::{Additional, Schema};
 use kube_cel::cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr,
@@ -377,9 +378,24 @@ impl<'a, 'f> Reader<'a, 'f> {
             "matches" | "find" | "findAll" => {
                 let pattern = sizes.get(1).copied().unwrap_or(0) / 4 + 1;
                 let text = sizes.first().copied().unwrap_or(0) / 10 + 1;
-                (cost.saturating_add(text.saturating_mul(pattern)), Node::Sized(all))
+                let compiled = self.pattern(&name, call.args.last().map(|a| &a.expr));
+                (cost.saturating_add(text.saturating_mul(pattern)).saturating_add(compiled), Node::Sized(all))
             }
             _ => (cost.saturating_add(traversal), Node::Sized(all.saturating_add(16))),
+        }
+    }
+
+    /// What compiling a regular expression costs for each call. Those that `matches` is given in the rule are
+    /// compiled once.
+    fn pattern(&mut self, function: &str, argument: Option<&Expr>) -> u64 {
+        match argument {
+            Some(Expr::Literal(LiteralValue::String(text))) => {
+                if let Err(why) = Pattern::new(text.inner()).compiled {
+                    self.problem(format!("invalid {function} argument: {why}"));
+                }
+                if function == "matches" { 10 } else { 5_000 }
+            }
+            _ => 20_000,
         }
     }
 
@@ -431,6 +447,28 @@ fn literal_size(literal: &LiteralValue) -> u64 {
         LiteralValue::String(text) => text.inner().len() as u64,
         LiteralValue::Bytes(bytes) => bytes.inner().len() as u64,
         _ => 1,
+    }
+}
+
+/// How deep expressions are nested in it.
+pub(super) fn depth(expression: &IdedExpr) -> usize {
+    let all = |parts: &[IdedExpr]| parts.iter().map(depth).max().unwrap_or(0);
+    let entry = |entry: &EntryExpr| match entry {
+        EntryExpr::StructField(field) => depth(&field.value),
+        EntryExpr::MapEntry(entry) => depth(&entry.key).max(depth(&entry.value)),
+    };
+    1 + match &expression.expr {
+        Expr::Unspecified | Expr::Literal(_) | Expr::Ident(_) => 0,
+        Expr::Select(select) => depth(&select.operand),
+        Expr::Call(call) => call.target.as_deref().map_or(0, depth).max(all(&call.args)),
+        Expr::List(list) => all(&list.elements),
+        Expr::Map(map) => map.entries.iter().map(|e| entry(&e.expr)).max().unwrap_or(0),
+        Expr::Struct(object) => object.entries.iter().map(|e| entry(&e.expr)).max().unwrap_or(0),
+        Expr::Comprehension(loops) => {
+            let parts =
+                [&loops.iter_range, &loops.accu_init, &loops.loop_cond, &loops.loop_step, &loops.result];
+            parts.into_iter().map(depth).max().unwrap_or(0)
+        }
     }
 }
 

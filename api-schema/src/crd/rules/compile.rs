@@ -1,8 +1,8 @@
 //! Compiling the rules of a schema, and refusing those that cannot be or should not be run.
 
-use super::analyze::{Findings, MAX_OBJECT, Node, Reader, kind_of, least_bytes};
+use super::analyze::{Findings, MAX_OBJECT, Node, Reader, depth, kind_of, least_bytes};
 use crate::crd::schema::{Rule, Schema};
-use api_types::Cause;
+use api_types::{Cause, CauseReason};
 use kube_cel::cel::Program;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -12,6 +12,13 @@ const RULE_LIMIT: u64 = 10_000_000;
 /// The most for all rules of a schema.
 const SCHEMA_LIMIT: u64 = 100_000_000;
 
+/// The most bytes of a rule's text.
+const MAX_TEXT: usize = 16 * 1024;
+/// How deep expressions may be nested, which bounds the stack of an evaluation.
+const MAX_DEPTH: usize = 200;
+/// The stack for reading rules, whose parser takes some for each operator: enough for the longest text.
+const PARSER_STACK: usize = 256 * 1024 * 1024;
+
 /// The rules of a schema and of all below it, where there are any.
 #[derive(Debug, Default)]
 pub(in crate::crd) struct RuleTree {
@@ -19,6 +26,8 @@ pub(in crate::crd) struct RuleTree {
     pub properties: BTreeMap<String, RuleTree>,
     pub additional: Option<Box<RuleTree>>,
     pub items: Option<Box<RuleTree>>,
+    /// How deep the deepest expression is nested, by which the stack of an evaluation is chosen.
+    pub depth: usize,
 }
 
 /// A rule that can be run.
@@ -28,6 +37,7 @@ pub(in crate::crd) struct CompiledRule {
     pub program: Program,
     pub message: Option<Program>,
     pub uses_old_self: bool,
+    pub depth: usize,
 }
 
 impl RuleTree {
@@ -115,6 +125,28 @@ pub(super) fn field_path(path: &str, schema: &Schema) -> Option<String> {
 
 /// Compiles all rules of a schema at `path`.
 pub(in crate::crd) fn compile(schema: &Schema, path: &str) -> Result<RuleTree, Vec<Cause>> {
+    if !schema.any(|s| !s.rules.is_empty()) {
+        return Ok(RuleTree::default());
+    }
+    // On a thread of its own, since a long rule would overflow the stack of the caller's.
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("rules".into())
+            .stack_size(PARSER_STACK)
+            .spawn_scoped(scope, || compile_here(schema, path));
+        let failed = |why: String| {
+            let message = format!("Internal error: the rules could not be compiled: {why}");
+            vec![Cause::new(CauseReason::InternalError, path, message)]
+        };
+        match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(compiled)) => compiled,
+            Ok(Err(_)) => Err(failed("the compiler failed".into())),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    })
+}
+
+fn compile_here(schema: &Schema, path: &str) -> Result<RuleTree, Vec<Cause>> {
     let mut compiler = Compiler::default();
     let place = Place { path: path.to_owned(), bytes: MAX_OBJECT, times: 1, uncorrelated: None, root: true };
     let tree = compiler.schema(schema, place);
@@ -151,10 +183,12 @@ impl Compiler {
             let path = format!("{}.x-kubernetes-validations[{at}]", place.path);
             tree.rules.extend(self.rule(rule, schema, &place, &path));
         }
+        tree.depth = tree.rules.iter().map(|r| r.depth).max().unwrap_or(0);
         for (name, property) in &schema.properties {
             let path = format!("{}.properties[{name}]", place.path);
             let below = self.schema(property, Place { path, root: property.embedded, ..place.clone() });
             if !below.is_empty() {
+                tree.depth = tree.depth.max(below.depth);
                 tree.properties.insert(name.clone(), below);
             }
         }
@@ -171,6 +205,7 @@ impl Compiler {
                     ..place.clone()
                 },
             );
+            tree.depth = tree.depth.max(below.depth);
             tree.additional = (!below.is_empty()).then(|| Box::new(below));
         }
         if let Some(items) = &schema.items {
@@ -191,6 +226,7 @@ impl Compiler {
                     root: items.embedded,
                 },
             );
+            tree.depth = tree.depth.max(below.depth);
             tree.items = (!below.is_empty()).then(|| Box::new(below));
         }
         tree
@@ -201,7 +237,7 @@ impl Compiler {
         let field = format!("{path}.rule");
         let invalid = |field: String, why: &str| {
             Cause::new(
-                api_types::CauseReason::FieldValueInvalid,
+                CauseReason::FieldValueInvalid,
                 field,
                 format!("Invalid value: {}: {why}", go_rule(rule)),
             )
@@ -251,12 +287,22 @@ impl Compiler {
             }
             _ => {}
         }
-        Some(CompiledRule { rule: rule.clone(), program, message, uses_old_self })
+        let depth = depth(program.expression())
+            .max(message.as_ref().map_or(0, |message| depth(message.expression())));
+        Some(CompiledRule { rule: rule.clone(), program, message, uses_old_self, depth })
     }
 
     /// A program and the most steps that it takes.
     fn expression(&self, text: &str, this: &Node<'_>) -> Result<(Program, u64), String> {
+        if text.len() > MAX_TEXT {
+            return Err(format!("compilation failed: the expression is longer than {MAX_TEXT} bytes"));
+        }
         let program = Program::compile(text).map_err(|error| format!("compilation failed: {error}"))?;
+        if depth(program.expression()) > MAX_DEPTH {
+            return Err(format!(
+                "compilation failed: the expression is nested deeper than {MAX_DEPTH} levels"
+            ));
+        }
         let mut findings = Findings::default();
         let (steps, _) = Reader::new(this.clone(), true, &mut findings).read(program.expression());
         match findings.problems.first() {

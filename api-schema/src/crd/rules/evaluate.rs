@@ -4,13 +4,18 @@ use super::analyze::{Findings, Node, Reader};
 use super::compile::{CompiledRule, RuleTree, field_path};
 use super::convert::Converter;
 use crate::crd::lists::child;
+use crate::crd::pattern::Pattern;
 use crate::crd::schema::Schema;
 use crate::crd::validate::correlated;
 use api_types::{Cause, CauseReason};
 use kube_cel::KubeCelExt;
+use kube_cel::cel::extractors::This;
 use kube_cel::cel::{Context, ExecutionError, Program, Value as Cel};
 use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// The most steps of one rule for one value.
 const CALL_LIMIT: u64 = 1_000_000;
@@ -19,6 +24,14 @@ const OBJECT_LIMIT: u64 = 10_000_000;
 /// The most bytes of a message that a rule computes.
 const MAX_MESSAGE: usize = 5 * 1024;
 
+/// How deep rules may be nested that run on the caller's stack. Each level takes up to 40 KiB without
+/// optimization.
+const SHALLOW: usize = 16;
+/// The stack for deeper ones.
+const DEEP_STACK: usize = 64 * 1024 * 1024;
+/// How many regular expressions a thread keeps compiled.
+const MAX_PATTERNS: usize = 256;
+
 struct Engine {
     context: Context<'static>,
     converter: Converter,
@@ -26,8 +39,27 @@ struct Engine {
 
 thread_local! {
     // What all evaluations share, and what cannot be shared between threads.
-    static ENGINE: Engine =
-        Engine { context: Context::default().with_all(), converter: Converter::new() };
+    static ENGINE: Engine = {
+        let mut context = Context::default().with_all();
+        context.add_function("matches", matches);
+        context.add_function("dyn", |value: Cel| -> Result<Cel, ExecutionError> { Ok(value) });
+        Engine { context, converter: Converter::new() }
+    };
+    static PATTERNS: RefCell<HashMap<Arc<String>, Pattern>> = RefCell::default();
+}
+
+/// `matches` with patterns as Go has them, compiled once.
+fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<bool, ExecutionError> {
+    PATTERNS.with_borrow_mut(|patterns| {
+        if patterns.len() >= MAX_PATTERNS && !patterns.contains_key(&pattern) {
+            patterns.clear();
+        }
+        let compiled = patterns.entry(pattern).or_insert_with_key(|text| Pattern::new(text));
+        match &compiled.compiled {
+            Ok(regex) => Ok(regex.is_match(&text)),
+            Err(why) => Err(ExecutionError::function_error("matches", why)),
+        }
+    })
 }
 
 /// The rules that an object of the schema breaks. `old` is the object before the change.
@@ -37,6 +69,27 @@ pub(in crate::crd) fn evaluate(
     object: &Value,
     old: Option<&Value>,
 ) -> Vec<Cause> {
+    if tree.depth <= SHALLOW {
+        return evaluate_here(tree, schema, object, old);
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("rules".into())
+            .stack_size(DEEP_STACK)
+            .spawn_scoped(scope, || evaluate_here(tree, schema, object, old));
+        let failed = |why: String| {
+            let message = format!("Internal error: the rules could not be run: {why}");
+            vec![Cause::new(CauseReason::InternalError, "<nil>", message)]
+        };
+        match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(causes)) => causes,
+            Ok(Err(_)) => failed("the evaluation failed".into()),
+            Err(error) => failed(error.to_string()),
+        }
+    })
+}
+
+fn evaluate_here(tree: &RuleTree, schema: &Schema, object: &Value, old: Option<&Value>) -> Vec<Cause> {
     ENGINE.with(|engine| {
         let mut run = Run { engine, left: Some(OBJECT_LIMIT), causes: Vec::new() };
         run.value(tree, schema, object, old, "");

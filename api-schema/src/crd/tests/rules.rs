@@ -300,3 +300,49 @@ fn what_takes_too_long_for_an_object_is_not_run() {
     );
     assert_eq!(lines(&crd.validate(&json!({"spec": {"list": [1, 2]}}), None)), [""; 0]);
 }
+
+#[test]
+fn long_and_deep_rules_do_not_overflow_the_stack() {
+    let spec = object(json!({"a": {"type": "integer"}, "s": {"type": "string", "maxLength": 9}}));
+    for rule in [
+        format!("self.a{} > 0", " + 1".repeat(4_000)),
+        format!("{}true{}", "(".repeat(8_000), ")".repeat(8_000)),
+        format!("{}true{}", "true ? ".repeat(1_500), " : true".repeat(1_500)),
+        format!("{}1{} == []", "[".repeat(8_000), "]".repeat(8_000)),
+        format!("self.s{} == 'x'", ".trim()".repeat(2_000)),
+        format!("self{} == 1", ".a".repeat(8_000)),
+        "1 + ".repeat(1_000_000),
+    ] {
+        let got = refused(spec.clone(), json!([{"rule": rule}]));
+        assert!(
+            got.len() == 1 && got[0].contains("compilation failed: "),
+            "{}… {:?}",
+            &rule[..20],
+            got.first().map(|l| l.len())
+        );
+    }
+    // What is long without being deep, and deep within bounds, is run.
+    let terms = vec!["self.a != 0"; 300].join(" && ");
+    assert_eq!(broken(spec.clone(), json!({"rule": terms}), json!({"a": 1}), None), [""; 0]);
+    let sum = format!("self.a{} > 0", " + 1".repeat(150));
+    assert_eq!(broken(spec, json!({"rule": sum}), json!({"a": 1}), None), [""; 0]);
+}
+
+#[test]
+fn patterns_of_rules_are_checked_with_the_definition() {
+    let spec =
+        object(json!({"s": {"type": "string", "maxLength": 9}, "p": {"type": "string", "maxLength": 9}}));
+    for bad in ["(", "(?=a)", "((a{0,1000}){0,1000}){0,1000}"] {
+        let got = refused(spec.clone(), json!([{"rule": format!("self.s.matches('{bad}')")}]));
+        assert!(
+            got.len() == 1 && got[0].contains("compilation failed: invalid matches argument: "),
+            "{got:?}"
+        );
+    }
+    let rule = json!({"rule": "self.s.matches(self.p)", "message": "m"});
+    assert_eq!(broken(spec.clone(), rule.clone(), json!({"s": "a", "p": "^a$"}), None), [""; 0]);
+    assert_eq!(
+        broken(spec, rule, json!({"s": "a", "p": "("}), None),
+        ["spec: Invalid value: \"object\": error: unclosed group evaluating rule: m"]
+    );
+}

@@ -44,8 +44,8 @@ pub struct Up {
     /// A name or address by which clients reach the server; the first one goes into kubeconfigs
     #[arg(long, value_name = "NAME")]
     pub external_address: Vec<String>,
-    /// Simulated nodes of the embedded super cluster
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=5000))]
+    /// Simulated nodes of the embedded super cluster, 1 to 256
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub nodes: u32,
     /// A kubeconfig of a real Kubernetes cluster to use as super cluster, instead of the embedded one
     #[arg(long, value_name = "FILE")]

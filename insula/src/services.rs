@@ -1,9 +1,11 @@
 //! Wires the services into the process.
 
-use crate::cli::Up;
 use anyhow::Context;
+use api_types::{Resource, TenantId, tenancy};
+use base64::Engine;
 use kube::config::Kubeconfig;
-use plane_client::PlaneClient;
+use plane_client::{Actor, Patch, PlaneClient, Target, Write};
+use serde_json::json;
 use service_runtime::Shutdown;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,17 +51,56 @@ fn label(text: &str) -> String {
     if trimmed.is_empty() { "super".to_owned() } else { trimmed.to_owned() }
 }
 
-/// Starts every service; each runs until shutdown.
-pub async fn start(
-    _tasks: &mut JoinSet<()>,
-    server: &Arc<Server>,
-    _flags: &Up,
-    _base_url: &str,
-    _local: Option<String>,
-    _supers: Vec<SuperKubeconfig>,
-    _shutdown: &Shutdown,
-) -> anyhow::Result<()> {
-    let _client: Arc<dyn PlaneClient> = Arc::new(InProcess::new(server.clone()));
+/// What the services are told at their start.
+pub struct Wiring<'a> {
+    /// The server that they work on.
+    pub server: &'a Arc<Server>,
+    /// Simulated nodes of the embedded super cluster.
+    pub nodes: u32,
+    /// The kubeconfig of the embedded super cluster, when there is one.
+    pub local: Option<String>,
+    /// Real super clusters.
+    pub supers: Vec<SuperKubeconfig>,
+}
+
+/// Starts every service. Each supervises its own tasks and runs until shutdown.
+pub async fn start(tasks: &mut JoinSet<()>, wiring: Wiring<'_>, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let client: Arc<dyn PlaneClient> = Arc::new(InProcess::new(wiring.server.clone()));
+    for cluster in &wiring.supers {
+        register(&*client, cluster).await?;
+    }
+    let reserver = syncer::Reserver::new();
+    wiring.server.set_reserver(Box::new(reserver.clone()));
+
+    let controllers = builtin_controllers::Options {
+        cluster_ca_pem: wiring.server.ca_pem().to_owned(),
+        simulated_nodes: wiring.local.as_ref().map(|_| builtin_controllers::SimulatedNodes {
+            plane: TenantId::LOCAL_SUPER,
+            count: wiring.nodes,
+        }),
+    };
+    let syncing =
+        syncer::Options { embedded: wiring.local.map(syncer::Embedded::Kubeconfig), ..syncer::Options::default() };
+    tasks.spawn(builtin_controllers::run(client.clone(), controllers, shutdown.clone()));
+    tasks.spawn(syncer::run(client.clone(), syncing, reserver, shutdown.clone()));
+    tasks.spawn(oam_runtime::run(client.clone(), oam_runtime::Options::default(), shutdown.clone()));
+    tasks.spawn(cloud_adapters::run(client, cloud_adapters::Options::default(), shutdown.clone()));
+    Ok(())
+}
+
+/// Makes the `SuperCluster` of a real cluster and the Secret with its kubeconfig, or brings them up to date.
+async fn register(client: &dyn PlaneClient, cluster: &SuperKubeconfig) -> anyhow::Result<()> {
+    const SECRETS: Resource = Resource::new("", "v1", "secrets");
+    let actor = Actor::Platform("insula-up");
+    let name = format!("super-{}", cluster.name);
+    let encoded = base64::engine::general_purpose::STANDARD.encode(&cluster.text);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {"value": encoded}});
+    let target = Target::new(TenantId::HOST, &SECRETS, tenancy::SYSTEM_NAMESPACE, &name);
+    client.write(&actor, &target, Write::Patch(Patch::Apply(secret))).await?;
+    let object = json!({"apiVersion": tenancy::API_VERSION, "kind": "SuperCluster", "metadata": {"name": cluster.name},
+        "spec": {"kubeconfigSecret": {"namespace": tenancy::SYSTEM_NAMESPACE, "name": name, "key": "value"}}});
+    let target = Target::new(TenantId::HOST, &tenancy::SUPER_CLUSTERS, "", &cluster.name);
+    client.write(&actor, &target, Write::Patch(Patch::Apply(object))).await?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use service_runtime::Shutdown;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tenant_apiserver_proxy::kubeconfig::{self, Context as KubeContext};
@@ -35,7 +35,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     progress.step("opening the store");
     create_private_dir(&flags.data_dir)?;
     let dir = flags.data_dir.clone();
-    let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&dir, EmbeddedOptions::default())).await?;
+    let store = tokio::task::spawn_blocking(move || open_store(&dir)).await?;
     let store = store.with_context(|| format!("the data directory {} cannot be used", flags.data_dir.display()))?;
 
     let listener = TcpListener::bind(flags.listen)
@@ -59,8 +59,9 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
 
     progress.step("starting controllers, syncer, applications and clouds");
     let path = flags.data_dir.join("kubeconfig");
-    let local = write_kubeconfig(&server, &path, &base_url, embedded)?;
-    services::start(&mut tasks, &server, &flags, &base_url, local, supers, &shutdown).await?;
+    let local = write_kubeconfig(&server, &path, address, &base_url, embedded)?;
+    let wiring = services::Wiring { server: &server, nodes: flags.nodes, local, supers };
+    services::start(&mut tasks, wiring, &shutdown).await?;
 
     let took = progress.done();
     announce(&flags, &base_url, &path, embedded, took)?;
@@ -76,6 +77,16 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Opens the store. A damaged file may make the library panic; the store turns that into an error, which is all that is
+/// to be seen of it.
+fn open_store(dir: &Path) -> Result<EmbeddedStore, object_store::StoreError> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let opened = EmbeddedStore::open(dir, EmbeddedOptions::default());
+    std::panic::set_hook(hook);
+    opened
 }
 
 async fn drain(tasks: &mut tokio::task::JoinSet<()>) {
@@ -106,18 +117,25 @@ fn create_private_dir(dir: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("the data directory {} cannot be made", dir.display()))
 }
 
-/// The first external address, else the address served on; one that stands for all addresses is reached locally.
+/// The first external address, else the address served on.
 fn base_url(flags: &Up, address: std::net::SocketAddr) -> String {
     let host = match flags.external_address.first() {
         Some(name) if name.contains(':') && name.parse::<std::net::Ipv6Addr>().is_err() => {
             return format!("https://{name}");
         }
         Some(name) => name.clone(),
-        None if address.ip().is_unspecified() => "127.0.0.1".to_owned(),
-        None => address.ip().to_string(),
+        None => local_host(address),
     };
-    let host = if host.contains(':') { format!("[{host}]") } else { host };
-    format!("https://{host}:{}", address.port())
+    url(&host, address.port())
+}
+
+/// The address served on; one that stands for all addresses is reached locally.
+fn local_host(address: std::net::SocketAddr) -> String {
+    if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() }
+}
+
+fn url(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("https://[{host}]:{port}") } else { format!("https://{host}:{port}") }
 }
 
 fn serving_names(flags: &Up, address: std::net::SocketAddr) -> Vec<String> {
@@ -149,7 +167,8 @@ fn serving_names(flags: &Up, address: std::net::SocketAddr) -> Vec<String> {
 /// Writes the admin kubeconfig; returns that of the embedded super cluster for the syncer.
 fn write_kubeconfig(
     server: &Server,
-    path: &PathBuf,
+    path: &Path,
+    address: std::net::SocketAddr,
     base_url: &str,
     embedded: bool,
 ) -> anyhow::Result<Option<String>> {
@@ -164,11 +183,12 @@ fn write_kubeconfig(
         contexts.push(KubeContext { name: "local", server: &local_url, user: "admin", credentials });
     }
     write_private(path, &kubeconfig::render(&contexts, server.ca_pem()))?;
-    let only_local = contexts.get(1).map(|context| {
-        let context = KubeContext { name: context.name, server: context.server, user: "syncer", credentials: context.credentials };
+    // The syncer is in this process: it needs no external address.
+    let server_url = format!("{}/supers/local", url(&local_host(address), address.port()));
+    Ok(local.as_ref().map(|credentials| {
+        let context = KubeContext { name: "local", server: &server_url, user: "admin", credentials };
         kubeconfig::render(&[context], server.ca_pem())
-    });
-    Ok(only_local)
+    }))
 }
 
 /// Writes a file for its owner's eyes, whole or not at all.

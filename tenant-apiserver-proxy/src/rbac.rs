@@ -44,7 +44,8 @@ fn policy(server: &Server, plane: &Plane) -> Arc<Read> {
         // What cannot be read allows nothing.
         records.iter().filter_map(|record| record.value().ok()).collect()
     };
-    let cluster_roles = objects(0);
+    let mut cluster_roles = objects(0);
+    api_resources::bootstrap::aggregate_all(&mut cluster_roles);
     let mut read = Read {
         versions,
         cluster_roles: HashMap::new(),
@@ -53,10 +54,7 @@ fn policy(server: &Server, plane: &Plane) -> Arc<Read> {
         bindings: HashMap::new(),
     };
     for object in &cluster_roles {
-        let mut role = Role::of(object);
-        if let Some(rules) = api_resources::bootstrap::aggregated_rules(object, cluster_roles.iter()) {
-            role.rules = rules;
-        }
+        let role = Role::of(object);
         read.cluster_roles.insert(role.name.clone(), Arc::new(role));
     }
     for object in objects(1) {
@@ -120,6 +118,14 @@ pub fn decide(server: &Server, plane: &Plane, user: &User, what: &Attributes<'_>
 pub fn check_escalation(server: &Server, auth: &Authorized, place: &Place, object: &Value) -> Result<(), ApiError> {
     if also(server, auth, place, "escalate", &place.row.plural, &place.name) {
         return Ok(());
+    }
+    if object["aggregationRule"].is_object() {
+        let groups = groups(auth.user());
+        let user = rbac::User { name: &auth.user().name, groups: &groups };
+        let (held, _) = rbac::rules_for(&*policy(server, auth.plane()), user, &place.namespace);
+        if let Some(why) = rbac::aggregation_refusal(&held) {
+            return Err(ApiError::forbidden(&place.resource(), &place.name, &why));
+        }
     }
     check_rules(server, auth, place, &Role::of(object).rules)
 }

@@ -6,6 +6,7 @@ use crate::pki::{self, KeyedCertificate};
 use crate::planes::{Plane, PlaneKind, PlaneState};
 use crate::server::Server;
 use crate::{authentication, bootstrap, kubeconfig};
+use api_types::condition::{self, Condition};
 use api_types::{ApiError, GroupResource, ObjectName, ResourceKey, TenantId, tenancy};
 use base64::Engine;
 use jiff::Timestamp;
@@ -43,16 +44,38 @@ pub fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra
     let secret = kubeconfig_secret(name);
     let object = kubeconfig_object(&secret, name, uid_text(tenant), &endpoint, server.ca_pem(), &admin, now);
     operations.push(bootstrap::put(Space::new(TenantId::HOST), &secret, &object));
-    let suspended = tenant["spec"]["suspended"] == Value::Bool(true);
     tenant["status"] = json!({
-        "phase": if suspended { "Suspended" } else { "Ready" },
         "endpoint": endpoint,
         "kubeconfigSecret": {"namespace": secret.object.namespace, "name": secret.object.name, "key": "value"},
-        "conditions": [{"type": "Ready", "status": "True", "reason": "PlaneServed",
-            "message": "the tenant's API is served", "observedGeneration": 1,
-            "lastTransitionTime": crate::gateway::metadata::timestamp(now)}],
     });
+    tell_state(tenant, now);
     Ok(Extra { preconditions: Vec::new(), operations })
+}
+
+/// Follows a change of a `Tenant` in its own status.
+pub fn change(place: &Place, tenant: &mut Value) {
+    if is_tenant(place) {
+        tell_state(tenant, Timestamp::now());
+    }
+}
+
+/// Says in the status whether the plane answers: the phase, and the condition `Ready`.
+pub fn tell_state(tenant: &mut Value, now: Timestamp) {
+    let (phase, reason, message) = match (
+        tenant["metadata"]["deletionTimestamp"].is_string(),
+        tenant["spec"]["suspended"] == Value::Bool(true),
+    ) {
+        (true, _) => ("Terminating", "TenantTerminating", "the tenant is being deleted"),
+        (false, true) => ("Suspended", "TenantSuspended", "the tenant is suspended: its API refuses every request"),
+        (false, false) => ("Ready", "PlaneServed", "the tenant's API is served"),
+    };
+    let mut conditions: Vec<Condition> =
+        serde_json::from_value(tenant["status"]["conditions"].clone()).unwrap_or_default();
+    let generation = tenant["metadata"]["generation"].as_i64().unwrap_or(0);
+    let ready = Condition::new("Ready", phase == "Ready", reason, message, now).observed(generation);
+    condition::set(&mut conditions, ready);
+    tenant["status"]["phase"] = phase.into();
+    tenant["status"]["conditions"] = json!(conditions);
 }
 
 fn uid_text(object: &Value) -> &str {

@@ -57,8 +57,9 @@ pub async fn reserve(
     object: &mut Value,
 ) -> Result<Extra, ApiError> {
     let mut extra = addresses::reserve(server, auth.plane(), place, old, object).await?;
-    if old.is_none() {
-        extra.join(tenants::birth(server, place, object)?);
+    match old {
+        None => extra.join(tenants::birth(server, place, object)?),
+        Some(_) => tenants::change(place, object),
     }
     Ok(extra)
 }

@@ -126,6 +126,7 @@ fn mark(place: &Place, object: &mut Value, options: &DeleteOptions, now: Timesta
     }
     let generation = object["metadata"]["generation"].as_i64();
     let namespace = place.row.group.is_empty() && place.row.plural == "namespaces";
+    let tenant = place.row.group == api_types::tenancy::GROUP && place.row.plural == "tenants";
     let fields = metadata::of(object);
     let at = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(now);
     fields.insert("deletionTimestamp".into(), metadata::timestamp(at).into());
@@ -136,6 +137,9 @@ fn mark(place: &Place, object: &mut Value, options: &DeleteOptions, now: Timesta
     fields.insert("deletionGracePeriodSeconds".into(), grace.into());
     if let Some(generation) = generation.filter(|generation| *generation > 0 && !marked) {
         fields.insert("generation".into(), (generation + 1).into());
+    }
+    if tenant {
+        crate::tenants::tell_state(object, now);
     }
     removed
 }

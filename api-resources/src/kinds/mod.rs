@@ -69,7 +69,9 @@ pub fn strategy(group: &str, kind: &str) -> Strategy {
 }
 
 /// Group, kind, strategy.
-const STRATEGIES: &[(&str, &str, fn() -> Strategy)] = &[
+type Row = (&'static str, &'static str, fn() -> Strategy);
+
+const STRATEGIES: &[Row] = &[
     ("", "Pod", pods::strategy),
     ("", "PodTemplate", pods::template_strategy),
     ("", "Service", services::strategy),

@@ -154,9 +154,9 @@ fn source(out: &mut Causes, spec: &Place<'_>) {
         Some("hostPath") => pods_volumes::host_path(out, first),
         Some("nfs") => pods_volumes::nfs(out, first),
         Some("local") => {
-            if require(out, first, "path") {
-                pods_volumes::no_backsteps(out, &first.of("path"), first.text("path"));
-            }
+            let path = first.text("path");
+            require(out, first, "path");
+            pods_volumes::no_backsteps(out, &first.of("path"), path);
         }
         Some("csi") => {
             pods_volumes::driver_name(out, first, "driver");

@@ -41,23 +41,15 @@ pub(super) fn spec(out: &mut Causes, at: &Place<'_>, pod_name: &str, is_pod: boo
     pods_affinity::spread(out, at);
     host_users(out, at);
     host_name(out, at);
-    let named: [(&str, fn(&str) -> Vec<String>); 4] = [
-        ("serviceAccountName", names::dns_subdomain),
-        ("nodeName", names::dns_subdomain),
-        ("hostname", names::dns_label),
-        ("subdomain", names::dns_label),
-    ];
-    for (field, rule) in &named[..2] {
-        name(out, at, field, *rule);
-    }
+    name(out, at, "serviceAccountName", names::dns_subdomain);
+    name(out, at, "nodeName", names::dns_subdomain);
     if let Some(seconds) = at.int("activeDeadlineSeconds") {
         for message in names::in_range(seconds, 1, i64::from(i32::MAX)) {
             out.push(Cause::invalid(at.of("activeDeadlineSeconds"), &Value::from(seconds), &message));
         }
     }
-    for (field, rule) in &named[2..] {
-        name(out, at, field, *rule);
-    }
+    name(out, at, "hostname", names::dns_label);
+    name(out, at, "subdomain", names::dns_label);
     tolerations(out, at);
     for alias in at.list("hostAliases") {
         invalid_all(out, &alias.of("ip"), alias.text("ip"), names::ip(alias.text("ip")));

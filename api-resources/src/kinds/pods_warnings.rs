@@ -139,7 +139,6 @@ fn overlapping_ports(out: &mut Vec<String>, containers: &[Place<'_>]) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
     #[test]

@@ -413,7 +413,7 @@ fn pods_wait_for_their_grace_where_they_run() {
         (strategy("", "Pod").grace)(&pod)
     };
     let node = ("/spec/nodeName", json!("n1"));
-    assert_eq!(grace(&[node.clone()]), Some(30));
+    assert_eq!(grace(std::slice::from_ref(&node)), Some(30));
     assert_eq!(grace(&[node.clone(), ("/spec/terminationGracePeriodSeconds", json!(5))]), Some(5));
     assert_eq!(grace(&[]), Some(0), "nobody runs it");
     assert_eq!(grace(&[node, ("/status/phase", json!("Succeeded"))]), Some(0), "it has ended");

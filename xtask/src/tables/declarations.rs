@@ -1,6 +1,6 @@
 //! What the Go declarations and the proto files say about a type's fields.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -9,9 +9,11 @@ use anyhow::{Context, Result, bail};
 #[derive(Default)]
 pub struct Declarations {
     packages: BTreeMap<String, Package>,
-    /// Numbers in the proto files: (prefix, message) to numbers.
-    messages: BTreeMap<(String, String), BTreeSet<u32>>,
+    messages: Messages,
 }
+
+/// Numbers in the proto files, and whether their fields repeat: by prefix and message.
+type Messages = BTreeMap<(String, String), BTreeMap<u32, bool>>;
 
 #[derive(Default)]
 struct Package {
@@ -83,14 +85,20 @@ impl Declarations {
         Ok(())
     }
 
-    /// Every number of a struct tag has to be in the proto file.
-    fn check(&self) -> Result<()> {
-        for (prefix, package) in &self.packages {
-            for (name, members) in &package.structs {
+    /// Every number of a struct tag has to be in the proto file, which also knows better what repeats.
+    fn check(&mut self) -> Result<()> {
+        for (prefix, package) in &mut self.packages {
+            for (name, members) in &mut package.structs {
                 let Some(numbers) = self.messages.get(&(prefix.clone(), name.clone())) else { continue };
-                for number in members.iter().filter_map(|member| member.number) {
-                    if !numbers.contains(&number) {
-                        bail!("{prefix}.{name}: number {number} is in the Go tags but not in the proto file");
+                for member in members {
+                    let Some(number) = member.number else { continue };
+                    match numbers.get(&number) {
+                        Some(repeats) => member.repeated = *repeats,
+                        None => {
+                            bail!(
+                                "{prefix}.{name}: number {number} is in the Go tags but not in the proto file"
+                            )
+                        }
                     }
                 }
             }
@@ -156,7 +164,7 @@ impl Declarations {
 }
 
 /// Reads messages and the numbers of their fields.
-fn read_proto(prefix: &str, text: &str, messages: &mut BTreeMap<(String, String), BTreeSet<u32>>) {
+fn read_proto(prefix: &str, text: &str, messages: &mut Messages) {
     let mut current = None;
     for line in text.lines() {
         let line = line.trim();
@@ -169,7 +177,8 @@ fn read_proto(prefix: &str, text: &str, messages: &mut BTreeMap<(String, String)
             && let Some((_, number)) = line.trim_end_matches(';').rsplit_once(" = ")
             && let Ok(number) = number.parse()
         {
-            messages.entry(key.clone()).or_default().insert(number);
+            let repeats = line.starts_with("repeated ") || line.starts_with("map<");
+            messages.entry(key.clone()).or_default().insert(number, repeats);
         }
     }
 }

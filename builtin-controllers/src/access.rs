@@ -188,10 +188,10 @@ impl Access {
         reason: &str,
         message: &str,
     ) {
-        if let Err(error) = self.try_event(tenant, about, severity, reason, message).await {
-            if !refused_by_ending_namespace(&error) {
-                tracing::debug!(controller = self.name, %tenant, reason, %error, "the event was not recorded");
-            }
+        if let Err(error) = self.try_event(tenant, about, severity, reason, message).await
+            && !refused_by_ending_namespace(&error)
+        {
+            tracing::debug!(controller = self.name, %tenant, reason, %error, "the event was not recorded");
         }
     }
 

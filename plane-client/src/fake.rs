@@ -234,10 +234,9 @@ impl PlaneClient for FakePlanes {
                 next += fresh.len();
                 for event in fresh {
                     let object = event.object();
-                    if object.resource == resource && scope.contains(object.tenant) {
-                        if sender.send(event.into()).await.is_err() {
-                            return;
-                        }
+                    let is_meant = object.resource == resource && scope.contains(object.tenant);
+                    if is_meant && sender.send(event.into()).await.is_err() {
+                        return;
                     }
                 }
                 tokio::select! {

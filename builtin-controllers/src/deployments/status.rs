@@ -189,19 +189,19 @@ fn set(list: &mut Vec<Value>, kind: &str, status: &str, reason: &str, message: &
 /// Keeps the transition time of a condition that was set anew with the status that it had.
 fn keep_transition(list: &mut [Value], before: &[Value], kind: &str) {
     let Some(old) = conditions::find(before, kind) else { return };
-    if let Some(new) = list.iter_mut().find(|condition| condition["type"] == kind) {
-        if new["status"] == old["status"] {
-            new["lastTransitionTime"] = old["lastTransitionTime"].clone();
-        }
+    if let Some(new) = list.iter_mut().find(|condition| condition["type"] == kind)
+        && new["status"] == old["status"]
+    {
+        new["lastTransitionTime"] = old["lastTransitionTime"].clone();
     }
 }
 
 /// Keeps both times of a condition that was set anew with nothing changed.
 fn keep_times(list: &mut [Value], before: &[Value], kind: &str) {
     let Some(old) = conditions::find(before, kind) else { return };
-    if let Some(new) = list.iter_mut().find(|condition| condition["type"] == kind) {
-        if ["status", "reason", "message"].iter().all(|field| new[field] == old[field]) {
-            *new = old.clone();
-        }
+    if let Some(new) = list.iter_mut().find(|condition| condition["type"] == kind)
+        && ["status", "reason", "message"].iter().all(|field| new[field] == old[field])
+    {
+        *new = old.clone();
     }
 }

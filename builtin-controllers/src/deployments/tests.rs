@@ -61,6 +61,9 @@ fn now() -> Timestamp {
     "2026-01-01T01:00:00Z".parse().unwrap()
 }
 
+/// What it shows, the deployment, its replica sets, whether old pods live, and the actions in short.
+type Case = (&'static str, Value, Vec<Value>, bool, Vec<&'static str>);
+
 #[test]
 fn steps() {
     let at_revision = |mut deployment: Value, revision: &str| {
@@ -74,7 +77,7 @@ fn steps() {
     let recreate = |deployment| with(deployment, ["spec", "strategy"], json!({"type": "Recreate"}));
     let paused = |deployment| with(deployment, ["spec", "paused"], json!(true));
     let at_1 = |image| at_revision(deployment(4, image), "1");
-    let cases: Vec<(&str, Value, Vec<Value>, bool, Vec<&str>)> = vec![
+    let cases: Vec<Case> = vec![
         ("the first", deployment(4, "a"), vec![], false, vec!["revision 1", "create a 4 r1"]),
         ("nothing to do", at_1("a"), vec![set("a", 4, 1, 4)], false, vec![]),
         (

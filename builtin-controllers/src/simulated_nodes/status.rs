@@ -230,7 +230,7 @@ fn run(
     };
     let restart = policy == "Always" || (policy == "OnFailure" && exit_code != 0);
     // A container that waits to be restarted tells of its last run only.
-    if let Some(finished) = old.and_then(|old| waiting_since(old)) {
+    if let Some(finished) = old.and_then(waiting_since) {
         let rest = backoff(restarts).saturating_sub(elapsed(finished, now));
         if !rest.is_zero() {
             return (crash_loop(restarts), restarts, Some(rest));

@@ -185,10 +185,10 @@ impl Store {
         mut value: Value,
         applied: BTreeMap<(String, &'static str), Value>,
     ) -> Object {
-        if kind.kind == "CustomResourceDefinition" {
-            if let Some(defined) = FakeKind::of_definition(&value) {
-                self.register(Some(tenant), defined);
-            }
+        if kind.kind == "CustomResourceDefinition"
+            && let Some(defined) = FakeKind::of_definition(&value)
+        {
+            self.register(Some(tenant), defined);
         }
         self.revision += 1;
         value["metadata"]["resourceVersion"] = self.revision.to_string().into();

@@ -13,9 +13,7 @@ const MAX_VALUES: usize = 1_000_000;
 /// Converts one document. Also gives the duplicate keys, worded as strict errors.
 pub(super) fn to_json(body: &[u8]) -> Result<(Vec<u8>, Vec<String>), DecodeError> {
     let mut state = State { path: String::new(), notes: Vec::new(), values: 0 };
-    let error = |error: serde_yaml_ng::Error| {
-        DecodeError::Syntax(format!("error converting YAML to JSON: yaml: {error}"))
-    };
+    let error = |error: serde_yaml_ng::Error| DecodeError::Syntax(format!("yaml: {error}"));
     let value = Seed(&mut state).deserialize(serde_yaml_ng::Deserializer::from_slice(body)).map_err(error)?;
     let text = serde_json::to_vec(&value).map_err(|error| DecodeError::Syntax(error.to_string()))?;
     Ok((text, state.notes))

@@ -10,6 +10,8 @@ use super::{Descriptions, GroupVersionApi};
 
 /// The media type of the protobuf form.
 pub const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// What clients call it in `Accept`, although it is no media type; the answer has [`PROTOBUF`].
+pub const PROTOBUF_ACCEPTED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
 /// The document of all groups and versions. `version` is that of the server (`1.36`).
 pub fn document(apis: &[GroupVersionApi], version: &str, descriptions: &Descriptions) -> Value {

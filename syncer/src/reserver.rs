@@ -3,16 +3,16 @@
 use crate::kinds::Kind;
 use crate::options::address_of;
 use crate::pods::environment::ApiAddress;
-use crate::reconcile::services::{KUBERNETES, RESERVED_AT};
-use crate::services::{addresses, downward};
+use crate::reconcile::services::{KUBERNETES, RESERVED_AT, address_differs};
+use crate::services::{addresses, downward, patch};
 use crate::shared_service::is_refusal;
 use crate::state::State;
 use crate::tenants::TenantView;
 use crate::work::{Work, meta_text};
-use api_types::{ApiError, TenantId};
+use api_types::{ApiError, TenantId, labels};
 use async_trait::async_trait;
 use jiff::Timestamp;
-use plane_client::{Reservation, ServiceReserver};
+use plane_client::{Patch, Reservation, ServiceReserver};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -69,15 +69,39 @@ impl ServiceReserver for Reserver {
         })?;
         wanted["metadata"]["annotations"][RESERVED_AT] = json!(Timestamp::now().as_second().to_string());
         work.ensure_namespace(namespace).await.map_err(|error| told(&error, name, place.super_namespace))?;
-        match work.create(Kind::Service, &wanted).await {
-            Ok(created) => Ok(Some(addresses(&created))),
-            // Reserved before, and the tenant's write had to be repeated.
-            Err(error) if error.is_already_exists() => match work.cached(Kind::Service, namespace, name) {
-                Some(known) if !known.deleting => Ok(Some(addresses(&known.value()?))),
-                _ => Err(later()),
-            },
+        match reserve(&work, namespace, name, &wanted).await {
+            Ok(there) => Ok(Some(addresses(&there))),
             Err(error) => Err(told(&error, name, place.super_namespace)),
         }
+    }
+}
+
+/// The super service as it is once it has what `wanted` asks for.
+async fn reserve(work: &Work, namespace: &str, name: &str, wanted: &Value) -> Result<Value, ApiError> {
+    if work.cached(Kind::Service, namespace, name).is_none() {
+        match work.create(Kind::Service, wanted).await {
+            // It is in the cache now.
+            Err(error) if error.is_already_exists() => {}
+            done => return done,
+        }
+    }
+    let Some(known) = work.cached(Kind::Service, namespace, name).filter(|k| !k.deleting) else {
+        return Err(later());
+    };
+    let observed = known.value()?;
+    let uid =
+        |object: &Value| object["metadata"]["annotations"][labels::UID].as_str().unwrap_or("").to_owned();
+    let (there, own) = (uid(&observed), uid(wanted));
+    let is_of_former_life = !there.is_empty() && !own.is_empty() && there != own;
+    if is_of_former_life || address_differs(&observed, wanted) {
+        work.delete(&known, None).await?;
+        work.forget(&known);
+        return work.create(Kind::Service, wanted).await;
+    }
+    // Reserved before, when the tenant's write had to be repeated, or a later change of the service.
+    match patch(&observed, wanted) {
+        Some(patch) => work.patch(&known, "", Patch::Merge(patch)).await,
+        None => Ok(observed),
     }
 }
 

@@ -120,7 +120,7 @@ async fn create(work: &Work, object: &Value, wanted: &Value) -> Result<(), ApiEr
 }
 
 /// True when the super service has another cluster IP than the tenant reads, and may be made anew.
-fn address_differs(observed: &Value, wanted: &Value) -> bool {
+pub fn address_differs(observed: &Value, wanted: &Value) -> bool {
     let (there, own) = (text(&observed["spec"], "clusterIP"), text(&wanted["spec"], "clusterIP"));
     let known_to = observed["metadata"]["annotations"][ADDRESS_DIFFERS] == "true";
     !own.is_empty() && !there.is_empty() && there != own && !known_to

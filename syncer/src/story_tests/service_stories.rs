@@ -63,3 +63,25 @@ async fn a_service_without_a_reservation_keeps_the_tenants_address() {
     let there = story.in_super("services", &space, "web").await;
     assert_eq!(there["spec"]["clusterIP"], "10.96.9.9");
 }
+
+#[tokio::test]
+async fn a_change_of_a_service_is_reserved_before_the_tenant_reads_it() {
+    let story = Story::with_tenants(&["acme"]);
+    let acme = id(0);
+    placed(&story).await;
+    let first = story.reserver.reserve(acme, &service("web")).await.unwrap().unwrap();
+    let mut changed = service("web");
+    changed["spec"]["clusterIP"] = json!(first.cluster_ips[0]);
+    changed["spec"]["ports"] = json!([{"port": 8080, "protocol": "TCP"}, {"port": 80, "protocol": "TCP"}]);
+    let second = story.reserver.reserve(acme, &changed).await.unwrap().unwrap();
+    assert_eq!(second.cluster_ips, first.cluster_ips);
+    assert_eq!(second.node_ports.len(), 2, "ports are told in the order of the change");
+    let space = story.super_namespace(acme, "default").await;
+    let there = story.planes.find(SUPER, &core("services"), &space, "web").unwrap();
+    assert_eq!(there["spec"]["ports"][0]["port"], 8080);
+    // A headless one of the same name cannot keep the address.
+    let mut headless = service("web");
+    headless["spec"]["clusterIP"] = json!("None");
+    let third = story.reserver.reserve(acme, &headless).await.unwrap().unwrap();
+    assert_eq!(third.cluster_ips, ["None"]);
+}

@@ -110,7 +110,7 @@ pub fn apply(
     check_request(root, config, writer)?;
     let mut old = live.cloned().unwrap_or_else(|| Value::Object(Map::new()));
     let entries = take_managed_fields(&mut old).unwrap_or_default();
-    let mut managers = Managers::read(&entries)
+    let mut managers = Managers::read(entries)
         .map_err(|why| ApplyError::Invalid(format!("failed to decode managed fields: {why}")))?;
     if managers.is_empty() && live.is_some() {
         managers = record(root, &zero(root, 0), &old, managers, writer, "before-first-apply");

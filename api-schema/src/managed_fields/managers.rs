@@ -95,7 +95,8 @@ impl Entry {
             .then_with(|| self.subresource.cmp(&other.subresource))
     }
 
-    fn read(at: usize, value: &Value) -> Result<Entry, String> {
+    fn read(at: usize, mut value: Value) -> Result<Entry, String> {
+        let fields = value.get_mut("fieldsV1").map(Value::take);
         let text = |name: &str| value[name].as_str().unwrap_or("");
         let operation = match text("operation") {
             "Apply" => Operation::Apply,
@@ -111,9 +112,9 @@ impl Entry {
             other => return Err(format!("invalid fieldsType {other:?} in managed fields entry {at}")),
         }
         // Without content the entry owns nothing.
-        let set = match &value["fieldsV1"] {
-            Value::Null => FieldSet::default(),
-            fields => FieldSet::from_value(fields)?,
+        let set = match &fields {
+            None | Some(Value::Null) => FieldSet::default(),
+            Some(fields) => FieldSet::from_value(fields)?,
         };
         Ok(Entry {
             manager: text("manager").into(),
@@ -122,7 +123,7 @@ impl Entry {
             subresource: text("subresource").into(),
             time: text("time").parse().ok(),
             set,
-            encoded: Some(value["fieldsV1"].clone()).filter(Value::is_object),
+            encoded: fields.filter(Value::is_object),
         })
     }
 
@@ -149,9 +150,10 @@ pub(super) struct Managers(pub Vec<Entry>);
 
 impl Managers {
     /// Reads `metadata.managedFields`; what is no list has no entries.
-    pub fn read(managed_fields: &Value) -> Result<Managers, String> {
+    pub fn read(managed_fields: Value) -> Result<Managers, String> {
         let mut managers = Managers::default();
-        for (at, value) in managed_fields.as_array().into_iter().flatten().enumerate() {
+        let Value::Array(entries) = managed_fields else { return Ok(managers) };
+        for (at, value) in entries.into_iter().enumerate() {
             managers.put(Entry::read(at, value)?);
         }
         Ok(managers)

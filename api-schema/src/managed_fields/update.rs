@@ -37,19 +37,19 @@ pub(super) static NEVER_OWNED: LazyLock<FieldSet> = LazyLock::new(|| {
 /// as `[]` or `[{}]` switches the tracking of a live object off until it is applied. Subresources ignore it.
 pub fn update(root: TypeRef<'_>, live: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
     let sent = take_managed_fields(new);
-    let live_fields = live.map_or(&Value::Null, |l| &l["metadata"]["managedFields"]);
+    let of_live = || {
+        let entries = live.map(|l| l["metadata"]["managedFields"].clone());
+        Managers::read(entries.unwrap_or_default()).unwrap_or_default()
+    };
     let managers = match sent {
         Some(sent) if writer.subresource.is_empty() => {
             if is_reset(&sent) {
                 Managers::default()
             } else {
-                match Managers::read(&sent) {
-                    Ok(managers) if !managers.is_empty() => managers,
-                    _ => Managers::read(live_fields).unwrap_or_default(),
-                }
+                Managers::read(sent).ok().filter(|m| !m.is_empty()).unwrap_or_else(of_live)
             }
         }
-        _ => Managers::read(live_fields).unwrap_or_default(),
+        _ => of_live(),
     };
     if managers.is_empty()
         && live.is_some_and(|l| l["metadata"]["uid"].as_str().is_some_and(|u| !u.is_empty()))

@@ -16,6 +16,8 @@ const SCHEMA_LIMIT: u64 = 100_000_000;
 const MAX_TEXT: usize = 16 * 1024;
 /// How deep expressions may be nested, which bounds the stack of an evaluation.
 const MAX_DEPTH: usize = 200;
+/// How deep brackets may be nested.
+const MAX_NESTING: usize = 64;
 /// The stack for reading rules, whose parser takes some for each operator: enough for the longest text.
 const PARSER_STACK: usize = 256 * 1024 * 1024;
 
@@ -297,6 +299,10 @@ impl Compiler {
         if text.len() > MAX_TEXT {
             return Err(format!("compilation failed: the expression is longer than {MAX_TEXT} bytes"));
         }
+        // The parser takes quadratic time for nested brackets.
+        if nesting(text) > MAX_NESTING {
+            return Err(format!("compilation failed: brackets are nested deeper than {MAX_NESTING} levels"));
+        }
         let program = Program::compile(text).map_err(|error| format!("compilation failed: {error}"))?;
         if depth(program.expression()) > MAX_DEPTH {
             return Err(format!(
@@ -317,6 +323,30 @@ impl Compiler {
             self.causes.push(Cause::forbidden(field, &over_budget(what, steps, RULE_LIMIT)));
         }
     }
+}
+
+/// How deep brackets are nested in an expression, leaving out its strings.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let mut quote = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, quote) {
+            ('\\', Some(_)) => {
+                chars.next();
+            }
+            (c, Some(open)) if c == open => quote = None,
+            (_, Some(_)) => {}
+            ('"' | '\'', None) => quote = Some(c),
+            ('(' | '[' | '{', None) => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (')' | ']' | '}', None) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 #[allow(clippy::cast_precision_loss)] // it is shown with one digit

@@ -305,12 +305,12 @@ fn what_takes_too_long_for_an_object_is_not_run() {
 fn long_and_deep_rules_do_not_overflow_the_stack() {
     let spec = object(json!({"a": {"type": "integer"}, "s": {"type": "string", "maxLength": 9}}));
     for rule in [
-        format!("self.a{} > 0", " + 1".repeat(4_000)),
-        format!("{}true{}", "(".repeat(8_000), ")".repeat(8_000)),
+        format!("self.a{} > 0", " + 1".repeat(2_000)),
+        format!("{}true{}", "(".repeat(4_000), ")".repeat(4_000)),
         format!("{}true{}", "true ? ".repeat(1_500), " : true".repeat(1_500)),
         format!("{}1{} == []", "[".repeat(8_000), "]".repeat(8_000)),
         format!("self.s{} == 'x'", ".trim()".repeat(2_000)),
-        format!("self{} == 1", ".a".repeat(8_000)),
+        format!("self{} == 1", ".a".repeat(2_000)),
         "1 + ".repeat(1_000_000),
     ] {
         let got = refused(spec.clone(), json!([{"rule": rule}]));

@@ -1,6 +1,12 @@
 //! Whole-system tests: the binary, real kubectl, a real PostgreSQL.
 
+pub mod insula;
+pub mod kubectl;
 pub mod postgres;
 pub mod tools;
+pub mod waiting;
 
+pub use insula::Insula;
+pub use kubectl::Kubectl;
 pub use postgres::Postgres;
+pub use waiting::until;

@@ -1,0 +1,208 @@
+//! The binary under test.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+use crate::kubectl::Kubectl;
+use crate::tools;
+use crate::waiting::until;
+use serde_json::Value;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use tempfile::TempDir;
+
+/// `insula up` on a free port, with its data in a temporary folder. Killed when dropped; a test that fails shows what
+/// it said on standard error.
+#[derive(Debug)]
+pub struct Insula {
+    dir: TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Insula {
+    /// Starts a server with nothing in it.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start() -> Self {
+        let mut dir = tempfile::Builder::new().prefix("insula-test-").tempdir().unwrap();
+        for _ in 0..5 {
+            let port = tools::free_port();
+            let mut server = Insula { dir, port, child: None };
+            server.spawn();
+            match server.ready() {
+                Ok(()) => return server,
+                // Another process was faster to take the port.
+                Err(stderr) if stderr.contains("cannot listen") => {
+                    dir = std::mem::replace(&mut server.dir, TempDir::new().unwrap());
+                }
+                Err(stderr) => panic!("insula up ended:\n{stderr}"),
+            }
+        }
+        panic!("no free port for insula")
+    }
+
+    /// Starts it again on the same folder and port, after [`Insula::kill`] or [`Insula::interrupt`].
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_again(&mut self) {
+        self.spawn();
+        if let Err(stderr) = self.ready() {
+            panic!("insula up ended:\n{stderr}");
+        }
+    }
+
+    /// Kills it with SIGKILL: it has no chance to tidy up.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Presses Ctrl-C and waits for the end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn interrupt(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        until("the server ends after Ctrl-C", || {
+            child.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
+        })
+    }
+
+    /// What it has said on standard error since the last start.
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("stderr")).unwrap_or_default()
+    }
+
+    /// Where it keeps its data.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// A place for files of the test.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The port that it serves on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address of a tenant's plane.
+    pub fn tenant_url(&self, tenant: &str) -> String {
+        format!("https://127.0.0.1:{}/tenants/{tenant}", self.port)
+    }
+
+    /// The admin kubeconfig that it writes.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data_dir().join("kubeconfig")
+    }
+
+    /// kubectl as the admin of the host plane.
+    pub fn host(&self) -> Kubectl {
+        Kubectl::new(&self.kubeconfig(), self.dir.path())
+    }
+
+    /// kubectl as the admin of the embedded super cluster.
+    pub fn super_cluster(&self) -> Kubectl {
+        self.host().with("--context=local")
+    }
+
+    /// Makes a tenant and waits until it is ready; kubectl as its admin.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn tenant(&self, name: &str) -> Kubectl {
+        self.insula(&["tenant", "create", name, "--wait"]);
+        self.tenant_admin(name)
+    }
+
+    /// kubectl as the admin of a tenant that is there, with the kubeconfig that `insula tenant kubeconfig` prints.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn tenant_admin(&self, name: &str) -> Kubectl {
+        let file = self.scratch(&format!("{name}.yaml"));
+        std::fs::write(&file, self.insula(&["tenant", "kubeconfig", name])).unwrap();
+        Kubectl::new(&file, self.dir.path())
+    }
+
+    /// Runs a command of `insula` against this server and returns what it printed.
+    ///
+    /// # Panics
+    /// When it fails, with what it says.
+    pub fn insula(&self, arguments: &[&str]) -> String {
+        let output = self.try_insula(arguments);
+        assert!(output.status.success(), "insula {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command of `insula` against this server.
+    pub fn try_insula(&self, arguments: &[&str]) -> Output {
+        let mut command = command(self.dir.path());
+        command.args(arguments).env("INSULA_KUBECONFIG", self.kubeconfig());
+        command.output().unwrap()
+    }
+
+    fn spawn(&mut self) {
+        let file = |name: &str| File::create(self.dir.path().join(name)).unwrap();
+        let child = command(self.dir.path())
+            .args(["up", "--output", "json", "--listen", &format!("127.0.0.1:{}", self.port), "--data-dir"])
+            .arg(self.data_dir())
+            .stdin(Stdio::null())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    /// Waits for the line that says that it is ready; what it said on standard error when it ended instead.
+    fn ready(&mut self) -> Result<(), String> {
+        let stdout = self.dir.path().join("stdout");
+        until("the server is ready", || {
+            let text = std::fs::read_to_string(&stdout).unwrap_or_default();
+            if let Some((line, _)) = text.split_once('\n') {
+                let ready: Value =
+                    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                assert_eq!(ready["address"], format!("https://127.0.0.1:{}", self.port), "{line}");
+                assert_eq!(ready["contexts"], serde_json::json!(["host", "local"]), "{line}");
+                return Ok(Ok(()));
+            }
+            let ended = self.child.as_mut().expect("it was started").try_wait().unwrap();
+            if ended.is_some() {
+                return Ok(Err(self.stderr()));
+            }
+            Err(self.stderr())
+        })
+    }
+}
+
+impl Drop for Insula {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // A failure here must not hide why the test failed.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- standard error of insula up\n{}---", self.stderr());
+        }
+    }
+}
+
+/// The binary, with nothing in its environment that would lead it to another server.
+pub fn command(home: &Path) -> Command {
+    let mut command = Command::new(tools::insula_binary());
+    command.env("HOME", home).current_dir(home);
+    for variable in ["KUBECONFIG", "INSULA_KUBECONFIG", "INSULA_DATA_DIR"] {
+        command.env_remove(variable);
+    }
+    command
+}

@@ -106,7 +106,7 @@ impl CrdSchema {
         if old.is_none_or(|old| duplicates(old).is_empty()) {
             causes.extend(duplicates(object));
         }
-        if !self.schema.any(|s| !s.rules.is_empty()) {
+        if self.rules.is_empty() {
             return causes;
         }
         if causes.iter().any(blocks_rules) {

@@ -6,6 +6,7 @@ use super::schema::{Additional, Schema};
 use crate::strategic::go_format;
 use api_types::{Cause, CauseReason};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// The defects of a value of this schema. What equals `old` is not looked at: what was stored before may stay
 /// as it is (KEP-4008). The fields of the causes begin with `prefix`; their messages do not, as in Kubernetes.
@@ -23,6 +24,9 @@ pub(super) fn check(value: &Value, old: Option<&Value>, schema: &Schema, prefix:
     located.collect()
 }
 
+/// The most defects that are reported: an object can have millions.
+const MAX_DEFECTS: usize = 1000;
+
 /// The whole error of a defect, by which repetitions are known, and what the client is told.
 struct Defect {
     text: String,
@@ -38,21 +42,30 @@ struct Report {
 }
 
 impl Report {
+    /// Adds what was found in the same value by another schema, leaving out repetitions.
     fn merge(&mut self, other: Report) {
         self.matched += other.matched;
-        for defect in other.defects {
-            self.push(defect);
+        if self.defects.is_empty() {
+            self.defects = other.defects;
+            return;
         }
+        let known: HashSet<String> = self.defects.iter().map(|d| d.text.clone()).collect();
+        self.defects.extend(other.defects.into_iter().filter(|d| !known.contains(&d.text)));
     }
 
-    fn push(&mut self, defect: Defect) {
-        if self.defects.iter().all(|d| d.text != defect.text) {
-            self.defects.push(defect);
-        }
+    /// Adds what was found below, which cannot repeat what was found here.
+    fn append(&mut self, below: Report) {
+        self.matched += below.matched;
+        self.defects.extend(below.defects);
     }
 
     fn add(&mut self, path: &str, problem: Problem<'_>) {
-        self.push(problem.at(path));
+        self.defects.push(problem.at(path));
+    }
+
+    /// True when enough was found to stop looking.
+    fn is_full(&self) -> bool {
+        self.defects.len() >= MAX_DEFECTS
     }
 }
 
@@ -386,9 +399,12 @@ fn out_of_range(value: &Value, n: f64, kind: &str, format: &str, path: &str) -> 
 fn array(items: &[Value], old: Option<&Value>, schema: &Schema, path: &mut String, report: &mut Report) {
     if let Some(of) = &schema.items {
         for (at, item) in items.iter().enumerate() {
+            if report.is_full() {
+                return;
+            }
             let length = path.len();
             path.push_str(&format!("[{at}]"));
-            report.merge(schema_at(item, correlated(item, old, schema), of, path));
+            report.append(schema_at(item, correlated(item, old, schema), of, path));
             path.truncate(length);
         }
     }
@@ -431,19 +447,22 @@ fn object(value: &Value, old: Option<&Value>, schema: &Schema, path: &mut String
             for name in map.keys().filter(|name| !schema.properties.contains_key(*name)) {
                 let text = format!("{path}.{name} in body is a forbidden property");
                 let cause = Cause::invalid(path.as_str(), &name.as_str().into(), &text);
-                report.push(Defect { text, cause });
+                report.defects.push(Defect { text, cause });
             }
         }
         Some(Additional::Of(of)) => {
             for (name, value) in map.iter().filter(|(name, _)| !schema.properties.contains_key(*name)) {
-                below(path, name, false, |path| report.merge(schema_at(value, old(name), of, path)));
+                if report.is_full() {
+                    return;
+                }
+                below(path, name, false, |path| report.append(schema_at(value, old(name), of, path)));
             }
         }
         _ => {}
     }
     for (name, property) in &schema.properties {
         if let Some(value) = map.get(name) {
-            below(path, name, true, |path| report.merge(schema_at(value, old(name), property, path)));
+            below(path, name, true, |path| report.append(schema_at(value, old(name), property, path)));
         }
     }
     for name in schema.required.iter().filter(|name| !map.contains_key(*name)) {

@@ -43,7 +43,8 @@ pub(in crate::crd) struct CompiledRule {
 }
 
 impl RuleTree {
-    fn is_empty(&self) -> bool {
+    /// True when there is no rule at all.
+    pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
             && self.properties.is_empty()
             && self.additional.is_none()

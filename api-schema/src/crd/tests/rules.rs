@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 
 fn with_rules(mut spec: Value, rules: Value) -> Value {
     spec["x-kubernetes-validations"] = rules;
@@ -345,4 +346,32 @@ fn patterns_of_rules_are_checked_with_the_definition() {
         broken(spec, rule, json!({"s": "a", "p": "("}), None),
         ["spec: Invalid value: \"object\": error: unclosed group evaluating rule: m"]
     );
+}
+
+proptest! {
+    /// Whatever a tenant writes, nothing but a cause comes out.
+    #[test]
+    fn no_rule_takes_the_process_down(
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "self", ".a", ".s", ".list", ".all(x, ", ".map(x, ", ".filter(x, ", ".exists(x, ", "x", ")", "(", "[", "]",
+                "0", "-1", "9223372036854775807", "1.5", "'a'", "''", "true", " == ", " + ", " - ", " * ", " / ", " % ",
+                " && ", " || ", "!", " in ", " ? ", " : ", ".size()", "size(", "has(self.a)", "int(", "string(", "duration(",
+                "timestamp(", ".matches('[a-z]')", ".split('')", ".replace('', ", ".substring(", ".format([", "quantity(",
+                "[0]", ".join()", ".charAt(", "oldSelf", "optional.of(", ".orValue(", ".lowerAscii()", ", ", "null", "{",
+                "}", ".flatten()", ".sort()", "ip(", "url(", "semver(", "math.abs(", "sets.contains(", "base64.decode(",
+            ]),
+            1..9,
+        ),
+        a in any::<i64>(), text in ".{0,6}",
+    ) {
+        let spec = object(json!({"a": {"type": "integer"}, "s": {"type": "string", "maxLength": 9},
+            "list": {"type": "array", "maxItems": 5, "items": {"type": "string", "maxLength": 9}}}));
+        let rule = parts.concat();
+        if let Ok(crd) = compile(&with_rules(spec, json!([{"rule": rule, "message": "m"}])), false) {
+            let new = json!({"spec": {"a": a, "s": text, "list": [text, "b"]}});
+            crd.validate(&new, None);
+            crd.validate(&new, Some(&json!({"spec": {"a": 1, "list": []}})));
+        }
+    }
 }

@@ -77,9 +77,6 @@ pub enum DecodeError {
     /// Unknown or duplicate fields where they are refused.
     #[error("strict decoding error: {}", .0.join(", "))]
     Strict(Vec<String>),
-    /// Not protobuf of the kind that it should be.
-    #[error("{0}")]
-    Protobuf(String),
 }
 
 /// Decodes a body along a built-in type.
@@ -93,7 +90,7 @@ pub fn decode(
 }
 
 /// Decodes a custom resource along its schema's types: as [`decode`], but values that do not fit their types, nulls
-/// and empty values stay, since the schema's validation has its own words for them.
+/// and empty values stay, since the schema's validation has its own words for them. Its `metadata` is checked.
 pub fn decode_structural(
     body: &[u8],
     format: Format,

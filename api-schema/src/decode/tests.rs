@@ -178,6 +178,12 @@ fn custom_resources_keep_what_does_not_fit() {
     let decoded = decode_structural(text, Format::Json, root("Deployment"), FieldValidation::Warn).unwrap();
     assert_eq!(decoded.value, json!({"spec": {"replicas": "many", "paused": null}}));
     assert_eq!(decoded.warnings, [r#"unknown field "spec.nope""#]);
+    let text = br#"{"metadata":{"labels":{"a":1}},"spec":{"replicas":"many"}}"#;
+    let error = decode_structural(text, Format::Json, root("Deployment"), FieldValidation::Warn).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "json: cannot unmarshal number into Go struct field ObjectMeta.labels of type string"
+    );
 }
 
 #[test]

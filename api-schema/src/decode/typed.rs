@@ -17,12 +17,15 @@ use crate::zero;
 /// How many strict errors are noted.
 const MAX_STRICT: usize = 100;
 
+/// The type of `metadata`.
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
 /// What to do with values that do not fit their type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     /// They are errors.
     Checked,
-    /// They stay as they are; the schema's validation will tell.
+    /// They stay as they are, but in `metadata`; the schema's validation will tell.
     Structural,
 }
 
@@ -70,6 +73,15 @@ impl<'a> Walk<'a> {
     }
 
     fn value(&mut self, of: TypeRef<'a>) -> Result<Value, DecodeError> {
+        if self.fit == Fit::Structural && of.node().name == OBJECT_META {
+            // Metadata has one type for all kinds, and is read as a value of its own.
+            let context = std::mem::take(&mut self.context);
+            self.fit = Fit::Checked;
+            let value = self.value(of)?;
+            self.fit = Fit::Structural;
+            self.context = context;
+            return Ok(value);
+        }
         let kind = self.reader.peek()?;
         if kind == Kind::Null {
             self.reader.null()?;

@@ -1,29 +1,233 @@
-//! OpenAPI documents: made when they are first asked for, kept once for all planes that have the same resources.
+//! OpenAPI documents: made when they are first asked for, kept compressed, once for all planes that have the same
+//! resources.
 
+use crate::planes::Plane;
 use crate::reply::{Content, Reply};
+use crate::server::Server;
 use crate::stages::Authorized;
-use api_resources::Catalog;
-use api_types::ApiError;
-use http::StatusCode;
+use api_resources::{Catalog, ResourceRow, Version};
+use api_schema::openapi::{self, ApiResource, ApiSchema, ApiSubresource, Descriptions, GroupVersionApi};
+use api_types::{ApiError, ObjectName};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::sync::{Arc, Weak};
+
+/// The version that the documents tell.
+const VERSION: &str = "1.36";
+/// How many documents are kept; when more are made, all are forgotten. The built-in ones are about 40.
+const MAX_KEPT: usize = 1_000;
+
+/// The words for documents that are being made. They take megabytes, so nobody keeps them longer.
+fn descriptions() -> Arc<Descriptions> {
+    static IN_USE: Mutex<Weak<Descriptions>> = Mutex::new(Weak::new());
+    let mut in_use = IN_USE.lock();
+    if let Some(found) = in_use.upgrade() {
+        return found;
+    }
+    let made = Arc::new(Descriptions::collect());
+    *in_use = Arc::downgrade(&made);
+    made
+}
 
 /// The documents that have been made.
 #[derive(Default)]
-pub struct Documents {}
+pub struct Documents {
+    kept: Mutex<HashMap<String, Arc<Document>>>,
+}
+
+struct Document {
+    compressed: Bytes,
+    /// Of the content: the entity tag, and the hash in the index.
+    hash: String,
+}
 
 /// The first 32 hexadecimal digits of SHA-256.
 pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02X}")).collect()
 }
 
+impl Document {
+    fn of(content: &[u8]) -> std::io::Result<Self> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(content)?;
+        Ok(Document { compressed: encoder.finish()?.into(), hash: digest(content) })
+    }
+
+    fn reply(&self, auth: &Authorized, of: &'static str) -> Result<Reply, ApiError> {
+        let call = auth.call();
+        let tag = format!("\"{}\"", self.hash);
+        let mut reply = if call.header("if-none-match") == tag {
+            Reply::with(StatusCode::NOT_MODIFIED, Content::Raw(of, Bytes::new()))
+        } else if call.header("accept-encoding").contains("gzip") {
+            let mut reply = Reply::with(StatusCode::OK, Content::Encoded(of, self.compressed.clone()));
+            reply.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            reply
+        } else {
+            let mut content = Vec::new();
+            flate2::read::GzDecoder::new(&self.compressed[..])
+                .read_to_end(&mut content)
+                .map_err(ApiError::internal)?;
+            Reply::with(StatusCode::OK, Content::Raw(of, content.into()))
+        };
+        if let Ok(value) = HeaderValue::from_str(&tag) {
+            reply.headers.insert(header::ETAG, value);
+        }
+        reply.headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Accept"));
+        // A URL with the hash of the content never changes its meaning.
+        let fresh = if call.query.get("hash") == Some(&self.hash) { "public, immutable" } else { "no-cache, private" };
+        reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(fresh));
+        Ok(reply)
+    }
+}
+
+/// A group and version as a plane serves it, and what tells it from those of other planes.
+struct Api {
+    key: String,
+    api: GroupVersionApi,
+}
+
 impl Documents {
     /// `/openapi/v2`.
-    pub fn openapi_v2(&self, _auth: &Authorized, _catalog: &Catalog) -> Result<Reply, ApiError> {
-        Ok(Reply::with(StatusCode::NOT_FOUND, Content::Json("{}".into())))
+    pub async fn openapi_v2(&self, server: &Server, auth: &Authorized, catalog: &Catalog) -> Result<Reply, ApiError> {
+        let accept = auth.call().header("accept");
+        let protobuf =
+            accept.contains(openapi::v2::PROTOBUF_ACCEPTED) || accept.contains(openapi::v2::PROTOBUF);
+        let apis = apis(server, auth.plane(), catalog)?;
+        let keys: Vec<&str> = apis.iter().map(|api| api.key.as_str()).collect();
+        let key = format!("v2 {protobuf} {}", digest(keys.join("\n").as_bytes()));
+        let document = self
+            .document(key, move || {
+                let apis: Vec<GroupVersionApi> = apis.into_iter().map(|api| api.api).collect();
+                let document = openapi::v2::document(&apis, VERSION, &descriptions());
+                if protobuf { openapi::v2::protobuf(&document) } else { document.to_string().into_bytes() }
+            })
+            .await?;
+        document.reply(auth, if protobuf { openapi::v2::PROTOBUF } else { "application/json" })
     }
 
     /// `/openapi/v3` and below; `rest` is empty for the index.
-    pub fn openapi_v3(&self, _auth: &Authorized, _catalog: &Catalog, _rest: &str) -> Result<Reply, ApiError> {
-        Ok(Reply::with(StatusCode::NOT_FOUND, Content::Json("{}".into())))
+    pub async fn openapi_v3(
+        &self,
+        server: &Server,
+        auth: &Authorized,
+        catalog: &Catalog,
+        rest: &str,
+    ) -> Result<Reply, ApiError> {
+        let mut index = Vec::new();
+        let mut words = None;
+        for Api { key, api } in apis(server, auth.plane(), catalog)? {
+            let path = api.path();
+            if !rest.is_empty() && rest != path {
+                continue;
+            }
+            let key = format!("v3 {key}");
+            if words.is_none() && !self.kept.lock().contains_key(&key) {
+                // Kept until all documents of the index are made.
+                words = Some(tokio::task::spawn_blocking(descriptions).await.map_err(ApiError::internal)?);
+            }
+            let make = move || openapi::v3::document(&api, VERSION, &descriptions()).to_string().into_bytes();
+            let document = self.document(key, make).await?;
+            if !rest.is_empty() {
+                return document.reply(auth, "application/json");
+            }
+            index.push((path, document.hash.clone()));
+        }
+        if !rest.is_empty() {
+            return Ok(crate::handlers::paths::no_such_page());
+        }
+        Ok(Reply::value(&openapi::index(&index)))
+    }
+
+    async fn document(
+        &self,
+        key: String,
+        make: impl FnOnce() -> Vec<u8> + Send + 'static,
+    ) -> Result<Arc<Document>, ApiError> {
+        if let Some(found) = self.kept.lock().get(&key) {
+            return Ok(found.clone());
+        }
+        let made = tokio::task::spawn_blocking(move || Document::of(&make())).await;
+        let made = Arc::new(made.map_err(ApiError::internal)?.map_err(ApiError::internal)?);
+        let mut kept = self.kept.lock();
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        kept.insert(key, made.clone());
+        Ok(made)
+    }
+}
+
+/// The groups and versions that a plane serves, in the order of discovery.
+fn apis(server: &Server, plane: &Plane, catalog: &Catalog) -> Result<Vec<Api>, ApiError> {
+    let mut apis: Vec<Api> = Vec::new();
+    for row in catalog.rows() {
+        for version in &row.versions {
+            let (schema, key) = schema(server, plane, row, version)?;
+            let found =
+                apis.iter().position(|api| api.api.group == row.group && api.api.version == version.name);
+            let index = found.unwrap_or_else(|| {
+                let api = GroupVersionApi {
+                    group: row.group.to_string(),
+                    version: version.name.to_string(),
+                    resources: Vec::new(),
+                };
+                apis.push(Api { key: api.path(), api });
+                apis.len() - 1
+            });
+            let api = &mut apis[index];
+            api.key.push(' ');
+            api.key.push_str(&key);
+            api.api.resources.push(resource(row, schema));
+        }
+    }
+    Ok(apis)
+}
+
+/// What objects of a version look like, and what tells it from another plane's of the same name.
+fn schema(
+    server: &Server,
+    plane: &Plane,
+    row: &ResourceRow,
+    version: &Version,
+) -> Result<(ApiSchema, String), ApiError> {
+    if !row.is_custom() {
+        return Ok((ApiSchema::Types(version.graph.clone(), version.root), row.plural.to_string()));
+    }
+    let name = ObjectName::cluster(format!("{}.{}", row.plural, row.group));
+    let definition = match server.cache.get(plane.id, &crate::crds::DEFINITIONS, &name) {
+        Some(record) => record.value().map_err(ApiError::internal)?,
+        None => Value::Null,
+    };
+    let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
+    let own = versions.into_iter().find(|candidate| candidate["name"] == version.name.as_str());
+    let schema = own.map_or_else(|| json!({}), |own| own["schema"]["openAPIV3Schema"].clone());
+    let key = format!("{}:{}", row.plural, digest(json!([definition["spec"]]).to_string().as_bytes()));
+    Ok((ApiSchema::Custom(Arc::new(schema)), key))
+}
+
+fn resource(row: &ResourceRow, schema: ApiSchema) -> ApiResource {
+    let verbs = |verbs: &[api_resources::Verb]| verbs.iter().map(|verb| verb.as_str().to_owned()).collect();
+    ApiResource {
+        plural: row.plural.to_string(),
+        kind: row.kind.to_string(),
+        namespaced: row.namespaced,
+        verbs: verbs(&row.verbs),
+        schema,
+        subresources: row
+            .subresources
+            .iter()
+            .map(|sub| ApiSubresource {
+                name: sub.name.to_string(),
+                group: sub.group.to_string(),
+                version: sub.version.to_string(),
+                kind: sub.kind.to_string(),
+                verbs: verbs(&sub.verbs),
+            })
+            .collect(),
     }
 }

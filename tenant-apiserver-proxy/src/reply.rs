@@ -32,6 +32,8 @@ pub enum Content {
     Json(Bytes),
     /// Another type as it is.
     Raw(&'static str, Bytes),
+    /// Another type, encoded already as the headers say.
+    Encoded(&'static str, Bytes),
     /// A stream of another type.
     Stream(HeaderValue, Body),
 }
@@ -82,6 +84,7 @@ impl Reply {
                 (HeaderValue::from_static("application/json"), compress(bytes, accepts_gzip, &mut headers))
             }
             Content::Raw(of, bytes) => (HeaderValue::from_static(of), compress(bytes, accepts_gzip, &mut headers)),
+            Content::Encoded(of, bytes) => (HeaderValue::from_static(of), full(bytes)),
             Content::Stream(of, body) => (of, body),
         };
         headers.insert(header::CONTENT_TYPE, content_type);

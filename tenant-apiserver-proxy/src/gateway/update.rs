@@ -120,9 +120,7 @@ fn default(place: &Place, new: &mut Value, old: &Value) {
         keep_status(new, old);
     }
     default_schema(place, new);
-    if place.subresource != "status" {
-        (place.row.strategy.default)(new);
-    }
+    (place.row.strategy.default)(new);
     normalize(place, new);
 }
 

@@ -29,9 +29,10 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
         _ if path == "/api" || path.starts_with("/api/") || path == "/apis" || path.starts_with("/apis/") => {
             discover(auth, &catalog, server.base_url().trim_start_matches("https://"), path)
         }
-        "/openapi/v2" => server.documents.openapi_v2(auth, &catalog),
+        "/openapi/v2" => server.documents.openapi_v2(server, auth, &catalog).await,
         _ if path == "/openapi/v3" || path.starts_with("/openapi/v3/") => {
-            server.documents.openapi_v3(auth, &catalog, path.trim_start_matches("/openapi/v3").trim_start_matches('/'))
+            let rest = path.trim_start_matches("/openapi/v3").trim_start_matches('/');
+            server.documents.openapi_v3(server, auth, &catalog, rest).await
         }
         _ => Ok(no_such_page()),
     }

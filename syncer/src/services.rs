@@ -133,17 +133,21 @@ pub fn upward(place: Place<'_>, super_service: &Value) -> Value {
     status
 }
 
-/// The merge patch that gives the tenant's service the node ports of the super service, where the tenant has none;
-/// `None` when they agree.
+/// The merge patch that gives the tenant's service the node ports of the super service, and takes those away that
+/// a service of its type has not; `None` when they agree.
 pub fn node_ports_up(tenant_service: &Value, super_service: &Value) -> Option<Value> {
     let (own, there) = (list(&tenant_service["spec"], "ports"), list(&super_service["spec"], "ports"));
-    if own.len() != there.len() || tenant_service["spec"]["type"] != super_service["spec"]["type"] {
+    let kind = &super_service["spec"]["type"];
+    if own.len() != there.len() || tenant_service["spec"]["type"] != *kind {
         return None;
     }
+    let has_none = kind == "ClusterIP";
     let mut ports = own.to_vec();
     for (port, from) in ports.iter_mut().zip(there) {
-        if let Some(number) = from["nodePort"].as_u64().filter(|n| *n != 0) {
-            port["nodePort"] = json!(number);
+        match from["nodePort"].as_u64().filter(|n| *n != 0) {
+            Some(number) => port["nodePort"] = json!(number),
+            None if has_none => remove(port, &["nodePort"]),
+            None => {}
         }
     }
     (ports != own).then(|| json!({"spec": {"ports": ports}}))
@@ -221,5 +225,8 @@ mod tests {
         );
         let agreed = service(json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 30001}]}));
         assert_eq!(node_ports_up(&agreed, &there), None);
+        let changed = service(json!({"type": "ClusterIP", "ports": [{"port": 80, "nodePort": 30001}]}));
+        let without = json!({"spec": {"type": "ClusterIP", "ports": [{"port": 80}]}});
+        assert_eq!(node_ports_up(&changed, &without), Some(json!({"spec": {"ports": [{"port": 80}]}})));
     }
 }

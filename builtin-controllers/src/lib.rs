@@ -11,6 +11,7 @@
 mod access;
 mod claims;
 mod conditions;
+mod events;
 mod hash;
 mod pod_facts;
 mod quantities;
@@ -20,6 +21,7 @@ mod selectors;
 mod gate;
 mod run;
 
+mod custom_resources;
 mod namespaces;
 mod root_ca;
 mod service_accounts;

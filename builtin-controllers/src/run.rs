@@ -1,5 +1,6 @@
 //! Runs all controllers.
 
+use crate::custom_resources::CustomResources;
 use crate::deployments::Deployments;
 use crate::endpoint_slices::EndpointSlices;
 use crate::garbage_collector::GarbageCollector;
@@ -77,13 +78,14 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutd
         tasks.spawn(gated.release(controller.queue(), shutdown.clone()));
         tasks.spawn(controller.run(shutdown.clone()));
     }
+    let cleanup = Arc::new(CustomResources::new(client.clone()));
+    tasks.spawn(Controller::new(client.clone(), cleanup, 2).run(shutdown.clone()));
     let collector = GarbageCollector::new(client.clone(), switches.clone());
     tasks.spawn(collector.run(8, shutdown.clone()));
     if let Some(SimulatedNodes { plane, count }) = options.simulated_nodes {
         tasks.spawn(Nodes::new(client.clone(), plane, count).run(shutdown.clone()));
-        // One worker schedules: what it decides next must count what it decided before.
         let of_the_plane: Vec<(Arc<dyn Reconciler>, usize)> = vec![
-            (Arc::new(Scheduler::new(client.clone(), plane)), 1),
+            (Arc::new(Scheduler::new(client.clone(), plane)), 8),
             (Arc::new(Kubelets::new(client.clone(), plane, count)), 8),
             (Arc::new(OrphanedPods::new(client.clone(), plane)), 1),
         ];

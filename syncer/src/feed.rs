@@ -1,11 +1,15 @@
-//! What makes keys due: changes of tenants' objects, and of tenants and their profiles.
+//! What makes keys due: changes of tenants' objects, and of tenants and their profiles. And a word on rules.
 
 use crate::kinds::{Key, Kind};
 use crate::state::State;
 use crate::tenants::TenantView;
-use api_types::TenantId;
-use api_types::tenancy::{TENANT_PROFILES, TENANTS, TenantProfile};
-use plane_client::{GroupResource, Object, PlaneClient, Scope, WatchItem};
+use crate::work::ACTOR;
+use api_types::condition::{self, Condition};
+use api_types::tenancy::{SYNC_RULES, SyncRule, TENANT_PROFILES, TENANTS, TenantProfile};
+use api_types::{ApiError, TenantId};
+use jiff::Timestamp;
+use plane_client::{GroupResource, Object, Patch, PlaneClient, Scope, Target, WatchItem, Write};
+use serde_json::json;
 use service_runtime::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +68,30 @@ pub async fn profiles(state: Arc<State>, client: Arc<dyn PlaneClient>, shutdown:
             changed(&state, &tenant).await;
         }
     }
+}
+
+/// Says of every `SyncRule` that it is not in force, until shutdown.
+pub async fn rules(client: Arc<dyn PlaneClient>, shutdown: Shutdown) {
+    let resource = SYNC_RULES.group_resource();
+    let mut watch = Endless::new(client.clone(), resource, Scope::One(TenantId::HOST), shutdown);
+    while let Some(item) = watch.next().await {
+        let WatchItem::Applied(object) = item else { continue };
+        if let Err(error) = refuse_rule(&client, &object).await {
+            tracing::warn!(rule = %object.name, %error, "the status of a SyncRule could not be written");
+        }
+    }
+}
+
+async fn refuse_rule(client: &Arc<dyn PlaneClient>, object: &Object) -> Result<(), ApiError> {
+    let mut conditions = object.decode::<SyncRule>()?.status.conditions;
+    let why = "rules for more kinds are not supported yet";
+    let refusal = Condition::new("Ready", false, "NotSupported", why, Timestamp::now());
+    if !condition::set(&mut conditions, refusal.observed(object.meta.generation)) {
+        return Ok(());
+    }
+    let patch = json!({"metadata": {"uid": object.meta.uid.as_str()}, "status": {"conditions": conditions}});
+    let target = Target::new(TenantId::HOST, &SYNC_RULES, "", &object.name.name).subresource("status");
+    client.write(&ACTOR, &target, Write::Patch(Patch::Merge(patch))).await.map(drop)
 }
 
 /// True when the change touches what is in super clusters.

@@ -98,6 +98,7 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, reserver: Reser
     // Feeds and workers end at shutdown; what fails in them is tried again inside.
     tasks.spawn(feed::profiles(state.clone(), client.clone(), shutdown.clone()));
     tasks.spawn(feed::tenants(state.clone(), client.clone(), shutdown.clone()));
+    tasks.spawn(feed::rules(client.clone(), shutdown.clone()));
     for kind in Kind::ALL {
         tasks.spawn(feed::objects(state.clone(), client.clone(), kind, shutdown.clone()));
     }

@@ -5,7 +5,7 @@
 //! is tried again here but watches; callers work from queues that do.
 
 use crate::super_api::{At, SuperApi, SuperItem};
-use api_types::{ApiError, Resource};
+use api_types::{ApiError, Reason, Resource};
 use async_trait::async_trait;
 use futures::{AsyncBufReadExt, StreamExt};
 use http::{Method, Request, header};
@@ -150,6 +150,8 @@ impl SuperApi for KubeSuper {
             loop {
                 match follow(&api, &resource, &selector, &sender, &mut delay).await {
                     Followed::ReceiverGone => return,
+                    // The ordinary fate of a revision that is too old: a list cures it.
+                    Followed::Broken(error) if matches!(error.reason(), Reason::Expired | Reason::Gone) => {}
                     Followed::Broken(error) => {
                         if sender.send(SuperItem::Failed(error)).await.is_err() {
                             return;

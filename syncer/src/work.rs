@@ -186,6 +186,7 @@ impl Work {
             Err(error) if error.is_already_exists() => {}
             Err(error) => return Err(error),
         }
+        self.still_wanted(&name).await?;
         let mut follow = vec![Kind::ServiceAccount];
         if self.tenant.spec.sync.publish == Publish::All {
             follow.extend([Kind::ConfigMap, Kind::Secret]);
@@ -195,6 +196,18 @@ impl Work {
             self.state.due(objects.into_iter().map(|o| (self.tenant.id, Key::Object(kind, o.name))));
         }
         Ok(())
+    }
+
+    /// Takes a super namespace back that was made while the tenant's deletion began: whoever empties the super
+    /// cluster notes the deletion first and lists then, so that one of the two sees the other.
+    async fn still_wanted(&self, super_namespace: &str) -> Result<(), ApiError> {
+        if self.state.tenants.get(self.tenant.id).is_some_and(|now| now.synced()) {
+            return Ok(());
+        }
+        if let Some(made) = self.cluster.cache.get(Kind::Namespace, "", super_namespace) {
+            self.delete(&made, None).await?;
+        }
+        Err(ApiError::unavailable("the tenant is not synced any more", 1))
     }
 
     /// Puts our finalizer on the tenant.

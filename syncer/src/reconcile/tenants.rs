@@ -7,7 +7,7 @@ use crate::super_api::At;
 use crate::tenants::TenantView;
 use crate::work::{ACTOR, meta_text};
 use api_types::condition::{self, Condition};
-use api_types::tenancy::{self, SUPER_CLUSTERS, TENANTS};
+use api_types::tenancy::{self, NetworkDriver, SUPER_CLUSTERS, TENANTS};
 use api_types::{ApiError, ObjectName, TenantId, labels};
 use jiff::Timestamp;
 use plane_client::{Delete, Next, Object, Patch, Target, Write};
@@ -32,6 +32,10 @@ pub async fn tenant(state: &Arc<State>, id: TenantId, name: &str) -> Result<Next
     };
     if view.deleting || view.spec.sync.disabled {
         return leave(state, &view, &object).await;
+    }
+    if let Some(condition) = not_supported(&view) {
+        say(state, &object, condition, None).await?;
+        return Ok(Next::OnEvent);
     }
     let Some(chosen) = view.super_cluster.clone() else {
         return place(state, &view, &object).await;
@@ -58,6 +62,15 @@ pub async fn tenant(state: &Arc<State>, id: TenantId, name: &str) -> Result<Next
     };
     say(state, &object, condition, None).await?;
     Ok(Next::OnEvent)
+}
+
+/// What the spec asks for and the syncer cannot do. Such a tenant is not placed.
+fn not_supported(view: &TenantView) -> Option<Condition> {
+    let driver = view.spec.network.driver;
+    (driver != NetworkDriver::NetworkPolicy).then(|| {
+        let message = format!("spec.network.driver {driver:?} is not supported yet");
+        Condition::new("Synced", false, "NetworkDriverNotSupported", message, Timestamp::now())
+    })
 }
 
 async fn place(state: &Arc<State>, view: &TenantView, object: &Object) -> Result<Next, ApiError> {

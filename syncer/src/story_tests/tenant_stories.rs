@@ -212,3 +212,23 @@ async fn service_accounts_follow_the_first_pod() {
     assert_eq!(account["automountServiceAccountToken"], false);
     assert!(story.planes.find(SUPER, &core("serviceaccounts"), &space, "default").is_none());
 }
+
+#[tokio::test]
+async fn what_is_not_supported_is_refused_by_name() {
+    let planes = plane_client::fake::FakePlanes::new();
+    planes.put(TenantId::HOST, tenant("acme", 0, json!({"network": {"driver": "kubeOvn"}})));
+    planes.put(
+        TenantId::HOST,
+        json!({"apiVersion": api_types::tenancy::API_VERSION, "kind": "SyncRule", "metadata": {"name": "certificates"},
+            "spec": {"resource": {"version": "v1", "plural": "certificates"}}}),
+    );
+    let story = Story::on(planes, std::time::Duration::from_secs(60));
+    let says = |reason: &'static str| {
+        move |o: Option<&Value>| o.is_some_and(|o| o["status"]["conditions"][0]["reason"] == reason)
+    };
+    let refused = says("NetworkDriverNotSupported");
+    let acme = story.planes.wait_for(TenantId::HOST, &tenants(), "", "acme", refused).await.unwrap();
+    assert!(acme["status"]["superCluster"].is_null());
+    let rules = api_types::tenancy::SYNC_RULES.group_resource();
+    story.planes.wait_for(TenantId::HOST, &rules, "", "certificates", says("NotSupported")).await;
+}

@@ -63,6 +63,71 @@ pub fn compile(schema: &Value, preserve_unknown_fields: bool) -> Result<CrdSchem
     if causes.is_empty() { Ok(compiled) } else { Err(causes) }
 }
 
+/// What the root of a schema may have when status is a subresource: only what does not lose its meaning when the
+/// status is validated alone.
+const WITH_STATUS: [&str; 22] = [
+    "description",
+    "type",
+    "format",
+    "title",
+    "maximum",
+    "exclusiveMaximum",
+    "minimum",
+    "exclusiveMinimum",
+    "maxLength",
+    "minLength",
+    "pattern",
+    "maxItems",
+    "minItems",
+    "uniqueItems",
+    "multipleOf",
+    "required",
+    "items",
+    "properties",
+    "externalDocs",
+    "example",
+    "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-validations",
+];
+
+/// The defects of the schema of a version that has status as a subresource, beside those that [`compile`] finds.
+pub fn check_with_status(schema: &Value) -> Vec<Cause> {
+    let Some(root) = schema.as_object() else { return Vec::new() };
+    if let Some(kind) = root.get("type").filter(|kind| *kind != "object") {
+        let why = "only \"object\" is allowed as the type at the root of the schema if the status subresource is \
+                   enabled";
+        return vec![Cause::invalid(format!("{SCHEMA_FIELD}.type"), kind, why)];
+    }
+    let empty = |value: &Value| {
+        matches!(value, Value::Null | Value::Bool(false))
+            || value.as_array().is_some_and(Vec::is_empty)
+            || value.as_str().is_some_and(str::is_empty)
+    };
+    match root.iter().find(|(name, value)| !WITH_STATUS.contains(&name.as_str()) && !empty(value)) {
+        None => Vec::new(),
+        Some(_) => {
+            let why = format!(
+                "only [{}] fields are allowed at the root of the schema if the status subresource is enabled",
+                WITH_STATUS.map(go_name).join(" ")
+            );
+            vec![Cause::invalid(SCHEMA_FIELD, schema, &why)]
+        }
+    }
+}
+
+/// A keyword as Kubernetes' message lists it: `MaxLength`, `XValidations`.
+fn go_name(keyword: &str) -> String {
+    let (prefix, rest) = match keyword.strip_prefix("x-kubernetes-") {
+        Some(rest) => ("X", rest),
+        None => ("", keyword),
+    };
+    let words = rest.split('-').map(|word| {
+        let mut chars = word.chars();
+        chars.next().map(|first| first.to_ascii_uppercase().to_string() + chars.as_str()).unwrap_or_default()
+    });
+    prefix.to_owned() + &words.collect::<String>()
+}
+
 impl CrdSchema {
     /// Drops the fields that the schema does not declare, and gives their paths (`spec.bogus`), sorted.
     /// `apiVersion`, `kind` and `metadata` are left alone.

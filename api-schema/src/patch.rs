@@ -76,6 +76,9 @@ pub fn json_patch(target: &Value, patch: &Value) -> Result<Value, PatchError> {
                 )));
             }
         }
+        if tests_for_absence(&object, &parsed) {
+            continue;
+        }
         json_patch::patch_unsafe(&mut object, std::slice::from_ref(&parsed))
             .map_err(|error| PatchError::Rejected(error.to_string()))?;
     }
@@ -92,6 +95,16 @@ pub fn merge_patch(target: &Value, patch: &Value) -> Result<Value, PatchError> {
     let mut object = target.clone();
     json_patch::merge(&mut object, patch);
     Ok(object)
+}
+
+/// True for a `test` of a field for null that is not there. Kubernetes lets that pass, and clients use it to ask
+/// for absence.
+fn tests_for_absence(object: &Value, operation: &PatchOperation) -> bool {
+    let PatchOperation::Test(test) = operation else { return false };
+    let parent = test.path.parent().and_then(|parent| object.pointer(parent.as_str()));
+    test.value.is_null()
+        && parent.is_some_and(Value::is_object)
+        && object.pointer(test.path.as_str()).is_none()
 }
 
 /// About as many bytes as the value has as JSON.
@@ -146,6 +159,10 @@ mod tests {
                 json!([{"op": "add", "path": "/x~1y", "value": 1}, {"op": "remove", "path": "/spec"}]),
                 json!({"x/y": 1}),
             ),
+            (
+                json!([{"op": "test", "path": "/spec/none", "value": null}, {"op": "remove", "path": "/spec"}]),
+                json!({}),
+            ),
         ] {
             assert_eq!(json_patch(&target, &patch), Ok(result), "{patch}");
         }
@@ -157,6 +174,8 @@ mod tests {
         for patch in [
             json!([{"op": "replace", "path": "/spec/none/0", "value": 1}]),
             json!([{"op": "test", "path": "/metadata/name", "value": "zz"}]),
+            json!([{"op": "test", "path": "/none/none", "value": null}]),
+            json!([{"op": "test", "path": "/metadata/name", "value": null}]),
             json!([{"op": "remove", "path": "/spec/list/1"}]),
             json!([{"op": "add", "path": "/spec/list/9", "value": 1}]),
             json!([{"op": "move", "from": "/spec", "path": "/spec/a"}]),

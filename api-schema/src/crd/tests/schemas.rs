@@ -200,6 +200,23 @@ fn the_root_is_special() {
     }
 }
 
+#[test]
+fn a_status_of_its_own_restricts_the_root() {
+    assert_eq!(check_with_status(&widget()), []);
+    assert_eq!(
+        lines(&check_with_status(&json!({"type": "array"}))),
+        [
+            "openAPIV3Schema.type: Invalid value: \"array\": only \"object\" is allowed as the type at the root of the schema \
+          if the status subresource is enabled"
+        ]
+    );
+    let got = lines(&check_with_status(&json!({"type": "object", "oneOf": [{"required": ["spec"]}]})));
+    let fields = "only [Description Type Format Title Maximum ExclusiveMaximum Minimum ExclusiveMinimum MaxLength \
+                  MinLength Pattern MaxItems MinItems UniqueItems MultipleOf Required Items Properties ExternalDocs \
+                  Example XPreserveUnknownFields XValidations] fields are allowed";
+    assert!(got.len() == 1 && got[0].contains(fields), "{got:?}");
+}
+
 fn arbitrary_schema() -> impl Strategy<Value = Value> {
     let scalar = prop_oneof![
         Just(Value::Null),

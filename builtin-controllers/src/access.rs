@@ -4,9 +4,7 @@
 //! bound to the old `resourceVersion`: what the controller does not know it cannot lose, and a change computed
 //! from an old version is a conflict, after which the key comes again.
 
-use crate::resources::EVENTS;
-use api_types::condition::whole_seconds;
-use jiff::Timestamp;
+use crate::events::{Event, Recorder, Severity};
 use plane_client::{
     Actor, ApiError, Delete, Object, ObjectName, Patch, PlaneClient, Resource, Target, TenantId, Write,
 };
@@ -18,19 +16,13 @@ use std::sync::Arc;
 pub(crate) struct Access {
     client: Arc<dyn PlaneClient>,
     name: &'static str,
-}
-
-/// How serious an event is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Severity {
-    Normal,
-    Warning,
+    events: Recorder,
 }
 
 impl Access {
-    /// Acts as `system:<name>`.
+    /// Acts as `system:<name>`. Must be called within a runtime: a task records its events.
     pub(crate) fn new(client: Arc<dyn PlaneClient>, name: &'static str) -> Self {
-        Access { client, name }
+        Access { events: Recorder::new(client.clone(), name), client, name }
     }
 
     pub(crate) fn client(&self) -> &Arc<dyn PlaneClient> {
@@ -178,9 +170,8 @@ impl Access {
         Target::new(tenant, resource, text(object, "/metadata/namespace"), text(object, "/metadata/name"))
     }
 
-    /// Records an event about an object (`v1` events). An event that cannot be written is logged and no error:
-    /// work never depends on it. The same event again raises the count of the first.
-    pub(crate) async fn event(
+    /// Records an event about an object (`v1` events), soon and without waiting for it.
+    pub(crate) fn event(
         &self,
         tenant: TenantId,
         about: &Value,
@@ -188,66 +179,8 @@ impl Access {
         reason: &str,
         message: &str,
     ) {
-        if let Err(error) = self.try_event(tenant, about, severity, reason, message).await
-            && !refused_by_ending_namespace(&error)
-        {
-            tracing::debug!(controller = self.name, %tenant, reason, %error, "the event was not recorded");
-        }
+        self.events.record(Event::new(tenant, about, self.name, severity, reason, message));
     }
-
-    async fn try_event(
-        &self,
-        tenant: TenantId,
-        about: &Value,
-        severity: Severity,
-        reason: &str,
-        message: &str,
-    ) -> Result<(), ApiError> {
-        let now = whole_seconds(Timestamp::now());
-        let namespace = match text(about, "/metadata/namespace") {
-            "" => "default",
-            namespace => namespace,
-        };
-        let name = event_name(about, self.name, reason, message);
-        if let Some(known) = self.get(tenant, &EVENTS, namespace, &name).await? {
-            let mut again = known.clone();
-            again["count"] = (known["count"].as_i64().unwrap_or(1) + 1).into();
-            again["lastTimestamp"] = now.into();
-            return self.change(tenant, &EVENTS, "", &known, &again).await.map(|_| ());
-        }
-        let mut involved = Map::new();
-        for (field, pointer) in [
-            ("apiVersion", "/apiVersion"),
-            ("kind", "/kind"),
-            ("namespace", "/metadata/namespace"),
-            ("name", "/metadata/name"),
-            ("uid", "/metadata/uid"),
-            ("resourceVersion", "/metadata/resourceVersion"),
-        ] {
-            if let Some(value) = about.pointer(pointer).filter(|value| value.is_string()) {
-                involved.insert(field.to_owned(), value.clone());
-            }
-        }
-        let body = json!({
-            "apiVersion": "v1", "kind": "Event",
-            "metadata": {"name": name, "namespace": namespace},
-            "involvedObject": involved,
-            "type": match severity { Severity::Normal => "Normal", Severity::Warning => "Warning" },
-            "reason": reason, "message": message, "count": 1,
-            "firstTimestamp": now, "lastTimestamp": now,
-            "source": {"component": self.name},
-            "reportingComponent": self.name, "reportingInstance": "",
-        });
-        self.ensure(tenant, &EVENTS, namespace, body).await.map(|_| ())
-    }
-}
-
-/// The name of an event: the object's name and what tells this event from others about it.
-fn event_name(about: &Value, component: &str, reason: &str, message: &str) -> String {
-    let uid = text(about, "/metadata/uid");
-    let hash = crate::hash::short(&[component, uid, reason, message].join("\n"), 16);
-    let name: String = text(about, "/metadata/name").chars().take(200).collect();
-    format!("{}.{hash}", name.trim_end_matches(['.', '-']))
 }
 
 /// The text at a JSON pointer; empty when there is none.
@@ -343,12 +276,5 @@ mod tests {
             let patch = difference(&old, &new).unwrap_or_else(|| json!({}));
             prop_assert_eq!(merged(old, &patch), new);
         }
-    }
-
-    #[test]
-    fn event_names_fit_and_tell_apart() {
-        let about = json!({"metadata": {"name": "x".repeat(253), "uid": "u"}});
-        let (a, b) = (event_name(&about, "c", "r", "m"), event_name(&about, "c", "r", "n"));
-        assert!(a.len() <= 253 && a != b);
     }
 }

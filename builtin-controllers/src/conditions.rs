@@ -50,11 +50,21 @@ pub(crate) fn set(
     if old["status"] == new.status {
         condition["lastTransitionTime"] = old["lastTransitionTime"].clone();
     }
-    if *old == condition {
+    if says_the_same(old, &condition) {
         return false;
     }
     *old = condition;
     true
+}
+
+/// Equal but for nulls, which the server writes where a type has the field.
+fn says_the_same(a: &Value, b: &Value) -> bool {
+    let said = |value: &Value| {
+        let mut fields = value.as_object().cloned().unwrap_or_default();
+        fields.retain(|_, value| !value.is_null());
+        fields
+    };
+    said(a) == said(b)
 }
 
 /// Removes the condition of a type; true when it was there.
@@ -79,7 +89,8 @@ mod tests {
         let condition = |status, reason| Condition { kind: "Ready", status, reason, message: String::new() };
         let mut list = vec![];
         assert!(set(&mut list, &condition("False", "A"), &[], at(1)));
-        assert!(!set(&mut list, &condition("False", "A"), &[], at(2)));
+        list[0]["lastProbeTime"] = Value::Null;
+        assert!(!set(&mut list, &condition("False", "A"), &[], at(2)), "a null says nothing");
         assert!(set(&mut list, &condition("False", "B"), &[], at(3)));
         assert_eq!(list[0]["lastTransitionTime"], "1970-01-01T00:00:01Z");
         assert!(set(&mut list, &condition("True", "C"), &[], at(4)));

@@ -13,8 +13,9 @@ mod status;
 
 pub use plan::{Action, plan};
 
-use crate::access::{Access, Severity, text};
+use crate::access::{Access, text};
 use crate::claims::{self, Claimant};
+use crate::events::Severity;
 use crate::pod_facts;
 use crate::resources::{DEPLOYMENTS, PODS, REPLICA_SETS};
 use crate::selectors::{Selector, SelectorIndex};
@@ -83,7 +84,7 @@ impl Deployments {
                 if !crate::access::refused_by_ending_namespace(&error) {
                     let message = format!("Failed to create new replica set {name:?}: {}", error.message());
                     let reason = "ReplicaSetCreateError";
-                    self.access.event(tenant, deployment, Severity::Warning, reason, &message).await;
+                    self.access.event(tenant, deployment, Severity::Warning, reason, &message);
                 }
                 Err(error)
             }
@@ -115,7 +116,7 @@ impl Deployments {
                 }
                 Action::Event(message) => {
                     let (severity, reason) = (Severity::Normal, "ScalingReplicaSet");
-                    self.access.event(tenant, deployment, severity, reason, &message).await;
+                    self.access.event(tenant, deployment, severity, reason, &message);
                 }
                 Action::After(delay) => next = Next::After(delay),
                 Action::SetStatus(status) => self.set_status(tenant, deployment, status).await?,

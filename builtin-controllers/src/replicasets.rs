@@ -10,9 +10,10 @@
 mod expectations;
 mod ranking;
 
-use crate::access::{Access, Severity, elements, number, text};
+use crate::access::{Access, elements, number, text};
 use crate::claims::{self, Claimant};
 use crate::conditions::{self, Condition};
+use crate::events::Severity;
 use crate::pod_facts::{self, Availability};
 use crate::resources::{PODS, REPLICA_SETS};
 use crate::selectors::{Selector, SelectorIndex, labels_of};
@@ -78,7 +79,7 @@ impl ReplicaSets {
                     Ok(created) => {
                         self.expectations.created(tenant, text(replica_set, "/metadata/uid"), &created);
                         let message = format!("Created pod: {}", created.name.name);
-                        self.event(tenant, replica_set, Severity::Normal, "SuccessfulCreate", &message).await;
+                        self.event(tenant, replica_set, Severity::Normal, "SuccessfulCreate", &message);
                     }
                     Err(error) => failure = Some(error),
                 }
@@ -88,7 +89,7 @@ impl ReplicaSets {
                     return Ok(());
                 }
                 let message = format!("Error creating: {}", error.message());
-                self.event(tenant, replica_set, Severity::Warning, "FailedCreate", &message).await;
+                self.event(tenant, replica_set, Severity::Warning, "FailedCreate", &message);
                 return Err(error);
             }
             rest -= size;
@@ -108,11 +109,11 @@ impl ReplicaSets {
                 Ok(()) => {
                     self.expectations.deleted(tenant, text(replica_set, "/metadata/uid"), uid);
                     let message = format!("Deleted pod: {name}");
-                    self.event(tenant, replica_set, Severity::Normal, "SuccessfulDelete", &message).await;
+                    self.event(tenant, replica_set, Severity::Normal, "SuccessfulDelete", &message);
                 }
                 Err(error) => {
                     let message = format!("Error deleting: {}", error.message());
-                    self.event(tenant, replica_set, Severity::Warning, "FailedDelete", &message).await;
+                    self.event(tenant, replica_set, Severity::Warning, "FailedDelete", &message);
                     failure = Some(error);
                 }
             }
@@ -120,8 +121,8 @@ impl ReplicaSets {
         failure.map_or(Ok(()), Err)
     }
 
-    async fn event(&self, tenant: TenantId, about: &Value, severity: Severity, reason: &str, message: &str) {
-        self.access.event(tenant, about, severity, reason, message).await;
+    fn event(&self, tenant: TenantId, about: &Value, severity: Severity, reason: &str, message: &str) {
+        self.access.event(tenant, about, severity, reason, message);
     }
 }
 

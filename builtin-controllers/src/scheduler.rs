@@ -3,14 +3,16 @@
 //! Guarantees: a pod is bound only to a node that has room for it beside all that is bound there, counting what
 //! this scheduler bound a moment ago; a pod that fits nowhere says why (`PodScheduled=False`, `Unschedulable`,
 //! event `FailedScheduling`) and is looked at again when nodes or pods change. Assumes that it is the only
-//! scheduler named `default-scheduler` of its plane; it has one worker. Caveats: no preemption and no
+//! scheduler named `default-scheduler` of its plane. Nodes are chosen one
+//! pod at a time, bindings are written side by side. Caveats: no preemption and no
 //! priorities; preferred rules are not weighed; required pod (anti-)affinity and hard topology spread are not
 //! supported, and a pod that asks for them is not placed and told so by name.
 
 mod fit;
 
-use crate::access::{Access, Severity, elements, text};
+use crate::access::{Access, elements, text};
 use crate::conditions::{self, Condition};
+use crate::events::Severity;
 use crate::pod_facts;
 use crate::resources::{NODES, PODS};
 use async_trait::async_trait;
@@ -75,7 +77,7 @@ impl Known {
 struct Memory {
     /// Pods by UID.
     pods: HashMap<String, Known>,
-    /// Pods that were bound and are not seen so yet: UID and node.
+    /// Pods that are being bound, or were and are not seen so yet: UID and node.
     bound: HashMap<String, String>,
 }
 
@@ -84,6 +86,8 @@ pub(crate) struct Scheduler {
     access: Access,
     plane: TenantId,
     memory: Mutex<Memory>,
+    /// Held while a node is chosen: each choice counts the ones before it.
+    turn: tokio::sync::Mutex<()>,
     /// Pods that fit nowhere.
     waiting: Arc<Mutex<HashSet<ObjectName>>>,
 }
@@ -98,6 +102,7 @@ impl Scheduler {
             access: Access::new(client, NAME),
             plane,
             memory: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
             waiting: Arc::default(),
         }
     }
@@ -142,17 +147,15 @@ impl Scheduler {
             "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         });
         let target = self.access.target_of(tenant, &PODS, pod).subresource("binding");
-        match self.access.post(&target, body).await {
-            Ok(_) => {}
+        if let Err(error) = self.access.post(&target, body).await {
+            locked(&self.memory).bound.remove(text(pod, "/metadata/uid"));
             // Deleted meanwhile, or bound by someone else: its event brings it again if there is more to do.
-            Err(error) if error.is_not_found() || error.is_conflict() => return Ok(()),
-            Err(error) => return Err(error),
+            let is_settled = error.is_not_found() || error.is_conflict();
+            return if is_settled { Ok(()) } else { Err(error) };
         }
-        let uid = text(pod, "/metadata/uid").to_owned();
-        locked(&self.memory).bound.insert(uid, node.to_owned());
         let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
         let message = format!("Successfully assigned {namespace}/{name} to {node}");
-        self.access.event(tenant, pod, Severity::Normal, "Scheduled", &message).await;
+        self.access.event(tenant, pod, Severity::Normal, "Scheduled", &message);
         Ok(())
     }
 
@@ -175,7 +178,7 @@ impl Scheduler {
         status["conditions"] = list.into();
         self.access.set_status(tenant, &PODS, pod, status).await?;
         if reason == "Unschedulable" {
-            self.access.event(tenant, pod, Severity::Warning, "FailedScheduling", &message).await;
+            self.access.event(tenant, pod, Severity::Warning, "FailedScheduling", &message);
         }
         Ok(())
     }
@@ -225,10 +228,19 @@ impl Reconciler for Scheduler {
         }
         // Noted before nodes are read: what changes after is an event for it.
         locked(&self.waiting).insert(key.clone());
-        let nodes = self.nodes(tenant).await?;
-        match fit::choose(&pod, &fit::needs(&pod), &nodes) {
+        let choice = {
+            let _turn = self.turn.lock().await;
+            let nodes = self.nodes(tenant).await?;
+            let choice = fit::choose(&pod, &fit::needs(&pod), &nodes).map(str::to_owned);
+            if let Ok(node) = &choice {
+                let uid = text(&pod, "/metadata/uid").to_owned();
+                locked(&self.memory).bound.insert(uid, node.clone());
+            }
+            choice
+        };
+        match choice {
             Ok(node) => {
-                self.bind(tenant, &pod, node).await?;
+                self.bind(tenant, &pod, &node).await?;
                 locked(&self.waiting).remove(key);
             }
             Err(why) => {

@@ -110,6 +110,12 @@ impl Planner<'_> {
         (0..self.sets.len()).map(|index| self.wanted_of(index)).sum()
     }
 
+    /// The most pods that there can be now: a set that just shrank has those that it did not delete yet.
+    fn most_pods(&self) -> i64 {
+        let most = |set: &Set| replicas(&set.new).max(counted(&set.old, "replicas"));
+        self.sets.iter().map(most).sum()
+    }
+
     fn old_sets(&self) -> Vec<usize> {
         (0..self.sets.len()).filter(|index| Some(*index) != self.current).collect()
     }
@@ -208,11 +214,11 @@ impl Planner<'_> {
     /// One step of a rolling update: the new set grows, or else the old ones shrink.
     fn roll(&mut self) -> Step {
         let Some(current) = self.current else {
-            let replicas = grow_new(0, self.total(), self.wanted, self.bounds);
+            let replicas = grow_new(0, self.most_pods(), self.wanted, self.bounds);
             return self.create(replicas);
         };
         self.update_annotations();
-        let next = grow_new(self.wanted_of(current), self.total(), self.wanted, self.bounds);
+        let next = grow_new(self.wanted_of(current), self.most_pods(), self.wanted, self.bounds);
         if !self.resize(current, next) {
             let old = self.old_sets();
             let counts: Vec<Counts> = old.iter().map(|index| self.counts(*index)).collect();

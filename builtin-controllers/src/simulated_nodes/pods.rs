@@ -10,7 +10,8 @@
 use super::addresses::Addresses;
 use super::references::{self, Kind, Reference, Use};
 use super::status::{self, Lacks, Place};
-use crate::access::{Access, Severity, elements, text};
+use crate::access::{Access, elements, text};
+use crate::events::Severity;
 use crate::pod_facts;
 use crate::resources::{CONFIG_MAPS, PODS, SECRETS};
 use api_types::labels::SIMULATED;
@@ -102,11 +103,11 @@ impl Kubelets {
                 Use::Volume(volume) => {
                     lacks.volumes = true;
                     let message = format!("MountVolume.SetUp failed for volume {volume:?} : {why}");
-                    self.access.event(tenant, pod, Severity::Warning, "FailedMount", &message).await;
+                    self.access.event(tenant, pod, Severity::Warning, "FailedMount", &message);
                 }
                 Use::Environment(container) => {
                     let message = format!("Error: {why}");
-                    self.access.event(tenant, pod, Severity::Warning, "Failed", &message).await;
+                    self.access.event(tenant, pod, Severity::Warning, "Failed", &message);
                     lacks.containers.entry(container).or_insert(why);
                 }
             }

@@ -12,7 +12,7 @@ const FORMATS: &[(&str, Check)] = &[
     ("bsonobjectid", |s| s.len() == 24 && s.bytes().all(|b| b.is_ascii_hexdigit())),
     ("uri", is_uri),
     ("email", |s| matches("email", s)),
-    ("hostname", |s| s.len() <= 255 && matches("hostname", s)),
+    ("hostname", is_hostname),
     ("ipv4", |s| s.parse::<Ipv4Addr>().is_ok()),
     ("ipv6", |s| s.parse::<Ipv6Addr>().is_ok()),
     ("cidr", is_cidr),
@@ -27,7 +27,7 @@ const FORMATS: &[(&str, Check)] = &[
     ("creditcard", is_credit_card),
     ("ssn", |s| matches("ssn", s)),
     ("hexcolor", |s| matches("hex_color", s)),
-    ("rgbcolor", |s| matches("rgb_color", s)),
+    ("rgbcolor", is_rgb),
     ("byte", |s| !s.is_empty() && base64::engine::general_purpose::STANDARD.decode(s).is_ok()),
     ("password", |_| true),
     ("date", |s| s.len() == 10 && s.parse::<jiff::civil::Date>().is_ok()),
@@ -41,24 +41,12 @@ const FORMATS: &[(&str, Check)] = &[
 const PATTERNS: &[(&str, &str)] = &[
     ("email", r"^[^\s@<>(),;:\\]+@[A-Za-z0-9\[]([A-Za-z0-9.:\[\]-]*[A-Za-z0-9\]])?$"),
     (
-        "hostname",
-        r"^([a-zA-Z0-9\p{S}\p{L}]((-?[a-zA-Z0-9\p{S}\p{L}]{0,62})?)|([a-zA-Z0-9\p{S}\p{L}](([a-zA-Z0-9-\p{S}\p{L}]{0,61}[a-zA-Z0-9\p{S}\p{L}])?)(\.)){1,}([a-zA-Z\p{L}]){2,63})$",
-    ),
-    (
         "mac",
         r"^([0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}|[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){7}|[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){19}|[0-9A-Fa-f]{4}(\.[0-9A-Fa-f]{4}){2}|[0-9A-Fa-f]{4}(\.[0-9A-Fa-f]{4}){3})$",
     ),
     ("uuid", r"^(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$"),
     ("ssn", r"^[0-9]{3}[- ]?[0-9]{2}[- ]?[0-9]{4}$"),
     ("hex_color", r"^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$"),
-    (
-        "rgb_color",
-        r"^rgb\(\s*(0|[1-9][0-9]?|1[0-9][0-9]?|2[0-4][0-9]|25[0-5])\s*,\s*(0|[1-9][0-9]?|1[0-9][0-9]?|2[0-4][0-9]|25[0-5])\s*,\s*(0|[1-9][0-9]?|1[0-9][0-9]?|2[0-4][0-9]|25[0-5])\s*\)$",
-    ),
-    (
-        "credit_card",
-        r"^(?:4[0-9]{12}(?:[0-9]{3})?|5[1-5][0-9]{14}|(222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}|6(?:011|5[0-9][0-9])[0-9]{12}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}|(?:2131|1800|35[0-9]{3})[0-9]{11}|6[27][0-9]{14})$",
-    ),
     ("label", r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
     ("subdomain", r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
 ];
@@ -109,6 +97,28 @@ fn is_uri(text: &str) -> bool {
         && !rest.is_empty()
 }
 
+/// RFC 1034 labels, in which other scripts' letters are let through; of several, the last is made of letters.
+fn is_hostname(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let edge = |c: char| c.is_alphanumeric();
+        label.chars().count() <= 63
+            && label.starts_with(edge)
+            && label.ends_with(edge)
+            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+    };
+    let top = |label: &str| label.chars().count() >= 2 && label.chars().all(char::is_alphabetic);
+    text.len() <= 255
+        && text.split('.').all(is_label)
+        && text.rsplit_once('.').is_none_or(|(_, last)| top(last))
+}
+
+/// `rgb(1, 2, 3)`, each up to 255 and without leading zeros.
+fn is_rgb(text: &str) -> bool {
+    let Some(inner) = text.strip_prefix("rgb(").and_then(|t| t.strip_suffix(')')) else { return false };
+    let parts: Vec<&str> = inner.split(',').map(str::trim).collect();
+    parts.len() == 3 && parts.iter().all(|p| p.parse::<u8>().is_ok_and(|n| n.to_string() == *p))
+}
+
 fn is_cidr(text: &str) -> bool {
     let Some((address, bits)) = text.split_once('/') else { return false };
     let Ok(address) = address.parse::<IpAddr>() else { return false };
@@ -144,7 +154,27 @@ fn is_isbn13(text: &str) -> bool {
 
 fn is_credit_card(text: &str) -> bool {
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    if !matches("credit_card", &digits) {
+    let begins = |range: std::ops::RangeInclusive<u32>, digit_count: usize| {
+        digits.get(..digit_count).and_then(|p| p.parse().ok()).is_some_and(|p: u32| range.contains(&p))
+    };
+    // The number ranges of the issuers.
+    let issued = match digits.len() {
+        13 => begins(4..=4, 1),
+        14 => begins(300..=305, 3) || begins(36..=36, 2) || begins(38..=38, 2),
+        15 => begins(34..=34, 2) || begins(37..=37, 2) || begins(2131..=2131, 4) || begins(1800..=1800, 4),
+        16 => {
+            begins(4..=4, 1)
+                || begins(51..=55, 2)
+                || begins(2221..=2720, 4)
+                || begins(6011..=6011, 4)
+                || begins(65..=65, 2)
+                || begins(62..=62, 2)
+                || begins(67..=67, 2)
+                || begins(35..=35, 2)
+        }
+        _ => false,
+    };
+    if !issued {
         return false;
     }
     let sum: u32 = digits
@@ -255,7 +285,11 @@ mod tests {
             ("uuid", &["123e4567-e89b-12d3-a456-426614174000"], &["123", ""]),
             ("uuid4", &["9f0a6b1e-7c2d-4a5b-8c3d-1e2f3a4b5c6d"], &["9f0a6b1e-7c2d-3a5b-8c3d-1e2f3a4b5c6d"]),
             ("email", &["a@example.com"], &["a", "@example.com", "a b@example.com"]),
-            ("hostname", &["example.com", "localhost"], &["-a.com", "a..com", ""]),
+            (
+                "hostname",
+                &["example.com", "localhost", "a-1.example.com"],
+                &["-a.com", "a..com", "", "a.1", "a_b.com"],
+            ),
             ("uri", &["https://example.com/x", "/path"], &["", "no spaces here", "x"]),
             ("byte", &["aGVsbG8="], &["a", "%%%"]),
             ("hexcolor", &["#fff", "00ff00"], &["#ffff", "red"]),

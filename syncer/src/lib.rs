@@ -8,8 +8,8 @@
 //! Guarantees: an object of a super cluster is written only after its tenant was checked, and by its UID; a tenant
 //! that is deleted keeps a finalizer until a listing finds nothing of it; each kind of all tenants is watched
 //! once; both directions wait in one queue that is fair to tenants by weight; nothing that failed is dropped. Assumes
-//! that one process at a time works on a tenant. Caveat: endpoints without a selector, custom resources and
-//! priorities do not go down yet.
+//! that one process at a time works on a tenant. Caveat: endpoints without a selector and custom
+//! resources do not go down yet; nothing is done about the network between tenants.
 
 pub mod kinds;
 

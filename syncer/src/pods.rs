@@ -8,6 +8,8 @@ pub mod volumes;
 
 pub mod affinity;
 
+pub mod priority;
+
 pub mod downward;
 
 pub mod update;

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use plane_client::{PlaneClient, Reservation};
 use serde_json::Value;
 use service_runtime::FairQueue;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
@@ -40,6 +40,8 @@ pub struct SuperCluster {
     pub cache: SuperCache,
     /// The address of the shared Service for the tenants' API.
     pub shared_address: OnceLock<Reservation>,
+    /// Priority classes of ours that are known to be there.
+    pub priority_classes: Mutex<BTreeSet<String>>,
     health: watch::Sender<Health>,
     events: Mutex<HashMap<(String, String), Value>>,
 }
@@ -52,6 +54,7 @@ impl SuperCluster {
             api,
             cache: SuperCache::default(),
             shared_address: OnceLock::new(),
+            priority_classes: Mutex::default(),
             health: watch::Sender::new(Health::Unknown),
             events: Mutex::default(),
         }

@@ -3,6 +3,7 @@
 use crate::kinds::Kind;
 use crate::ownership;
 use crate::pods::environment::{self, ApiAddress};
+use crate::pods::priority::{self, PriorityWanted};
 use crate::pods::volumes::{self, TokenWanted, named};
 use crate::pods::{affinity, fields};
 use crate::translation::{Place, Refusal, list, list_mut, remove, text};
@@ -28,10 +29,12 @@ pub struct TranslatedPod {
     pub tokens: Vec<TokenWanted>,
     /// ConfigMaps, Secrets and claims that it refers to, by their names in the tenant.
     pub references: BTreeSet<(Kind, String)>,
+    /// The class of its priority, which must be there before.
+    pub priority: Option<PriorityWanted>,
 }
 
-/// Fields that the super cluster decides: a priority of the tenant means nothing there, and overhead follows from
-/// the runtime class.
+/// Fields that the super cluster decides: the priority follows from a class of its own, overhead from the runtime
+/// class.
 const DECIDED_THERE: &[&str] = &[
     "nodeName",
     "serviceAccount",
@@ -52,9 +55,13 @@ pub fn downward(pod: &Value, context: &PodContext<'_>) -> Result<TranslatedPod, 
     let mut spec = pod["spec"].clone();
     refuse(&spec)?;
     let references = references(&spec);
+    let priority = priority::wanted(&spec, place.tenant.spec.scheduling.max_priority);
     remove(&mut spec, DECIDED_THERE);
     spec["serviceAccountName"] = json!("default");
     spec["automountServiceAccountToken"] = json!(false);
+    if let Some(priority) = &priority {
+        spec["priorityClassName"] = json!(priority.class);
+    }
     runtime_class(place, &mut spec)?;
     scheduling(place, &mut spec);
     affinity::confine(place, &mut spec);
@@ -63,7 +70,7 @@ pub fn downward(pod: &Value, context: &PodContext<'_>) -> Result<TranslatedPod, 
     containers(context, &mut spec)?;
     let metadata = metadata(place, pod, &spec)?;
     let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
-    Ok(TranslatedPod { object, tokens, references })
+    Ok(TranslatedPod { object, tokens, references, priority })
 }
 
 /// The metadata of the super pod. `spec` is the translated one.
@@ -234,7 +241,8 @@ mod tests {
         assert_eq!(spec["serviceAccountName"], "default");
         assert_eq!(spec["automountServiceAccountToken"], false);
         assert_eq!(spec["enableServiceLinks"], false);
-        for gone in ["serviceAccount", "nodeName", "priorityClassName", "priority"] {
+        assert_eq!(spec["priorityClassName"], "insula-1000000", "cut to the tenant's highest");
+        for gone in ["serviceAccount", "nodeName", "priority"] {
             assert!(spec.get(gone).is_none(), "{gone}");
         }
         for (kept, value) in [("hostname", "h"), ("subdomain", "s"), ("dnsPolicy", "ClusterFirst")] {

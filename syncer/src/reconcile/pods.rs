@@ -8,15 +8,21 @@
 use crate::difference::{contains, merge_patch};
 use crate::kinds::Kind;
 use crate::pods::downward::{PodContext, TranslatedPod, container_down, downward};
+use crate::pods::priority::{self, PriorityWanted};
 use crate::pods::{update, upward};
 use crate::reconcile::{claims, configs, nodes, tokens};
+use crate::super_api::At;
 use crate::super_cache::Cached;
 use crate::translation::{Refusal, list, now_text, text};
 use crate::work::{ACTOR, Work, has_condition, meta_text};
-use api_types::{ApiError, Reason};
+use api_types::{ApiError, Reason, Resource};
 use jiff::Timestamp;
 use plane_client::{Next, Patch, Write};
 use serde_json::{Value, json};
+
+const PRIORITY_CLASSES: Resource = Resource::new("scheduling.k8s.io", "v1", "priorityclasses");
+/// How many classes of priority are made in a super cluster.
+const PRIORITIES: usize = 200;
 
 /// A pod of the tenant.
 pub async fn pod(work: &Work, namespace: &str, name: &str) -> Result<Next, ApiError> {
@@ -76,6 +82,11 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
         Ok(translated) => translated,
         Err(refusal) => return refuse(work, pod, &refusal).await,
     };
+    if let Some(priority) = &translated.priority
+        && let Some(refusal) = ensure_priority(work, priority).await?
+    {
+        return refuse(work, pod, &refusal).await;
+    }
     work.ensure_namespace(namespace).await?;
     for (kind, name) in &translated.references {
         match kind {
@@ -94,6 +105,30 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Makes sure that the class of a priority is there, or says why there will be none.
+async fn ensure_priority(work: &Work, wanted: &PriorityWanted) -> Result<Option<Refusal>, ApiError> {
+    let known = &work.cluster.priority_classes;
+    if known.lock().contains(&wanted.class) {
+        return Ok(None);
+    }
+    if known.lock().len() >= PRIORITIES {
+        let message = format!("the platform has {PRIORITIES} different priorities already; use one of them");
+        return Ok(Some(Refusal::new("TooManyPriorities", message)));
+    }
+    let api = &work.cluster.api;
+    match api.create(&PRIORITY_CLASSES, &At::new("", ""), &priority::class(wanted)).await {
+        Err(error) if error.is_already_exists() => {
+            let there = api.get(&PRIORITY_CLASSES, &At::new("", &wanted.class)).await?;
+            if !there.is_some_and(|there| priority::agrees(&there, wanted)) {
+                return Err(ApiError::internal(format_args!("{} has another meaning already", wanted.class)));
+            }
+        }
+        done => drop(done?),
+    }
+    known.lock().insert(wanted.class.clone());
+    Ok(None)
 }
 
 /// True when the super cluster says no to the pod itself, so that the tenant should read why. A namespace that is

@@ -193,3 +193,19 @@ async fn what_drifts_is_repaired() {
     let found = story.planes.get(SUPER, &core("configmaps"), &at(&space, "settings")).await.unwrap();
     assert!(found.is_some());
 }
+
+#[tokio::test]
+async fn a_priority_has_a_class_of_its_own_there() {
+    let story = Story::with_tenants(&["acme"]);
+    story.planes.register(
+        plane_client::fake::FakeKind::custom("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass")
+            .cluster_scoped(),
+    );
+    story.planes.put(id(0), pod("web", json!({"priority": 7, "priorityClassName": "mine"})));
+    let space = story.super_namespace(id(0), "default").await;
+    let down = story.in_super("pods", &space, "web").await;
+    assert_eq!(down["spec"]["priorityClassName"], "insula-7");
+    let classes = api_types::GroupResource::new("scheduling.k8s.io", "priorityclasses");
+    let class = story.planes.find(SUPER, &classes, "", "insula-7").unwrap();
+    assert_eq!(class["value"], 7);
+}

@@ -14,6 +14,7 @@ mod compile;
 mod convert;
 mod evaluate;
 mod names;
+mod result;
 
 pub(super) use compile::{RuleTree, check_text, compile};
 pub(super) use evaluate::evaluate;

@@ -1,6 +1,7 @@
 //! Compiling the rules of a schema, and refusing those that cannot be or should not be run.
 
-use super::analyze::{Findings, MAX_OBJECT, Node, Reader, depth, kind_of, least_bytes};
+use super::analyze::{Findings, MAX_OBJECT, Node, Reader, least_bytes};
+use super::result::{depth, kind_of};
 use crate::crd::schema::{Rule, Schema};
 use api_types::{Cause, CauseReason};
 use kube_cel::cel::Program;

@@ -62,7 +62,8 @@ impl Reconciler for CustomResources {
             return Ok(Next::After(AGAIN));
         }
         let mut released = definition.clone();
-        released["metadata"]["finalizers"] = finalizers.into_iter().filter(|name| *name != FINALIZER).collect();
+        released["metadata"]["finalizers"] =
+            finalizers.into_iter().filter(|name| *name != FINALIZER).collect();
         self.access.change(tenant, &DEFINITIONS, "", &definition, &released).await?;
         Ok(Next::OnEvent)
     }

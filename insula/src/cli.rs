@@ -174,7 +174,12 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_documentation() {
-        let Command::Up(up) = Cli::try_parse_from(["insula", "up"]).unwrap().command else { panic!("not up") };
-        assert_eq!((up.data_dir.to_str(), up.listen.to_string().as_str(), up.nodes), (Some(".insula"), "127.0.0.1:7443", 3));
+        let Command::Up(up) = Cli::try_parse_from(["insula", "up"]).unwrap().command else {
+            panic!("not up")
+        };
+        assert_eq!(
+            (up.data_dir.to_str(), up.listen.to_string().as_str(), up.nodes),
+            (Some(".insula"), "127.0.0.1:7443", 3)
+        );
     }
 }

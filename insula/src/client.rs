@@ -33,7 +33,8 @@ impl HostPlane {
     /// One request; a failure is the server's own message.
     pub async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let bytes = body.map(Value::to_string).unwrap_or_default().into_bytes();
-        let content_type = if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
+        let content_type =
+            if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
         let request = Request::builder()
             .method(method)
             .uri(path)

@@ -1,7 +1,7 @@
 //! The `insula` binary: parse, run, exit.
 
-mod client;
 mod cli;
+mod client;
 mod output;
 mod progress;
 mod services;

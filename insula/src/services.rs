@@ -27,7 +27,8 @@ pub fn read_super_kubeconfigs(paths: &[PathBuf]) -> anyhow::Result<Vec<SuperKube
         .iter()
         .map(|path| {
             let shown = path.display();
-            let text = std::fs::read_to_string(path).with_context(|| format!("the kubeconfig {shown} cannot be read"))?;
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("the kubeconfig {shown} cannot be read"))?;
             let config: Kubeconfig = serde_yaml_ng::from_str(&text)
                 .with_context(|| format!("the kubeconfig {shown} is not a valid kubeconfig"))?;
             let context = config
@@ -79,8 +80,10 @@ pub async fn start(tasks: &mut JoinSet<()>, wiring: Wiring<'_>, shutdown: &Shutd
             count: wiring.nodes,
         }),
     };
-    let syncing =
-        syncer::Options { embedded: wiring.local.map(syncer::Embedded::Kubeconfig), ..syncer::Options::default() };
+    let syncing = syncer::Options {
+        embedded: wiring.local.map(syncer::Embedded::Kubeconfig),
+        ..syncer::Options::default()
+    };
     tasks.spawn(builtin_controllers::run(client.clone(), controllers, shutdown.clone()));
     tasks.spawn(syncer::run(client.clone(), syncing, reserver, shutdown.clone()));
     tasks.spawn(oam_runtime::run(client.clone(), oam_runtime::Options::default(), shutdown.clone()));
@@ -94,7 +97,8 @@ async fn register(client: &dyn PlaneClient, cluster: &SuperKubeconfig) -> anyhow
     let actor = Actor::Platform("insula-up");
     let name = format!("super-{}", cluster.name);
     let encoded = base64::engine::general_purpose::STANDARD.encode(&cluster.text);
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {"value": encoded}});
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {"value": encoded}});
     let target = Target::new(TenantId::HOST, &SECRETS, tenancy::SYSTEM_NAMESPACE, &name);
     client.write(&actor, &target, Write::Patch(Patch::Apply(secret))).await?;
     let object = json!({"apiVersion": tenancy::API_VERSION, "kind": "SuperCluster", "metadata": {"name": cluster.name},
@@ -110,7 +114,9 @@ mod tests {
 
     #[test]
     fn names_of_contexts_become_labels() {
-        for (text, expected) in [("kind-kind", "kind-kind"), ("Admin@Prod.EU", "admin-prod-eu"), ("@@", "super")] {
+        for (text, expected) in
+            [("kind-kind", "kind-kind"), ("Admin@Prod.EU", "admin-prod-eu"), ("@@", "super")]
+        {
             assert_eq!(label(text), expected);
         }
     }

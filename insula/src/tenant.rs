@@ -29,7 +29,8 @@ pub async fn create(name: &str, file: Option<PathBuf>, wait: bool, common: &Comm
         Some(file) => {
             let shown = file.display();
             let text = std::fs::read_to_string(&file).with_context(|| format!("{shown} cannot be read"))?;
-            let value: Value = serde_yaml_ng::from_str(&text).with_context(|| format!("{shown} is not YAML"))?;
+            let value: Value =
+                serde_yaml_ng::from_str(&text).with_context(|| format!("{shown} is not YAML"))?;
             let given = value["metadata"]["name"].as_str().unwrap_or(name);
             if given != name {
                 bail!("{shown} is the tenant {given:?}, not {name:?}");
@@ -44,13 +45,17 @@ pub async fn create(name: &str, file: Option<PathBuf>, wait: bool, common: &Comm
     tenant["kind"] = "Tenant".into();
     tenant["metadata"]["name"] = name.into();
     let plane = HostPlane::connect(&common.server).await?;
-    let mut tenant = plane.request(Method::POST, &format!("{TENANTS}?fieldManager=insula"), Some(&tenant)).await?;
+    let mut tenant =
+        plane.request(Method::POST, &format!("{TENANTS}?fieldManager=insula"), Some(&tenant)).await?;
     if wait {
         tenant = until(&plane, name, |tenant| tenant["status"]["phase"] == "Ready").await?;
     }
     match common.output {
         Format::Table => {
-            output::line(&format!("tenant {name} created: {}", tenant["status"]["endpoint"].as_str().unwrap_or("pending")));
+            output::line(&format!(
+                "tenant {name} created: {}",
+                tenant["status"]["endpoint"].as_str().unwrap_or("pending")
+            ));
             output::error(&format!("next: insula tenant kubeconfig {name} > {name}.yaml"));
             Ok(())
         }
@@ -98,7 +103,9 @@ pub async fn list(common: &Common) -> anyhow::Result<()> {
     let list = plane.request(Method::GET, TENANTS, None).await?;
     let tenants = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     match common.output {
-        Format::Table if tenants.is_empty() => output::error("no tenants; make one: insula tenant create NAME"),
+        Format::Table if tenants.is_empty() => {
+            output::error("no tenants; make one: insula tenant create NAME")
+        }
         Format::Table => output::table(HEADINGS, tenants.iter().map(row).collect()),
         format => output::value(&list, format)?,
     }
@@ -121,9 +128,12 @@ pub async fn kubeconfig(name: &str, merge: bool, server: &Server) -> anyhow::Res
     let plane = HostPlane::connect(server).await?;
     let tenant = plane.request(Method::GET, &path(name), None).await?;
     let reference = &tenant["status"]["kubeconfigSecret"];
-    let part = |field: &str| reference[field].as_str().with_context(|| format!("the tenant {name} is not ready yet"));
+    let part = |field: &str| {
+        reference[field].as_str().with_context(|| format!("the tenant {name} is not ready yet"))
+    };
     let (namespace, secret, key) = (part("namespace")?, part("name")?, part("key")?);
-    let secret = plane.request(Method::GET, &format!("/api/v1/namespaces/{namespace}/secrets/{secret}"), None).await?;
+    let secret =
+        plane.request(Method::GET, &format!("/api/v1/namespaces/{namespace}/secrets/{secret}"), None).await?;
     let encoded = secret["data"][key].as_str().context("the tenant's kubeconfig secret is empty")?;
     let text = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded)?)?;
     if !merge {

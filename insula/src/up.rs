@@ -36,7 +36,8 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     create_private_dir(&flags.data_dir)?;
     let dir = flags.data_dir.clone();
     let store = tokio::task::spawn_blocking(move || open_store(&dir)).await?;
-    let store = store.with_context(|| format!("the data directory {} cannot be used", flags.data_dir.display()))?;
+    let store =
+        store.with_context(|| format!("the data directory {} cannot be used", flags.data_dir.display()))?;
 
     let listener = TcpListener::bind(flags.listen)
         .await
@@ -178,7 +179,8 @@ fn write_kubeconfig(
         false => None,
     };
     let local_url = format!("{base_url}/supers/local");
-    let mut contexts = vec![KubeContext { name: "host", server: base_url, user: "admin", credentials: &admin }];
+    let mut contexts =
+        vec![KubeContext { name: "host", server: base_url, user: "admin", credentials: &admin }];
     if let Some(credentials) = &local {
         contexts.push(KubeContext { name: "local", server: &local_url, user: "admin", credentials });
     }

@@ -75,7 +75,11 @@ pub fn claimed_plane(server: &Server, credentials: &Credentials) -> Option<std::
 pub const AUTHORITY_PREFIX: &str = "insula:";
 
 /// Finds out who makes the request. Wrong credentials are 401, no credentials are the anonymous user.
-pub async fn authenticate(server: &Server, plane: &Plane, credentials: &Credentials) -> Result<User, ApiError> {
+pub async fn authenticate(
+    server: &Server,
+    plane: &Plane,
+    credentials: &Credentials,
+) -> Result<User, ApiError> {
     if let Some(token) = &credentials.token {
         let claims = verify_token(server, plane, token, &[server.issuer(plane)]).await;
         return claims.map(|claims| service_account(&claims)).ok_or_else(ApiError::unauthorized);
@@ -87,7 +91,12 @@ pub async fn authenticate(server: &Server, plane: &Plane, credentials: &Credenti
 }
 
 /// Verifies a token with the plane's key for one of these audiences, and that what it is bound to still exists.
-pub async fn verify_token(server: &Server, plane: &Plane, token: &str, audiences: &[String]) -> Option<Claims> {
+pub async fn verify_token(
+    server: &Server,
+    plane: &Plane,
+    token: &str,
+    audiences: &[String],
+) -> Option<Claims> {
     let key = server.token_key(plane).await.ok()?;
     let claims = key.verify(token, &server.issuer(plane), audiences).ok()?;
     let bound = &claims.bound;
@@ -115,7 +124,8 @@ pub fn service_account(claims: &Claims) -> User {
         ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{}", bound.namespace)],
     );
     user.uid = bound.serviceaccount.uid.clone();
-    user.extra.insert("authentication.kubernetes.io/credential-id".into(), vec![format!("JTI={}", claims.jti)]);
+    user.extra
+        .insert("authentication.kubernetes.io/credential-id".into(), vec![format!("JTI={}", claims.jti)]);
     if let Some(pod) = &bound.pod {
         user.extra.insert("authentication.kubernetes.io/pod-name".into(), vec![pod.name.clone()]);
         user.extra.insert("authentication.kubernetes.io/pod-uid".into(), vec![pod.uid.clone()]);

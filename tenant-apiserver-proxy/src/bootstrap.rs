@@ -49,7 +49,14 @@ pub fn put(space: Space, key: &ResourceKey, object: &Value) -> Operation {
 }
 
 /// A new object with the metadata that the server sets.
-pub fn object(api_version: &str, kind: &str, namespace: &str, name: &str, now: Timestamp, rest: Value) -> Value {
+pub fn object(
+    api_version: &str,
+    kind: &str,
+    namespace: &str,
+    name: &str,
+    now: Timestamp,
+    rest: Value,
+) -> Value {
     let mut object = json!({"apiVersion": api_version, "kind": kind, "metadata": {
         "name": name, "uid": uuid::Uuid::new_v4().to_string(), "creationTimestamp": timestamp(now)}});
     if !namespace.is_empty() {
@@ -69,7 +76,12 @@ pub fn object(api_version: &str, kind: &str, namespace: &str, name: &str, now: T
 
 /// What a plane begins with: its client CA, its namespaces with their service accounts and the serving CA, and the
 /// `kubernetes` Service.
-pub fn first_objects(ca_pem: &str, authority: &pki::KeyedCertificate, space: Space, now: Timestamp) -> Vec<Operation> {
+pub fn first_objects(
+    ca_pem: &str,
+    authority: &pki::KeyedCertificate,
+    space: Space,
+    now: Timestamp,
+) -> Vec<Operation> {
     let core = |resource: &str, namespace: &str, name: &str| {
         ResourceKey::new(GroupResource::new("", resource), namespace, name)
     };

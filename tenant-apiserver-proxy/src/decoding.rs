@@ -42,7 +42,9 @@ pub fn media_type(content_type: &str) -> Result<Media, ApiError> {
 pub fn unsupported(accepted: &str) -> ApiError {
     ApiError::new(
         Reason::UnsupportedMediaType,
-        format!("the body of the request was in an unknown format - accepted media types include: {accepted}"),
+        format!(
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
+        ),
     )
 }
 
@@ -95,7 +97,8 @@ fn decode_with(
         ApiError::bad_request(decode::refusal(&error, kind, sent, &payload.bytes))
     };
     let mut decoded = if payload.media == Media::Protobuf {
-        let value = api_schema::protobuf::decode(&payload.bytes, root).map_err(|error| refused(&error, None))?;
+        let value =
+            api_schema::protobuf::decode(&payload.bytes, root).map_err(|error| refused(&error, None))?;
         Decoded { value, warnings: Vec::new() }
     } else {
         let format = if payload.media == Media::Yaml { Format::Yaml } else { Format::Json };
@@ -103,9 +106,13 @@ fn decode_with(
             decode::group_version_kind(&payload.bytes, format).map_err(|error| refused(&error, None))?;
         let version = sent_version.rsplit('/').next().unwrap_or("").to_owned();
         let own_version = api_version.rsplit('/').next().unwrap_or("");
-        let sent = if sent_kind.is_empty() { (own_version, kind) } else { (version.as_str(), sent_kind.as_str()) };
+        let sent =
+            if sent_kind.is_empty() { (own_version, kind) } else { (version.as_str(), sent_kind.as_str()) };
         if !sent_kind.is_empty() && sent_kind != kind {
-            let why = format!("converting ({version}.{sent_kind}) to ({}.{kind}): unknown conversion", internal(api_version));
+            let why = format!(
+                "converting ({version}.{sent_kind}) to ({}.{kind}): unknown conversion",
+                internal(api_version)
+            );
             return Err(refused(&why, Some(sent)));
         }
         decode(&payload.bytes, format, root, mode).map_err(|error| refused(&error, Some(sent)))?

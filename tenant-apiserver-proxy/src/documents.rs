@@ -79,7 +79,11 @@ impl Document {
         }
         reply.headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Accept"));
         // A URL with the hash of the content never changes its meaning.
-        let fresh = if call.query.get("hash") == Some(&self.hash) { "public, immutable" } else { "no-cache, private" };
+        let fresh = if call.query.get("hash") == Some(&self.hash) {
+            "public, immutable"
+        } else {
+            "no-cache, private"
+        };
         reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(fresh));
         Ok(reply)
     }
@@ -93,7 +97,12 @@ struct Api {
 
 impl Documents {
     /// `/openapi/v2`.
-    pub async fn openapi_v2(&self, server: &Server, auth: &Authorized, catalog: &Catalog) -> Result<Reply, ApiError> {
+    pub async fn openapi_v2(
+        &self,
+        server: &Server,
+        auth: &Authorized,
+        catalog: &Catalog,
+    ) -> Result<Reply, ApiError> {
         let accept = auth.call().header("accept");
         let protobuf =
             accept.contains(openapi::v2::PROTOBUF_ACCEPTED) || accept.contains(openapi::v2::PROTOBUF);

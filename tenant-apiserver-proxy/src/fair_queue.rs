@@ -37,7 +37,8 @@ impl Seats {
         if let Ok(permit) = self.free.clone().try_acquire_owned() {
             return Ok(Seat(permit));
         }
-        let refused = || ApiError::too_many_requests("too many requests for this plane, please try again later", 1);
+        let refused =
+            || ApiError::too_many_requests("too many requests for this plane, please try again later", 1);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= SEATS * LINE_FACTOR {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(refused());

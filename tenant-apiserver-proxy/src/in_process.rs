@@ -1,13 +1,13 @@
 //! The plane client of services in the same process: reads are the server's cache itself, writes take the same way as
 //! those of every other client from authorization on.
 
+use crate::authentication::User;
 use crate::cache::collection::Change;
 use crate::cache::record::Record;
 use crate::decoding::{Media, Payload};
 use crate::gateway::delete::DeleteOptions;
 use crate::gateway::{Place, WriteOptions};
 use crate::handlers::{self, Incoming};
-use crate::authentication::User;
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::server::Server;
 use crate::stages::{Authenticated, Authorized, Call, Query};
@@ -87,7 +87,12 @@ impl PlaneClient for InProcess {
         Ok(found.iter().map(|(resource, record)| Self::object(tenant, resource, record)).collect())
     }
 
-    async fn kind(&self, tenant: TenantId, api_version: &str, kind: &str) -> Result<Option<KindInfo>, ApiError> {
+    async fn kind(
+        &self,
+        tenant: TenantId,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<Option<KindInfo>, ApiError> {
         let Some(plane) = self.server.planes.get(tenant) else { return Ok(None) };
         let Some(version) = api_types::GroupVersion::parse(api_version) else { return Ok(None) };
         let catalog = plane.catalog.load_full();
@@ -127,7 +132,12 @@ impl PlaneClient for InProcess {
 
 impl InProcess {
     /// Sends everything, then changes, until the consumer is gone (`None`) or changes were missed (`Some`).
-    async fn feed(&self, resource: &GroupResource, scope: Scope, out: &mpsc::Sender<WatchItem>) -> Option<()> {
+    async fn feed(
+        &self,
+        resource: &GroupResource,
+        scope: Scope,
+        out: &mpsc::Sender<WatchItem>,
+    ) -> Option<()> {
         let mut changes = self.server.cache.watch_all(resource);
         for tenant in self.planes(scope) {
             for record in self.server.cache.collection(tenant, resource).list("", None) {
@@ -155,7 +165,10 @@ impl InProcess {
     async fn perform(&self, actor: &Actor, target: &Target, write: Write) -> Result<Object, ApiError> {
         let server = &self.server;
         let plane = server.planes.get(target.tenant).ok_or_else(|| {
-            ApiError::not_found(&GroupResource::new("tenancy.insula.dev", "tenants"), &target.tenant.to_string())
+            ApiError::not_found(
+                &GroupResource::new("tenancy.insula.dev", "tenants"),
+                &target.tenant.to_string(),
+            )
         })?;
         let catalog = plane.catalog.load_full();
         let wanted = &target.resource;
@@ -212,7 +225,13 @@ impl InProcess {
     }
 
     /// Subresources that are actions take the handlers' way.
-    async fn act(&self, auth: &Authorized, target: &Target, place: &Place, write: Write) -> Result<Object, ApiError> {
+    async fn act(
+        &self,
+        auth: &Authorized,
+        target: &Target,
+        place: &Place,
+        write: Write,
+    ) -> Result<Object, ApiError> {
         let (body, content_type) = match write {
             Write::Create(body) | Write::Update(body) => (body, "application/json"),
             Write::Patch(Patch::Merge(body) | Patch::Strategic(body) | Patch::Apply(body)) => {

@@ -93,7 +93,11 @@ async fn connection(
         async move { Ok::<_, Infallible>(respond(server, certificate, request).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT).max_buf_size(MAX_HEAD as usize);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .max_buf_size(MAX_HEAD as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -118,7 +122,8 @@ async fn respond(
     certificate: Option<Arc<Vec<u8>>>,
     request: Request<hyper::body::Incoming>,
 ) -> Response<Body> {
-    let accepted = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+    let accepted =
+        request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
     let gzip = request
         .headers()
         .get(header::ACCEPT_ENCODING)

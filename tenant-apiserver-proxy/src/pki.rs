@@ -82,7 +82,8 @@ fn base(common_name: &str, days: i64) -> CertificateParams {
 }
 
 fn sign(authority: &KeyedCertificate, mut params: CertificateParams) -> Result<KeyedCertificate, PkiError> {
-    let issuer = Issuer::from_ca_cert_pem(&authority.certificate_pem, KeyPair::from_pem(&authority.key_pem)?)?;
+    let issuer =
+        Issuer::from_ca_cert_pem(&authority.certificate_pem, KeyPair::from_pem(&authority.key_pem)?)?;
     let key = KeyPair::generate()?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
     params.use_authority_key_identifier_extension = true;

@@ -32,7 +32,8 @@ pub struct Read {
 const RESOURCES: [&str; 4] = ["clusterroles", "roles", "clusterrolebindings", "rolebindings"];
 
 fn policy(server: &Server, plane: &Plane) -> Arc<Read> {
-    let collections = RESOURCES.map(|name| server.cache.collection(plane.id, &GroupResource::new(rbac::GROUP, name)));
+    let collections =
+        RESOURCES.map(|name| server.cache.collection(plane.id, &GroupResource::new(rbac::GROUP, name)));
     let versions = [0, 1, 2, 3].map(|index| collections[index].version());
     if let Some(read) = plane.policy.load_full()
         && read.versions == versions
@@ -115,7 +116,12 @@ pub fn decide(server: &Server, plane: &Plane, user: &User, what: &Attributes<'_>
 }
 
 /// Nobody writes a role that allows more than they may.
-pub fn check_escalation(server: &Server, auth: &Authorized, place: &Place, object: &Value) -> Result<(), ApiError> {
+pub fn check_escalation(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    object: &Value,
+) -> Result<(), ApiError> {
     if also(server, auth, place, "escalate", &place.row.plural, &place.name) {
         return Ok(());
     }
@@ -124,23 +130,27 @@ pub fn check_escalation(server: &Server, auth: &Authorized, place: &Place, objec
         let user = rbac::User { name: &auth.user().name, groups: &groups };
         let (held, _) = rbac::rules_for(&*policy(server, auth.plane()), user, &place.namespace);
         if let Some(why) = rbac::aggregation_refusal(&held) {
-            return Err(ApiError::forbidden(&place.resource(), &place.name, &why));
+            return Err(ApiError::forbidden(&place.resource(), &place.name, why));
         }
     }
     check_rules(server, auth, place, &Role::of(object).rules)
 }
 
 /// Nobody binds a role that allows more than they may, unless they may `bind` it.
-pub fn check_binding(server: &Server, auth: &Authorized, place: &Place, object: &Value) -> Result<(), ApiError> {
+pub fn check_binding(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    object: &Value,
+) -> Result<(), ApiError> {
     let binding = Binding::of(object);
     let plural = format!("{}s", binding.role_kind.to_lowercase());
     if also(server, auth, place, "bind", &plural, &binding.role_name) {
         return Ok(());
     }
     let policy = policy(server, auth.plane());
-    let role = rbac::role_of(&*policy, &binding).map_err(|_| {
-        ApiError::not_found(&GroupResource::new(rbac::GROUP, plural), &binding.role_name)
-    })?;
+    let role = rbac::role_of(&*policy, &binding)
+        .map_err(|_| ApiError::not_found(&GroupResource::new(rbac::GROUP, plural), &binding.role_name))?;
     check_rules(server, auth, place, &role.rules)
 }
 

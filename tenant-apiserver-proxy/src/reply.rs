@@ -77,13 +77,16 @@ impl Reply {
     pub fn into_response(self, format: Format, accepts_gzip: bool) -> Response<Body> {
         let mut headers = self.headers;
         let (content_type, body) = match self.content {
-            Content::Json(bytes) if format == Format::Yaml => {
-                (HeaderValue::from_static("application/yaml"), compress(yaml(&bytes), accepts_gzip, &mut headers))
-            }
+            Content::Json(bytes) if format == Format::Yaml => (
+                HeaderValue::from_static("application/yaml"),
+                compress(yaml(&bytes), accepts_gzip, &mut headers),
+            ),
             Content::Json(bytes) => {
                 (HeaderValue::from_static("application/json"), compress(bytes, accepts_gzip, &mut headers))
             }
-            Content::Raw(of, bytes) => (HeaderValue::from_static(of), compress(bytes, accepts_gzip, &mut headers)),
+            Content::Raw(of, bytes) => {
+                (HeaderValue::from_static(of), compress(bytes, accepts_gzip, &mut headers))
+            }
             Content::Encoded(of, bytes) => (HeaderValue::from_static(of), full(bytes)),
             Content::Stream(of, body) => (of, body),
         };
@@ -231,7 +234,8 @@ mod tests {
         let proto = "application/vnd.kubernetes.protobuf,application/json";
         assert_eq!(accept(proto, false).unwrap().format, Format::Json);
         assert_eq!(accept(proto, true).unwrap().format, Format::Protobuf);
-        let discovery = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+        let discovery =
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
         assert!(accept(discovery, false).unwrap().aggregated_discovery);
         assert_eq!(accept("application/cbor", true).unwrap_err().code(), 406);
         assert_eq!(accept("", true).unwrap().format, Format::Json);

@@ -50,10 +50,9 @@ pub enum PlanePath<'a> {
 
 /// Takes a plane's prefix off a path.
 pub fn plane_of(path: &str) -> PlanePath<'_> {
-    for (prefix, make) in [
-        ("/tenants/", PlanePath::Tenant as fn(_, _) -> _),
-        ("/supers/", PlanePath::Super as fn(_, _) -> _),
-    ] {
+    for (prefix, make) in
+        [("/tenants/", PlanePath::Tenant as fn(_, _) -> _), ("/supers/", PlanePath::Super as fn(_, _) -> _)]
+    {
         if let Some(rest) = path.strip_prefix(prefix) {
             let end = rest.find('/').unwrap_or(rest.len());
             let (name, rest) = rest.split_at(end);
@@ -156,10 +155,19 @@ mod tests {
             ("DELETE", "/api/v1/namespaces/a/pods", "", "deletecollection /v1 a pods  "),
             ("DELETE", "/api/v1/namespaces/a/pods/p", "", "delete /v1 a pods p "),
             ("POST", "/apis/apps/v1/namespaces/a/deployments", "", "create apps/v1 a deployments  "),
-            ("PATCH", "/apis/apps/v1/namespaces/a/deployments/d/scale", "", "patch apps/v1 a deployments d scale"),
+            (
+                "PATCH",
+                "/apis/apps/v1/namespaces/a/deployments/d/scale",
+                "",
+                "patch apps/v1 a deployments d scale",
+            ),
             ("GET", "/api/v1/nodes/n/proxy/a/b", "", "get /v1  nodes n proxy/a/b"),
-            ("GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", "",
-             "get rbac.authorization.k8s.io/v1  clusterroles system:node "),
+            (
+                "GET",
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
+                "",
+                "get rbac.authorization.k8s.io/v1  clusterroles system:node ",
+            ),
         ];
         for (method, path, query, expected) in table {
             let method: Method = method.parse().unwrap();

@@ -88,7 +88,8 @@ impl Server {
                     &ResourceKey::new(planes::KEYS.clone(), "", planes::SERVING_CA),
                     &planes::key_object(planes::SERVING_CA, &made),
                 );
-                revision = store.commit(Commit { preconditions: vec![], operations: vec![operation] }).await?;
+                revision =
+                    store.commit(Commit { preconditions: vec![], operations: vec![operation] }).await?;
                 made
             }
         };
@@ -152,9 +153,14 @@ impl Server {
     }
 
     /// A client certificate for a user of a plane, signed by the plane's client CA.
-    pub fn sign_client(&self, plane: TenantId, user: &str, groups: &[&str]) -> Result<KeyedCertificate, StartError> {
-        let authority =
-            planes::stored_key(&self.cache, plane, planes::CLIENT_CA).ok_or(StartError::NoAuthority { plane })?;
+    pub fn sign_client(
+        &self,
+        plane: TenantId,
+        user: &str,
+        groups: &[&str],
+    ) -> Result<KeyedCertificate, StartError> {
+        let authority = planes::stored_key(&self.cache, plane, planes::CLIENT_CA)
+            .ok_or(StartError::NoAuthority { plane })?;
         Ok(pki::sign_client(&authority, user, groups, pki::CLIENT_DAYS)?)
     }
 

@@ -29,7 +29,9 @@ pub struct Query(Vec<(String, String)>);
 impl Query {
     /// Decodes a query.
     pub fn parse(query: &str) -> Self {
-        Query(form_urlencoded::parse(query.as_bytes()).map(|(k, v)| (k.into_owned(), v.into_owned())).collect())
+        Query(
+            form_urlencoded::parse(query.as_bytes()).map(|(k, v)| (k.into_owned(), v.into_owned())).collect(),
+        )
     }
 
     /// The first value of a parameter; empty counts as absent.
@@ -114,7 +116,10 @@ pub struct Authorized {
 impl Authorized {
     /// A request of a part of the platform: all is allowed, in every state of the plane.
     pub(crate) fn platform(call: Call, component: &str) -> Self {
-        let user = User::authenticated(format!("system:{component}"), ["system:masters".to_owned(), PLATFORM.into()]);
+        let user = User::authenticated(
+            format!("system:{component}"),
+            ["system:masters".to_owned(), PLATFORM.into()],
+        );
         Authorized { call, user }
     }
 
@@ -148,7 +153,12 @@ impl Authorized {
 
     /// The same user may also do something else with a resource of the same plane; used where one request needs a
     /// second permission (creating by PUT or apply, binding a role).
-    pub fn check_also(&self, server: &Server, verb: &str, resource: &ResourceRequest) -> Result<(), ApiError> {
+    pub fn check_also(
+        &self,
+        server: &Server,
+        verb: &str,
+        resource: &ResourceRequest,
+    ) -> Result<(), ApiError> {
         let mut attributes = resource.clone();
         attributes.verb = verb.into();
         let info = RequestInfo::Resource(attributes);
@@ -157,7 +167,8 @@ impl Authorized {
 
     /// The resource asked for, without its version.
     pub fn group_resource(&self) -> GroupResource {
-        self.resource().map_or_else(|| GroupResource::new("", ""), |r| GroupResource::new(&r.group, &r.resource))
+        self.resource()
+            .map_or_else(|| GroupResource::new("", ""), |r| GroupResource::new(&r.group, &r.resource))
     }
 }
 

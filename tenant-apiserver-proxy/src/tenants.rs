@@ -22,7 +22,11 @@ fn is_tenant(place: &Place) -> bool {
 }
 
 fn kubeconfig_secret(tenant: &str) -> ResourceKey {
-    ResourceKey::new(GroupResource::new("", "secrets"), tenancy::SYSTEM_NAMESPACE, format!("{tenant}-kubeconfig"))
+    ResourceKey::new(
+        GroupResource::new("", "secrets"),
+        tenancy::SYSTEM_NAMESPACE,
+        format!("{tenant}-kubeconfig"),
+    )
 }
 
 /// All that a new tenant begins with: its client CA, its first objects, and its kubeconfig in the host plane. The
@@ -38,7 +42,8 @@ pub fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra
     let name = place.name.as_str();
     let authority =
         pki::make_authority(&format!("{}{id}", authentication::AUTHORITY_PREFIX)).map_err(failed)?;
-    let admin = pki::sign_client(&authority, "admin", &["system:masters"], pki::CLIENT_DAYS).map_err(failed)?;
+    let admin =
+        pki::sign_client(&authority, "admin", &["system:masters"], pki::CLIENT_DAYS).map_err(failed)?;
     let endpoint = format!("{}/tenants/{name}", server.base_url());
     let mut operations = bootstrap::first_objects(server.ca_pem(), &authority, Space::new(id), now);
     let secret = kubeconfig_secret(name);
@@ -66,7 +71,9 @@ pub fn tell_state(tenant: &mut Value, now: Timestamp) {
         tenant["spec"]["suspended"] == Value::Bool(true),
     ) {
         (true, _) => ("Terminating", "TenantTerminating", "the tenant is being deleted"),
-        (false, true) => ("Suspended", "TenantSuspended", "the tenant is suspended: its API refuses every request"),
+        (false, true) => {
+            ("Suspended", "TenantSuspended", "the tenant is suspended: its API refuses every request")
+        }
         (false, false) => ("Ready", "PlaneServed", "the tenant's API is served"),
     };
     let mut conditions: Vec<Condition> =

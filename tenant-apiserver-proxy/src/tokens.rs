@@ -102,8 +102,10 @@ impl TokenKey {
         let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
         // An uncompressed point: 4, x, y.
         let (x, y) = (self.point.get(1..33)?, self.point.get(33..65)?);
-        Some(serde_json::json!({"keys": [{"use": "sig", "kty": "EC", "kid": self.id, "crv": "P-256", "alg": "ES256",
-            "x": encode(x), "y": encode(y)}]}))
+        Some(
+            serde_json::json!({"keys": [{"use": "sig", "kty": "EC", "kid": self.id, "crv": "P-256", "alg": "ES256",
+            "x": encode(x), "y": encode(y)}]}),
+        )
     }
 
     /// Signs.

@@ -100,7 +100,12 @@ fn apply(service: &mut Value, reservation: &plane_client::Reservation) {
 }
 
 /// The plane's own allocation.
-fn allocate(server: &Server, plane: &Plane, old: Option<&Value>, service: &mut Value) -> Result<Extra, ApiError> {
+fn allocate(
+    server: &Server,
+    plane: &Plane,
+    old: Option<&Value>,
+    service: &mut Value,
+) -> Result<Extra, ApiError> {
     let space = Space::new(plane.id);
     let mut extra = Extra::default();
     let spec = &mut service["spec"];
@@ -141,7 +146,8 @@ fn allocate(server: &Server, plane: &Plane, old: Option<&Value>, service: &mut V
         if !is_free(server, plane, name) {
             return Err(taken(service, name));
         }
-        let allocated = json!({"kind": "Address", "apiVersion": "insula.internal/v1", "metadata": {"name": name}});
+        let allocated =
+            json!({"kind": "Address", "apiVersion": "insula.internal/v1", "metadata": {"name": name}});
         extra.preconditions.push(space.expect(key(name), api_types::Revision::ZERO));
         extra.operations.push(space.put(key(name), record::encode(&allocated, Vec::new())));
     }
@@ -157,7 +163,10 @@ pub fn release(plane: &Plane, place: &Place, service: &Value) -> Extra {
         return Extra::default();
     }
     let space = Space::new(plane.id);
-    Extra { operations: held(service).iter().map(|name| space.delete(key(name))).collect(), ..Extra::default() }
+    Extra {
+        operations: held(service).iter().map(|name| space.delete(key(name))).collect(),
+        ..Extra::default()
+    }
 }
 
 /// The names of what a Service has.
@@ -165,7 +174,8 @@ fn held(service: &Value) -> Vec<String> {
     let spec = &service["spec"];
     let address = spec["clusterIP"].as_str().filter(|ip| !ip.is_empty() && *ip != "None");
     let ports = spec["ports"].as_array().into_iter().flatten().filter_map(|port| port["nodePort"].as_u64());
-    let mut ports: Vec<u16> = ports.filter(|port| *port != 0).filter_map(|port| u16::try_from(port).ok()).collect();
+    let mut ports: Vec<u16> =
+        ports.filter(|port| *port != 0).filter_map(|port| u16::try_from(port).ok()).collect();
     ports.sort_unstable();
     ports.dedup();
     address.map(address_name).into_iter().chain(ports.into_iter().map(port_name)).collect()

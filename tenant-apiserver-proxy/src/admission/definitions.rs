@@ -14,7 +14,12 @@ fn is_definition(place: &Place) -> bool {
 }
 
 /// Accepts a new or changed definition, or says what is wrong with its schemas.
-pub fn accept(server: &Server, auth: &Authorized, place: &Place, definition: &mut Value) -> Result<(), ApiError> {
+pub fn accept(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    definition: &mut Value,
+) -> Result<(), ApiError> {
     if !is_definition(place) || !place.subresource.is_empty() {
         return Ok(());
     }

@@ -16,12 +16,7 @@ use api_types::ApiError;
 use serde_json::Value;
 
 /// Admits a new object, and changes it where that is the rule.
-pub fn create(
-    server: &Server,
-    auth: &Authorized,
-    place: &Place,
-    object: &mut Value,
-) -> Result<(), ApiError> {
+pub fn create(server: &Server, auth: &Authorized, place: &Place, object: &mut Value) -> Result<(), ApiError> {
     namespaces::check(server, auth, place, &place.name)?;
     namespaces::label(place, object);
     authors::record(auth, place, object, None);

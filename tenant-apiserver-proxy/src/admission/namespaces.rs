@@ -19,7 +19,9 @@ pub fn check(server: &Server, auth: &Authorized, place: &Place, name: &str) -> R
     match server.cache.get(auth.plane().id, &namespaces, &ObjectName::cluster(namespace)) {
         None => Err(ApiError::not_found(&namespaces, namespace)),
         Some(record) if record.meta.deleting => {
-            let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+            let why = format!(
+                "unable to create new content in namespace {namespace} because it is being terminated"
+            );
             let cause = Cause::new(
                 CauseReason::NamespaceTerminating,
                 "metadata.namespace",

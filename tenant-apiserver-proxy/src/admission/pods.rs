@@ -31,9 +31,15 @@ pub fn admit(server: &Server, auth: &Authorized, place: &Place, pod: &mut Value)
 }
 
 /// The priority class of a pod: the one it names, else the plane's default one.
-fn priority_class(server: &Server, auth: &Authorized, place: &Place, pod: &Value) -> Result<Option<Value>, ApiError> {
+fn priority_class(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    pod: &Value,
+) -> Result<Option<Value>, ApiError> {
     let classes = GroupResource::new("scheduling.k8s.io", "priorityclasses");
-    let decode = |record: std::sync::Arc<crate::cache::record::Record>| record.value().map_err(ApiError::internal);
+    let decode =
+        |record: std::sync::Arc<crate::cache::record::Record>| record.value().map_err(ApiError::internal);
     let named = pod["spec"]["priorityClassName"].as_str().unwrap_or("");
     if !named.is_empty() {
         let found = server.cache.get(auth.plane().id, &classes, &ObjectName::cluster(named));

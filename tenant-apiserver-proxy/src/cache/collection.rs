@@ -63,6 +63,9 @@ struct Watcher {
     sender: mpsc::Sender<Arc<Change>>,
 }
 
+/// A resumed watch: what was missed, then what comes.
+pub type Resumed = (Vec<Arc<Change>>, mpsc::Receiver<Arc<Change>>);
+
 /// The history does not reach back so far.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Forgotten {
@@ -160,7 +163,7 @@ impl Collection {
         &self,
         namespace: &str,
         from: Revision,
-    ) -> Result<(Vec<Arc<Change>>, mpsc::Receiver<Arc<Change>>), Forgotten> {
+    ) -> Result<Resumed, Forgotten> {
         let mut inner = self.inner.write();
         if from < inner.floor {
             return Err(Forgotten { oldest: inner.floor });
@@ -207,9 +210,12 @@ impl Collection {
                 previous: Some(previous),
                 deleted: false,
             },
-            None => {
-                Change { revision, object: Arc::new(previous.at(revision)), previous: Some(previous), deleted: true }
-            }
+            None => Change {
+                revision,
+                object: Arc::new(previous.at(revision)),
+                previous: Some(previous),
+                deleted: true,
+            },
         };
         Some(inner.record(change))
     }
@@ -235,7 +241,8 @@ impl Inner {
         }
         self.watchers.retain(|watcher| {
             !watcher.sender.is_closed()
-                && (!in_namespace(&change, &watcher.namespace) || watcher.sender.try_send(change.clone()).is_ok())
+                && (!in_namespace(&change, &watcher.namespace)
+                    || watcher.sender.try_send(change.clone()).is_ok())
         });
         change
     }

@@ -46,9 +46,12 @@ const WILDCARD_BUFFER: usize = 65_536;
 pub struct Cache {
     planes: RwLock<HashMap<TenantId, Arc<PlaneObjects>>>,
     shared: SharedByPlane,
-    wildcards: Mutex<HashMap<GroupResource, Vec<mpsc::Sender<(TenantId, Arc<Change>)>>>>,
+    wildcards: Mutex<HashMap<GroupResource, Vec<WildcardSender>>>,
     applied: watch::Sender<Revision>,
 }
+
+/// Where the changes of a resource go that is watched over all planes.
+type WildcardSender = mpsc::Sender<(TenantId, Arc<Change>)>;
 
 /// The objects of one plane.
 pub struct PlaneObjects {
@@ -152,9 +155,7 @@ impl Cache {
         if let Some(found) = self.planes.read().get(&tenant) {
             return found.clone();
         }
-        let made = || {
-            Arc::new(PlaneObjects { collections: RwLock::default(), owners: Mutex::default() })
-        };
+        let made = || Arc::new(PlaneObjects { collections: RwLock::default(), owners: Mutex::default() });
         self.planes.write().entry(tenant).or_insert_with(made).clone()
     }
 

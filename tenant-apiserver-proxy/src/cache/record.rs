@@ -341,7 +341,11 @@ mod tests {
         meta.fields = fields;
         assert_eq!(*record.meta, meta);
         assert_eq!(record.api_version, "v1");
-        assert!(record.bytes.starts_with(br#"{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"41","#));
+        assert!(
+            record
+                .bytes
+                .starts_with(br#"{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"41","#)
+        );
 
         let later = record.at(Revision(1000));
         expected["metadata"]["resourceVersion"] = json!("1000");

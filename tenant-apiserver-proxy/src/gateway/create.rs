@@ -94,7 +94,10 @@ async fn run(
             Err(Refused::Failed(error)) => return Err(error),
         }
     }
-    Err(ApiError::new(api_types::Reason::ServerTimeout, "the object could not be created: too many conflicting writes"))
+    Err(ApiError::new(
+        api_types::Reason::ServerTimeout,
+        "the object could not be created: too many conflicting writes",
+    ))
 }
 
 /// Sets what is not said: first what the schema says, then what depends on other fields.

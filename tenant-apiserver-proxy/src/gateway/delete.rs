@@ -83,7 +83,8 @@ fn is_same(new: &Value, old: &Value) -> bool {
 
 fn add_finalizer(object: &mut Value, name: &str) {
     if !metadata::finalizers(object).contains(&name) {
-        let mut finalizers: Vec<Value> = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        let mut finalizers: Vec<Value> =
+            object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
         finalizers.push(name.into());
         metadata::of(object).insert("finalizers".into(), finalizers.into());
     }
@@ -162,7 +163,8 @@ fn set_propagation(object: &mut Value, propagation: Option<Propagation>) {
 
 /// Namespaces have finalizers of their own in `spec`.
 fn has_spec_finalizers(object: &Value) -> bool {
-    object["kind"] == "Namespace" && object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty())
+    object["kind"] == "Namespace"
+        && object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty())
 }
 
 /// True when a marked object has nothing left that holds it.

@@ -81,7 +81,9 @@ pub fn stamp_new(object: &mut Value, place: &Place, now: Timestamp) -> Result<()
     let kind = place.row.kind.to_string();
     let api_version = place.stored_api_version();
     let metadata = of(object);
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"] {
+    for field in
+        ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"]
+    {
         metadata.remove(field);
     }
     metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
@@ -96,7 +98,14 @@ pub fn stamp_new(object: &mut Value, place: &Place, now: Timestamp) -> Result<()
 
 /// What an update may not change comes from the old object.
 pub fn keep_old(object: &mut Value, old: &Value) {
-    let kept = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"];
+    let kept = [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "selfLink",
+    ];
     let metadata = of(object);
     for field in kept {
         match old["metadata"].get(field) {
@@ -125,7 +134,10 @@ pub fn check_update(
     let uid = text(object, "uid");
     let resource = place.resource();
     if !uid.is_empty() && uid != text(old, "uid") {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", text(old, "uid"));
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            text(old, "uid")
+        );
         return Err(ApiError::conflict(&resource, name, &why));
     }
     let version = text(object, "resourceVersion");

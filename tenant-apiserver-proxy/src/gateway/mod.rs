@@ -14,10 +14,10 @@ use crate::cache::record::{self, Record};
 use crate::planes::Plane;
 use crate::server::Server;
 use crate::stages::Authorized;
+use api_resources::selectors::fields_of;
 use api_resources::{ResourceRow, Version};
 use api_schema::TypeRef;
 use api_types::{ApiError, Cause, GroupResource, ObjectName, ResourceKey, Revision};
-use api_resources::selectors::fields_of;
 use compact_str::CompactString;
 use object_store::{Commit, CommitError, Operation, Precondition, Space};
 use serde_json::Value;
@@ -167,7 +167,11 @@ pub fn store_failed(error: &CommitError) -> ApiError {
 }
 
 /// A record that was never stored: what a dry run answers.
-pub(crate) fn unstored(place: &Place, object: &Value, revision: Option<Revision>) -> Result<Arc<Record>, ApiError> {
+pub(crate) fn unstored(
+    place: &Place,
+    object: &Value,
+    revision: Option<Revision>,
+) -> Result<Arc<Record>, ApiError> {
     let name = object["metadata"]["name"].as_str().unwrap_or("");
     let stored = record::encode(object, Vec::new());
     let made = record::decode(ObjectName::new(&place.namespace, name), &stored, revision.unwrap_or_default());

@@ -35,7 +35,12 @@ fn done(code: StatusCode) -> Reply {
 }
 
 /// Binds a pod to a node: once, and only while it is not being deleted.
-pub async fn bind(server: &Server, auth: &Authorized, place: &Place, body: &Incoming) -> Result<Reply, ApiError> {
+pub async fn bind(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
     let binding = decode(body, "", "v1", "Binding")?;
     let options = write::options(auth.call())?;
     let node = binding["target"]["name"].as_str().unwrap_or("").to_owned();
@@ -51,9 +56,13 @@ pub async fn bind(server: &Server, auth: &Authorized, place: &Place, body: &Inco
         return Err(ApiError::invalid("", "Binding", &place.name, causes));
     }
     gateway::update::update(server, auth, place, &options, false, |old| {
-        let conflict = |why: String| ApiError::conflict(&GroupResource::new("", "pods/binding"), &place.name, &why);
+        let conflict =
+            |why: String| ApiError::conflict(&GroupResource::new("", "pods/binding"), &place.name, &why);
         if old["metadata"]["deletionTimestamp"].is_string() {
-            return Err(conflict(format!("pod {} is being deleted, cannot be assigned to a host", place.name)));
+            return Err(conflict(format!(
+                "pod {} is being deleted, cannot be assigned to a host",
+                place.name
+            )));
         }
         if let Some(current) = old["spec"]["nodeName"].as_str().filter(|name| !name.is_empty()) {
             return Err(conflict(format!("pod {} is already assigned to node {current:?}", place.name)));
@@ -99,7 +108,12 @@ fn set_scheduled(pod: &mut Value) {
 
 /// Evicts a pod: deletes it unless a disruption budget says no. There is no disruption controller yet, so that a
 /// budget that selects the pod and has not been observed refuses with 429, as in Kubernetes.
-pub async fn evict(server: &Server, auth: &Authorized, place: &Place, body: &Incoming) -> Result<Reply, ApiError> {
+pub async fn evict(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
     let eviction = decode(body, "policy", "v1", "Eviction")?;
     let found = server.cache.get(auth.plane().id, &place.resource(), &place.object());
     let pod = found.ok_or_else(|| ApiError::not_found(&place.resource(), &place.name))?;
@@ -130,7 +144,12 @@ pub async fn evict(server: &Server, auth: &Authorized, place: &Place, body: &Inc
 }
 
 /// Issues a token for a service account.
-pub async fn token(server: &Server, auth: &Authorized, place: &Place, body: &Incoming) -> Result<Reply, ApiError> {
+pub async fn token(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
     let mut request = decode(body, "authentication.k8s.io", "v1", "TokenRequest")?;
     let plane = auth.plane();
     let found = server.cache.get(plane.id, &place.resource(), &place.object());
@@ -139,10 +158,18 @@ pub async fn token(server: &Server, auth: &Authorized, place: &Place, body: &Inc
     let mut causes = Vec::new();
     let value = json!(seconds);
     if seconds < MIN_SECONDS {
-        causes.push(Cause::invalid("spec.expirationSeconds", &value, "may not specify a duration less than 10 minutes"));
+        causes.push(Cause::invalid(
+            "spec.expirationSeconds",
+            &value,
+            "may not specify a duration less than 10 minutes",
+        ));
     }
     if seconds > MAX_SECONDS {
-        causes.push(Cause::invalid("spec.expirationSeconds", &value, "may not specify a duration larger than 2^32 seconds"));
+        causes.push(Cause::invalid(
+            "spec.expirationSeconds",
+            &value,
+            "may not specify a duration larger than 2^32 seconds",
+        ));
     }
     if !causes.is_empty() {
         return Err(ApiError::invalid("authentication.k8s.io", "TokenRequest", "", causes));
@@ -221,10 +248,17 @@ fn bind_token(
     let found = found.ok_or_else(|| ApiError::not_found(&resource, name))?;
     let uid = text("uid");
     if !uid.is_empty() && uid != found.meta.uid {
-        let why = format!("the UID in the bound object reference ({uid}) does not match the UID in record ({})", found.meta.uid);
+        let why = format!(
+            "the UID in the bound object reference ({uid}) does not match the UID in record ({})",
+            found.meta.uid
+        );
         return Err(ApiError::conflict(&resource, name, &why));
     }
     let reference = Some(Reference { name: name.to_owned(), uid: found.meta.uid.to_string() });
-    if kind == "Pod" { bound.pod = reference } else { bound.secret = reference }
+    if kind == "Pod" {
+        bound.pod = reference
+    } else {
+        bound.secret = reference
+    }
     Ok(())
 }

@@ -25,20 +25,20 @@ const RETURNED: &[&str] = &[
 
 /// Reads the options of a deletion: the body, else the query.
 pub fn options(call: &Call, body: &Incoming) -> Result<DeleteOptions, ApiError> {
-    let body: Value = if body.bytes.is_empty() {
-        Value::Null
-    } else {
-        decode_body(body)?
-    };
+    let body: Value = if body.bytes.is_empty() { Value::Null } else { decode_body(body)? };
     let query = &call.query;
     let text = |field: &str| body[field].as_str().or_else(|| query.get(field)).map(str::to_owned);
     let grace = match (&body["gracePeriodSeconds"], query.get("gracePeriodSeconds")) {
         (Value::Null, None) => None,
         (Value::Null, Some(given)) => Some(given.parse::<i64>().map_err(|_| {
-            ApiError::bad_request(format!("invalid gracePeriodSeconds {given:?}: it must be a number of seconds"))
+            ApiError::bad_request(format!(
+                "invalid gracePeriodSeconds {given:?}: it must be a number of seconds"
+            ))
         })?),
         (given, _) => Some(given.as_i64().ok_or_else(|| {
-            ApiError::bad_request(format!("invalid gracePeriodSeconds {given}: it must be a number of seconds"))
+            ApiError::bad_request(format!(
+                "invalid gracePeriodSeconds {given}: it must be a number of seconds"
+            ))
         })?),
     };
     let invalid = |cause| ApiError::invalid("meta.k8s.io", "DeleteOptions", "", vec![cause]);
@@ -89,12 +89,18 @@ fn decode_body(body: &Incoming) -> Result<Value, ApiError> {
 }
 
 /// DELETE of one object.
-pub async fn delete(server: &Server, auth: &Authorized, place: &Place, body: &Incoming) -> Result<Reply, ApiError> {
+pub async fn delete(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
     let options = options(auth.call(), body)?;
     let written = gateway::delete::delete(server, auth, place, &options).await?;
     let returned = place.row.group.is_empty() && RETURNED.contains(&place.row.plural.as_str());
     if written.removed && !returned {
-        let mut details = json!({"name": place.name, "kind": place.row.plural, "uid": written.object.meta.uid});
+        let mut details =
+            json!({"name": place.name, "kind": place.row.plural, "uid": written.object.meta.uid});
         if !place.row.group.is_empty() {
             details["group"] = place.row.group.to_string().into();
         }

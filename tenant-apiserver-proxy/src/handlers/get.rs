@@ -23,7 +23,9 @@ pub fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, A
 pub fn show(auth: &Authorized, place: &Place, record: &Record, code: StatusCode) -> Result<Reply, ApiError> {
     let accept = reply::accept(auth.call().header("accept"), !place.row.is_custom())?;
     let content = match (accept.view, accept.format) {
-        (View::Object, Format::Protobuf) => protobuf(place.root(), &place.api_version(), &place.row.kind, &converted(place, record)?)?,
+        (View::Object, Format::Protobuf) => {
+            protobuf(place.root(), &place.api_version(), &place.row.kind, &converted(place, record)?)?
+        }
         (View::Object, _) => Content::Json(bytes_in_version(place, record)?),
         (View::Metadata, _) => Content::Json(Bytes::from(metadata_only(&value(record)?).to_string())),
         (View::Table, _) => {

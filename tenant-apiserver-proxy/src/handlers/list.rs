@@ -74,7 +74,9 @@ fn encode_continue(revision: Revision, last: &ObjectName) -> String {
 }
 
 fn decode_continue(token: &str) -> Result<(Revision, ObjectName), ApiError> {
-    let wrong = |why: String| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+    let wrong = |why: String| {
+        ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+    };
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
         .decode(token)
         .map_err(|error| wrong(error.to_string()))?;
@@ -119,12 +121,11 @@ pub async fn read(server: &Server, auth: &Authorized, place: &Place) -> Result<P
     let (records, revision) = match query.get("continue") {
         Some(token) => {
             if query.get("resourceVersionMatch").is_some() {
-                return Err(ApiError::bad_request(
-                    "resourceVersionMatch is forbidden when continue is set",
-                ));
+                return Err(ApiError::bad_request("resourceVersionMatch is forbidden when continue is set"));
             }
             let (at, after) = decode_continue(token)?;
-            let records = collection.list_at(&place.namespace, Some(&after), at).map_err(|_| expired_continue())?;
+            let records =
+                collection.list_at(&place.namespace, Some(&after), at).map_err(|_| expired_continue())?;
             (records, at)
         }
         None => match wanted_version(query, place)? {
@@ -143,8 +144,11 @@ pub async fn read(server: &Server, auth: &Authorized, place: &Place) -> Result<P
         },
     };
     let everything = selection.is_everything();
-    let mut selected: Vec<Arc<Record>> =
-        if everything { records } else { records.into_iter().filter(|record| selection.matches(record)).collect() };
+    let mut selected: Vec<Arc<Record>> = if everything {
+        records
+    } else {
+        records.into_iter().filter(|record| selection.matches(record)).collect()
+    };
     let mut page = Page { records: Vec::new(), revision, next: None, remaining: None };
     if limit > 0 && selected.len() > limit {
         page.remaining = everything.then(|| selected.len() - limit);
@@ -212,8 +216,7 @@ pub async fn wait_for(server: &Server, at: Revision) -> Result<(), ApiError> {
     }
     let current = server.cache.revision();
     let message = format!("Timeout: Too large resource version: {at}, current: {current}");
-    let cause =
-        Cause::new(CauseReason::ResourceVersionTooLarge, "", "Too large resource version");
+    let cause = Cause::new(CauseReason::ResourceVersionTooLarge, "", "Too large resource version");
     Err(ApiError::new(Reason::Timeout, message).with_causes(vec![cause]))
 }
 
@@ -252,8 +255,7 @@ pub fn show(auth: &Authorized, place: &Place, page: &Page) -> Result<Reply, ApiE
             let include = auth.call().query.get("includeObject").unwrap_or("Metadata");
             let options = get::table_options(include, false)?;
             let values = values(place, page)?;
-            let mut table =
-                api_resources::columns::table(&place.row, values.iter(), options);
+            let mut table = api_resources::columns::table(&place.row, values.iter(), options);
             table["metadata"] = list_metadata(page);
             Content::Json(Bytes::from(table.to_string()))
         }

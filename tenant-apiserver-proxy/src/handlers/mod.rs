@@ -42,9 +42,8 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
     };
     let catalog = auth.plane().catalog.load_full();
     let Some(row) = catalog.lookup(&request.group, &request.version, &request.resource) else {
-        let group_served = catalog
-            .rows()
-            .any(|row| row.group == request.group && row.version(&request.version).is_some());
+        let group_served =
+            catalog.rows().any(|row| row.group == request.group && row.version(&request.version).is_some());
         return if group_served { Err(ApiError::no_such_path()) } else { Ok(paths::no_such_page()) };
     };
     let Some(version) = row.version(&request.version).cloned() else { return Err(ApiError::no_such_path()) };
@@ -80,7 +79,12 @@ pub fn not_allowed() -> ApiError {
         .with_causes(Vec::new())
 }
 
-async fn whole(server: &Arc<Server>, auth: &Authorized, place: &Place, body: Incoming) -> Result<Reply, ApiError> {
+async fn whole(
+    server: &Arc<Server>,
+    auth: &Authorized,
+    place: &Place,
+    body: Incoming,
+) -> Result<Reply, ApiError> {
     let verb = auth.resource().map_or("", |request| request.verb.as_str());
     let offered = |verb: Verb| if place.row.has(verb) { Ok(()) } else { Err(not_allowed()) };
     match verb {
@@ -121,7 +125,12 @@ async fn whole(server: &Arc<Server>, auth: &Authorized, place: &Place, body: Inc
     }
 }
 
-async fn sub(server: &Arc<Server>, auth: &Authorized, place: &Place, body: Incoming) -> Result<Reply, ApiError> {
+async fn sub(
+    server: &Arc<Server>,
+    auth: &Authorized,
+    place: &Place,
+    body: Incoming,
+) -> Result<Reply, ApiError> {
     let verb = auth.resource().map_or("", |request| request.verb.as_str());
     let Some(subresource) = place.row.subresource(&place.subresource) else {
         return Err(ApiError::no_such_path());
@@ -131,7 +140,9 @@ async fn sub(server: &Arc<Server>, auth: &Authorized, place: &Place, body: Incom
         return Err(not_allowed());
     }
     match (place.subresource.as_str(), verb) {
-        ("status" | "finalize" | "ephemeralcontainers" | "resize" | "approval", "get") => get::get(server, auth, place),
+        ("status" | "finalize" | "ephemeralcontainers" | "resize" | "approval", "get") => {
+            get::get(server, auth, place)
+        }
         ("status" | "finalize", "update") => write::update(server, auth, place, &body).await,
         ("status", "patch") => write::patch(server, auth, place, &body).await,
         ("scale", "get") => scale::get(server, auth, place),

@@ -40,7 +40,10 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
 
 /// The plain 404 of a path that nothing answers.
 pub fn no_such_page() -> Reply {
-    Reply::with(StatusCode::NOT_FOUND, Content::Raw("text/plain; charset=utf-8", "404 page not found\n".into()))
+    Reply::with(
+        StatusCode::NOT_FOUND,
+        Content::Raw("text/plain; charset=utf-8", "404 page not found\n".into()),
+    )
 }
 
 fn roots(catalog: &api_resources::Catalog) -> Vec<String> {
@@ -74,7 +77,12 @@ fn platform() -> &'static str {
     }
 }
 
-fn discover(auth: &Authorized, catalog: &api_resources::Catalog, address: &str, path: &str) -> Result<Reply, ApiError> {
+fn discover(
+    auth: &Authorized,
+    catalog: &api_resources::Catalog,
+    address: &str,
+    path: &str,
+) -> Result<Reply, ApiError> {
     let accept = reply::accept(auth.call().header("accept"), false)?;
     let aggregated = accept.aggregated_discovery && (path == "/api" || path == "/apis");
     let segments: Vec<&str> = path.split('/').skip(1).collect();
@@ -113,8 +121,12 @@ async fn server_keys(server: &Server, auth: &Authorized, path: &str) -> Result<R
     let issuer = server.issuer(plane);
     if path == "/openid/v1/jwks" {
         let key = server.token_key(plane).await?;
-        let set = key.jwks().ok_or_else(|| ApiError::new(Reason::InternalError, "the key cannot be shown"))?;
-        return Ok(Reply::with(StatusCode::OK, Content::Raw("application/jwk-set+json", set.to_string().into())));
+        let set =
+            key.jwks().ok_or_else(|| ApiError::new(Reason::InternalError, "the key cannot be shown"))?;
+        return Ok(Reply::with(
+            StatusCode::OK,
+            Content::Raw("application/jwk-set+json", set.to_string().into()),
+        ));
     }
     Ok(Reply::value(&json!({"issuer": issuer, "jwks_uri": format!("{issuer}/openid/v1/jwks"),
         "response_types_supported": ["id_token"], "subject_types_supported": ["public"],

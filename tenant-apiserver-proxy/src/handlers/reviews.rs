@@ -16,7 +16,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Answers a review.
-pub async fn create(server: &Server, auth: &Authorized, place: &Place, body: &Incoming) -> Result<Reply, ApiError> {
+pub async fn create(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
     let mode = decoding::field_validation(&auth.call().query, place)?;
     let decoded = decoding::object(place, &body.payload()?, mode)?;
     let mut review = decoded.value;
@@ -75,7 +80,13 @@ pub fn own(auth: &Authorized, place: &Place, kind: (&str, &str, &str), review: &
 }
 
 /// 201 with an object of a kind that is not stored.
-pub fn answer(auth: &Authorized, group: &str, version: &str, kind: &str, object: &Value) -> Result<Reply, ApiError> {
+pub fn answer(
+    auth: &Authorized,
+    group: &str,
+    version: &str,
+    kind: &str,
+    object: &Value,
+) -> Result<Reply, ApiError> {
     let accept = reply::accept(auth.call().header("accept"), true)?;
     let api_version = api_types::GroupVersion::new(group, version).to_string();
     if accept.format == Format::Protobuf
@@ -93,8 +104,12 @@ fn texts(value: &Value) -> Vec<String> {
 }
 
 fn subject(spec: &Value) -> User {
-    let extra: BTreeMap<String, Vec<String>> =
-        spec["extra"].as_object().into_iter().flatten().map(|(key, value)| (key.clone(), texts(value))).collect();
+    let extra: BTreeMap<String, Vec<String>> = spec["extra"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), texts(value)))
+        .collect();
     User {
         name: spec["user"].as_str().unwrap_or("").to_owned(),
         uid: spec["uid"].as_str().unwrap_or("").to_owned(),

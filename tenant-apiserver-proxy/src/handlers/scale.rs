@@ -88,7 +88,12 @@ fn answer(auth: &Authorized, place: &Place, object: &Value) -> Result<Reply, Api
 }
 
 /// PUT and PATCH: the number of replicas is the only thing that changes.
-pub async fn write(server: &Server, auth: &Authorized, place: &Place, body: &Incoming) -> Result<Reply, ApiError> {
+pub async fn write(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
     let call = auth.call();
     let options = write::options(call)?;
     let patching = auth.resource().is_some_and(|request| request.verb == "patch");
@@ -109,8 +114,10 @@ pub async fn write(server: &Server, auth: &Authorized, place: &Place, body: &Inc
         .await?
     } else {
         let scale = decode_scale(body)?;
-        gateway::update::update(server, auth, place, &options, false, |old| wanted(place, old, &scale, &spec_path))
-            .await?
+        gateway::update::update(server, auth, place, &options, false, |old| {
+            wanted(place, old, &scale, &spec_path)
+        })
+        .await?
     };
     answer(auth, place, &get::value(&written.object)?)
 }

@@ -47,11 +47,19 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     } else {
         match collection.watch(&place.namespace, options.from) {
             Ok((missed, changes)) => (Vec::new(), missed, changes),
-            Err(forgotten) => return Ok(expired(ApiError::expired(options.from, forgotten.oldest), accept.format)),
+            Err(forgotten) => {
+                return Ok(expired(ApiError::expired(options.from, forgotten.oldest), accept.format));
+            }
         }
     };
-    let encoder = Encoder { place: place.clone(), selection, view: accept.view, format: accept.format, include: query
-        .get("includeObject").unwrap_or("Metadata").to_owned(), first_table: true };
+    let encoder = Encoder {
+        place: place.clone(),
+        selection,
+        view: accept.view,
+        format: accept.format,
+        include: query.get("includeObject").unwrap_or("Metadata").to_owned(),
+        first_table: true,
+    };
     let (frames, stream) = mpsc::channel(FRAMES);
     let task = Stream {
         server: server.clone(),
@@ -122,7 +130,8 @@ fn error_event(error: &ApiError, format: Format) -> Bytes {
     if format == Format::Protobuf {
         let root = api_schema::builtin::graph();
         if let Some(id) = root.named("io.k8s.apimachinery.pkg.apis.meta.v1.Status") {
-            let object = api_schema::protobuf::encode(&status, root.at(id), "v1", "Status").unwrap_or_default();
+            let object =
+                api_schema::protobuf::encode(&status, root.at(id), "v1", "Status").unwrap_or_default();
             return Bytes::from(api_schema::protobuf::watch_frame("ERROR", &object));
         }
     }
@@ -156,7 +165,12 @@ struct Stream {
 }
 
 impl Stream {
-    async fn run(mut self, records: Vec<Arc<Record>>, missed: Vec<Arc<Change>>, deadline: tokio::time::Instant) {
+    async fn run(
+        mut self,
+        records: Vec<Arc<Record>>,
+        missed: Vec<Arc<Change>>,
+        deadline: tokio::time::Instant,
+    ) {
         let end = tokio::time::sleep_until(deadline);
         tokio::pin!(end);
         let (ended, shutdown) = (self.ended.clone(), self.server.shutdown.clone());
@@ -282,11 +296,9 @@ impl Encoder {
             (View::Metadata, _) => Ok(Bytes::from(get::metadata_only(&get::value(record)?).to_string())),
             (View::Table, _) => {
                 let value = get::converted(place, record)?;
-                let options =
-                    get::table_options(&self.include, !self.first_table)?;
+                let options = get::table_options(&self.include, !self.first_table)?;
                 self.first_table = false;
-                let mut table =
-                    api_resources::columns::table(&place.row, [&value].into_iter(), options);
+                let mut table = api_resources::columns::table(&place.row, [&value].into_iter(), options);
                 table["metadata"] = json!({"resourceVersion": record.revision.to_string()});
                 Ok(Bytes::from(table.to_string()))
             }

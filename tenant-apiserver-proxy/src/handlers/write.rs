@@ -50,7 +50,12 @@ pub fn answer(auth: &Authorized, place: &Place, written: Written) -> Result<Repl
 }
 
 /// POST.
-pub async fn create(server: &Server, auth: &Authorized, place: &Place, body: &Incoming) -> Result<Reply, ApiError> {
+pub async fn create(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
     let call = auth.call();
     let options = options(call)?;
     let mode = decoding::field_validation(&call.query, place)?;
@@ -61,7 +66,12 @@ pub async fn create(server: &Server, auth: &Authorized, place: &Place, body: &In
 }
 
 /// PUT.
-pub async fn update(server: &Server, auth: &Authorized, place: &Place, body: &Incoming) -> Result<Reply, ApiError> {
+pub async fn update(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
     let call = auth.call();
     let options = options(call)?;
     let mode = decoding::field_validation(&call.query, place)?;
@@ -123,7 +133,12 @@ impl PatchType {
 }
 
 /// PATCH.
-pub async fn patch(server: &Server, auth: &Authorized, place: &Place, body: &Incoming) -> Result<Reply, ApiError> {
+pub async fn patch(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
     let call = auth.call();
     let of = PatchType::parse(&body.content_type, place.row.is_custom())?;
     let mode = decoding::field_validation(&call.query, place)?;
@@ -169,7 +184,11 @@ pub fn patched(place: &Place, of: PatchType, old: &Value, patch: &Value) -> Resu
 }
 
 /// A patch may have put in anything: the result is decoded as a body is.
-fn redecode(place: &Place, value: &Value, mode: FieldValidation) -> Result<api_schema::decode::Decoded, ApiError> {
+fn redecode(
+    place: &Place,
+    value: &Value,
+    mode: FieldValidation,
+) -> Result<api_schema::decode::Decoded, ApiError> {
     let bytes = serde_json::to_vec(value).map_err(ApiError::internal)?;
     decoding::object(place, &Payload { bytes: bytes.into(), media: Media::Json }, mode)
 }

@@ -281,10 +281,7 @@ mod tests {
             ),
             ("x==a==b", "found '==', expected: ',' or 'end of string'"),
             ("!x=a", "found '=', expected: ',' or 'end of string'"),
-            (
-                "x<a",
-                "unable to parse requirement: values[0]: Invalid value: \"a\": for 'Gt', 'Lt' operators",
-            ),
+            ("x<a", "unable to parse requirement: values[0]: Invalid value: \"a\": for 'Gt', 'Lt' operators"),
             (",", "found ',', expected: !, identifier, or 'end of string'"),
             ("x,", "found '', expected: identifier after ','"),
             ("x in a", "unable to parse requirement: found 'a' expected: '('"),

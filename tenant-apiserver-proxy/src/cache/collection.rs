@@ -159,11 +159,7 @@ impl Collection {
 
     /// Watches a namespace (empty: all) from after a revision: the changes since, then a stream. The stream ends
     /// when the watcher lags too much.
-    pub fn watch(
-        &self,
-        namespace: &str,
-        from: Revision,
-    ) -> Result<Resumed, Forgotten> {
+    pub fn watch(&self, namespace: &str, from: Revision) -> Result<Resumed, Forgotten> {
         let mut inner = self.inner.write();
         if from < inner.floor {
             return Err(Forgotten { oldest: inner.floor });

@@ -43,8 +43,8 @@ pub const LAYERS: &[Layer] = &[
             "cloud-adapters",
         ],
     ),
-    // They know the binary from outside.
-    ("tests", &["api-types"]),
+    // They know the binary from outside, and read what it leaves in its store.
+    ("tests", &["api-types", "object-store"]),
     ("xtask", &[]),
 ];
 

@@ -13,7 +13,12 @@ pub fn check(rust: &[(String, String)], markdown: &[(String, String)]) -> Vec<Fi
     let explained: Vec<&str> = document.lines().filter_map(row).collect();
     let mut findings = Vec::new();
     for (file, text) in rust {
-        for reason in used(text) {
+        // What tests make up, and the examples of this check, are seen by nobody.
+        let shipped = text.split("#[cfg(test)]").next().unwrap_or("");
+        if file.starts_with("xtask/") {
+            continue;
+        }
+        for reason in used(shipped) {
             if !explained.contains(&reason) {
                 findings.push(format!("{file}: the reason {reason} has no line in {DOCUMENT}"));
             }

@@ -133,7 +133,12 @@ async fn sub(
 ) -> Result<Reply, ApiError> {
     let verb = auth.resource().map_or("", |request| request.verb.as_str());
     let Some(subresource) = place.row.subresource(&place.subresource) else {
-        return Err(ApiError::no_such_path());
+        let name = place.subresource.as_str();
+        return Err(if STREAMS.contains(&name) {
+            not_implemented(place, name)
+        } else {
+            ApiError::no_such_path()
+        });
     };
     let offered = subresource.verbs.iter().any(|offered| offered.as_str() == verb);
     if !offered {
@@ -150,9 +155,14 @@ async fn sub(
         ("binding", "create") => actions::bind(server, auth, place, &body).await,
         ("eviction", "create") => actions::evict(server, auth, place, &body).await,
         ("token", "create") => actions::token(server, auth, place, &body).await,
-        (name, _) => Err(ApiError::new(
-            Reason::MethodNotAllowed,
-            format!("the subresource {name:?} of {} is not implemented", place.resource()),
-        )),
+        (name, _) => Err(not_implemented(place, name)),
     }
+}
+
+/// Subresources of pods, nodes and services in Kubernetes that lead to where the containers run.
+const STREAMS: &[&str] = &["log", "exec", "attach", "portforward", "proxy"];
+
+fn not_implemented(place: &Place, subresource: &str) -> ApiError {
+    let name = format!("{}/{subresource}", place.row.plural);
+    ApiError::new(Reason::MethodNotAllowed, format!("{name} is not implemented"))
 }

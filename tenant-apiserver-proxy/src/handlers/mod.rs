@@ -42,6 +42,9 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
     };
     let catalog = auth.plane().catalog.load_full();
     let Some(row) = catalog.lookup(&request.group, &request.version, &request.resource) else {
+        if let Some(error) = refused(request) {
+            return Err(error);
+        }
         let group_served =
             catalog.rows().any(|row| row.group == request.group && row.version(&request.version).is_some());
         return if group_served { Err(ApiError::no_such_path()) } else { Ok(paths::no_such_page()) };
@@ -60,6 +63,17 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
     } else {
         sub(server, auth, &place, body).await
     }
+}
+
+/// What Kubernetes has and this release has not is refused by its name, with the reason. A proxied path names its
+/// subresource first.
+fn refused(request: &ResourceRequest) -> Option<ApiError> {
+    let sub = request.subresource.split('/').next().unwrap_or("");
+    let reason = api_resources::table::refused(&request.group, &request.resource, sub)?;
+    let resource = api_types::GroupResource::new(&request.group, &request.resource);
+    let slash = if sub.is_empty() { "" } else { "/" };
+    let error = ApiError::new(Reason::NotFound, format!("{resource}{slash}{sub} is not served: {reason}"));
+    Some(error.about(&request.group, &request.resource, &request.name))
 }
 
 /// A namespaced object is reached through its namespace; a cluster-scoped one is not.

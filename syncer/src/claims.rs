@@ -44,13 +44,13 @@ pub fn storage_class(tenant: &TenantView, spec: &mut Value) -> Result<(), Refusa
             Some(class) => Some(class),
             None => {
                 let known: Vec<&str> = classes.iter().map(|c| c.tenant.as_str()).collect();
-                return Err(Refusal::new(
-                    "StorageClassUnknown",
-                    format!(
-                        "spec.storageClassName {name:?} is not one of the platform's: {}",
-                        known.join(", ")
-                    ),
-                ));
+                let offer = if known.is_empty() {
+                    "the platform offers none by name; leave it out for its default".to_owned()
+                } else {
+                    format!("the platform offers {}", known.join(", "))
+                };
+                let message = format!("spec.storageClassName {name:?} is not known: {offer}");
+                return Err(Refusal::new("StorageClassUnknown", message));
             }
         },
     };

@@ -15,7 +15,7 @@ use crate::super_api::At;
 use crate::super_cache::Cached;
 use crate::translation::{Refusal, list, now_text, text};
 use crate::work::{ACTOR, Work, has_condition, meta_text};
-use api_types::{ApiError, Reason, Resource};
+use api_types::{ApiError, Reason, Resource, labels};
 use jiff::Timestamp;
 use plane_client::{Next, Patch, Write};
 use serde_json::{Value, json};
@@ -264,6 +264,12 @@ async fn bring_up(work: &Work, pod: &Value, observed: &Value) -> Result<(), ApiE
         });
         let target = work.target(Kind::Pod, pod).subresource("binding");
         work.client.write(&ACTOR, &target, Write::Create(binding)).await?;
+    }
+    let simulated = &observed["metadata"]["labels"][labels::SIMULATED];
+    if !simulated.is_null() && pod["metadata"]["labels"][labels::SIMULATED] != *simulated {
+        // The tenant, too, reads plainly that no container runs.
+        let patch = json!({"metadata": {"labels": {labels::SIMULATED: simulated}}});
+        work.patch_up(Kind::Pod, pod, "", patch).await?;
     }
     let namespace = meta_text(pod, "namespace");
     let super_namespace = work.super_namespace(namespace);

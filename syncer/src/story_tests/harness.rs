@@ -222,6 +222,7 @@ impl Story {
         self.planes.put(SUPER, node("n1"));
         let mut pod = self.in_super("pods", super_namespace, name).await;
         pod["spec"]["nodeName"] = json!("n1");
+        pod["metadata"]["labels"]["insula.dev/simulated"] = json!("true");
         pod["status"] = json!({"phase": "Running", "podIP": "10.2.0.7", "hostIP": "192.168.0.1",
             "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "True"}]});
         self.planes.put(SUPER, pod);

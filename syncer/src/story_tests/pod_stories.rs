@@ -31,6 +31,7 @@ async fn a_pod_runs_and_its_status_and_node_come_back() {
     let up = story.until(acme, "pods", "default", "web", ready).await;
     assert_eq!(up["spec"]["nodeName"], "n1");
     assert_eq!(up["status"]["podIP"], "10.2.0.7");
+    assert_eq!(up["metadata"]["labels"]["insula.dev/simulated"], "true");
     let seen = story.until(acme, "nodes", "", "n1", |n| n["status"]["capacity"]["cpu"] == "4").await;
     assert!(seen["metadata"]["labels"].get("rack").is_none());
 

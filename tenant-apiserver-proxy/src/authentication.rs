@@ -97,7 +97,7 @@ pub async fn verify_token(
     token: &str,
     audiences: &[String],
 ) -> Option<Claims> {
-    let key = server.token_key(plane).await.ok()?;
+    let key = server.stored_token_key(plane).await.ok()??;
     let claims = key.verify(token, &server.issuer(plane), audiences).ok()?;
     let bound = &claims.bound;
     let references = [

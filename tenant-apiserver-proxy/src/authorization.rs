@@ -64,18 +64,23 @@ fn refusal(user: &User, what: &Attributes<'_>, reason: &str) -> ApiError {
 
 /// The user that the `Impersonate-*` headers name, if the authenticated user may be that one; else the same user.
 pub fn impersonate(server: &Server, call: &Call, user: User) -> Result<User, ApiError> {
-    let name = call.header("impersonate-user");
-    let values = |header: &str| -> Vec<String> {
+    let values = |header: &str| -> Result<Vec<String>, ApiError> {
         let all = call.headers.get_all(header).into_iter();
-        all.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect()
+        // What cannot be read must not be passed over: the request would be made as someone else.
+        all.map(|value| String::from_utf8(value.as_bytes().to_vec()))
+            .collect::<Result<_, _>>()
+            .map_err(|_| ApiError::bad_request(format!("the header {header} is not UTF-8")))
     };
-    let groups = values("impersonate-group");
-    let uid = call.header("impersonate-uid");
+    let first = |header: &str| Ok::<_, ApiError>(values(header)?.into_iter().next().unwrap_or_default());
+    let name = first("impersonate-user")?;
+    let name = name.as_str();
+    let groups = values("impersonate-group")?;
+    let uid = first("impersonate-uid")?;
     let mut extra = std::collections::BTreeMap::new();
     for key in call.headers.keys() {
         if let Some(name) = key.as_str().strip_prefix("impersonate-extra-") {
             let decoded = percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned();
-            extra.insert(decoded, values(key.as_str()));
+            extra.insert(decoded, values(key.as_str())?);
         }
     }
     if name.is_empty() {
@@ -84,7 +89,7 @@ pub fn impersonate(server: &Server, call: &Call, user: User) -> Result<User, Api
         }
         return Ok(user);
     }
-    let may = |group: &str, resource: &str, namespace: &str, name: &str| {
+    let may = |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
         let request = ResourceRequest {
             verb: "impersonate".into(),
             group: group.into(),
@@ -92,39 +97,43 @@ pub fn impersonate(server: &Server, call: &Call, user: User) -> Result<User, Api
             namespace: namespace.into(),
             resource: resource.into(),
             name: name.into(),
-            ..ResourceRequest::default()
+            subresource: subresource.into(),
         };
         check(server, &call.plane, &user, &Attributes::Resource(&request))
     };
     let mut target_groups = groups.clone();
     match name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
         Some((namespace, account)) => {
-            may("", "serviceaccounts", namespace, account)?;
+            may("", "serviceaccounts", "", namespace, account)?;
             if groups.is_empty() {
                 target_groups =
                     vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")];
             }
         }
-        None => may("", "users", "", name)?,
+        None => may("", "users", "", "", name)?,
     }
     for group in &groups {
-        may("", "groups", "", group)?;
+        may("", "groups", "", "", group)?;
     }
     if !uid.is_empty() {
-        may("authentication.k8s.io", "uids", "", uid)?;
+        may("authentication.k8s.io", "uids", "", "", &uid)?;
     }
     for (key, values) in &extra {
         for value in values {
-            may("authentication.k8s.io", &format!("userextras/{key}"), "", value)?;
+            may("authentication.k8s.io", "userextras", key, "", value)?;
         }
     }
     target_groups.retain(|group| group != PLATFORM && group != "system:authenticated");
     let mut target = if name == "system:anonymous" {
+        const UNAUTHENTICATED: &str = "system:unauthenticated";
+        if !target_groups.iter().any(|group| group == UNAUTHENTICATED) {
+            target_groups.push(UNAUTHENTICATED.into());
+        }
         User { name: name.to_owned(), groups: target_groups, ..User::default() }
     } else {
         User::authenticated(name, target_groups)
     };
-    target.uid = uid.to_owned();
+    target.uid = uid;
     target.extra = extra;
     Ok(target)
 }

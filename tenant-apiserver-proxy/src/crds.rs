@@ -18,6 +18,17 @@ use std::sync::{Arc, LazyLock, Weak};
 pub static DEFINITIONS: LazyLock<GroupResource> =
     LazyLock::new(|| GroupResource::new(crd::GROUP, "customresourcedefinitions"));
 
+/// The group of what a plane stores for the server itself: keys, addresses.
+const INTERNAL: &str = "insula.internal";
+
+/// True for the groups that nobody defines resources in: those of the platform, whose controllers follow their
+/// resources over all planes, and that of the server's own keys, which no request may reach.
+pub fn is_reserved(group: &str) -> bool {
+    [INTERNAL, "insula.dev"].iter().any(|reserved| {
+        group.strip_suffix(reserved).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    })
+}
+
 type Hash = [u8; 32];
 
 /// Compiled definitions, once for all planes that have the same.
@@ -52,7 +63,7 @@ pub fn refresh(server: &Server, plane: &Plane) {
     let mut rows = Vec::new();
     for record in server.cache.collection(plane.id, &DEFINITIONS).list("", None) {
         let Ok(definition) = record.value() else { continue };
-        if !crd::is_established(&definition) {
+        if !crd::is_established(&definition) || is_reserved(definition["spec"]["group"].as_str().unwrap_or("")) {
             continue;
         }
         match server.crds.row(&definition) {

@@ -2,7 +2,7 @@
 
 use crate::pki::KeyedCertificate;
 use api_resources::Catalog;
-use api_types::{GroupResource, ObjectName, TenantId};
+use api_types::{ApiError, GroupResource, ObjectName, Reason, TenantId};
 use arc_swap::ArcSwap;
 use compact_str::CompactString;
 use parking_lot::RwLock;
@@ -136,6 +136,11 @@ impl Planes {
         }
         plane.set_state(PlaneState::Terminating);
     }
+}
+
+/// What a client is told whose plane went away while its request was under way.
+pub fn ended(plane: &Plane) -> ApiError {
+    ApiError::new(Reason::Forbidden, format!("the tenant {} is being deleted", plane.name))
 }
 
 /// A key as it is stored.

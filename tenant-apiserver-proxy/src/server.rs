@@ -8,7 +8,7 @@ use crate::tokens::{TokenError, TokenKey};
 use crate::{bootstrap, crds, tenants};
 use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
 use arc_swap::ArcSwapOption;
-use object_store::{Commit, CommitError, ObjectStore, Space, StoreError};
+use object_store::{Commit, CommitError, ObjectStore, Precondition, Space, StoreError};
 use plane_client::ServiceReserver;
 use service_runtime::Shutdown;
 use std::sync::Arc;
@@ -180,6 +180,16 @@ impl Server {
         Ok(revision)
     }
 
+    /// The key of a plane's tokens; `None` when it was never needed, so that no token can be valid.
+    pub(crate) async fn stored_token_key<'a>(&self, plane: &'a Plane) -> Result<Option<&'a TokenKey>, ApiError> {
+        if plane.token_key.get().is_none()
+            && planes::stored_key(&self.cache, plane.id, planes::TOKEN_KEY).is_none()
+        {
+            return Ok(None);
+        }
+        self.token_key(plane).await.map(Some)
+    }
+
     /// The key of a plane's tokens, made when it is first needed.
     pub(crate) async fn token_key<'a>(&self, plane: &'a Plane) -> Result<&'a TokenKey, ApiError> {
         let failed = |error: &dyn std::fmt::Display| {
@@ -194,14 +204,28 @@ impl Server {
             let made = crate::tokens::make_key().map_err(|error: TokenError| failed(&error))?;
             let space = Space::new(plane.id);
             let key = ResourceKey::new(planes::KEYS.clone(), "", planes::TOKEN_KEY);
-            let commit = Commit {
+            let mut commit = Commit {
                 preconditions: vec![space.expect(feed::store_key(&key), Revision::ZERO)],
                 operations: vec![bootstrap::put(space, &key, &planes::key_object(planes::TOKEN_KEY, &made))],
             };
+            commit.preconditions.extend(self.alive(plane)?);
             self.commit(commit).await.map_err(|error| failed(&error))?;
             TokenKey::read(&made).map_err(|error| failed(&error))
         };
         plane.token_key.get_or_try_init(make).await
+    }
+
+    /// What must hold in a commit into a tenant's plane: that the plane has not been removed meanwhile, since nobody
+    /// would ever remove keys that come later. `None` for planes that are for ever. Errors: it has been removed.
+    pub(crate) fn alive(&self, plane: &Plane) -> Result<Option<Precondition>, ApiError> {
+        if !plane.id.is_tenant() {
+            return Ok(None);
+        }
+        // Every plane has it from its birth to its end, and it never changes.
+        let authority = ResourceKey::new(planes::KEYS.clone(), "", planes::CLIENT_CA);
+        let found = self.cache.get(plane.id, &authority.resource, &authority.object);
+        let found = found.ok_or_else(|| planes::ended(plane))?;
+        Ok(Some(Space::new(plane.id).expect(feed::store_key(&authority), found.revision)))
     }
 
     /// Sees every change after the cache has it and before its write is acknowledged.

@@ -17,8 +17,10 @@ use std::sync::LazyLock;
 /// The resource of tenants, in the host plane.
 pub static TENANTS: LazyLock<GroupResource> = LazyLock::new(|| tenancy::TENANTS.group_resource());
 
-fn is_tenant(place: &Place) -> bool {
-    place.row.group == tenancy::GROUP && place.row.plural == "tenants" && place.subresource.is_empty()
+/// True for the `Tenant` objects of the host plane: what a plane defines under the same name by itself is none.
+pub(crate) fn is_tenant(place: &Place) -> bool {
+    let named = place.row.group == tenancy::GROUP && place.row.plural == "tenants";
+    named && !place.row.is_custom() && place.subresource.is_empty()
 }
 
 fn kubeconfig_secret(tenant: &str) -> ResourceKey {

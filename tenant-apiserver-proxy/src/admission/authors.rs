@@ -10,11 +10,12 @@ const AUTHORED: &[&str] = &["core.oam.dev", "cloud.insula.dev"];
 
 /// Writes the author into the object. A client cannot say it; a write by the platform leaves it as it is.
 pub fn record(auth: &Authorized, place: &Place, object: &mut Value, old: Option<&Value>) {
-    if !AUTHORED.contains(&place.row.group.as_str()) || !place.subresource.is_empty() {
+    if !AUTHORED.contains(&place.row.group.as_str()) {
         return;
     }
     let kept = old.and_then(|old| old["metadata"]["annotations"].get(AUTHOR)).cloned();
-    let author = match (auth.is_platform(), kept) {
+    // A write of the status may change annotations too, but it desires nothing.
+    let author = match (auth.is_platform() || !place.subresource.is_empty(), kept) {
         (true, kept) => kept,
         // What is desired stays as it was: so does its author.
         (false, Some(kept)) if old.is_some_and(|old| old["spec"] == object["spec"]) => Some(kept),

@@ -6,7 +6,7 @@ use crate::gateway::Place;
 use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::{Catalog, crd};
-use api_types::ApiError;
+use api_types::{ApiError, Cause};
 use serde_json::Value;
 
 fn is_definition(place: &Place) -> bool {
@@ -22,6 +22,11 @@ pub fn accept(
 ) -> Result<(), ApiError> {
     if !is_definition(place) || !place.subresource.is_empty() {
         return Ok(());
+    }
+    let group = definition["spec"]["group"].as_str().unwrap_or("");
+    if crate::crds::is_reserved(group) {
+        let cause = Cause::forbidden("spec.group", "this group belongs to the platform");
+        return Err(place.invalid(&place.name, vec![cause]));
     }
     let plane = auth.plane();
     let mut others = Vec::new();

@@ -127,7 +127,7 @@ fn mark(place: &Place, object: &mut Value, options: &DeleteOptions, now: Timesta
     }
     let generation = object["metadata"]["generation"].as_i64();
     let namespace = place.row.group.is_empty() && place.row.plural == "namespaces";
-    let tenant = place.row.group == api_types::tenancy::GROUP && place.row.plural == "tenants";
+    let tenant = crate::tenants::is_tenant(place);
     let fields = metadata::of(object);
     let at = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(now);
     fields.insert("deletionTimestamp".into(), metadata::timestamp(at).into());

@@ -117,13 +117,14 @@ pub fn keep_old(object: &mut Value, old: &Value) {
 }
 
 /// Checks the name, `resourceVersion` and UID that an update gives against the path and the old object.
-/// `unconditional`: an update without `resourceVersion` is let through.
+/// `unconditional`: an update without `resourceVersion` is let through. A patched object has that of the old object
+/// unless the patch says another.
 pub fn check_update(
     object: &Value,
     old: &Value,
     place: &Place,
     unconditional: bool,
-) -> Result<bool, ApiError> {
+) -> Result<(), ApiError> {
     let name = text(object, "name");
     if name != place.name {
         return Err(ApiError::bad_request(format!(
@@ -143,7 +144,7 @@ pub fn check_update(
     let version = text(object, "resourceVersion");
     if version.is_empty() || version == "0" {
         if unconditional {
-            return Ok(false);
+            return Ok(());
         }
         let cause =
             Cause::invalid("metadata.resourceVersion", &Value::from(0), "must be specified for an update");
@@ -152,7 +153,7 @@ pub fn check_update(
     if version != text(old, "resourceVersion") {
         return Err(ApiError::stale(&resource, name));
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Counts a change of anything but metadata and status.

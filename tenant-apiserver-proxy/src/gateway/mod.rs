@@ -23,8 +23,8 @@ use object_store::{Commit, CommitError, Operation, Precondition, Space};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// How often a write is tried again when other writes come between.
-const TRIES: usize = 16;
+/// How often a write is tried again when other writes come between. Each time another write has succeeded.
+const TRIES: usize = 128;
 
 /// What is written: an object of a resource, through a version and perhaps a subresource.
 #[derive(Clone)]
@@ -143,15 +143,34 @@ pub(crate) async fn commit(
     };
     let mut commit = Commit { preconditions: vec![space.expect(key, expected)], operations: Vec::new() };
     commit.preconditions.extend(extra.preconditions);
+    let alive = commit.preconditions.len();
+    commit.preconditions.extend(server.alive(plane).map_err(Refused::Failed)?);
     // The object itself goes last: who sees it gone sees what belonged to it gone too.
     commit.operations.extend(extra.operations);
     commit.operations.push(operation);
     match server.commit(commit).await {
         Ok(revision) => Ok(revision),
-        Err(CommitError::Precondition { index: 0, .. }) => Err(Refused::Object),
-        Err(CommitError::Precondition { .. }) => Err(Refused::Extra),
+        Err(CommitError::Precondition { index, actual }) => {
+            catch_up(server, actual).await.map_err(Refused::Failed)?;
+            match index {
+                0 => Err(Refused::Object),
+                _ if index == alive => Err(Refused::Failed(crate::planes::ended(plane))),
+                _ => Err(Refused::Extra),
+            }
+        }
         Err(error) => Err(Refused::Failed(store_failed(&error))),
     }
+}
+
+/// Waits until reads show what a commit came too late for, so that another try begins with it.
+async fn catch_up(server: &Server, actual: Revision) -> Result<(), ApiError> {
+    let newest = match actual {
+        // The key is gone, and nobody says since when.
+        Revision::ZERO => server.store.revision().await.map_err(|error| store_failed(&error.into()))?,
+        revision => revision,
+    };
+    server.cache.wait_for(newest).await;
+    Ok(())
 }
 
 /// What a client is told when the store fails.

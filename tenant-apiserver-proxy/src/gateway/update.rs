@@ -7,6 +7,7 @@ use crate::cache::record::Record;
 use crate::ownership;
 use crate::server::Server;
 use crate::stages::Authorized;
+use api_resources::kinds::pods_ephemeral;
 use api_types::{ApiError, Cause};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -36,11 +37,10 @@ pub async fn update(
         let record = live(server, auth, place).ok_or_else(|| ApiError::not_found(&resource, &place.name))?;
         let old = record.value().map_err(ApiError::internal)?;
         let wanted = make(&old)?;
-        let conditional = metadata::check_update(&wanted.object, &old, place, !must_name_version)?;
-        let step = step(server, auth, place, options, &record, old, wanted).await?;
-        match step {
+        // What names a version that is no longer the newest is refused here, in the next round at the latest.
+        metadata::check_update(&wanted.object, &old, place, !must_name_version)?;
+        match step(server, auth, place, options, &record, old, wanted).await? {
             Step::Done(written) => return Ok(written),
-            Step::Again if conditional => return Err(ApiError::stale(&resource, &place.name)),
             Step::Again => {}
         }
     }
@@ -116,6 +116,8 @@ async fn step(
 fn default(place: &Place, new: &mut Value, old: &Value) {
     if place.subresource == "status" {
         keep_all_but_status(place, new, old);
+    } else if place.subresource == "ephemeralcontainers" {
+        pods_ephemeral::prepare(new, old);
     } else if place.row.has_status() && place.subresource.is_empty() {
         keep_status(new, old);
     }
@@ -145,11 +147,13 @@ fn admit(
             metadata::count_generation(new, old);
         }
     } else {
+        admission::authors::record(auth, place, new, Some(old));
         normalize(place, new);
     }
     let mut causes = api_resources::metadata::validate_update(new, old);
     match place.subresource.as_str() {
         "status" => causes.extend((strategy.validate_status)(new, old)),
+        "ephemeralcontainers" => causes.extend(pods_ephemeral::validate(new, old)),
         "" | "scale" => causes.extend((strategy.validate_update)(new, old)),
         _ => {}
     }

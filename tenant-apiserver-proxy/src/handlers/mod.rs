@@ -162,8 +162,8 @@ async fn sub(
         ("status" | "finalize" | "ephemeralcontainers" | "resize" | "approval", "get") => {
             get::get(server, auth, place)
         }
-        ("status" | "finalize", "update") => write::update(server, auth, place, &body).await,
-        ("status", "patch") => write::patch(server, auth, place, &body).await,
+        ("status" | "finalize" | "ephemeralcontainers", "update") => write::update(server, auth, place, &body).await,
+        ("status" | "ephemeralcontainers", "patch") => write::patch(server, auth, place, &body).await,
         ("scale", "get") => scale::get(server, auth, place),
         ("scale", "update" | "patch") => scale::write(server, auth, place, &body).await,
         ("binding", "create") => actions::bind(server, auth, place, &body).await,

@@ -74,19 +74,28 @@ pub fn claimed_plane(server: &Server, credentials: &Credentials) -> Option<std::
 /// The common name of a plane's client CA is this and the plane's UID.
 pub const AUTHORITY_PREFIX: &str = "insula:";
 
+/// Who makes a request, and until when the credentials prove it.
+pub struct Identity {
+    /// The user.
+    pub user: User,
+    /// In seconds since 1970; `None`: nothing expires.
+    pub expires: Option<i64>,
+}
+
 /// Finds out who makes the request. Wrong credentials are 401, no credentials are the anonymous user.
 pub async fn authenticate(
     server: &Server,
     plane: &Plane,
     credentials: &Credentials,
-) -> Result<User, ApiError> {
+) -> Result<Identity, ApiError> {
     if let Some(token) = &credentials.token {
         let claims = verify_token(server, plane, token, &[server.issuer(plane)]).await;
-        return claims.map(|claims| service_account(&claims)).ok_or_else(ApiError::unauthorized);
+        let identity = |claims: Claims| Identity { user: service_account(&claims), expires: Some(claims.exp) };
+        return claims.map(identity).ok_or_else(ApiError::unauthorized);
     }
     match &credentials.certificate {
         Some(der) => certificate_user(server, plane, der).ok_or_else(ApiError::unauthorized),
-        None => Ok(User::anonymous()),
+        None => Ok(Identity { user: User::anonymous(), expires: None }),
     }
 }
 
@@ -134,7 +143,7 @@ pub fn service_account(claims: &Claims) -> User {
 }
 
 /// The user of a client certificate: signed by the plane's client CA, for clients, and now.
-fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<User> {
+fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<Identity> {
     let authority = match plane.client_ca.get() {
         Some(found) => found,
         None => {
@@ -157,5 +166,6 @@ fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<User> 
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
     let organizations = subject.iter_organization().filter_map(|o| o.as_str().ok().map(str::to_owned));
     let groups = organizations.filter(|group| group != crate::stages::PLATFORM);
-    Some(User::authenticated(name, groups))
+    let expires = Some(certificate.validity().not_after.timestamp());
+    Some(Identity { user: User::authenticated(name, groups), expires })
 }

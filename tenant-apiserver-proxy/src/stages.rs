@@ -1,13 +1,15 @@
 //! The stages of a request as types: `Received → Authenticated → Authorized`. Each is made only by the one before,
 //! so that a request which skipped a stage does not compile.
 
-use crate::authentication::{self, Credentials, User};
+use crate::authentication::{self, Credentials, Identity, User};
 use crate::authorization::{self, Attributes};
 use crate::planes::{Plane, PlaneState};
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::server::Server;
 use api_types::{ApiError, GroupResource};
+use service_runtime::Shutdown;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a request says, beside its credentials and its body.
 #[derive(Clone)]
@@ -71,8 +73,9 @@ impl Received {
 
     /// Finds out who makes it.
     pub async fn authenticate(self, server: &Server) -> Result<Authenticated, ApiError> {
-        let user = authentication::authenticate(server, &self.call.plane, &self.credentials).await?;
-        Ok(Authenticated { call: self.call, user })
+        let Identity { user, expires } =
+            authentication::authenticate(server, &self.call.plane, &self.credentials).await?;
+        Ok(Authenticated { call: self.call, user, expires })
     }
 }
 
@@ -80,37 +83,49 @@ impl Received {
 pub struct Authenticated {
     call: Call,
     user: User,
+    expires: Option<i64>,
 }
 
 impl Authenticated {
     /// A request that a part of the platform makes for a user of the plane.
     pub(crate) fn on_behalf_of(call: Call, user: User) -> Self {
-        Authenticated { call, user }
+        Authenticated { call, user, expires: None }
     }
 
     /// Finds out whether the user may do it: first to be whom the headers say, then the plane's state, then the
     /// plane's RBAC.
     pub fn authorize(self, server: &Server) -> Result<Authorized, ApiError> {
-        let Authenticated { call, user } = self;
+        let Authenticated { call, user, expires } = self;
         let user = authorization::impersonate(server, &call, user)?;
-        match **call.plane.state.load() {
-            PlaneState::Active => {}
-            PlaneState::Suspended => return Err(refused_plane("the tenant is suspended")),
-            PlaneState::Terminating => return Err(refused_plane("the tenant is being deleted")),
-        }
+        answers(&call.plane)?;
         authorization::check(server, &call.plane, &user, &Attributes::of(&call.info))?;
-        Ok(Authorized { call, user })
+        Ok(Authorized { call, user, expires })
     }
 }
 
-fn refused_plane(why: &str) -> ApiError {
-    ApiError::new(api_types::Reason::Forbidden, why)
+/// A suspended or ending plane answers nobody.
+fn answers(plane: &Plane) -> Result<(), ApiError> {
+    let why = match **plane.state.load() {
+        PlaneState::Active => return Ok(()),
+        PlaneState::Suspended => "the tenant is suspended",
+        PlaneState::Terminating => "the tenant is being deleted",
+    };
+    Err(ApiError::new(api_types::Reason::Forbidden, why))
 }
 
 /// A request that may be done.
 pub struct Authorized {
     call: Call,
     user: User,
+    expires: Option<i64>,
+}
+
+/// When an open stream has to end.
+pub struct StreamEnd {
+    /// The plane refuses its users from now on, or is gone.
+    pub plane: Arc<Shutdown>,
+    /// How long the user's credentials are still valid; `None`: for ever.
+    pub credentials: Option<Duration>,
 }
 
 impl Authorized {
@@ -120,7 +135,7 @@ impl Authorized {
             format!("system:{component}"),
             ["system:masters".to_owned(), PLATFORM.into()],
         );
-        Authorized { call, user }
+        Authorized { call, user, expires: None }
     }
 
     /// What is asked.
@@ -136,6 +151,18 @@ impl Authorized {
     /// By whom.
     pub fn user(&self) -> &User {
         &self.user
+    }
+
+    /// When a stream that is opened for this request has to end.
+    pub fn stream_end(&self) -> Result<StreamEnd, ApiError> {
+        // In this order: a plane that ceases to answer after the check gives the signal that was taken before it.
+        let plane = self.call.plane.ended.load_full();
+        if !self.is_platform() {
+            answers(&self.call.plane)?;
+        }
+        let left = |expires: i64| expires.saturating_sub(jiff::Timestamp::now().as_second());
+        let credentials = self.expires.map(|e| Duration::from_secs(u64::try_from(left(e)).unwrap_or(0)));
+        Ok(StreamEnd { plane, credentials })
     }
 
     /// True when a part of the platform asks.

@@ -34,18 +34,20 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     let accept = reply::accept(auth.call().header("accept"), !place.row.is_custom())?;
     let selection = Selection::parse(query, place)?;
     let options = Options::parse(query)?;
+    let end = auth.stream_end()?;
     let collection = server.cache.collection(auth.plane().id, &place.resource());
     if options.from > server.cache.revision() {
         list::wait_for(server, options.from).await?;
     }
     // Read before the list: whatever is at or before it is in the list.
     let begun = server.cache.revision();
-    let initial = options.initial_events || options.from == Revision::ZERO;
+    let initial = options.initial_events.unwrap_or(options.from == Revision::ZERO);
+    let from = if options.from == Revision::ZERO { begun } else { options.from };
     let (records, missed, changes) = if initial {
         let (records, changes) = collection.list_and_watch(&place.namespace);
         (records, Vec::new(), changes)
     } else {
-        match collection.watch(&place.namespace, options.from) {
+        match collection.watch(&place.namespace, from) {
             Ok((missed, changes)) => (Vec::new(), missed, changes),
             Err(forgotten) => {
                 return Ok(expired(ApiError::expired(options.from, forgotten.oldest), accept.format));
@@ -63,22 +65,23 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     let (frames, stream) = mpsc::channel(FRAMES);
     let task = Stream {
         server: server.clone(),
-        ended: auth.plane().ended.load_full(),
+        ended: end.plane,
         encoder,
         changes,
         frames,
         bookmarks: options.bookmarks,
-        initial_events: options.initial_events,
+        initial_end: (options.initial_events == Some(true)).then_some(begun),
         sent: begun,
     };
-    let deadline = tokio::time::Instant::now() + options.timeout;
+    let timeout = end.credentials.map_or(options.timeout, |valid| options.timeout.min(valid));
+    let deadline = tokio::time::Instant::now() + timeout;
     tokio::spawn(task.run(records, missed, deadline));
     Ok(streamed(accept.format, stream))
 }
 
 struct Options {
     from: Revision,
-    initial_events: bool,
+    initial_events: Option<bool>,
     bookmarks: bool,
     timeout: Duration,
 }
@@ -110,7 +113,7 @@ impl Options {
         };
         Ok(Options {
             from,
-            initial_events: query.is_true("sendInitialEvents"),
+            initial_events: wants_initial.then(|| query.is_true("sendInitialEvents")),
             bookmarks: query.is_true("allowWatchBookmarks"),
             timeout,
         })
@@ -159,7 +162,9 @@ struct Stream {
     changes: mpsc::Receiver<Arc<Change>>,
     frames: mpsc::Sender<Bytes>,
     bookmarks: bool,
-    initial_events: bool,
+    /// What the bookmark says that ends the initial events: whoever comes again with it has missed nothing, though
+    /// objects of newer commits, of which not all was to be read yet, may have been among them.
+    initial_end: Option<Revision>,
     /// How far the client has come.
     sent: Revision,
 }
@@ -196,8 +201,8 @@ impl Stream {
             self.change(&mut buffer, change);
             self.flush_full(&mut buffer).await?;
         }
-        if self.initial_events && self.bookmarks {
-            self.encoder.bookmark(&mut buffer, self.sent, true);
+        if let Some(begun) = self.initial_end.filter(|_| self.bookmarks) {
+            self.encoder.bookmark(&mut buffer, begun, true);
         }
         self.flush(&mut buffer).await?;
         let mut idle = tokio::time::interval(BOOKMARK_INTERVAL);

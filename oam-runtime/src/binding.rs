@@ -165,7 +165,7 @@ pub fn bind_pods(
             }
         }
     }
-    if !spec["containers"].as_array().is_some_and(|list| !list.is_empty()) {
+    if spec["containers"].as_array().is_none_or(Vec::is_empty) {
         problems.extend(invalid("the workload has no containers to bind to"));
     }
     if let (OnChange::Restart, Some(path)) = (template.on_change, &template.annotations) {

@@ -47,7 +47,7 @@ pub enum Step {
 pub const STEPS: [Step; 5] = [Step::Role, Step::Database, Step::Comment, Step::Privileges, Step::Open];
 
 /// The key of the advisory lock under which roles are counted and made: "insula" in ASCII.
-const LOCK: i64 = 0x0069_6e73_756c_61;
+const LOCK: i64 = 0x0000_696e_7375_6c61;
 
 /// A role on the server.
 struct Role {

@@ -99,7 +99,7 @@ fn what_is_not_there_yet_is_said() {
 fn the_host_plane_runs_no_workloads() {
     with_each_kubectl(|insula, _| {
         let said = insula.host().refused(&["run", "web", "--image=nginx:1"]);
-        assert_has(&said, &["could not find the requested resource"]);
+        assert_has(&said, &["no matches for kind \"Pod\" in version \"v1\""]);
         assert_has(
             &insula.host().refused(&["get", "pods"]),
             &["the server doesn't have a resource type \"pods\""],

@@ -121,9 +121,9 @@ fn objects_are_edited() {
                 .env("KUBE_EDITOR", format!("sed -i {program}"))
                 .output()
                 .unwrap();
-            String::from_utf8_lossy(&output.stdout).into_owned()
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat()
         };
-        assert_eq!(edit("s/color:.red/color:.blue/").trim(), "Edit cancelled, no changes made.");
+        assert_eq!(edit("s/nothing/else/").trim(), "Edit cancelled, no changes made.");
         assert_eq!(edit("s/red/blue/").trim(), "configmap/settings edited");
         assert_eq!(data(kubectl, "settings"), r#"{"color":"blue","size":"big"}"#);
     });

@@ -12,6 +12,7 @@ mod slices;
 
 use crate::access::{Access, elements, text};
 use crate::claims;
+use crate::pace::Pace;
 use crate::pod_facts::is_deleting;
 use crate::resources::{ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICES};
 use crate::selectors::{Selector, SelectorIndex};
@@ -35,6 +36,7 @@ const ENDPOINTS_MANAGER: &str = "endpoint-controller";
 pub(crate) struct EndpointSlices {
     access: Access,
     index: Arc<SelectorIndex>,
+    pace: Pace,
 }
 
 /// True when a Service has no cluster IP of its own.
@@ -64,7 +66,11 @@ fn labels_for(service: &Value, own: &[(&str, &str)]) -> Value {
 
 impl EndpointSlices {
     pub(crate) fn new(client: Arc<dyn PlaneClient>) -> Self {
-        EndpointSlices { access: Access::new(client, "endpointslice-controller"), index: Arc::default() }
+        EndpointSlices {
+            access: Access::new(client, "endpointslice-controller"),
+            index: Arc::default(),
+            pace: Pace::default(),
+        }
     }
 
     /// The zones of the nodes that these pods are on.
@@ -204,6 +210,9 @@ impl Reconciler for EndpointSlices {
     }
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
+        if let Some(rest) = self.pace.wait(tenant, key) {
+            return Ok(Next::After(rest));
+        }
         let service = self.access.get(tenant, &SERVICES, &key.namespace, &key.name).await?;
         let Some(service) = service else {
             self.index.set(tenant, key, None);
@@ -217,6 +226,7 @@ impl Reconciler for EndpointSlices {
         let selected: Vec<&Object> = listed.iter().filter(|pod| selector.matches(&pod.meta.labels)).collect();
         self.index.observe(tenant, key, &listed, &selected);
         let pods: Vec<Value> = selected.iter().map(|pod| pod.value()).collect::<Result<_, _>>()?;
+        self.pace.worked(tenant, key, pods.len());
         self.write_slices(tenant, &service, &pods).await?;
         self.write_endpoints(tenant, &service, &pods).await?;
         Ok(Next::OnEvent)

@@ -13,6 +13,7 @@ mod claims;
 mod conditions;
 mod events;
 mod hash;
+mod pace;
 mod pod_facts;
 mod quantities;
 mod resources;
@@ -35,6 +36,7 @@ mod garbage_collector;
 mod pods;
 mod scheduler;
 mod simulated_nodes;
+mod storage_protection;
 
 pub use deployments::{Action as DeploymentAction, plan as plan_deployment};
 pub use run::{CONTROLLERS, Options, SimulatedNodes, run};

@@ -14,6 +14,7 @@ use crate::access::{Access, elements, number, text};
 use crate::claims::{self, Claimant};
 use crate::conditions::{self, Condition};
 use crate::events::Severity;
+use crate::pace::Pace;
 use crate::pod_facts::{self, Availability};
 use crate::resources::{PODS, REPLICA_SETS};
 use crate::selectors::{Selector, SelectorIndex, labels_of};
@@ -34,6 +35,7 @@ pub(crate) struct ReplicaSets {
     access: Access,
     index: Arc<SelectorIndex>,
     expectations: Expectations,
+    pace: Pace,
 }
 
 impl ReplicaSets {
@@ -42,6 +44,7 @@ impl ReplicaSets {
             access: Access::new(client, "replicaset-controller"),
             index: Arc::default(),
             expectations: Expectations::default(),
+            pace: Pace::default(),
         }
     }
 
@@ -165,6 +168,9 @@ impl Reconciler for ReplicaSets {
     }
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
+        if let Some(rest) = self.pace.wait(tenant, key) {
+            return Ok(Next::After(rest));
+        }
         let Some(replica_set) = self.access.get(tenant, &REPLICA_SETS, &key.namespace, &key.name).await?
         else {
             self.index.set(tenant, key, None);
@@ -184,6 +190,7 @@ impl Reconciler for ReplicaSets {
         let owned =
             claims::settle(&self.access, tenant, &REPLICA_SETS, &replica_set, &PODS, claims.collect())
                 .await?;
+        self.pace.worked(tenant, key, owned.len());
         let unseen = self.expectations.settle(tenant, uid, &listed);
         let active: Vec<Value> = owned
             .iter()

@@ -13,6 +13,7 @@ use crate::scheduler::Scheduler;
 use crate::service_accounts::ServiceAccounts;
 use crate::simulated_nodes::Nodes;
 use crate::simulated_nodes::pods::Kubelets;
+use crate::storage_protection::{Protected, StorageProtection};
 use plane_client::{Controller, PlaneClient, Reconciler, TenantId};
 use service_runtime::Shutdown;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub const CONTROLLERS: &[&str] = &[
     "replicaset-controller",
     "endpointslice-controller",
     "garbage-collector-controller",
+    "persistentvolumeclaim-protection-controller",
+    "persistentvolume-protection-controller",
 ];
 
 /// Runs every controller over every plane until shutdown, then waits until each has finished the keys it is at.
@@ -71,6 +74,8 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutd
         (Arc::new(Deployments::new(client.clone())), 8),
         (Arc::new(ReplicaSets::new(client.clone())), 8),
         (Arc::new(EndpointSlices::new(client.clone())), 4),
+        (Arc::new(StorageProtection::new(client.clone(), Protected::Claims)), 2),
+        (Arc::new(StorageProtection::new(client.clone(), Protected::Volumes)), 1),
     ];
     for (reconciler, workers) in everywhere {
         let gated = Arc::new(Gated::new(reconciler, switches.clone()));

@@ -1,0 +1,144 @@
+//! Volumes and claims in use are not removed: the API server puts a finalizer on each, and these reconcilers take it
+//! away from what is being deleted and not used.
+//!
+//! Guarantees: a claim stays while a pod that has not ended names it; a volume stays while it is bound. Assumes that a
+//! claim's pods are in its namespace. Caveat: a pod that is created between the check and the removal of the finalizer
+//! finds its claim gone, as on Kubernetes.
+
+use crate::access::Access;
+use crate::pod_facts::is_deleting;
+use crate::resources::PODS;
+use async_trait::async_trait;
+use plane_client::{
+    ApiError, Next, Object, ObjectName, PlaneClient, Reconciler, Resource, Scope, TenantId, Trigger,
+};
+use serde_json::Value;
+use std::sync::Arc;
+
+const CLAIMS: Resource = Resource::new("", "v1", "persistentvolumeclaims");
+const VOLUMES: Resource = Resource::new("", "v1", "persistentvolumes");
+
+/// What is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protected {
+    /// Claims, while pods use them.
+    Claims,
+    /// Volumes, while they are bound.
+    Volumes,
+}
+
+impl Protected {
+    fn finalizer(self) -> &'static str {
+        match self {
+            Protected::Claims => "kubernetes.io/pvc-protection",
+            Protected::Volumes => "kubernetes.io/pv-protection",
+        }
+    }
+
+    fn resource(self) -> &'static Resource {
+        static RESOURCES: [Resource; 2] = [CLAIMS, VOLUMES];
+        match self {
+            Protected::Claims => &RESOURCES[0],
+            Protected::Volumes => &RESOURCES[1],
+        }
+    }
+}
+
+/// The reconciler of one kind of protection.
+pub(crate) struct StorageProtection {
+    access: Access,
+    of: Protected,
+}
+
+impl StorageProtection {
+    pub(crate) fn new(client: Arc<dyn PlaneClient>, of: Protected) -> Self {
+        let name = match of {
+            Protected::Claims => "persistentvolumeclaim-protection-controller",
+            Protected::Volumes => "persistentvolume-protection-controller",
+        };
+        StorageProtection { access: Access::new(client, name), of }
+    }
+
+    async fn in_use(&self, tenant: TenantId, object: &Value) -> Result<bool, ApiError> {
+        match self.of {
+            Protected::Volumes => Ok(object["status"]["phase"] == "Bound"),
+            Protected::Claims => {
+                let text = |field: &str| object["metadata"][field].as_str().unwrap_or("");
+                for pod in self.access.list(tenant, &PODS, text("namespace")).await? {
+                    let pod = pod.value()?;
+                    if !has_ended(&pod) && claims(&pod).any(|claim| claim == text("name")) {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+}
+
+fn has_ended(pod: &Value) -> bool {
+    matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}
+
+/// The claims that a pod names; those made for its own ephemeral volumes are called after pod and volume.
+fn claims(pod: &Value) -> impl Iterator<Item = String> {
+    let pod_name = pod["metadata"]["name"].as_str().unwrap_or("");
+    pod["spec"]["volumes"].as_array().into_iter().flatten().filter_map(move |volume| {
+        match volume["persistentVolumeClaim"]["claimName"].as_str() {
+            Some(claim) => Some(claim.to_owned()),
+            None if volume["ephemeral"].is_object() => {
+                Some(format!("{pod_name}-{}", volume["name"].as_str().unwrap_or("")))
+            }
+            None => None,
+        }
+    })
+}
+
+#[async_trait]
+impl Reconciler for StorageProtection {
+    fn name(&self) -> &'static str {
+        self.access.name()
+    }
+
+    fn triggers(&self) -> Vec<Trigger> {
+        let mut triggers = vec![Trigger::own(self.of.resource().group_resource(), Scope::All)];
+        if self.of == Protected::Claims {
+            triggers.push(Trigger::mapped(PODS.group_resource(), Scope::All, |pod: &Object| {
+                let Ok(value) = pod.value() else { return Vec::new() };
+                claims(&value).map(|claim| ObjectName::new(&pod.name.namespace, claim)).collect()
+            }));
+        }
+        triggers
+    }
+
+    async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
+        let resource = self.of.resource();
+        let Some(object) = self.access.get(tenant, resource, &key.namespace, &key.name).await? else {
+            return Ok(Next::OnEvent);
+        };
+        let finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        let held = finalizers.iter().any(|name| name == self.of.finalizer());
+        if !held || !is_deleting(&object) || self.in_use(tenant, &object).await? {
+            return Ok(Next::OnEvent);
+        }
+        let mut released = object.clone();
+        let rest = finalizers.into_iter().filter(|name| name != self.of.finalizer());
+        released["metadata"]["finalizers"] = rest.collect();
+        self.access.change(tenant, resource, "", &object, &released).await?;
+        Ok(Next::OnEvent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_uses_the_claims_it_names_and_those_made_for_it() {
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"volumes": [
+            {"name": "a", "persistentVolumeClaim": {"claimName": "data"}}, {"name": "b", "ephemeral": {}},
+            {"name": "c", "emptyDir": {}}]}});
+        assert_eq!(claims(&pod).collect::<Vec<_>>(), ["data", "p-b"]);
+    }
+}

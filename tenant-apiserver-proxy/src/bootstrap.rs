@@ -7,6 +7,7 @@ use crate::pki;
 use crate::planes::{self, Plane, PlaneKind};
 use crate::server::{Server, StartError};
 use api_resources::bootstrap::BootstrapObject;
+use api_resources::kinds::pods_admission::SYSTEM_PRIORITY_CLASSES;
 use api_types::{GroupResource, ObjectName, ResourceKey, Revision, TenantId};
 use jiff::Timestamp;
 use object_store::{Commit, Operation, Space};
@@ -34,13 +35,34 @@ fn shared_of(kind: PlaneKind) -> SharedObjects {
     let mut all: HashMap<GroupResource, BTreeMap<ObjectName, Arc<record::Record>>> = HashMap::new();
     for BootstrapObject { key, object } in api_resources::bootstrap::objects(kind) {
         let mut object = object.clone();
-        // The same in every plane and after every start: it is the same object.
-        let uid = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, key.to_string().as_bytes());
-        object["metadata"]["uid"] = uid.to_string().into();
+        object["metadata"]["uid"] = shared_uid(key);
         let shared = Arc::new(record::shared(key.object.clone(), &object, SHARED_REVISION));
         all.entry(key.resource.clone()).or_default().insert(key.object.clone(), shared);
     }
+    if kind != PlaneKind::Host {
+        let resource = GroupResource::new("scheduling.k8s.io", "priorityclasses");
+        let classes = all.entry(resource.clone()).or_default();
+        for (name, value) in SYSTEM_PRIORITY_CLASSES {
+            let name = ObjectName::cluster(name);
+            let class =
+                priority_class(&ResourceKey { resource: resource.clone(), object: name.clone() }, value);
+            classes.insert(name.clone(), Arc::new(record::shared(name, &class, SHARED_REVISION)));
+        }
+    }
     all.into_iter().map(|(resource, objects)| (resource, Arc::new(objects))).collect()
+}
+
+/// The same in every plane and after every start: it is the same object.
+fn shared_uid(key: &ResourceKey) -> Value {
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, key.to_string().as_bytes()).to_string().into()
+}
+
+/// A class for what keeps a cluster running.
+fn priority_class(key: &ResourceKey, value: i64) -> Value {
+    json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": value,
+        "metadata": {"name": key.object.name, "uid": shared_uid(key)},
+        "description": "For pods without which the cluster does not work.",
+        "preemptionPolicy": "PreemptLowerPriority"})
 }
 
 /// Writes an object as it is into a space.

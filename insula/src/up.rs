@@ -10,7 +10,7 @@ use object_store::{EmbeddedOptions, EmbeddedStore};
 use serde_json::json;
 use service_runtime::Shutdown;
 use std::fs;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +31,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     init_log();
     let supers = services::read_super_kubeconfigs(&flags.super_kubeconfig)?;
     let embedded = supers.is_empty();
+    let super_names: Vec<String> = supers.iter().map(|cluster| cluster.name.clone()).collect();
 
     progress.step("opening the store");
     create_private_dir(&flags.data_dir)?;
@@ -65,7 +66,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     services::start(&mut tasks, wiring, &shutdown).await?;
 
     let took = progress.done();
-    announce(&flags, &base_url, &path, embedded, took)?;
+    announce(&flags, &base_url, &path, &super_names, took)?;
     wait_for_signal().await?;
     output::error("stopping; Ctrl-C again to stop at once");
     shutdown.trigger();
@@ -107,7 +108,11 @@ fn init_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("INSULA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     // A second call in one process (there is none) would be refused and change nothing.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
 }
 
 fn create_private_dir(dir: &Path) -> anyhow::Result<()> {
@@ -208,7 +213,14 @@ pub fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::rename(&temporary, path).with_context(failed)
 }
 
-fn announce(flags: &Up, base_url: &str, path: &Path, embedded: bool, took: Duration) -> anyhow::Result<()> {
+fn announce(
+    flags: &Up,
+    base_url: &str,
+    path: &Path,
+    supers: &[String],
+    took: Duration,
+) -> anyhow::Result<()> {
+    let embedded = supers.is_empty();
     let kubeconfig = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let kubeconfig = kubeconfig.display();
     if flags.output != Format::Table {
@@ -225,6 +237,9 @@ fn announce(flags: &Up, base_url: &str, path: &Path, embedded: bool, took: Durat
     }
     output::line(&format!("Insula is ready at {base_url} ({} ms)\n", took.as_millis()));
     output::line(&format!("  admin kubeconfig   {kubeconfig}"));
+    for name in supers {
+        output::line(&format!("  super cluster      {name}"));
+    }
     if embedded {
         output::line(&format!(
             "  super cluster      local, embedded: its {} nodes are simulated, no container runs",

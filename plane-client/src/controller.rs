@@ -222,8 +222,8 @@ async fn work(reconciler: Arc<dyn Reconciler>, queue: FairQueue<TenantId, Object
             Ok(Next::OnEvent) => lease.done(None),
             Ok(Next::After(delay)) => lease.done(Some(delay)),
             Err(error) => {
-                // A conflict is the ordinary way to learn of a newer version.
-                if error.is_conflict() {
+                // A conflict is the ordinary way to learn of a newer version, and what is gone was there a moment ago.
+                if error.is_conflict() || error.is_not_found() {
                     tracing::debug!(controller = reconciler.name(), tenant = %lease.tenant, key = %lease.key, %error, "again");
                 } else {
                     tracing::warn!(controller = reconciler.name(), tenant = %lease.tenant, key = %lease.key, %error, "failed");

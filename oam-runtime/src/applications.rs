@@ -4,11 +4,12 @@
 //! changes; a component with a defect keeps what is there of it and does not hold back the others; what is no longer
 //! rendered is deleted, found by owner reference, so that nothing is forgotten even when the status was lost; objects that
 //! something else made are never touched. Assumes that the API server records the author. Caveats: whether a workload
-//! of a kind without a watch works is found out by the patrol; a change of RBAC is, too.
+//! of a kind without a watch works is found out by the patrol; a change of RBAC is, too. Who may write a component decides what is written
+//! in the name of the authors of its applications; an application that does not trust them pins a revision.
 
 use crate::apply::{Fault, apply, classify};
 use crate::author::author;
-use crate::binding::secret_named;
+use crate::binding::{is_binding, secret_named};
 use crate::directory::Directory;
 use crate::gather::{SECRETS, gather};
 use crate::health::{Health, health};
@@ -18,9 +19,11 @@ use crate::plan::{Outcome, Plan, PlannedComponent, Rendered};
 use crate::problem::{Cause, Problem, messages};
 use crate::render::{Application, render};
 use crate::report::{ComponentReport, report};
-use crate::status::write_status;
+use crate::status::{carry_over, write_status};
+use api_types::condition::Condition;
 use api_types::oam::{
-    self, ApplicationConfigurationSpec, ApplicationConfigurationStatus, WorkloadStatus, WorkloadTrait,
+    self, ApplicationConfigurationSpec, ApplicationConfigurationStatus, TraitStatus, WorkloadStatus,
+    WorkloadTrait,
 };
 use api_types::{ApiError, GroupResource, GroupVersion, ObjectName, Resource, TenantId};
 use async_trait::async_trait;
@@ -242,6 +245,9 @@ impl Applications {
         for planned in rendered.objects() {
             let (object, value) =
                 apply(&*self.client, application.tenant, author, planned, &application.meta.uid).await?;
+            if is_binding(&planned.value) {
+                self.tell_bound(&object, &value).await.map_err(Fault::Retry)?;
+            }
             written.push((planned.reference(&object.meta.uid), health(&value)));
         }
         let mut references = written.iter().map(|(reference, _)| reference.clone());
@@ -263,6 +269,18 @@ impl Applications {
             }
         });
         Ok(ComponentReport::written(component, workload, unwell))
+    }
+
+    /// A binding has no controller of its own: it is in effect as soon as its workload is written, which comes first.
+    async fn tell_bound(&self, binding: &Object, value: &Value) -> Result<(), ApiError> {
+        let old: TraitStatus = serde_json::from_value(value["status"].clone()).unwrap_or_default();
+        let bound = Condition::new("Ready", true, "Bound", "", jiff::Timestamp::now());
+        let generation = binding.meta.generation;
+        let status = TraitStatus {
+            observed_generation: Some(generation),
+            conditions: carry_over(&old.conditions, vec![bound.observed(generation)]),
+        };
+        write_status(&*self.client, &oam::SERVICE_BINDINGS, binding, &value["status"], &status).await
     }
 
     /// Deletes what the application controls and does not render any more.

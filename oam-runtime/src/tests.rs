@@ -299,6 +299,8 @@ async fn a_component_waits_for_its_secret_and_follows_rotation() {
     world.until(deployments(), "web", |d| mark(d).is_string() && mark(d) != first).await;
 
     // A Secret that goes does not take the running workload with it.
+    let bound = |b: &Value| has_condition(b, "Ready", "Bound");
+    world.until(oam::SERVICE_BINDINGS.group_resource(), "web-servicebinding", bound).await;
     world.planes.remove(world.tenant, &GroupResource::new("", "secrets"), NS, "conn");
     world.condition("store", "web/Ready", "WaitingForSecret").await;
     let store = world.find(&oam::APPLICATION_CONFIGURATIONS.group_resource(), "store").unwrap();

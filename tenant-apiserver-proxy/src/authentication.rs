@@ -90,7 +90,8 @@ pub async fn authenticate(
 ) -> Result<Identity, ApiError> {
     if let Some(token) = &credentials.token {
         let claims = verify_token(server, plane, token, &[server.issuer(plane)]).await;
-        let identity = |claims: Claims| Identity { user: service_account(&claims), expires: Some(claims.exp) };
+        let identity =
+            |claims: Claims| Identity { user: service_account(&claims), expires: Some(claims.exp) };
         return claims.map(identity).ok_or_else(ApiError::unauthorized);
     }
     match &credentials.certificate {

@@ -63,7 +63,9 @@ pub fn refresh(server: &Server, plane: &Plane) {
     let mut rows = Vec::new();
     for record in server.cache.collection(plane.id, &DEFINITIONS).list("", None) {
         let Ok(definition) = record.value() else { continue };
-        if !crd::is_established(&definition) || is_reserved(definition["spec"]["group"].as_str().unwrap_or("")) {
+        if !crd::is_established(&definition)
+            || is_reserved(definition["spec"]["group"].as_str().unwrap_or(""))
+        {
             continue;
         }
         match server.crds.row(&definition) {

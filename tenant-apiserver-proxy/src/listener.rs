@@ -10,13 +10,17 @@ use crate::server::Server;
 use crate::stages::{Call, Query, Received};
 use api_types::{ApiError, Reason, TenantId};
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -24,10 +28,12 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 20_000;
-/// Handshakes at a time, which cost the most before anyone is known.
-const MAX_HANDSHAKES: usize = 256;
+/// Handshakes at a time of one source, which cost the most before anyone is known.
+const MAX_HANDSHAKES: usize = 128;
 /// How long a handshake, and then the first request's head, may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be open before its first request.
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a request that is no watch may take.
@@ -40,15 +46,15 @@ const MAX_HEAD: u32 = 64 << 10;
 /// Serves until shutdown, then lets requests under way finish; the caller bounds how long.
 pub async fn serve(server: Arc<Server>, listener: TcpListener, acceptor: TlsAcceptor) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let handshakes = Arc::new(Handshakes::default());
     let mut tasks = tokio::task::JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = server.shutdown.requested() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, source) = match accepted {
+            Ok((stream, source)) => (stream, source.ip()),
             Err(error) => {
                 // Mostly: no file descriptors are left. Others may be freed soon.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -61,10 +67,14 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener, acceptor: TlsAcce
             tracing::warn!("a connection was refused: too many are open");
             continue;
         };
-        let (server, acceptor, handshakes) = (server.clone(), acceptor.clone(), handshakes.clone());
+        let Some(handshake) = Handshakes::begin(&handshakes, source) else {
+            tracing::debug!(%source, "a connection was refused: too many handshakes are under way");
+            continue;
+        };
+        let (server, acceptor) = (server.clone(), acceptor.clone());
         tasks.spawn(async move {
             let _open = permit;
-            if let Err(error) = connection(server, stream, acceptor, handshakes).await {
+            if let Err(error) = connection(server, stream, acceptor, handshake).await {
                 tracing::debug!(%error, "a connection ended");
             }
         });
@@ -78,17 +88,18 @@ async fn connection(
     server: Arc<Server>,
     stream: TcpStream,
     acceptor: TlsAcceptor,
-    handshakes: Arc<Semaphore>,
+    handshake: Handshake,
 ) -> Result<(), ConnectionError> {
     stream.set_nodelay(true)?;
-    let stream = {
-        let _shaking = handshakes.acquire().await?;
-        tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??
-    };
+    let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    drop(handshake);
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let certificate = certificate.map(|der| Arc::new(der.as_ref().to_vec()));
     let serving = server.clone();
+    let used = Arc::new(AtomicBool::new(false));
+    let using = used.clone();
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+        using.store(true, Ordering::Relaxed);
         let (server, certificate) = (serving.clone(), certificate.clone());
         async move { Ok::<_, Infallible>(respond(server, certificate, request).await) }
     });
@@ -107,11 +118,54 @@ async fn connection(
         .keep_alive_timeout(Duration::from_secs(20));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    tokio::select! {
-        ended = &mut connection => ended,
-        () = server.shutdown.requested() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let first = tokio::time::sleep(FIRST_REQUEST_TIMEOUT);
+    tokio::pin!(first);
+    let mut waiting = true;
+    loop {
+        tokio::select! {
+            ended = &mut connection => return ended,
+            () = &mut first, if waiting => {
+                if !used.load(Ordering::Relaxed) {
+                    return Err("no request came".into());
+                }
+                waiting = false;
+            }
+            () = server.shutdown.requested() => {
+                connection.as_mut().graceful_shutdown();
+                return connection.await;
+            }
+        }
+    }
+}
+
+/// How many handshakes are under way, by source, so that none keeps the door from the others.
+#[derive(Default)]
+struct Handshakes(Mutex<HashMap<IpAddr, usize>>);
+
+/// One handshake under way; ends when dropped.
+struct Handshake(Arc<Handshakes>, IpAddr);
+
+impl Handshakes {
+    /// Counts one more; `None`: the source has enough.
+    fn begin(all: &Arc<Self>, source: IpAddr) -> Option<Handshake> {
+        let mut counts = all.0.lock();
+        let count = counts.entry(source).or_default();
+        if *count >= MAX_HANDSHAKES {
+            return None;
+        }
+        *count += 1;
+        Some(Handshake(all.clone(), source))
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        let mut counts = self.0.0.lock();
+        if let Some(count) = counts.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.1);
+            }
         }
     }
 }
@@ -154,13 +208,16 @@ async fn stages(
     let query = head.uri.query().unwrap_or("");
     let info = request_info::parse(&head.method, path, query)
         .ok_or_else(|| ApiError::bad_request("the path is not UTF-8 once it is decoded"))?;
+    let reading = matches!(head.method, Method::GET | Method::HEAD);
     let watching = matches!(&info, RequestInfo::Resource(resource) if resource.verb == "watch");
     let call = Call { plane: plane.clone(), info, query: Query::parse(query), headers: head.headers };
     let content_type = call.header("content-type").to_owned();
     let authenticated = Received::new(call, credentials).authenticate(&server).await?;
     let authorized = authenticated.authorize(&server)?;
     let _seat = plane.seats.take().await?;
-    let body = Incoming { bytes: read_body(body).await?, content_type };
+    // Nobody waits for what a GET sends after its head: a slow body would hold the seat, and reading needs few rights.
+    let bytes = if reading { Bytes::new() } else { read_body(body).await? };
+    let body = Incoming { bytes, content_type };
     if watching {
         return handlers::dispatch(&server, &authorized, body).await;
     }

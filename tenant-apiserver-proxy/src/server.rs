@@ -181,7 +181,10 @@ impl Server {
     }
 
     /// The key of a plane's tokens; `None` when it was never needed, so that no token can be valid.
-    pub(crate) async fn stored_token_key<'a>(&self, plane: &'a Plane) -> Result<Option<&'a TokenKey>, ApiError> {
+    pub(crate) async fn stored_token_key<'a>(
+        &self,
+        plane: &'a Plane,
+    ) -> Result<Option<&'a TokenKey>, ApiError> {
         if plane.token_key.get().is_none()
             && planes::stored_key(&self.cache, plane.id, planes::TOKEN_KEY).is_none()
         {

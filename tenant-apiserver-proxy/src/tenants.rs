@@ -59,6 +59,15 @@ pub fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra
     Ok(Extra { preconditions: Vec::new(), operations })
 }
 
+/// A protected tenant is not deleted.
+pub fn check_delete(place: &Place, tenant: &Value) -> Result<(), ApiError> {
+    if is_tenant(place) && tenant["spec"]["deletionProtection"] == Value::Bool(true) {
+        let why = "spec.deletionProtection is true";
+        return Err(ApiError::forbidden(&place.resource(), &place.name, why));
+    }
+    Ok(())
+}
+
 /// Follows a change of a `Tenant` in its own status.
 pub fn change(place: &Place, tenant: &mut Value) {
     if is_tenant(place) {

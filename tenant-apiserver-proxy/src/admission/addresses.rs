@@ -142,7 +142,13 @@ fn allocate(
         }
     }
     let after = held(service);
-    for name in after.iter().filter(|name| !before.contains(name)) {
+    let own = service["metadata"]["namespace"] == "default" && service["metadata"]["name"] == "kubernetes";
+    let kubernetes = address_name(crate::bootstrap::KUBERNETES_IP);
+    for name in after.iter().filter(|name| !before.contains(name) && !(own && **name == kubernetes)) {
+        if let Some(cause) = out_of_range(name) {
+            let name = service["metadata"]["name"].as_str().unwrap_or("");
+            return Err(ApiError::invalid("", "Service", name, vec![cause]));
+        }
         if !is_free(server, plane, name) {
             return Err(taken(service, name));
         }
@@ -182,7 +188,31 @@ fn held(service: &Value) -> Vec<String> {
 }
 
 fn is_free(server: &Server, plane: &Plane, name: &str) -> bool {
-    server.cache.get(plane.id, &resource(), &ObjectName::cluster(name)).is_none()
+    // The Service `kubernetes` has it from the birth of the plane, without a key.
+    name.strip_prefix("ip-") != Some(crate::bootstrap::KUBERNETES_IP)
+        && server.cache.get(plane.id, &resource(), &ObjectName::cluster(name)).is_none()
+}
+
+/// What is wrong with an address or a port that a client chose.
+fn out_of_range(name: &str) -> Option<Cause> {
+    if let Some(address) = name.strip_prefix("ip-") {
+        let inside =
+            address.parse::<Ipv4Addr>().is_ok_and(|ip| u32::from(ip) >> RANGE.1 == RANGE.0 >> RANGE.1);
+        let range = format!("{}/{}", Ipv4Addr::from(RANGE.0), 32 - RANGE.1);
+        let why = format!(
+            "failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of \
+             valid IPs is {range}"
+        );
+        return (!inside).then(|| Cause::invalid("spec.clusterIPs", &json!([address]), &why));
+    }
+    let port = name.trim_start_matches("port-").parse::<u16>().unwrap_or(0);
+    let last = NODE_PORTS.0 + NODE_PORTS.1 - 1;
+    let why = format!(
+        "provided port is not in the valid range. The range of valid ports is {}-{last}",
+        NODE_PORTS.0
+    );
+    let inside = (NODE_PORTS.0..=last).contains(&port);
+    (!inside).then(|| Cause::invalid("spec.ports[0].nodePort", &json!(port), &why))
 }
 
 /// 422 for an address or a port that another Service has.

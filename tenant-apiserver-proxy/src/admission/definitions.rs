@@ -1,12 +1,15 @@
 //! CustomResourceDefinitions: their names are accepted and their schemas compiled in the write itself, so that a
 //! definition is served when its creation returns.
 
+use crate::cache::feed::store_key;
 use crate::crds::DEFINITIONS;
 use crate::gateway::Place;
+use crate::planes::Plane;
 use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::{Catalog, crd};
-use api_types::{ApiError, Cause};
+use api_types::{ApiError, Cause, Reason, ResourceKey};
+use object_store::{Precondition, Space};
 use serde_json::Value;
 
 fn is_definition(place: &Place) -> bool {
@@ -39,8 +42,22 @@ pub fn accept(
     server.crds.row(definition).map(|_| ()).map_err(|causes| place.invalid(&place.name, causes))
 }
 
+/// What must hold in the commit of a new custom object: its definition is there and does not go away.
+pub fn rely(server: &Server, plane: &Plane, place: &Place) -> Result<Option<Precondition>, ApiError> {
+    if !place.row.is_custom() {
+        return Ok(None);
+    }
+    let key = ResourceKey::new(DEFINITIONS.clone(), "", format!("{}.{}", place.row.plural, place.row.group));
+    let found = server.cache.get(plane.id, &key.resource, &key.object).ok_or_else(ApiError::no_such_path)?;
+    if found.meta.deleting {
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(ApiError::new(Reason::MethodNotAllowed, why));
+    }
+    Ok(Some(Space::new(plane.id).expect(store_key(&key), found.revision)))
+}
+
 /// True for a definition that still has objects: deletion waits until they are gone.
-pub fn has_objects(server: &Server, plane: &crate::planes::Plane, place: &Place, definition: &Value) -> bool {
+pub fn has_objects(server: &Server, plane: &Plane, place: &Place, definition: &Value) -> bool {
     if !is_definition(place) {
         return false;
     }

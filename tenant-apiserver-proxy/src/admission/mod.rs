@@ -38,7 +38,8 @@ pub fn update(
 }
 
 /// Admits a deletion.
-pub fn delete(_server: &Server, auth: &Authorized, place: &Place, _old: &Value) -> Result<(), ApiError> {
+pub fn delete(_server: &Server, auth: &Authorized, place: &Place, old: &Value) -> Result<(), ApiError> {
+    tenants::check_delete(place, old)?;
     namespaces::check_delete(auth, place)
 }
 
@@ -53,7 +54,11 @@ pub async fn reserve(
 ) -> Result<Extra, ApiError> {
     let mut extra = addresses::reserve(server, auth.plane(), place, old, object).await?;
     match old {
-        None => extra.join(tenants::birth(server, place, object)?),
+        None => {
+            extra.preconditions.extend(namespaces::rely(server, auth, place)?);
+            extra.preconditions.extend(definitions::rely(server, auth.plane(), place)?);
+            extra.join(tenants::birth(server, place, object)?);
+        }
         Some(_) => tenants::change(place, object),
     }
     Ok(extra)

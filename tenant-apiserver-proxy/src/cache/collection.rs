@@ -74,12 +74,13 @@ pub struct Forgotten {
 }
 
 impl Collection {
-    pub(super) fn new(shared: Option<Arc<BTreeMap<ObjectName, Arc<Record>>>>) -> Self {
+    /// Of which nothing is known before `floor`.
+    pub(super) fn new(shared: Option<Arc<BTreeMap<ObjectName, Arc<Record>>>>, floor: Revision) -> Self {
         let inner = Inner {
             live: BTreeMap::new(),
             history: VecDeque::new(),
             history_bytes: 0,
-            floor: Revision::ZERO,
+            floor,
             watchers: Vec::new(),
             version: 0,
         };
@@ -180,9 +181,8 @@ impl Collection {
     }
 
     /// Objects read at start, before anything is served: they have no history.
-    pub(super) fn load(&self, record: Arc<Record>, floor: Revision) {
+    pub(super) fn load(&self, record: Arc<Record>) {
         let mut inner = self.inner.write();
-        inner.floor = inner.floor.max(floor);
         inner.live.insert(record.name.clone(), record);
         inner.version += 1;
     }
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn an_older_revision_can_be_listed_while_history_lasts() {
-        let collection = Collection::new(None);
+        let collection = Collection::new(None, Revision::ZERO);
         collection.put(make("a", "x", 1));
         collection.put(make("b", "y", 2));
         collection.put(make("a", "x", 3));
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_watch_resumes_where_it_was_and_sees_each_change_once() {
-        let collection = Collection::new(None);
+        let collection = Collection::new(None, Revision::ZERO);
         for revision in 1..=3 {
             collection.put(make("a", "x", revision));
         }
@@ -306,8 +306,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_said_about_what_was_before_the_floor() {
+        let collection = Collection::new(None, Revision(10));
+        assert_eq!(collection.watch("", Revision(9)).unwrap_err(), Forgotten { oldest: Revision(10) });
+        assert_eq!(
+            collection.list_at("", None, Revision(9)).unwrap_err(),
+            Forgotten { oldest: Revision(10) }
+        );
+        assert!(collection.watch("", Revision(10)).is_ok());
+    }
+
+    #[test]
     fn a_watcher_that_lags_is_ended() {
-        let collection = Collection::new(None);
+        let collection = Collection::new(None, Revision::ZERO);
         let (_, mut stream) = collection.watch("", Revision::ZERO).unwrap();
         for revision in 1..=WATCH_BUFFER as u64 + 1 {
             collection.put(make("a", "x", revision));
@@ -323,7 +334,8 @@ mod tests {
         let object = json!({"kind": "ClusterRole", "apiVersion": "v1", "metadata": {"name": "view"}});
         let name = ObjectName::cluster("view");
         let record = Arc::new(record::shared(name.clone(), &object, Revision(1)));
-        let collection = Collection::new(Some(Arc::new(BTreeMap::from([(name.clone(), record)]))));
+        let collection =
+            Collection::new(Some(Arc::new(BTreeMap::from([(name.clone(), record)]))), Revision::ZERO);
         assert_eq!(names(&collection.list("", None)), ["view@1"]);
         assert_eq!(collection.get(&name).unwrap().expected(), Revision::ZERO);
         let change = collection.put(make("", "view", 9)).unwrap();

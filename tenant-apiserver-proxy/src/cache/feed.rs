@@ -5,6 +5,7 @@ use super::{Cache, Incoming};
 use api_types::{GroupResource, ResourceKey, Revision, TenantId};
 use object_store::{ObjectStore, Range, StoreError};
 use service_runtime::Shutdown;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,9 +59,10 @@ pub async fn load(cache: &Cache, store: &dyn ObjectStore) -> Result<Revision, Fe
                 source,
             })?;
             let record = Arc::new(record);
+            cache.admit(item.tenant, page.revision);
             let change = super::collection::Change::loaded(record.clone());
             cache.index_owners(item.tenant, &key.resource, &change);
-            cache.collection(item.tenant, &key.resource).load(record, page.revision);
+            cache.collection(item.tenant, &key.resource).load(record);
         }
         match page.items.last() {
             Some(last) if page.more => range.after = Some((last.tenant, last.key.clone())),
@@ -106,7 +108,11 @@ pub async fn follow(
                         },
                     };
                     cache.apply(event.tenant, &key.resource, key.object.clone(), incoming);
-                    observe(event.tenant, &key);
+                    // A defect in what follows one object must not stop every plane's writes.
+                    let observed = std::panic::catch_unwind(AssertUnwindSafe(|| observe(event.tenant, &key)));
+                    if observed.is_err() {
+                        tracing::error!(tenant = %event.tenant, %key, "a change could not be followed");
+                    }
                 }
                 from = batch.revision;
                 cache.publish(from);

@@ -55,6 +55,9 @@ type WildcardSender = mpsc::Sender<(TenantId, Arc<Change>)>;
 
 /// The objects of one plane.
 pub struct PlaneObjects {
+    /// Nothing is known of what was before: the revision at which the plane was loaded. Zero for a plane that was
+    /// born since.
+    floor: Revision,
     collections: RwLock<HashMap<GroupResource, Arc<Collection>>>,
     owners: Mutex<HashMap<String, HashSet<(GroupResource, ObjectName)>>>,
 }
@@ -82,14 +85,18 @@ impl Cache {
         let _ = applied.wait_for(|at| *at >= revision).await;
     }
 
-    /// One resource of one plane. It is there for every name, empty until something is stored.
+    /// One resource of one plane. It is there for every name, empty until something is stored; that of a plane which
+    /// is not there is kept by nobody.
     pub fn collection(&self, tenant: TenantId, resource: &GroupResource) -> Arc<Collection> {
-        let plane = self.plane(tenant);
+        let shared = || self.shared.of(tenant).get(resource).cloned();
+        let Some(plane) = self.plane(tenant) else {
+            return Arc::new(Collection::new(shared(), Revision::ZERO));
+        };
         if let Some(found) = plane.collections.read().get(resource) {
             return found.clone();
         }
         let mut collections = plane.collections.write();
-        let made = || Arc::new(Collection::new(self.shared.of(tenant).get(resource).cloned()));
+        let made = || Arc::new(Collection::new(shared(), plane.floor));
         collections.entry(resource.clone()).or_insert_with(made).clone()
     }
 
@@ -105,7 +112,11 @@ impl Cache {
 
     /// The resources of a plane that have or had objects.
     pub fn resources(&self, tenant: TenantId) -> Vec<GroupResource> {
-        let mut found: Vec<GroupResource> = self.plane(tenant).collections.read().keys().cloned().collect();
+        let plane = self.plane(tenant);
+        let mut found: Vec<GroupResource> = plane
+            .iter()
+            .flat_map(|plane| plane.collections.read().keys().cloned().collect::<Vec<_>>())
+            .collect();
         for resource in self.shared.of(tenant).keys() {
             if !found.contains(resource) {
                 found.push(resource.clone());
@@ -116,7 +127,7 @@ impl Cache {
 
     /// Objects of a plane with an owner reference to this UID.
     pub fn dependents(&self, tenant: TenantId, owner_uid: &str) -> Vec<(GroupResource, Arc<Record>)> {
-        let plane = self.plane(tenant);
+        let Some(plane) = self.plane(tenant) else { return Vec::new() };
         let names: Vec<_> =
             plane.owners.lock().get(owner_uid).map(|set| set.iter().cloned().collect()).unwrap_or_default();
         names
@@ -151,18 +162,24 @@ impl Cache {
         }
     }
 
-    fn plane(&self, tenant: TenantId) -> Arc<PlaneObjects> {
-        if let Some(found) = self.planes.read().get(&tenant) {
-            return found.clone();
+    fn plane(&self, tenant: TenantId) -> Option<Arc<PlaneObjects>> {
+        self.planes.read().get(&tenant).cloned()
+    }
+
+    /// Makes room for a plane of which nothing is known before `floor`, unless it is there.
+    fn admit(&self, tenant: TenantId, floor: Revision) {
+        if self.planes.read().contains_key(&tenant) {
+            return;
         }
-        let made = || Arc::new(PlaneObjects { collections: RwLock::default(), owners: Mutex::default() });
-        self.planes.write().entry(tenant).or_insert_with(made).clone()
+        let made =
+            || Arc::new(PlaneObjects { floor, collections: RwLock::default(), owners: Mutex::default() });
+        self.planes.write().entry(tenant).or_insert_with(made);
     }
 
     /// Takes in one change and sends it to the watchers. Changes come in order of revision.
     fn apply(&self, tenant: TenantId, resource: &GroupResource, name: ObjectName, change: Incoming) {
-        if matches!(change, Incoming::Removed(_)) && !self.planes.read().contains_key(&tenant) {
-            return;
+        if matches!(change, Incoming::Put(_)) {
+            self.admit(tenant, Revision::ZERO);
         }
         let collection = self.collection(tenant, resource);
         let applied = match change {
@@ -184,7 +201,7 @@ impl Cache {
             return;
         }
         let member = (resource.clone(), change.object.name.clone());
-        let plane = self.plane(tenant);
+        let Some(plane) = self.plane(tenant) else { return };
         let mut owners = plane.owners.lock();
         for gone in before.iter().filter(|owner| !after.contains(owner)) {
             if let Some(set) = owners.get_mut(gone.uid.as_str()) {

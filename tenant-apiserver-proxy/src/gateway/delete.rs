@@ -114,7 +114,11 @@ fn mark(place: &Place, object: &mut Value, options: &DeleteOptions, now: Timesta
     let grace = match default_grace {
         // What need not wait does not wait, whatever is asked.
         None | Some(0) => 0,
-        Some(default) => options.grace_period_seconds.unwrap_or(default).max(0),
+        // As in Kubernetes, a negative one is the shortest that is none.
+        Some(default) => match options.grace_period_seconds.unwrap_or(default) {
+            negative if negative < 0 => 1,
+            seconds => seconds,
+        },
     };
     let marked = object["metadata"]["deletionTimestamp"].is_string();
     let pending = object["metadata"]["deletionGracePeriodSeconds"].as_i64();

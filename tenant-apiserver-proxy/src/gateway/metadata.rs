@@ -119,12 +119,7 @@ pub fn keep_old(object: &mut Value, old: &Value) {
 /// Checks the name, `resourceVersion` and UID that an update gives against the path and the old object.
 /// `unconditional`: an update without `resourceVersion` is let through. A patched object has that of the old object
 /// unless the patch says another.
-pub fn check_update(
-    object: &Value,
-    old: &Value,
-    place: &Place,
-    unconditional: bool,
-) -> Result<(), ApiError> {
+pub fn check_update(object: &Value, old: &Value, place: &Place, unconditional: bool) -> Result<(), ApiError> {
     let name = text(object, "name");
     if name != place.name {
         return Err(ApiError::bad_request(format!(

@@ -1,6 +1,7 @@
 //! LIST: the stored bytes joined, over one revision, in pages.
 
 use super::get;
+use crate::cache::collection::Collection;
 use crate::cache::record::Record;
 use crate::gateway::Place;
 use crate::reply::{self, Content, Format, Reply, View};
@@ -117,7 +118,6 @@ pub async fn read(server: &Server, auth: &Authorized, place: &Place) -> Result<P
         None => 0,
     };
     let limit = usize::try_from(limit).unwrap_or(0).min(MAX_LIMIT);
-    let current = server.cache.revision();
     let (records, revision) = match query.get("continue") {
         Some(token) => {
             if query.get("resourceVersionMatch").is_some() {
@@ -129,10 +129,10 @@ pub async fn read(server: &Server, auth: &Authorized, place: &Place) -> Result<P
             (records, at)
         }
         None => match wanted_version(query, place)? {
-            Wanted::Newest => (collection.list(&place.namespace, None), current),
+            Wanted::Newest => newest(server, &collection, place).await?,
             Wanted::AtLeast(at) => {
                 wait_for(server, at).await?;
-                (collection.list(&place.namespace, None), server.cache.revision())
+                newest(server, &collection, place).await?
             }
             Wanted::Exactly(at) => {
                 wait_for(server, at).await?;
@@ -157,6 +157,23 @@ pub async fn read(server: &Server, auth: &Authorized, place: &Place) -> Result<P
     }
     page.records = selected;
     Ok(page)
+}
+
+/// What is there now, without what is newer than the revision that the list names: a commit may be entering the cache
+/// at this moment.
+async fn newest(
+    server: &Server,
+    collection: &Collection,
+    place: &Place,
+) -> Result<(Vec<Arc<Record>>, Revision), ApiError> {
+    loop {
+        let at = server.cache.revision();
+        match collection.list_at(&place.namespace, None, at) {
+            Ok(records) => return Ok((records, at)),
+            // So large a commit is entering that its beginning is history already.
+            Err(forgotten) => wait_for(server, forgotten.oldest).await?,
+        }
+    }
 }
 
 enum Wanted {

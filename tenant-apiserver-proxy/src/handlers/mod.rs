@@ -12,7 +12,7 @@ pub mod write;
 
 use crate::decoding::Payload;
 use crate::gateway::Place;
-use crate::reply::Reply;
+use crate::reply::{self, Reply};
 use crate::request_info::ResourceRequest;
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -58,6 +58,8 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
         subresource: request.subresource.clone(),
     };
     check_scope(request, &place)?;
+    // Nothing is done whose answer could not be given.
+    reply::accept(auth.call().header("accept"), !place.row.is_custom() || !place.subresource.is_empty())?;
     if place.subresource.is_empty() {
         whole(server, auth, &place, body).await
     } else {
@@ -162,7 +164,9 @@ async fn sub(
         ("status" | "finalize" | "ephemeralcontainers" | "resize" | "approval", "get") => {
             get::get(server, auth, place)
         }
-        ("status" | "finalize" | "ephemeralcontainers", "update") => write::update(server, auth, place, &body).await,
+        ("status" | "finalize" | "ephemeralcontainers", "update") => {
+            write::update(server, auth, place, &body).await
+        }
         ("status" | "ephemeralcontainers", "patch") => write::patch(server, auth, place, &body).await,
         ("scale", "get") => scale::get(server, auth, place),
         ("scale", "update" | "patch") => scale::write(server, auth, place, &body).await,

@@ -1,7 +1,7 @@
 //! The `scale` subresource: replicas and selector of anything that has them.
 
 use super::{Incoming, get, write};
-use crate::decoding;
+use crate::decoding::{self, Media, Payload};
 use crate::gateway::update::Wanted;
 use crate::gateway::{self, Place};
 use crate::reply::Reply;
@@ -109,11 +109,13 @@ pub async fn write(
                 write::PatchType::Json => api_schema::patch::json_patch(&scale, &patch),
                 _ => api_schema::patch::merge_patch(&scale, &patch),
             };
-            wanted(place, old, &patched.map_err(|error| error.to_api_error())?, &spec_path)
+            let patched = patched.map_err(|error| error.to_api_error())?;
+            let payload = Payload { bytes: patched.to_string().into(), media: Media::Json };
+            wanted(place, old, &decode_scale(&payload)?, &spec_path)
         })
         .await?
     } else {
-        let scale = decode_scale(body)?;
+        let scale = decode_scale(&body.payload()?)?;
         gateway::update::update(server, auth, place, &options, false, |old| {
             wanted(place, old, &scale, &spec_path)
         })
@@ -122,13 +124,13 @@ pub async fn write(
     answer(auth, place, &get::value(&written.object)?)
 }
 
-fn decode_scale(body: &Incoming) -> Result<Value, ApiError> {
+fn decode_scale(payload: &Payload) -> Result<Value, ApiError> {
     let Some(id) = api_schema::builtin::kind("autoscaling", "v1", "Scale") else {
         return Err(ApiError::internal("the type of Scale is not known"));
     };
     let root = api_schema::builtin::graph().at(id);
     let mode = api_schema::decode::FieldValidation::Ignore;
-    Ok(decoding::of_kind("Scale", "autoscaling/v1", root, &body.payload()?, mode)?.value)
+    Ok(decoding::of_kind("Scale", "autoscaling/v1", root, payload, mode)?.value)
 }
 
 /// The old object with the replicas of a `Scale`.
@@ -155,6 +157,10 @@ fn wanted(place: &Place, old: &Value, scale: &Value, path: &[String]) -> Result<
     }
     let mut target = &mut object;
     for key in path {
+        if !(target.is_object() || target.is_null()) {
+            let cause = Cause::invalid(path.join("."), &json!(replicas), "the object has no such field");
+            return Err(place.invalid(&place.name, vec![cause]));
+        }
         target = &mut target[key.as_str()];
     }
     *target = replicas.into();

@@ -1,0 +1,290 @@
+//! The command line: what it prints, and what it says when it cannot.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
+
+use redb::TableDefinition;
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tests::insula::command;
+use tests::{Insula, Kubectl, tools, until};
+
+/// Runs `insula up`, which must refuse, and returns the line that it says.
+#[track_caller]
+fn refused(home: &Path, arguments: &[&str]) -> String {
+    let mut child = command(home)
+        .arg("up")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("insula up has refused", || child.try_wait().unwrap().ok_or_else(|| "it runs".to_owned()));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = stderr.lines().filter(|line| line.starts_with("insula:")).collect();
+    assert_eq!(lines.len(), 1, "{stderr}");
+    assert_eq!(stderr.lines().last(), lines.first().copied(), "{stderr}");
+    lines[0].to_owned()
+}
+
+#[track_caller]
+fn assert_has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
+}
+
+#[test]
+fn up_says_in_a_line_why_it_cannot_start() {
+    let insula = Insula::start();
+    let home = tempfile::tempdir().unwrap();
+    let dir = |name: &str| home.path().join(name).display().to_string();
+    let any = "--listen=127.0.0.1:0";
+
+    let used = insula.data_dir().display().to_string();
+    assert_has(&refused(home.path(), &["--data-dir", &used, any]), &[&used, "in use by another process"]);
+
+    let port = format!("127.0.0.1:{}", insula.port());
+    let said = refused(home.path(), &["--data-dir", &dir("port"), "--listen", &port]);
+    assert_has(&said, &["cannot listen on", &port, "in use"]);
+
+    std::fs::create_dir(dir("corrupt")).unwrap();
+    std::fs::write(home.path().join("corrupt/objects.redb"), "this is not a store").unwrap();
+    let said = refused(home.path(), &["--data-dir", &dir("corrupt"), any]);
+    assert_has(&said, &["corrupt/objects.redb", "damaged"]);
+
+    std::fs::write(home.path().join("file"), "").unwrap();
+    assert_has(
+        &refused(home.path(), &["--data-dir", &dir("file"), any]),
+        &["the data directory", "cannot be made"],
+    );
+
+    let said = refused(home.path(), &["--data-dir", &dir("new"), any, "--super-kubeconfig", &dir("nowhere")]);
+    assert_has(&said, &["the kubeconfig", "nowhere cannot be read", "No such file"]);
+    let said = refused(home.path(), &["--data-dir", &dir("new"), any, "--super-kubeconfig", &dir("file")]);
+    assert_has(&said, &["the kubeconfig", "file"]);
+    assert!(!Path::new(&dir("new")).exists(), "nothing is made when a flag is wrong");
+}
+
+#[test]
+fn a_damaged_store_and_one_of_a_newer_release_are_left_alone() {
+    let mut insula = Insula::start();
+    insula.tenant("acme");
+    assert!(insula.interrupt().success());
+    let file = insula.data_dir().join("objects.redb");
+    let home = tempfile::tempdir().unwrap();
+    let arguments =
+        ["--data-dir", insula.data_dir().to_str().unwrap(), "--listen=127.0.0.1:0"].map(str::to_owned);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 3]).unwrap();
+    assert_has(&refused(home.path(), &arguments), &["objects.redb", "damaged"]);
+    assert_eq!(std::fs::read(&file).unwrap().len(), whole.len() / 3);
+
+    std::fs::write(&file, &whole).unwrap();
+    let database = redb::Database::open(&file).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let meta: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+    transaction.open_table(meta).unwrap().insert("format", 999).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    assert_has(&refused(home.path(), &arguments), &["objects.redb", "format 999", "use the newer release"]);
+}
+
+#[test]
+fn tenants_are_made_listed_shown_and_deleted() {
+    let insula = Insula::start();
+    let none = insula.try_insula(&["tenant", "list"]);
+    assert_has(&text(&none), &["no tenants"]);
+    let made: Value =
+        serde_json::from_str(&insula.insula(&["tenant", "create", "acme", "--wait", "-o", "json"])).unwrap();
+    assert_eq!((&made["kind"], &made["status"]["phase"]), (&"Tenant".into(), &"Ready".into()));
+    insula.insula(&["tenant", "create", "globex", "--wait"]);
+
+    let table = insula.insula(&["tenant", "list"]);
+    let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(lines.next().unwrap(), ["NAME", "PHASE", "SUPER", "CLUSTER", "ENDPOINT", "CREATED"]);
+    let row = lines.next().unwrap();
+    assert_eq!(row[..4], ["acme", "Ready", "local", &insula.tenant_url("acme")], "{table}");
+    assert_eq!(lines.next().unwrap()[0], "globex");
+
+    let list: Value = serde_json::from_str(&insula.insula(&["tenant", "list", "--output", "json"])).unwrap();
+    assert_eq!((list["kind"].as_str(), list["items"].as_array().unwrap().len()), (Some("TenantList"), 2));
+    let yaml = insula.insula(&["tenant", "get", "acme", "--output", "yaml"]);
+    assert_has(&yaml, &["kind: Tenant", "name: acme", "phase: Ready"]);
+    assert_has(&insula.insula(&["tenant", "get", "acme"]), &["acme", "Ready"]);
+
+    assert_has(&insula.insula(&["tenant", "delete", "acme", "--wait"]), &["tenant acme deleted"]);
+    assert!(!insula.insula(&["tenant", "list"]).contains("acme"));
+}
+
+#[test]
+fn tenant_commands_say_in_a_line_what_is_wrong() {
+    let insula = Insula::start();
+    insula.tenant("acme");
+    let file = insula.scratch("other.yaml");
+    std::fs::write(&file, "kind: Tenant\nmetadata: {name: other}\n").unwrap();
+    let bad = insula.scratch("bad.yaml");
+    std::fs::write(&bad, "kind: Tenant\nspec: {wieght: 3}\n").unwrap();
+    let long = "a".repeat(41);
+    for (arguments, parts) in [
+        (&["get", "nobody"][..], &["tenants.tenancy.insula.dev \"nobody\" not found"][..]),
+        (&["delete", "nobody"], &["tenants.tenancy.insula.dev \"nobody\" not found"]),
+        (&["kubeconfig", "nobody"], &["tenants.tenancy.insula.dev \"nobody\" not found"]),
+        (&["create", "acme"], &["tenants.tenancy.insula.dev \"acme\" already exists"]),
+        (&["create", "Acme"], &["metadata.name: Invalid value: \"Acme\""]),
+        (&["create", &long], &["metadata.name", "40"]),
+        (
+            &["create", "third", "-f", file.to_str().unwrap()],
+            &["other.yaml is the tenant \"other\", not \"third\""],
+        ),
+        (&["create", "third", "-f", bad.to_str().unwrap()], &["wieght"]),
+        (&["create", "third", "-f", "/nowhere.yaml"], &["/nowhere.yaml cannot be read"]),
+        (
+            &["list", "--kubeconfig", "/nowhere"],
+            &["the admin kubeconfig /nowhere cannot be read", "insula up"],
+        ),
+    ] {
+        let output = insula.try_insula(&[&["tenant"], arguments].concat());
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(stderr.trim_end().lines().count(), 1, "{arguments:?}: {stderr}");
+        assert_has(&stderr, parts);
+    }
+    let usage = insula.try_insula(&["tenant", "create"]);
+    assert_eq!(usage.status.code(), Some(2), "{usage:?}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_said() {
+    let mut insula = Insula::start();
+    insula.kill();
+    let output = insula.try_insula(&["tenant", "list"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_has(&text(&output), &["cannot be reached"]);
+}
+
+#[test]
+fn a_kubeconfig_is_merged_into_the_one_that_kubectl_uses() {
+    let insula = Insula::start();
+    insula.tenant("acme");
+    insula.tenant("globex");
+    let target = insula.scratch("home/.kube/config");
+    let merge = |tenant: &str| {
+        let mut run = command(&insula.scratch("home"));
+        run.args(["tenant", "kubeconfig", tenant, "--merge"]).env("INSULA_KUBECONFIG", insula.kubeconfig());
+        let output = run.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    std::fs::create_dir(insula.scratch("home")).unwrap();
+    merge("acme");
+    let kubectl = Kubectl::new(&target, &insula.scratch("home"));
+    let context = || kubectl.run(&["config", "current-context"]).trim().to_owned();
+    assert_eq!(context(), "acme");
+    assert_has(&kubectl.run(&["get", "namespaces"]), &["default"]);
+    merge("globex");
+    assert_eq!(context(), "globex");
+    for tenant in ["acme", "globex"] {
+        kubectl.with(&format!("--context={tenant}")).run(&["create", "configmap", &format!("of-{tenant}")]);
+        let names = insula.tenant_admin(tenant).run(&["get", "configmaps", "--output=name"]);
+        assert_has(&names, &[&format!("of-{tenant}")]);
+    }
+    let before = std::fs::read_to_string(&target).unwrap();
+    merge("globex");
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), before);
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&target).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn the_version_the_help_and_the_completions_are_printed() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = command(home.path()).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(run(&["version"]), format!("insula {}\n", env!("CARGO_PKG_VERSION")));
+    for (shell, part) in
+        [("bash", "complete -F _insula"), ("zsh", "#compdef insula"), ("fish", "complete -c insula")]
+    {
+        assert_has(&run(&["completions", shell]), &[part, "tenant"]);
+    }
+    for arguments in
+        [&["--help"][..], &["up", "--help"], &["tenant", "--help"], &["tenant", "create", "--help"]]
+    {
+        assert_has(&run(arguments), &["Usage: insula"]);
+    }
+    assert_has(
+        &run(&["up", "--help"]),
+        &["--data-dir", "--listen", "--external-address", "--nodes", "--super-kubeconfig"],
+    );
+}
+
+/// What is promised for Ctrl-C.
+const END: Duration = Duration::from_secs(5);
+
+#[test]
+fn ctrl_c_ends_it_while_clients_watch() {
+    let mut insula = Insula::start();
+    let acme = insula.tenant("acme");
+    let watch = acme.start(&["get", "configmaps", "--watch"], &insula.scratch("watched"));
+    until("the watch is there", || {
+        if watch.printed().contains("kube-root-ca.crt") { Ok(()) } else { Err(watch.printed()) }
+    });
+    let pressed = Instant::now();
+    let status = insula.interrupt();
+    assert!(status.success(), "{status}: {}", insula.stderr());
+    assert!(pressed.elapsed() < END, "it took {:?}", pressed.elapsed());
+    assert!(!insula.stderr().contains("panicked"), "{}", insula.stderr());
+}
+
+#[test]
+fn nodes_and_names_are_as_the_flags_say() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("data");
+    let port = tools::free_port();
+    let stdout = home.path().join("stdout");
+    let mut child = command(home.path())
+        .args(["up", "--nodes=5", "--external-address=localhost", "--listen", &format!("127.0.0.1:{port}")])
+        .args(["--data-dir", dir.to_str().unwrap()])
+        .stdout(std::fs::File::create(&stdout).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let shown = until("it says what to do next", || {
+        let printed = std::fs::read_to_string(&stdout).unwrap();
+        if printed.contains("get namespaces") { Ok(printed) } else { Err(printed) }
+    });
+    assert_has(
+        &shown,
+        &[
+            &format!("https://localhost:{port}"),
+            "admin kubeconfig",
+            "5 nodes are simulated",
+            "insula tenant create",
+        ],
+    );
+    let kubectl = Kubectl::new(&dir.join("kubeconfig"), home.path());
+    let nodes = until("the nodes are there", || {
+        let nodes = kubectl.with("--context=local").look(&["get", "nodes"])?;
+        if nodes["items"].as_array().unwrap().len() == 5 { Ok(nodes) } else { Err(nodes.to_string()) }
+    });
+    assert_eq!(nodes["items"][0]["metadata"]["labels"]["insula.dev/simulated"], "true", "{nodes:#}");
+    let server =
+        kubectl.run(&["config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}"]);
+    assert_eq!(server, format!("https://localhost:{port}"));
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let status = until("it ends", || child.try_wait().unwrap().ok_or_else(|| "it runs".to_owned()));
+    assert!(status.success(), "{status}");
+}

@@ -112,7 +112,7 @@ impl Access {
         self.write(&target, Write::Patch(Patch::Merge(patch))).await.map(Some)
     }
 
-    /// Makes the status of `old` into `status`; true when it differed.
+    /// Makes the status of `old` into `status`; true when it differed. An object that is gone has none to set.
     pub(crate) async fn set_status(
         &self,
         tenant: TenantId,
@@ -125,7 +125,11 @@ impl Access {
             before["status"] = json!({});
         }
         after["status"] = status;
-        Ok(self.change(tenant, resource, "status", &before, &after).await?.is_some())
+        match self.change(tenant, resource, "status", &before, &after).await {
+            Ok(written) => Ok(written.is_some()),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// A merge patch that is not bound to a version.

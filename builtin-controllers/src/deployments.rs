@@ -132,7 +132,10 @@ impl Deployments {
         let Some(patch) = crate::access::difference(&before, &status) else { return Ok(()) };
         let target: Target = self.access.target_of(tenant, &DEPLOYMENTS, deployment).subresource("status");
         let patch = json!({"metadata": {"uid": deployment["metadata"]["uid"]}, "status": patch});
-        self.access.patch(&target, patch).await.map(|_| ())
+        match self.access.patch(&target, patch).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -54,10 +54,7 @@ impl OrphanedPods {
                 conditions::set(&mut list, &condition, &[], Timestamp::now());
                 status["phase"] = "Failed".into();
                 status["conditions"] = list.into();
-                match self.access.set_status(tenant, &PODS, &pod, status).await {
-                    Err(error) if error.is_not_found() => continue,
-                    other => other?,
-                };
+                self.access.set_status(tenant, &PODS, &pod, status).await?;
             }
             let now = Delete { grace_period_seconds: Some(0), ..Delete::default() };
             self.access.delete(tenant, &PODS, &pod, now).await?;

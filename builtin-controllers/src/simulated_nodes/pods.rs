@@ -118,10 +118,7 @@ impl Kubelets {
     /// Ends a pod that is being deleted: its containers first, then itself.
     async fn end(&self, tenant: TenantId, pod: &Value) -> Result<(), ApiError> {
         if !pod_facts::has_ended(pod) {
-            match self.access.set_status(tenant, &PODS, pod, status::ended(pod, Timestamp::now())).await {
-                Err(error) if error.is_not_found() => return Ok(()),
-                other => other?,
-            };
+            self.access.set_status(tenant, &PODS, pod, status::ended(pod, Timestamp::now())).await?;
         }
         let is_removed = pod["metadata"]["deletionGracePeriodSeconds"] == 0;
         if is_removed && !elements(pod, "/metadata/finalizers").is_empty() {
@@ -207,10 +204,7 @@ impl Reconciler for Kubelets {
             self.note_waiting(key, false);
         }
         let (status, again) = status::next(&pod, &Place { pod_ip, host_ip }, &lacks, Timestamp::now());
-        match self.access.set_status(tenant, &PODS, &pod, status).await {
-            Err(error) if error.is_not_found() => return Ok(Next::OnEvent),
-            other => other?,
-        };
+        self.access.set_status(tenant, &PODS, &pod, status).await?;
         Ok(match (again, is_complete) {
             // Times are whole seconds: a moment later, they have passed.
             (Some(delay), _) => Next::After(delay + Duration::from_millis(20)),

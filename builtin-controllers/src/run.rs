@@ -11,8 +11,8 @@ use crate::replicasets::ReplicaSets;
 use crate::root_ca::RootCa;
 use crate::scheduler::Scheduler;
 use crate::service_accounts::ServiceAccounts;
-use crate::simulated_nodes::Nodes;
 use crate::simulated_nodes::pods::Kubelets;
+use crate::simulated_nodes::{MAX_NODES, Nodes};
 use crate::storage_protection::{Protected, StorageProtection};
 use plane_client::{Controller, PlaneClient, Reconciler, TenantId};
 use service_runtime::Shutdown;
@@ -88,6 +88,9 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutd
     let collector = GarbageCollector::new(client.clone(), switches.clone());
     tasks.spawn(collector.run(8, shutdown.clone()));
     if let Some(SimulatedNodes { plane, count }) = options.simulated_nodes {
+        if count > MAX_NODES {
+            tracing::error!(asked = count, made = MAX_NODES, "there are addresses for fewer simulated nodes");
+        }
         tasks.spawn(Nodes::new(client.clone(), plane, count).run(shutdown.clone()));
         let of_the_plane: Vec<(Arc<dyn Reconciler>, usize)> = vec![
             (Arc::new(Scheduler::new(client.clone(), plane)), 8),

@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Every tenant gets a Kubernetes of their own, and the platform pays for one.
 #[derive(Parser)]
@@ -144,13 +145,18 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             output::raw(&script);
             Ok(())
         }
-        Command::Up(flags) => runtime()?.block_on(up::run(flags)),
-        Command::Tenant(command) => runtime()?.block_on(run_tenant(command)),
+        Command::Up(flags) => block_on(up::run(flags)),
+        Command::Tenant(command) => block_on(run_tenant(command)),
     }
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot be started")
+/// Runs a command to its end; what it left under way is given up soon after.
+fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("the runtime cannot be started")?;
+    let done = runtime.block_on(command);
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    done
 }
 
 async fn run_tenant(command: Tenant) -> anyhow::Result<()> {

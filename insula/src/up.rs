@@ -22,8 +22,11 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
+/// What is logged unless `INSULA_LOG` says otherwise. The client of super clusters tells its callers of every failure,
+/// and they log what matters of it.
+const DEFAULT_LOG: &str = "warn,kube_client=off";
 /// How long requests and work under way may take after Ctrl-C.
-const DRAIN: Duration = Duration::from_secs(4);
+const DRAIN: Duration = Duration::from_millis(3_500);
 
 /// Runs until Ctrl-C.
 pub async fn run(flags: Up) -> anyhow::Result<()> {
@@ -106,7 +109,7 @@ async fn wait_for_signal() -> anyhow::Result<()> {
 
 fn init_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("INSULA_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
     // A second call in one process (there is none) would be refused and change nothing.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -68,6 +68,7 @@ impl PlaneClient for InProcess {
         resource: &GroupResource,
         object: &ObjectName,
     ) -> Result<Option<Object>, ApiError> {
+        self.server.cache.wait_for_whole_commit().await;
         let found = self.server.cache.get(tenant, resource, object);
         Ok(found.map(|record| Self::object(tenant, resource, &record)))
     }
@@ -78,11 +79,13 @@ impl PlaneClient for InProcess {
         resource: &GroupResource,
         namespace: &str,
     ) -> Result<Vec<Object>, ApiError> {
+        self.server.cache.wait_for_whole_commit().await;
         let records = self.server.cache.collection(tenant, resource).list(namespace, None);
         Ok(records.iter().map(|record| Self::object(tenant, resource, record)).collect())
     }
 
     async fn dependents(&self, tenant: TenantId, owner_uid: &str) -> Result<Vec<Object>, ApiError> {
+        self.server.cache.wait_for_whole_commit().await;
         let found = self.server.cache.dependents(tenant, owner_uid);
         Ok(found.iter().map(|(resource, record)| Self::object(tenant, resource, record)).collect())
     }

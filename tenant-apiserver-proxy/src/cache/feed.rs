@@ -95,6 +95,7 @@ pub async fn follow(
                     () = shutdown.requested() => return,
                 };
                 let Some(batch) = batch else { break };
+                cache.begin(batch.revision);
                 for event in &batch.events {
                     let Some(key) = parse_key(&event.key) else { continue };
                     let incoming = match &event.value {
@@ -139,5 +140,15 @@ mod tests {
             assert_eq!(parse_key(&store_key(&key)), Some(key));
         }
         assert_eq!(parse_key("only/three/parts"), None);
+    }
+    #[tokio::test]
+    async fn a_commit_that_is_coming_in_is_waited_for() {
+        let cache = Arc::new(Cache::new(super::super::SharedByPlane::default()));
+        cache.wait_for_whole_commit().await;
+        cache.begin(Revision(7));
+        let mut waiting = Box::pin(cache.wait_for_whole_commit());
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        cache.publish(Revision(7));
+        waiting.await;
     }
 }

@@ -48,6 +48,8 @@ pub struct Cache {
     shared: SharedByPlane,
     wildcards: Mutex<HashMap<GroupResource, Vec<WildcardSender>>>,
     applied: watch::Sender<Revision>,
+    /// The commit whose changes are coming in; the newest one when none are.
+    arriving: Mutex<Revision>,
 }
 
 /// Where the changes of a resource go that is watched over all planes.
@@ -70,6 +72,7 @@ impl Cache {
             shared,
             wildcards: Mutex::default(),
             applied: watch::Sender::new(Revision::ZERO),
+            arriving: Mutex::new(Revision::ZERO),
         }
     }
 
@@ -83,6 +86,20 @@ impl Cache {
         let mut applied = self.applied.subscribe();
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = applied.wait_for(|at| *at >= revision).await;
+    }
+
+    /// Waits until the commit whose changes are coming in is there as a whole: who was told of one of them by a watch
+    /// then reads the others too, such as an owner that was made together with what it owns.
+    pub async fn wait_for_whole_commit(&self) {
+        let arriving = *self.arriving.lock();
+        if self.revision() < arriving {
+            self.wait_for(arriving).await;
+        }
+    }
+
+    /// The changes of this commit come next.
+    fn begin(&self, revision: Revision) {
+        *self.arriving.lock() = revision;
     }
 
     /// One resource of one plane. It is there for every name, empty until something is stored; that of a plane which

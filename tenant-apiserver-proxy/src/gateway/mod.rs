@@ -57,6 +57,11 @@ impl Place {
         self.version.graph.at(self.version.root)
     }
 
+    /// True for Kubernetes' own kinds: custom ones and the platform's have no protobuf form.
+    pub fn has_protobuf(&self) -> bool {
+        !self.row.is_custom() && self.root().field("metadata").is_some_and(|field| field.number != 0)
+    }
+
     /// `apps/v1`.
     pub fn api_version(&self) -> String {
         api_types::GroupVersion::new(&self.row.group, &self.version.name).to_string()

@@ -21,7 +21,7 @@ pub fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, A
 
 /// Shows an object as the client asks for it.
 pub fn show(auth: &Authorized, place: &Place, record: &Record, code: StatusCode) -> Result<Reply, ApiError> {
-    let accept = reply::accept(auth.call().header("accept"), !place.row.is_custom())?;
+    let accept = reply::accept(auth.call().header("accept"), place.has_protobuf())?;
     let content = match (accept.view, accept.format) {
         (View::Object, Format::Protobuf) => {
             protobuf(place.root(), &place.api_version(), &place.row.kind, &converted(place, record)?)?

@@ -253,7 +253,7 @@ pub async fn list(server: &Server, auth: &Authorized, place: &Place) -> Result<R
 
 /// Shows a page as the client asks for it.
 pub fn show(auth: &Authorized, place: &Place, page: &Page) -> Result<Reply, ApiError> {
-    let accept = reply::accept(auth.call().header("accept"), !place.row.is_custom())?;
+    let accept = reply::accept(auth.call().header("accept"), place.has_protobuf())?;
     let content = match (accept.view, accept.format) {
         (View::Object, Format::Protobuf) => {
             let mut list = json!({"metadata": list_metadata(page), "items": values(place, page)?});

@@ -59,7 +59,7 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
     };
     check_scope(request, &place)?;
     // Nothing is done whose answer could not be given.
-    reply::accept(auth.call().header("accept"), !place.row.is_custom() || !place.subresource.is_empty())?;
+    reply::accept(auth.call().header("accept"), place.has_protobuf() || !place.subresource.is_empty())?;
     if place.subresource.is_empty() {
         whole(server, auth, &place, body).await
     } else {

@@ -31,7 +31,7 @@ const FRAME_BYTES: usize = 64 << 10;
 /// Answers a watch with a stream.
 pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
     let query = &auth.call().query;
-    let accept = reply::accept(auth.call().header("accept"), !place.row.is_custom())?;
+    let accept = reply::accept(auth.call().header("accept"), place.has_protobuf())?;
     let selection = Selection::parse(query, place)?;
     let options = Options::parse(query)?;
     let end = auth.stream_end()?;

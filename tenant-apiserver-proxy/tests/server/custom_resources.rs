@@ -1,0 +1,75 @@
+//! CustomResourceDefinitions: served at once, and gone with their objects.
+
+use crate::harness::{Installation, names, text};
+use serde_json::{Value, json};
+
+/// The path of definitions.
+pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+/// A definition of a cluster-scoped kind with a `spec.size`.
+pub fn definition(group: &str, plural: &str, kind: &str) -> Value {
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{group}")}, "spec": {"group": group, "scope": "Cluster",
+        "names": {"plural": plural, "kind": kind}, "versions": [{"name": "v1", "served": true, "storage": true,
+            "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.size",
+                "statusReplicasPath": ".status.size"}},
+            "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+                "spec": {"type": "object", "properties": {"size": {"type": "integer", "minimum": 1}}},
+                "status": {"type": "object", "properties": {"size": {"type": "integer"}}}}}}}]}})
+}
+
+fn widget(name: &str, size: i64) -> Value {
+    json!({"apiVersion": "example.dev/v1", "kind": "Widget", "metadata": {"name": name},
+        "spec": {"size": size, "bogus": true}, "status": {"size": 7}})
+}
+
+#[tokio::test]
+async fn a_definition_is_served_when_its_creation_returns() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let (_, other) = insula.tenant("other").await;
+    let made = admin
+        .post(DEFINITIONS, &definition("example.dev", "widgets", "Widget"))
+        .await
+        .expect_code(201)
+        .json();
+    let conditions = made["status"]["conditions"].as_array().unwrap();
+    assert!(conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True"), "{made}");
+    let widgets = "/apis/example.dev/v1/widgets";
+    let object = admin.post(widgets, &widget("a", 2)).await.expect_code(201).json();
+    assert_eq!((&object["spec"], object.get("status")), (&json!({"size": 2}), None));
+    admin.post(widgets, &widget("b", 0)).await.expect_code(422);
+    admin.merge(&format!("{widgets}/a/scale"), &json!({"spec": {"replicas": 5}})).await.expect_code(200);
+    let status = admin
+        .merge(&format!("{widgets}/a/status"), &json!({"status": {"size": 5}, "spec": {"size": 9}}))
+        .await;
+    let status = status.expect_code(200).json();
+    assert_eq!((&status["spec"]["size"], &status["status"]["size"]), (&json!(5), &json!(5)));
+    let listed = admin.get("/apis/example.dev/v1").await.expect_code(200).json();
+    assert!(listed["resources"].as_array().unwrap().iter().any(|r| r["name"] == "widgets"));
+    other.get(widgets).await.expect_code(404);
+    other.get("/apis/example.dev/v1").await.expect_code(404);
+}
+
+#[tokio::test]
+async fn a_definition_stays_until_its_objects_are_gone() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    admin.post(DEFINITIONS, &definition("example.dev", "widgets", "Widget")).await.expect_code(201);
+    let widgets = "/apis/example.dev/v1/widgets";
+    admin.post(widgets, &widget("a", 1)).await.expect_code(201);
+    let path = format!("{DEFINITIONS}/widgets.example.dev");
+    let marked = admin.delete(&path).await.expect_code(200).json();
+    assert_eq!(marked["metadata"]["finalizers"], json!(["customresourcecleanup.apiextensions.k8s.io"]));
+    let refused = admin.post(widgets, &widget("b", 1)).await.expect_code(405).json();
+    assert!(text(&refused["message"]).contains("terminating"), "{refused}");
+    assert_eq!(names(&admin.get(widgets).await.expect_code(200).json()), ["a"]);
+    // What the controller does.
+    admin.delete(&format!("{widgets}/a")).await.expect_code(200);
+    admin.merge(&path, &json!({"metadata": {"finalizers": null}})).await.expect_code(200);
+    admin.get(&path).await.expect_code(404);
+    admin.get(widgets).await.expect_code(404);
+    // Defined again, it has no objects.
+    admin.post(DEFINITIONS, &definition("example.dev", "widgets", "Widget")).await.expect_code(201);
+    assert_eq!(names(&admin.get(widgets).await.expect_code(200).json()), Vec::<&str>::new());
+}

@@ -1,0 +1,109 @@
+//! Deletion: finalizers, grace, preconditions, collections, namespaces.
+
+use crate::harness::{CONFIGMAPS, Installation, configmap, names, text};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn finalizers_hold_an_object_until_the_last_is_gone() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let mut object = configmap("a", json!({}));
+    object["metadata"]["finalizers"] = json!(["example.dev/one", "example.dev/two"]);
+    admin.post(CONFIGMAPS, &object).await.expect_code(201);
+    let path = format!("{CONFIGMAPS}/a");
+    let marked = admin.delete(&path).await.expect_code(200).json();
+    let time = text(&marked["metadata"]["deletionTimestamp"]).to_owned();
+    admin.delete(&path).await.expect_code(200);
+    let finalizers = |list: Value| json!({"metadata": {"finalizers": list}});
+    admin.merge(&path, &finalizers(json!(["example.dev/one", "example.dev/three"]))).await.expect_code(422);
+    let left = admin.merge(&path, &finalizers(json!(["example.dev/two"]))).await.expect_code(200).json();
+    assert_eq!(text(&left["metadata"]["deletionTimestamp"]), time);
+    admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(409);
+    admin.merge(&path, &finalizers(Value::Null)).await.expect_code(200);
+    admin.get(&path).await.expect_code(404);
+}
+
+#[tokio::test]
+async fn a_pod_on_a_node_gets_its_grace_and_others_do_not() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let path = "/api/v1/namespaces/default/pods";
+    for name in ["bound", "free"] {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": 20}});
+        admin.post(path, &pod).await.expect_code(201);
+    }
+    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "bound"},
+        "target": {"kind": "Node", "name": "n1"}});
+    admin.post(&format!("{path}/bound/binding"), &binding).await.expect_code(201);
+    admin.post(&format!("{path}/bound/binding"), &binding).await.expect_code(409);
+    admin.delete(&format!("{path}/free")).await.expect_code(200);
+    admin.get(&format!("{path}/free")).await.expect_code(404);
+    let grace =
+        |answer: crate::harness::Answer| answer.json()["metadata"]["deletionGracePeriodSeconds"].clone();
+    let bound = format!("{path}/bound");
+    assert_eq!(grace(admin.delete(&bound).await.expect_code(200)), 20);
+    // It can be made shorter, not longer; a negative one is a second; none is at once.
+    assert_eq!(grace(admin.delete(&format!("{bound}?gracePeriodSeconds=5")).await), 5);
+    assert_eq!(grace(admin.delete(&format!("{bound}?gracePeriodSeconds=60")).await), 5);
+    assert_eq!(grace(admin.delete(&format!("{bound}?gracePeriodSeconds=-1")).await), 1);
+    admin.delete(&format!("{bound}?gracePeriodSeconds=0")).await.expect_code(200);
+    admin.get(&bound).await.expect_code(404);
+}
+
+#[tokio::test]
+async fn preconditions_protect_another_object_of_the_name() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let made = admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201).json();
+    let path = format!("{CONFIGMAPS}/a");
+    let send = |preconditions: Value| {
+        let body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions});
+        let (admin, path) = (admin.clone(), path.clone());
+        async move { admin.send("DELETE", &path, "application/json", body.to_string()).await }
+    };
+    send(json!({"uid": "another"})).await.expect_code(409);
+    send(json!({"resourceVersion": "1"})).await.expect_code(409);
+    let status = send(json!({"uid": made["metadata"]["uid"]})).await.expect_code(200).json();
+    assert_eq!((text(&status["status"]), &status["details"]["uid"]), ("Success", &made["metadata"]["uid"]));
+    send(json!({})).await.expect_code(404);
+}
+
+#[tokio::test]
+async fn a_collection_goes_by_its_selectors() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    for (name, tier) in [("a", "web"), ("b", "db"), ("c", "web")] {
+        let mut object = configmap(name, json!({}));
+        object["metadata"]["labels"] = json!({"tier": tier});
+        admin.post(CONFIGMAPS, &object).await.expect_code(201);
+    }
+    let gone = admin.delete(&format!("{CONFIGMAPS}?labelSelector=tier%3Dweb")).await.expect_code(200).json();
+    assert_eq!(names(&gone), ["a", "c"]);
+    assert_eq!(names(&admin.get(CONFIGMAPS).await.json()), ["b", "kube-root-ca.crt"]);
+}
+
+#[tokio::test]
+async fn a_namespace_that_goes_takes_nothing_new() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+    let made = admin.post("/api/v1/namespaces", &namespace).await.expect_code(201).json();
+    assert_eq!(made["metadata"]["labels"]["kubernetes.io/metadata.name"], "shop");
+    let inside = "/api/v1/namespaces/shop/configmaps";
+    admin.post(inside, &configmap("a", json!({}))).await.expect_code(201);
+    let marked = admin.delete("/api/v1/namespaces/shop").await.expect_code(200).json();
+    assert_eq!(text(&marked["status"]["phase"]), "Terminating");
+    let status = admin.post(inside, &configmap("b", json!({}))).await.expect_code(403).json();
+    assert_eq!(status["details"]["causes"][0]["reason"], "NamespaceTerminating");
+    // What is there can still be changed and removed; then the last finalizer lets the namespace go.
+    admin.merge(&format!("{inside}/a"), &json!({"data": {"x": "y"}})).await.expect_code(200);
+    admin.delete(&format!("{inside}/a")).await.expect_code(200);
+    let mut last = admin.get("/api/v1/namespaces/shop").await.json();
+    last["spec"]["finalizers"] = json!([]);
+    admin.put("/api/v1/namespaces/shop/finalize", &last).await.expect_code(200);
+    admin.get("/api/v1/namespaces/shop").await.expect_code(404);
+    for kept in ["default", "kube-system", "kube-public", "insula-system"] {
+        admin.delete(&format!("/api/v1/namespaces/{kept}")).await.expect_code(403);
+    }
+}

@@ -1,0 +1,16 @@
+//! The API server as clients meet it: the embedded store in a directory, the listener on a free port, TLS and HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod boundaries;
+mod concurrency;
+mod custom_resources;
+mod deletion;
+mod formats;
+mod harness;
+mod lists;
+mod pipeline;
+mod restart;
+mod roles;
+mod tenants;
+mod watches;
+mod writes;

@@ -59,7 +59,7 @@ fn up_says_in_a_line_why_it_cannot_start() {
     std::fs::create_dir(dir("corrupt")).unwrap();
     std::fs::write(home.path().join("corrupt/objects.redb"), "this is not a store").unwrap();
     let said = refused(home.path(), &["--data-dir", &dir("corrupt"), any]);
-    assert_has(&said, &["corrupt/objects.redb", "damaged"]);
+    assert_has(&said, &["corrupt/objects.redb", "is corrupt"]);
 
     std::fs::write(home.path().join("file"), "").unwrap();
     assert_has(
@@ -87,7 +87,7 @@ fn a_damaged_store_and_one_of_a_newer_release_are_left_alone() {
 
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() / 3]).unwrap();
-    assert_has(&refused(home.path(), &arguments), &["objects.redb", "damaged"]);
+    assert_has(&refused(home.path(), &arguments), &["objects.redb", "is corrupt"]);
     assert_eq!(std::fs::read(&file).unwrap().len(), whole.len() / 3);
 
     std::fs::write(&file, &whole).unwrap();

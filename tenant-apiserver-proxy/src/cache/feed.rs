@@ -132,6 +132,7 @@ pub async fn follow(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::{SharedByPlane, SharedObjects};
 
     #[test]
     fn keys_are_reversible() {
@@ -143,7 +144,8 @@ mod tests {
     }
     #[tokio::test]
     async fn a_commit_that_is_coming_in_is_waited_for() {
-        let cache = Arc::new(Cache::new(super::super::SharedByPlane::default()));
+        let [host, tenant, superior] = std::array::from_fn(|_| SharedObjects::default());
+        let cache = Cache::new(SharedByPlane { host, tenant, superior });
         cache.wait_for_whole_commit().await;
         cache.begin(Revision(7));
         let mut waiting = Box::pin(cache.wait_for_whole_commit());

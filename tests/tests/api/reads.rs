@@ -40,7 +40,7 @@ fn objects_are_shown_as_tables_and_in_every_format() {
         assert_eq!(headings(&wide)[5..], ["IP", "NODE", "NOMINATED NODE", "READINESS GATES"]);
         assert_eq!(kubectl.run(&["get", "pods", "--output=name"]), "pod/db\npod/web\n");
         let labels = kubectl.run(&["get", "pod", "web", "--show-labels", "--no-headers"]);
-        assert_has(&labels, &["app=web,tier=front"]);
+        assert_has(&labels, &["app=web,", ",tier=front"]);
         let sorted = kubectl.run(&["get", "pods", "--sort-by=.spec.containers[0].image", "--output=name"]);
         assert_eq!(sorted, "pod/web\npod/db\n");
         assert_has(&kubectl.run(&["get", "pod", "web", "--output=yaml"]), &["kind: Pod", "phase: Running"]);

@@ -5,6 +5,7 @@ use crate::kubectl::Kubectl;
 use crate::tools;
 use crate::waiting::until;
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -16,19 +17,32 @@ use tempfile::TempDir;
 pub struct Insula {
     dir: TempDir,
     port: u16,
+    super_kubeconfig: Option<PathBuf>,
     child: Option<Child>,
 }
 
 impl Insula {
-    /// Starts a server with nothing in it.
+    /// Starts a server with nothing in it, and with the embedded super cluster.
     ///
     /// # Panics
     /// When it does not become ready.
     pub fn start() -> Self {
+        Self::start_on(None)
+    }
+
+    /// Starts a server whose super cluster is that of a kubeconfig.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_with_super_cluster(kubeconfig: &Path) -> Self {
+        Self::start_on(Some(kubeconfig.to_owned()))
+    }
+
+    fn start_on(super_kubeconfig: Option<PathBuf>) -> Self {
         let mut dir = tempfile::Builder::new().prefix("insula-test-").tempdir().unwrap();
         for _ in 0..5 {
             let port = tools::free_port();
-            let mut server = Insula { dir, port, child: None };
+            let mut server = Insula { dir, port, super_kubeconfig: super_kubeconfig.clone(), child: None };
             server.spawn();
             match server.ready() {
                 Ok(()) => return server,
@@ -155,6 +169,11 @@ impl Insula {
         let child = command(self.dir.path())
             .args(["up", "--output", "json", "--listen", &format!("127.0.0.1:{}", self.port), "--data-dir"])
             .arg(self.data_dir())
+            .args(
+                self.super_kubeconfig
+                    .iter()
+                    .flat_map(|file| [OsStr::new("--super-kubeconfig"), file.as_ref()]),
+            )
             .stdin(Stdio::null())
             .stdout(file("stdout"))
             .stderr(file("stderr"))
@@ -166,13 +185,15 @@ impl Insula {
     /// Waits for the line that says that it is ready; what it said on standard error when it ended instead.
     fn ready(&mut self) -> Result<(), String> {
         let stdout = self.dir.path().join("stdout");
+        let embedded = self.super_kubeconfig.is_none();
         until("the server is ready", || {
             let text = std::fs::read_to_string(&stdout).unwrap_or_default();
             if let Some((line, _)) = text.split_once('\n') {
                 let ready: Value =
                     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
                 assert_eq!(ready["address"], format!("https://127.0.0.1:{}", self.port), "{line}");
-                assert_eq!(ready["contexts"], serde_json::json!(["host", "local"]), "{line}");
+                let contexts: &[&str] = if embedded { &["host", "local"] } else { &["host"] };
+                assert_eq!(ready["contexts"], serde_json::json!(contexts), "{line}");
                 return Ok(Ok(()));
             }
             let ended = self.child.as_mut().expect("it was started").try_wait().unwrap();

@@ -1,0 +1,195 @@
+//! What tenants' objects become on a super cluster, embedded or not.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
+
+use serde_json::Value;
+use std::path::PathBuf;
+use tests::{Insula, Kubectl, until};
+
+/// The kubeconfig of the embedded super cluster of a server alone, as that of a cluster of its own.
+fn kubeconfig_of_super_cluster(insula: &Insula) -> PathBuf {
+    let file = insula.scratch("super.yaml");
+    std::fs::write(&file, insula.super_cluster().run(&["config", "view", "--minify", "--flatten"])).unwrap();
+    file
+}
+
+fn items(kubectl: &Kubectl, arguments: &[&str]) -> Vec<Value> {
+    kubectl.json(&[&["get"], arguments].concat())["items"].as_array().unwrap().clone()
+}
+
+fn deploy(kubectl: &Kubectl, name: &str) {
+    kubectl.run(&["create", "deployment", name, "--image=nginx:1", "--replicas=2"]);
+}
+
+fn available(kubectl: &Kubectl, name: &str) {
+    kubectl.run(&["wait", &format!("deployment/{name}"), "--for=condition=Available", "--timeout=60s"]);
+}
+
+/// The other server's embedded super cluster stands for any cluster: all there is to it is its kubeconfig.
+#[test]
+fn a_cluster_of_ones_own_is_reached_by_its_kubeconfig() {
+    let mut below = Insula::start();
+    let insula = Insula::start_with_super_cluster(&kubeconfig_of_super_cluster(&below));
+    let acme = insula.tenant("acme");
+    assert_eq!(insula.host().json(&["get", "tenant", "acme"])["status"]["superCluster"], "local");
+    deploy(&acme, "web");
+    available(&acme, "web");
+    let nodes: Vec<Value> =
+        items(&acme, &["nodes"]).iter().map(|node| node["metadata"]["name"].clone()).collect();
+    for pod in items(&acme, &["pods"]) {
+        assert!(nodes.contains(&pod["spec"]["nodeName"]), "{pod:#} is not on one of {nodes:?}");
+    }
+    let selector = "--selector=insula.dev/tenant=acme";
+    let synced = items(&below.super_cluster(), &["pods", "--all-namespaces", selector]);
+    assert_eq!(synced.len(), 2, "{synced:#?}");
+    // It belongs to the other installation alone.
+    assert_eq!(items(&below.host(), &["tenants"]).len(), 0);
+
+    // While the super cluster is away, the tenant's API answers; what was asked for is done afterwards.
+    below.kill();
+    deploy(&acme, "later");
+    below.start_again();
+    available(&acme, "later");
+
+    insula.insula(&["tenant", "delete", "acme", "--wait"]);
+    let kinds = "pods,configmaps,secrets,services,serviceaccounts,namespaces";
+    let left = items(&below.super_cluster(), &[kinds, "--all-namespaces", selector]);
+    assert_eq!(left.len(), 0, "{left:#?}");
+}
+
+#[test]
+fn what_the_platform_says_of_runtime_and_storage_is_enforced() {
+    let insula = Insula::start();
+    insula.host().apply(
+        "
+apiVersion: tenancy.insula.dev/v1alpha1
+kind: Tenant
+metadata: {name: acme}
+spec:
+  runtime: {className: kata, enforce: true}
+  storage: {classes: [{tenant: standard, super: cloud-ssd, default: true}]}
+",
+    );
+    insula.host().run(&["wait", "tenant/acme", "--for=condition=Ready", "--timeout=60s"]);
+    let (acme, local) = (insula.tenant_admin("acme"), insula.super_cluster());
+    acme.apply(
+        "
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: plain}
+spec: {containers: [{name: web, image: 'nginx:1'}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: other}
+spec: {runtimeClassName: gvisor, containers: [{name: web, image: 'nginx:1'}]}
+",
+    );
+    let on_super = |kind: &str, name: &str| {
+        until(&format!("the {kind} {name} is on the super cluster"), || {
+            let list = local.look(&["get", kind, "--all-namespaces", "--selector=insula.dev/tenant=acme"])?;
+            let found =
+                list["items"].as_array().unwrap().iter().find(|item| item["metadata"]["name"] == name);
+            found.cloned().ok_or_else(|| list.to_string())
+        })
+    };
+    assert_eq!(on_super("pods", "plain")["spec"]["runtimeClassName"], "kata");
+    assert_eq!(on_super("persistentvolumeclaims", "data")["spec"]["storageClassName"], "cloud-ssd");
+    until("the tenant is told why the other pod does not run", || {
+        let events = acme.look(&["get", "events", "--field-selector=involvedObject.name=other"])?;
+        let text = events.to_string();
+        if text.contains("gvisor") && text.contains("kata") { Ok(()) } else { Err(text) }
+    });
+    let there = items(&local, &["pods", "--all-namespaces", "--field-selector=metadata.name=other"]);
+    assert_eq!(there.len(), 0, "{there:#?}");
+    // The tenant's own objects are as the tenant wrote them.
+    let plain = acme.json(&["get", "pod", "plain"]);
+    assert!(plain["spec"]["runtimeClassName"].is_null(), "{plain:#}");
+}
+
+#[test]
+fn what_pods_refer_to_comes_along_and_changes_with_it() {
+    let insula = Insula::start();
+    let (acme, local) = (insula.tenant("acme"), insula.super_cluster());
+    acme.apply(
+        "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {color: red}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec: {containers: [{name: web, image: 'nginx:1', envFrom: [{configMapRef: {name: settings}}]}]}
+",
+    );
+    acme.run(&["wait", "pod/web", "--for=condition=Ready", "--timeout=60s"]);
+    let color = || {
+        let list = local.look(&[
+            "get",
+            "configmaps",
+            "--all-namespaces",
+            "--field-selector=metadata.name=settings",
+        ])?;
+        list["items"][0]["data"]["color"].as_str().map(str::to_owned).ok_or_else(|| list.to_string())
+    };
+    let becomes = |expected: &str| {
+        until(&format!("the color below is {expected}"), || match color()? {
+            seen if seen == expected => Ok(()),
+            seen => Err(seen),
+        });
+    };
+    becomes("red");
+    acme.run(&["patch", "configmap", "settings", "--patch", r#"{"data":{"color":"blue"}}"#]);
+    becomes("blue");
+    // Drift below is repaired: the tenant's object is the truth.
+    let list =
+        local.json(&["get", "configmaps", "--all-namespaces", "--field-selector=metadata.name=settings"]);
+    let namespace = list["items"][0]["metadata"]["namespace"].as_str().unwrap();
+    let there = local.namespace(namespace);
+    there.run(&["patch", "configmap", "settings", "--patch", r#"{"data":{"color":"wrong"}}"#]);
+    becomes("blue");
+    there.run(&["delete", "configmap", "settings"]);
+    becomes("blue");
+    // A pod that is killed below ends above.
+    there.run(&["delete", "pod", "web"]);
+    until("the tenant sees that its pod ended", || {
+        let said = acme.say(&["get", "pod", "web", "--output=json"]);
+        let pod: Value = serde_json::from_str(&said.stdout).unwrap_or_default();
+        let gone = said.stderr.contains("(NotFound)");
+        if gone || pod["status"]["phase"] != "Running" { Ok(()) } else { Err(said.stdout) }
+    });
+}
+
+#[test]
+fn a_suspended_tenant_waits() {
+    let insula = Insula::start();
+    let (host, acme, local) = (insula.host(), insula.tenant("acme"), insula.super_cluster());
+    deploy(&acme, "web");
+    available(&acme, "web");
+    let suspended = |value: bool| {
+        let patch = format!("{{\"spec\":{{\"suspended\":{value}}}}}");
+        host.run(&["patch", "tenant", "acme", "--type=merge", "--patch", &patch]);
+    };
+    let pods = |count: usize| {
+        until(&format!("{count} pods are on the super cluster"), || {
+            let pods = local.look(&["get", "pods", "--all-namespaces"])?;
+            if pods["items"].as_array().unwrap().len() == count { Ok(()) } else { Err(pods.to_string()) }
+        });
+    };
+    pods(2);
+    suspended(true);
+    until("the API refuses", || match acme.say(&["get", "namespaces"]) {
+        said if said.stderr.contains("suspended") => Ok(()),
+        said => Err(format!("{said:?}")),
+    });
+    pods(0);
+    suspended(false);
+    pods(2);
+    available(&acme, "web");
+}

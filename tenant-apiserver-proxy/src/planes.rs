@@ -1,5 +1,6 @@
 //! The planes that this server serves, and what belongs to each alone.
 
+use crate::limits::{Amounts, Limits};
 use crate::pki::KeyedCertificate;
 use api_resources::Catalog;
 use api_types::{ApiError, GroupResource, ObjectName, Reason, TenantId};
@@ -44,8 +45,8 @@ pub struct Plane {
     pub(crate) token_key: tokio::sync::OnceCell<crate::tokens::TokenKey>,
     /// Its roles and bindings, read.
     pub(crate) policy: crate::rbac::PolicyCell,
-    /// The requests that it may have under way.
-    pub(crate) seats: crate::fair_queue::Seats,
+    /// What it may take of the server.
+    pub(crate) limits: ArcSwap<Limits>,
 }
 
 /// Whether a plane answers.
@@ -72,7 +73,7 @@ impl Plane {
             client_ca: OnceLock::new(),
             token_key: tokio::sync::OnceCell::new(),
             policy: crate::rbac::PolicyCell::default(),
-            seats: crate::fair_queue::Seats::default(),
+            limits: ArcSwap::from_pointee(Limits::new(Amounts::platform())),
         }
     }
 
@@ -82,6 +83,13 @@ impl Plane {
             PlaneKind::Host => String::new(),
             PlaneKind::Tenant => format!("/tenants/{}", self.name),
             PlaneKind::Super => format!("/supers/{}", self.name),
+        }
+    }
+
+    /// Changes what it may take; what is taken already stays taken.
+    pub fn set_limits(&self, amounts: Amounts) {
+        if *self.limits.load().amounts() != amounts {
+            self.limits.store(Arc::new(Limits::new(amounts)));
         }
     }
 

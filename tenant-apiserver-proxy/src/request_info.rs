@@ -79,7 +79,8 @@ pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
         _ => return Some(other()),
     };
     let mut info = ResourceRequest { group, version, ..ResourceRequest::default() };
-    let mut watching = has_true(query, "watch");
+    let wants_watch = has_true(query, "watch");
+    let mut watching = false;
     if rest.first().is_some_and(|first| first == "watch") && rest.len() > 1 {
         watching = true;
         rest = &rest[1..];
@@ -116,6 +117,8 @@ pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
         Method::DELETE if info.name.is_empty() => "deletecollection",
         Method::DELETE => "delete",
         Method::GET | Method::HEAD if watching => "watch",
+        // Of one object there is a watch only under the old path.
+        Method::GET | Method::HEAD if info.name.is_empty() && wants_watch => "watch",
         Method::GET | Method::HEAD if info.name.is_empty() => "list",
         Method::GET | Method::HEAD => "get",
         _ => return Some(other()),
@@ -149,6 +152,8 @@ mod tests {
             ("GET", "/api/v1/pods", "watch=true", "watch /v1  pods  "),
             ("GET", "/api/v1/watch/pods", "", "watch /v1  pods  "),
             ("GET", "/api/v1/namespaces", "", "list /v1  namespaces  "),
+            ("GET", "/api/v1/namespaces/a/pods/p", "watch=true", "get /v1 a pods p "),
+            ("GET", "/api/v1/watch/namespaces/a/pods/p", "", "watch /v1 a pods p "),
             ("GET", "/api/v1/namespaces/a", "", "get /v1 a namespaces a "),
             ("PUT", "/api/v1/namespaces/a/finalize", "", "update /v1 a namespaces a finalize"),
             ("GET", "/api/v1/namespaces/a/pods/p/log", "", "get /v1 a pods p log"),

@@ -237,6 +237,9 @@ impl Server {
         if tenant == TenantId::HOST && *resource == *tenants::TENANTS {
             tenants::observe(self, &key.object);
         }
+        if tenant == TenantId::HOST && *resource == *tenants::PROFILES {
+            tenants::observe_profile(self);
+        }
         if *resource == *crds::DEFINITIONS
             && let Some(plane) = self.planes.get(tenant)
         {

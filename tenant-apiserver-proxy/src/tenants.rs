@@ -2,6 +2,7 @@
 
 use crate::cache::feed::store_key;
 use crate::gateway::{Extra, Place};
+use crate::limits::Amounts;
 use crate::pki::{self, KeyedCertificate};
 use crate::planes::{Plane, PlaneKind, PlaneState};
 use crate::server::Server;
@@ -160,10 +161,32 @@ pub fn observe(server: &Server, name: &ObjectName) {
     }
     let (Some(record), Some(id)) = (found, id) else { return };
     let plane = server.planes.add(Plane::new(id, PlaneKind::Tenant, &name.name));
-    let suspended = record.value().is_ok_and(|tenant| tenant["spec"]["suspended"] == Value::Bool(true));
+    let tenant = record.value().unwrap_or_default();
+    let suspended = tenant["spec"]["suspended"] == Value::Bool(true);
+    plane.set_limits(amounts(server, &tenant["spec"]));
     plane.set_state(match (record.meta.deleting, suspended) {
         (true, _) => PlaneState::Terminating,
         (false, true) => PlaneState::Suspended,
         (false, false) => PlaneState::Active,
     });
+}
+
+/// What a tenant may take: its own limits over its profile's over the defaults.
+fn amounts(server: &Server, spec: &Value) -> Amounts {
+    let profile = spec["profile"].as_str().unwrap_or("");
+    let profile = server.cache.get(TenantId::HOST, &PROFILES, &ObjectName::cluster(profile));
+    let profile = profile.and_then(|record| record.value().ok()).unwrap_or_default();
+    let profile: tenancy::TenantProfileSpec =
+        serde_json::from_value(profile["spec"].clone()).unwrap_or_default();
+    let rate = "/limits/requestsPerSecond";
+    let said =
+        spec.pointer(rate).is_some() || Value::Object(profile.defaults.clone()).pointer(rate).is_some();
+    // Validation lets only readable specs pass.
+    let effective = profile.effective(spec).unwrap_or_default();
+    Amounts::of_tenant(&effective.limits, said)
+}
+
+/// Follows a change of a profile: the limits of its tenants change with it.
+pub fn observe_profile(server: &Server) {
+    load(server);
 }

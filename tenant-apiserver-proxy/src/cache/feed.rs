@@ -61,7 +61,7 @@ pub async fn load(cache: &Cache, store: &dyn ObjectStore) -> Result<Revision, Fe
             let record = Arc::new(record);
             cache.admit(item.tenant, page.revision);
             let change = super::collection::Change::loaded(record.clone());
-            cache.index_owners(item.tenant, &key.resource, &change);
+            cache.index(item.tenant, &key.resource, &change);
             cache.collection(item.tenant, &key.resource).load(record);
         }
         match page.items.last() {

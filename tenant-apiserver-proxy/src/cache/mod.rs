@@ -62,6 +62,27 @@ pub struct PlaneObjects {
     floor: Revision,
     collections: RwLock<HashMap<GroupResource, Arc<Collection>>>,
     owners: Mutex<HashMap<String, HashSet<(GroupResource, ObjectName)>>>,
+    usage: Mutex<Usage>,
+}
+
+/// What a plane stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Objects, those of the server itself among them.
+    pub objects: u64,
+    /// Their JSON.
+    pub bytes: u64,
+}
+
+impl Usage {
+    fn follow(&mut self, change: &Change) {
+        let size = |record: &Record| (!record.shared).then_some(record.bytes.len() as u64);
+        let before = change.previous.as_deref().and_then(size);
+        let after = size(&change.object).filter(|_| !change.is_deleted());
+        let count = |size: Option<u64>| u64::from(size.is_some());
+        self.objects = (self.objects + count(after)).saturating_sub(count(before));
+        self.bytes = (self.bytes + after.unwrap_or(0)).saturating_sub(before.unwrap_or(0));
+    }
 }
 
 impl Cache {
@@ -156,6 +177,16 @@ impl Cache {
             .collect()
     }
 
+    /// What a plane stores.
+    pub fn usage(&self, tenant: TenantId) -> Usage {
+        self.plane(tenant).map(|plane| *plane.usage.lock()).unwrap_or_default()
+    }
+
+    /// What a plane stores.
+    pub fn usage(&self, tenant: TenantId) -> Usage {
+        self.plane(tenant).map(|plane| *plane.usage.lock()).unwrap_or_default()
+    }
+
     /// Watches one resource over all planes, from now on. The stream ends when it lags too much.
     pub fn watch_all(&self, resource: &GroupResource) -> mpsc::Receiver<(TenantId, Arc<Change>)> {
         let (sender, receiver) = mpsc::channel(WILDCARD_BUFFER);
@@ -188,8 +219,14 @@ impl Cache {
         if self.planes.read().contains_key(&tenant) {
             return;
         }
-        let made =
-            || Arc::new(PlaneObjects { floor, collections: RwLock::default(), owners: Mutex::default() });
+        let made = || {
+            Arc::new(PlaneObjects {
+                floor,
+                collections: RwLock::default(),
+                owners: Mutex::default(),
+                usage: Mutex::default(),
+            })
+        };
         self.planes.write().entry(tenant).or_insert_with(made);
     }
 
@@ -204,21 +241,22 @@ impl Cache {
             Incoming::Removed(revision) => collection.remove(&name, revision),
         };
         let Some(change) = applied else { return };
-        self.index_owners(tenant, resource, &change);
+        self.index(tenant, resource, &change);
         let mut wildcards = self.wildcards.lock();
         if let Some(watchers) = wildcards.get_mut(resource) {
             watchers.retain(|watcher| watcher.try_send((tenant, change.clone())).is_ok());
         }
     }
 
-    fn index_owners(&self, tenant: TenantId, resource: &GroupResource, change: &Change) {
+    fn index(&self, tenant: TenantId, resource: &GroupResource, change: &Change) {
+        let Some(plane) = self.plane(tenant) else { return };
+        plane.usage.lock().follow(change);
         let before: &[api_types::Owner] = change.previous.as_ref().map_or(&[], |r| &r.meta.owners);
         let after: &[api_types::Owner] = if change.is_deleted() { &[] } else { &change.object.meta.owners };
         if before.is_empty() && after.is_empty() {
             return;
         }
         let member = (resource.clone(), change.object.name.clone());
-        let Some(plane) = self.plane(tenant) else { return };
         let mut owners = plane.owners.lock();
         for gone in before.iter().filter(|owner| !after.contains(owner)) {
             if let Some(set) = owners.get_mut(gone.uid.as_str()) {

@@ -56,7 +56,7 @@ impl Record {
             bytes: fill(&self.bytes[..slot], rest, revision),
             meta: self.meta.clone(),
             api_version: self.api_version.clone(),
-            shared: false,
+            shared: self.shared,
             slot: self.slot,
         }
     }
@@ -121,6 +121,12 @@ pub fn encode(object: &Value, fields: Vec<(CompactString, CompactString)>) -> By
     out[2..6].copy_from_slice(&header.to_le_bytes());
     out.extend_from_slice(&json);
     out.freeze()
+}
+
+/// How long the JSON of a stored object is, without its `resourceVersion`.
+pub fn json_size(stored: &[u8]) -> usize {
+    let header = stored.get(2..6).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
+    stored.len().saturating_sub(header as usize)
 }
 
 /// The JSON without its `resourceVersion`, and the offset at which it is to be filled in.

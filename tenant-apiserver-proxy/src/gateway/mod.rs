@@ -11,6 +11,8 @@ pub mod update;
 
 use crate::cache::feed::store_key;
 use crate::cache::record::{self, Record};
+use crate::limits;
+use crate::limits;
 use crate::planes::Plane;
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -143,7 +145,19 @@ pub(crate) async fn commit(
     let space = Space::new(plane.id);
     let key = place.key(name);
     let operation = match object {
-        Some(object) => space.put(key.clone(), record::encode(object, fields_of(&place.row, object))),
+        Some(object) => {
+            let value = record::encode(object, fields_of(&place.row, object));
+            // What goes is never held back.
+            if !object["metadata"]["deletionTimestamp"].is_string() {
+                let name_of = ObjectName::new(&place.namespace, name);
+                let found = server.cache.get(plane.id, &place.resource(), &name_of);
+                let before = found.filter(|record| !record.shared).map(|record| record.bytes.len());
+                let grown = record::json_size(&value).saturating_sub(before.unwrap_or(0)) as u64;
+                let more = (u64::from(before.is_none()), grown);
+                limits::check(server, plane, &place.resource(), name, more).map_err(Refused::Failed)?;
+            }
+            space.put(key.clone(), value)
+        }
         None => space.delete(key.clone()),
     };
     let mut commit = Commit { preconditions: vec![space.expect(key, expected)], operations: Vec::new() };

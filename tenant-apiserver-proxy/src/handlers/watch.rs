@@ -34,6 +34,7 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     let accept = reply::accept(auth.call().header("accept"), place.has_protobuf())?;
     let selection = Selection::parse(query, place)?;
     let options = Options::parse(query)?;
+    let place_taken = auth.plane().limits.load().watch()?;
     let end = auth.stream_end()?;
     let collection = server.cache.collection(auth.plane().id, &place.resource());
     if options.from > server.cache.revision() {
@@ -66,12 +67,14 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     let task = Stream {
         server: server.clone(),
         ended: end.plane,
+        _place: place_taken,
         encoder,
         changes,
         frames,
         bookmarks: options.bookmarks,
         initial_end: (options.initial_events == Some(true)).then_some(begun),
         sent: begun,
+        _open: auth.plane().limits.load().watch()?,
     };
     let timeout = end.credentials.map_or(options.timeout, |valid| options.timeout.min(valid));
     let deadline = tokio::time::Instant::now() + timeout;
@@ -158,6 +161,8 @@ fn streamed(format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
 struct Stream {
     server: Arc<Server>,
     ended: Arc<service_runtime::Shutdown>,
+    /// Its place among the watches that the plane may have open.
+    _place: crate::limits::Taken,
     encoder: Encoder,
     changes: mpsc::Receiver<Arc<Change>>,
     frames: mpsc::Sender<Bytes>,
@@ -167,6 +172,8 @@ struct Stream {
     initial_end: Option<Revision>,
     /// How far the client has come.
     sent: Revision,
+    /// Its place among the watches that the plane may have open.
+    _open: crate::limits::Taken,
 }
 
 impl Stream {

@@ -149,3 +149,35 @@ async fn nobody_makes_keys_by_asking() {
     assert_eq!(insula.server.cache.revision(), before);
     assert_ne!(id, TenantId::HOST);
 }
+
+#[tokio::test]
+async fn a_tenant_stores_and_watches_no_more_than_its_limits() {
+    let insula = Installation::start().await;
+    let host = insula.admin().await;
+    let (id, acme) = insula.tenant("acme").await;
+    let path = format!("{TENANTS}/acme");
+    let used = insula.server.cache.usage(id);
+    let set = |limits: Value| json!({"spec": {"limits": limits}});
+    host.merge(&path, &set(json!({"objects": used.objects + 1, "watches": 1}))).await.expect_code(200);
+    acme.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201);
+    let status = acme.post(CONFIGMAPS, &configmap("b", json!({}))).await.expect_code(403).json();
+    assert!(text(&status["message"]).contains("limit of objects"), "{status}");
+    // What is there can be changed and removed, and gives its place to another.
+    acme.merge(&format!("{CONFIGMAPS}/a"), &json!({"data": {"k": "v"}})).await.expect_code(200);
+    acme.delete(&format!("{CONFIGMAPS}/a")).await.expect_code(200);
+    assert_eq!(insula.server.cache.usage(id), used);
+    acme.post(CONFIGMAPS, &configmap("b", json!({}))).await.expect_code(201);
+
+    host.merge(&path, &set(json!({"objects": 1000, "bytes": "64Ki"}))).await.expect_code(200);
+    let large = configmap("large", json!({"x": "x".repeat(100_000)}));
+    let status = acme.post(CONFIGMAPS, &large).await.expect_code(403).json();
+    assert!(text(&status["message"]).contains("limit of bytes"), "{status}");
+    let watch = format!("{CONFIGMAPS}?watch=true");
+    let open = acme.watch(&watch).await;
+    acme.get(&watch).await.expect_code(429);
+    drop(open);
+    eventually("another watch", || async {
+        (acme.get(&format!("{watch}&timeoutSeconds=1")).await.code == 200).then_some(())
+    })
+    .await;
+}

@@ -96,6 +96,7 @@ impl PlaneClient for InProcess {
         api_version: &str,
         kind: &str,
     ) -> Result<Option<KindInfo>, ApiError> {
+        self.server.cache.wait_for_whole_commit().await;
         let Some(plane) = self.server.planes.get(tenant) else { return Ok(None) };
         let Some(version) = api_types::GroupVersion::parse(api_version) else { return Ok(None) };
         let catalog = plane.catalog.load_full();
@@ -112,6 +113,8 @@ impl PlaneClient for InProcess {
     }
 
     async fn resources(&self, tenant: TenantId) -> Result<Vec<KindInfo>, ApiError> {
+        // A plane is known with the last change of the commit that it is born in.
+        self.server.cache.wait_for_whole_commit().await;
         let Some(plane) = self.server.planes.get(tenant) else { return Ok(Vec::new()) };
         let catalog = plane.catalog.load_full();
         let rows = catalog.rows().filter(|row| row.has(Verb::List) && row.has(Verb::Delete));

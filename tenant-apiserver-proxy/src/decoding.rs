@@ -51,7 +51,7 @@ pub fn unsupported(accepted: &str) -> ApiError {
 /// What is to be done about unknown and duplicate fields. Our own kinds refuse them unless told otherwise.
 pub fn field_validation(query: &Query, place: &Place) -> Result<FieldValidation, ApiError> {
     match query.get("fieldValidation") {
-        None if place.row.group.ends_with("insula.dev") => Ok(FieldValidation::Strict),
+        None if api_resources::table::insula::is_ours(&place.row.group) => Ok(FieldValidation::Strict),
         None | Some("Warn") => Ok(FieldValidation::Warn),
         Some("Ignore") => Ok(FieldValidation::Ignore),
         Some("Strict") => Ok(FieldValidation::Strict),

@@ -15,6 +15,9 @@ use object_store::Space;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 
+/// The resource of tenants' profiles, in the host plane.
+pub static PROFILES: LazyLock<GroupResource> = LazyLock::new(|| tenancy::TENANT_PROFILES.group_resource());
+
 /// The resource of tenants, in the host plane.
 pub static TENANTS: LazyLock<GroupResource> = LazyLock::new(|| tenancy::TENANTS.group_resource());
 

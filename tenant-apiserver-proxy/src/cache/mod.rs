@@ -182,11 +182,6 @@ impl Cache {
         self.plane(tenant).map(|plane| *plane.usage.lock()).unwrap_or_default()
     }
 
-    /// What a plane stores.
-    pub fn usage(&self, tenant: TenantId) -> Usage {
-        self.plane(tenant).map(|plane| *plane.usage.lock()).unwrap_or_default()
-    }
-
     /// Watches one resource over all planes, from now on. The stream ends when it lags too much.
     pub fn watch_all(&self, resource: &GroupResource) -> mpsc::Receiver<(TenantId, Arc<Change>)> {
         let (sender, receiver) = mpsc::channel(WILDCARD_BUFFER);

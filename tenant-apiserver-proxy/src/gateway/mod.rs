@@ -12,7 +12,6 @@ pub mod update;
 use crate::cache::feed::store_key;
 use crate::cache::record::{self, Record};
 use crate::limits;
-use crate::limits;
 use crate::planes::Plane;
 use crate::server::Server;
 use crate::stages::Authorized;

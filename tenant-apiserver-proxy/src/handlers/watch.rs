@@ -74,7 +74,6 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
         bookmarks: options.bookmarks,
         initial_end: (options.initial_events == Some(true)).then_some(begun),
         sent: begun,
-        _open: auth.plane().limits.load().watch()?,
     };
     let timeout = end.credentials.map_or(options.timeout, |valid| options.timeout.min(valid));
     let deadline = tokio::time::Instant::now() + timeout;
@@ -172,8 +171,6 @@ struct Stream {
     initial_end: Option<Revision>,
     /// How far the client has come.
     sent: Revision,
-    /// Its place among the watches that the plane may have open.
-    _open: crate::limits::Taken,
 }
 
 impl Stream {

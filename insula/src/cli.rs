@@ -46,7 +46,7 @@ pub struct Up {
     #[arg(long, value_name = "NAME")]
     pub external_address: Vec<String>,
     /// Simulated nodes of the embedded super cluster, 1 to 256
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "super_kubeconfig", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub nodes: u32,
     /// A kubeconfig of a real Kubernetes cluster to use as super cluster, instead of the embedded one
     #[arg(long, value_name = "FILE")]

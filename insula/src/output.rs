@@ -49,7 +49,8 @@ pub fn table(headings: &[&str], rows: Vec<Vec<String>>) {
     for row in rows {
         table.add_row(row);
     }
-    for line_text in table.lines() {
-        line(line_text.trim_end());
+    for text in table.lines() {
+        // Cells are padded on both sides.
+        line(text.strip_prefix(' ').unwrap_or(&text).trim_end());
     }
 }

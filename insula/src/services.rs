@@ -7,7 +7,7 @@ use kube::config::Kubeconfig;
 use plane_client::{Actor, Patch, PlaneClient, Target, Write};
 use serde_json::json;
 use service_runtime::Shutdown;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tenant_apiserver_proxy::in_process::InProcess;
 use tenant_apiserver_proxy::server::Server;
@@ -23,21 +23,28 @@ pub struct SuperKubeconfig {
 
 /// Reads the kubeconfigs of super clusters; the name of each is that of its current context, made a DNS label.
 pub fn read_super_kubeconfigs(paths: &[PathBuf]) -> anyhow::Result<Vec<SuperKubeconfig>> {
-    paths
-        .iter()
-        .map(|path| {
-            let shown = path.display();
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("the kubeconfig {shown} cannot be read"))?;
-            let config: Kubeconfig = serde_yaml_ng::from_str(&text)
-                .with_context(|| format!("the kubeconfig {shown} is not a valid kubeconfig"))?;
-            let context = config
-                .current_context
-                .filter(|name| !name.is_empty())
-                .with_context(|| format!("the kubeconfig {shown} has no current-context"))?;
-            Ok(SuperKubeconfig { name: label(&context), text })
-        })
-        .collect()
+    let mut read: Vec<SuperKubeconfig> = Vec::new();
+    for path in paths {
+        let cluster = read_super_kubeconfig(path)?;
+        if read.iter().any(|other| other.name == cluster.name) {
+            anyhow::bail!("two kubeconfigs have the current-context {:?}: rename one of them", cluster.name);
+        }
+        read.push(cluster);
+    }
+    Ok(read)
+}
+
+fn read_super_kubeconfig(path: &Path) -> anyhow::Result<SuperKubeconfig> {
+    let shown = path.display();
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("the kubeconfig {shown} cannot be read"))?;
+    let config: Kubeconfig = serde_yaml_ng::from_str(&text)
+        .with_context(|| format!("the kubeconfig {shown} is not a valid kubeconfig"))?;
+    let context = config
+        .current_context
+        .filter(|name| !name.is_empty())
+        .with_context(|| format!("the kubeconfig {shown} has no current-context"))?;
+    Ok(SuperKubeconfig { name: label(&context), text })
 }
 
 /// A DNS label as close to a text as can be.
@@ -48,8 +55,12 @@ fn label(text: &str) -> String {
         .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
         .take(63)
         .collect();
-    let trimmed = replaced.trim_matches('-');
-    if trimmed.is_empty() { "super".to_owned() } else { trimmed.to_owned() }
+    match replaced.trim_matches('-') {
+        "" => "super".to_owned(),
+        // The embedded super cluster has this name.
+        syncer::LOCAL => format!("super-{}", syncer::LOCAL),
+        trimmed => trimmed.to_owned(),
+    }
 }
 
 /// What the services are told at their start.
@@ -114,9 +125,12 @@ mod tests {
 
     #[test]
     fn names_of_contexts_become_labels() {
-        for (text, expected) in
-            [("kind-kind", "kind-kind"), ("Admin@Prod.EU", "admin-prod-eu"), ("@@", "super")]
-        {
+        for (text, expected) in [
+            ("kind-kind", "kind-kind"),
+            ("Admin@Prod.EU", "admin-prod-eu"),
+            ("@@", "super"),
+            ("local", "super-local"),
+        ] {
             assert_eq!(label(text), expected);
         }
     }

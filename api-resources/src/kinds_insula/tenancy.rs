@@ -86,6 +86,11 @@ fn profile(object: &Value) -> Vec<Cause> {
     for part in ["defaults", "ceilings"] {
         let part = spec.field(part);
         tenant_spec(&mut out, &part);
+        if part.path.ends_with("ceilings")
+            && part.value.as_object().is_some_and(|ceilings| !ceilings.is_empty())
+        {
+            not_yet(&mut out, &part, "ceilings are");
+        }
         for field in ["profile", "suspended"] {
             if part.has(field) {
                 out.push(Cause::forbidden(part.of(field), "is a tenant's own"));

@@ -305,11 +305,9 @@ mod tests {
     fn profiles_hold_partial_specs() {
         let profile =
             |spec| fields(GROUP, "TenantProfile", &json!({"metadata": {"name": "p"}, "spec": spec}));
-        assert_eq!(
-            profile(json!({"defaults": {"weight": 3}, "ceilings": {"weight": 10}})),
-            Vec::<String>::new()
-        );
-        assert_eq!(profile(json!({"ceilings": {"weight": 0}})), ["spec.ceilings.weight"]);
+        assert_eq!(profile(json!({"defaults": {"weight": 3}, "ceilings": {}})), Vec::<String>::new());
+        assert_eq!(profile(json!({"defaults": {"weight": 0}})), ["spec.defaults.weight"]);
+        assert_eq!(profile(json!({"ceilings": {"weight": 10}})), ["spec.ceilings"]);
         assert_eq!(profile(json!({"defaults": {"profile": "p"}})), ["spec.defaults.profile"]);
     }
 

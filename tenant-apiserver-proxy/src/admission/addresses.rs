@@ -144,7 +144,8 @@ fn allocate(
     let after = held(service);
     let own = service["metadata"]["namespace"] == "default" && service["metadata"]["name"] == "kubernetes";
     let kubernetes = address_name(crate::bootstrap::KUBERNETES_IP);
-    for name in after.iter().filter(|name| !before.contains(name) && !(own && **name == kubernetes)) {
+    let has = |name: &String| before.contains(name) || (own && *name == kubernetes);
+    for name in after.iter().filter(|name| !has(name)) {
         if let Some(cause) = out_of_range(name) {
             let name = service["metadata"]["name"].as_str().unwrap_or("");
             return Err(ApiError::invalid("", "Service", name, vec![cause]));

@@ -23,6 +23,8 @@ use tokio::time::Instant;
 const LINE_FACTOR: usize = 8;
 /// How long one waits.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// So long a time's worth of requests may come at once.
+const BURST: Duration = Duration::from_secs(1);
 /// Requests under way in a plane that is no tenant's.
 const PLATFORM_SEATS: usize = 400;
 
@@ -87,7 +89,7 @@ impl Limits {
             seats: Arc::new(Semaphore::new(amounts.concurrent_requests)),
             waiting: AtomicUsize::new(0),
             watches: Arc::new(Semaphore::new(amounts.watches)),
-            next: Mutex::new(Instant::now()),
+            next: Mutex::new(Instant::now().checked_sub(BURST).unwrap_or_else(Instant::now)),
             amounts,
         }
     }
@@ -131,7 +133,7 @@ impl Limits {
         let rate = self.amounts.requests_per_second?.max(1);
         let now = Instant::now();
         let mut next = self.next.lock();
-        let earliest = now.checked_sub(Duration::from_secs(1)).unwrap_or(now);
+        let earliest = now.checked_sub(BURST).unwrap_or(now);
         *next = (*next).max(earliest) + Duration::from_secs(1) / rate;
         (*next > now).then_some(*next)
     }

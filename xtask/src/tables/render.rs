@@ -55,7 +55,7 @@ pub fn table(
             if let Some((of, last)) = name.rsplit_once('.')
                 && of == *prefix
             {
-                let writer = Writer { prefix: prefix, shorts: &shorts, declarations };
+                let writer = Writer { prefix, shorts: &shorts, declarations };
                 writer.definition(&mut out, last, schema).with_context(|| format!("writing {name}"))?;
             }
         }

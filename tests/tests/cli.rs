@@ -4,10 +4,21 @@
 use redb::TableDefinition;
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tests::insula::command;
 use tests::{Insula, Kubectl, tools, until};
+
+/// A process that does not outlive a test that fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended, as it should.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// Runs `insula up`, which must refuse, and returns the line that it says.
 #[track_caller]
@@ -255,13 +266,14 @@ fn nodes_and_names_are_as_the_flags_say() {
     let dir = home.path().join("data");
     let port = tools::free_port();
     let stdout = home.path().join("stdout");
-    let mut child = command(home.path())
+    let child = command(home.path())
         .args(["up", "--nodes=5", "--external-address=localhost", "--listen", &format!("127.0.0.1:{port}")])
         .args(["--data-dir", dir.to_str().unwrap()])
         .stdout(std::fs::File::create(&stdout).unwrap())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut child = Killed(child);
     let shown = until("it says what to do next", || {
         let printed = std::fs::read_to_string(&stdout).unwrap();
         if printed.contains("get namespaces") { Ok(printed) } else { Err(printed) }
@@ -284,7 +296,7 @@ fn nodes_and_names_are_as_the_flags_say() {
     let server =
         kubectl.run(&["config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}"]);
     assert_eq!(server, format!("https://localhost:{port}"));
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
-    let status = until("it ends", || child.try_wait().unwrap().ok_or_else(|| "it runs".to_owned()));
+    assert!(Command::new("kill").args(["-TERM", &child.0.id().to_string()]).status().unwrap().success());
+    let status = until("it ends", || child.0.try_wait().unwrap().ok_or_else(|| "it runs".to_owned()));
     assert!(status.success(), "{status}");
 }

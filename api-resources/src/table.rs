@@ -10,7 +10,7 @@ mod refused;
 
 use crate::resource::{ResourceRow, Strategy, Subresource, Verb, Version};
 use line::{Line, parse};
-pub use refused::refused;
+pub use refused::{idle, refused};
 use std::sync::{Arc, LazyLock};
 
 const BUILTIN: &str = include_str!("table/builtin.txt");

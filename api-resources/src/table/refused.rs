@@ -19,6 +19,30 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("resource.k8s.io", "*", "", "dynamic resource allocation is not there yet"),
 ];
 
+/// Kinds that are stored so that charts and manifests with them install, while nothing acts on them yet: group, plural,
+/// what does not happen.
+const IDLE: &[(&str, &str, &str)] = &[
+    ("", "limitranges", "it limits nothing"),
+    ("", "replicationcontrollers", "no pods are made for it"),
+    ("", "resourcequotas", "it limits nothing"),
+    ("apps", "daemonsets", "no pods are made for it"),
+    ("apps", "statefulsets", "no pods are made for it"),
+    ("autoscaling", "horizontalpodautoscalers", "nothing is scaled by it"),
+    ("batch", "cronjobs", "no jobs are made for it"),
+    ("batch", "jobs", "no pods are made for it"),
+    ("certificates.k8s.io", "certificatesigningrequests", "nothing is signed"),
+    ("networking.k8s.io", "ingresses", "nothing is routed by it"),
+    ("networking.k8s.io", "networkpolicies", "it isolates nothing"),
+    ("policy", "poddisruptionbudgets", "its status is not kept, so that it refuses evictions"),
+];
+
+/// What a client is warned of who creates an object on which nothing acts yet; `None` for all other kinds.
+pub fn idle(group: &str, plural: &str) -> Option<String> {
+    let (_, _, what) = IDLE.iter().find(|(g, p, _)| *g == group && *p == plural)?;
+    let dot = if group.is_empty() { "" } else { "." };
+    Some(format!("{plural}{dot}{group}: stored, but nothing acts on this kind in this release: {what}"))
+}
+
 /// Versions that need a conversion which this release does not have: group, version.
 pub(crate) const REFUSED_VERSIONS: &[(&str, &str)] = &[("autoscaling", "v1")];
 
@@ -32,4 +56,25 @@ pub fn refused(group: &str, resource: &str, subresource: &str) -> Option<&'stati
             *g == group && (*r == resource || *r == "*") && (s.is_empty() || *s == subresource)
         })
         .map(|(_, _, _, reason)| *reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_kinds_are_served_and_say_what_does_not_happen() {
+        for (group, plural, _) in IDLE {
+            assert!(
+                crate::table::builtin_rows().iter().any(|row| row.group == *group && row.plural == *plural),
+                "{plural}"
+            );
+            assert_eq!(refused(group, plural, ""), None, "{plural}");
+        }
+        assert!(
+            idle("networking.k8s.io", "networkpolicies")
+                .is_some_and(|warning| warning.contains("isolates nothing"))
+        );
+        assert_eq!(idle("apps", "deployments"), None);
+    }
 }

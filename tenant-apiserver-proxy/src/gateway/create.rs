@@ -77,7 +77,8 @@ async fn run(
         if !causes.is_empty() {
             return Err(place.invalid(&name, causes));
         }
-        let warnings = (place.row.strategy.warnings)(&object);
+        let mut warnings = (place.row.strategy.warnings)(&object);
+        warnings.extend(api_resources::table::idle(&place.row.group, &place.row.plural));
         if options.dry_run {
             let object = unstored(place, &object, None)?;
             return Ok(Written { object, created: true, removed: false, warnings });

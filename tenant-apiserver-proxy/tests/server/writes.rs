@@ -131,3 +131,16 @@ async fn generation_counts_what_is_desired() {
     wrong.expect_code(400);
     assert_eq!(admin.get(&web).await.json()["spec"]["replicas"], 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_creates_what_nothing_acts_on_is_warned() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"},
+        "spec": {"podSelector": {}}});
+    let path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
+    let answer = acme.post(path, &policy).await.expect_code(201);
+    assert!(answer.header("warning").contains("isolates nothing"), "{}", answer.header("warning"));
+    let answer = acme.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201);
+    assert_eq!(answer.header("warning"), "");
+}

@@ -30,7 +30,7 @@ fn a_cluster_of_ones_own_is_reached_by_its_kubeconfig() {
     let mut below = Insula::start();
     let insula = Insula::start_with_super_cluster(&kubeconfig_of_super_cluster(&below));
     let acme = insula.tenant("acme");
-    assert_eq!(insula.host().json(&["get", "tenant", "acme"])["status"]["superCluster"], "local");
+    assert_eq!(insula.host().json(&["get", "tenant", "acme"])["status"]["superCluster"], "super-local");
     deploy(&acme, "web");
     available(&acme, "web");
     let nodes: Vec<Value> =

@@ -4,6 +4,7 @@ use crate::planes::{self, Plane, PlaneKind};
 use crate::server::Server;
 use crate::tokens::{self, Claims};
 use api_types::{ApiError, GroupResource, ObjectName};
+use jiff::Timestamp;
 use std::collections::BTreeMap;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
@@ -75,6 +76,7 @@ pub fn claimed_plane(server: &Server, credentials: &Credentials) -> Option<std::
 pub const AUTHORITY_PREFIX: &str = "insula:";
 
 /// Who makes a request, and until when the credentials prove it.
+#[derive(Clone, Debug)]
 pub struct Identity {
     /// The user.
     pub user: User,
@@ -89,15 +91,27 @@ pub async fn authenticate(
     credentials: &Credentials,
 ) -> Result<Identity, ApiError> {
     if let Some(token) = &credentials.token {
-        let claims = verify_token(server, plane, token, &[server.issuer(plane)]).await;
-        let identity =
-            |claims: Claims| Identity { user: service_account(&claims), expires: Some(claims.exp) };
-        return claims.map(identity).ok_or_else(ApiError::unauthorized);
+        let identity = token_user(server, plane, token).await;
+        return identity.ok_or_else(ApiError::unauthorized);
     }
     match &credentials.certificate {
-        Some(der) => certificate_user(server, plane, der).ok_or_else(ApiError::unauthorized),
+        Some(der) => certificate_identity(server, plane, der).ok_or_else(ApiError::unauthorized),
         None => Ok(Identity { user: User::anonymous(), expires: None }),
     }
+}
+
+/// The user of a token for the plane's own audience. Its signature is verified once.
+async fn token_user(server: &Server, plane: &Plane, token: &str) -> Option<Identity> {
+    let key = server.stored_token_key(plane).await.ok()??;
+    let issuer = server.issuer(plane);
+    let verify = || {
+        let claims = key.verify(token, &issuer, std::slice::from_ref(&issuer)).ok()?;
+        let expires = claims.exp;
+        Some((claims, expires))
+    };
+    let claims = plane.tokens.get(token.as_bytes(), Timestamp::now().as_second(), verify)?;
+    still_bound(server, plane, &claims)?;
+    Some(Identity { user: service_account(&claims), expires: Some(claims.exp) })
 }
 
 /// Verifies a token with the plane's key for one of these audiences, and that what it is bound to still exists.
@@ -109,6 +123,12 @@ pub async fn verify_token(
 ) -> Option<Claims> {
     let key = server.stored_token_key(plane).await.ok()??;
     let claims = key.verify(token, &server.issuer(plane), audiences).ok()?;
+    still_bound(server, plane, &claims)?;
+    Some(claims)
+}
+
+/// What a token is bound to is still there, and is the same.
+fn still_bound(server: &Server, plane: &Plane, claims: &Claims) -> Option<()> {
     let bound = &claims.bound;
     let references = [
         ("serviceaccounts", Some(&bound.serviceaccount)),
@@ -123,7 +143,7 @@ pub async fn verify_token(
             return None;
         }
     }
-    Some(claims)
+    Some(())
 }
 
 /// The user of a verified token.
@@ -141,6 +161,17 @@ pub fn service_account(claims: &Claims) -> User {
         user.extra.insert("authentication.kubernetes.io/pod-uid".into(), vec![pod.uid.clone()]);
     }
     user
+}
+
+/// The user of a client certificate. Its signature is verified once.
+fn certificate_identity(server: &Server, plane: &Plane, der: &[u8]) -> Option<Identity> {
+    let verify = || {
+        let identity = certificate_user(server, plane, der)?;
+        let expires = identity.expires.unwrap_or(i64::MAX);
+        Some((identity, expires))
+    };
+    let identity = plane.certificates.get(der, Timestamp::now().as_second(), verify)?;
+    Some((*identity).clone())
 }
 
 /// The user of a client certificate: signed by the plane's client CA, for clients, and now.

@@ -18,6 +18,7 @@ pub mod rbac;
 pub mod reply;
 pub mod request_info;
 pub mod stages;
+pub mod verified;
 
 pub mod bootstrap;
 pub mod crds;

@@ -1,7 +1,10 @@
 //! The planes that this server serves, and what belongs to each alone.
 
+use crate::authentication::Identity;
 use crate::limits::{Amounts, Limits};
 use crate::pki::KeyedCertificate;
+use crate::tokens::Claims;
+use crate::verified::Verified;
 use api_resources::Catalog;
 use api_types::{ApiError, GroupResource, ObjectName, Reason, TenantId};
 use arc_swap::ArcSwap;
@@ -45,6 +48,10 @@ pub struct Plane {
     pub(crate) token_key: tokio::sync::OnceCell<crate::tokens::TokenKey>,
     /// Its roles and bindings, read.
     pub(crate) policy: crate::rbac::PolicyCell,
+    /// Tokens for the plane's own audience that have been verified.
+    pub(crate) tokens: Verified<Claims>,
+    /// Client certificates that have been verified.
+    pub(crate) certificates: Verified<Identity>,
     /// What it may take of the server.
     pub(crate) limits: ArcSwap<Limits>,
 }
@@ -73,6 +80,8 @@ impl Plane {
             client_ca: OnceLock::new(),
             token_key: tokio::sync::OnceCell::new(),
             policy: crate::rbac::PolicyCell::default(),
+            tokens: Verified::default(),
+            certificates: Verified::default(),
             limits: ArcSwap::from_pointee(Limits::new(Amounts::platform())),
         }
     }

@@ -234,6 +234,35 @@ async fn a_removed_key_stays_removed_when_its_history_was_copied() {
     assert_eq!(after, before);
 }
 
+/// The same when the key was made again: between its removal and its return it was absent, and stays so.
+#[tokio::test]
+async fn a_key_that_came_back_stays_absent_in_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = EmbeddedOptions { table_revisions: 4, ..Default::default() };
+    let store = EmbeddedStore::open(dir.path(), options).unwrap();
+    let hot = |size: usize| vec![A.put("hot", Bytes::from(vec![1; size]))];
+    let put = |key: &str| vec![A.put(key, "x".into())];
+    let commits = [
+        [put("back"), hot(200_000), hot(200_000), hot(1)],
+        [vec![A.delete("back")], hot(50_000), hot(1), put("a")],
+        [put("b"), put("back"), put("c"), put("d")],
+    ];
+    for operations in commits.into_iter().flatten() {
+        write(&store, operations).await;
+    }
+    for at in [4, 8].into_iter().flat_map(|at| [at; 10]) {
+        store.compact(Revision(at)).await.unwrap();
+    }
+    let then = Range { at: Some(Revision(8)), ..Range::default() };
+    let before = store.range(then.clone()).await.unwrap();
+    store.close();
+    let (tables, _) = logs(dir.path());
+    assert_eq!(tables, ["log/00000003"], "the case did not happen");
+    let store = EmbeddedStore::open(dir.path(), options).unwrap();
+    assert_eq!(before.items.len(), 2);
+    assert_eq!(store.range(then).await.unwrap(), before);
+}
+
 #[tokio::test]
 async fn history_is_compacted_by_age_as_long_as_the_store_lives() {
     let dir = tempfile::tempdir().unwrap();

@@ -121,15 +121,16 @@ impl Committer {
             }
             bytes += value.value().len();
             let mut put = |position: Position, bytes: &[u8]| -> Result<(), StoreError> {
-                new.insert(position, bytes).map_err(|error| err(error.into()))?;
-                let key = record.key.to_owned();
-                moved.push(Moved { tenant: record.tenant, key, position, size: bytes.len() as u32 });
+                let known = new.insert(position, bytes).map_err(|error| err(error.into()))?.is_some();
+                if !known {
+                    let key = record.key.to_owned();
+                    moved.push(Moved { tenant: record.tenant, key, position, size: bytes.len() as u32 });
+                }
                 Ok(())
             };
             put(position, value.value())?;
-            if let Some(removal) = state.index.removal_after(record.tenant, record.key, position)
-                && removal.table < newest
-            {
+            let removals = state.index.removals_after(record.tenant, record.key, position);
+            for removal in removals.filter(|removal| removal.table < newest) {
                 let removed = Record { tenant: record.tenant, key: record.key, value: None };
                 encode(removal.position(), &removed, &mut self.buffer);
                 put(removal.position(), &self.buffer)?;

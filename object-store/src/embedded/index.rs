@@ -206,13 +206,19 @@ impl Index {
         version.is_some_and(|version| version.table == table && version.position() == position)
     }
 
-    /// The removal that ended a key, when the record at `position` is a version from before it.
+    /// The removals of a key after the record at `position`, oldest first.
     ///
-    /// Cleaning copies that removal along: were the older version in a newer table than its removal, then
-    /// dropping the tables in order would bring the key back.
-    pub fn removal_after(&self, tenant: TenantId, key: &str, position: Position) -> Option<Version> {
-        let versions = self.spaces.get(&tenant)?.get(key)?;
-        (versions.last.removed && versions.last.position() != position).then_some(versions.last)
+    /// Cleaning copies those removals along with the record: were it in a newer table than one of them, then
+    /// dropping the tables in order would bring the key back, now or at a revision of the past.
+    pub fn removals_after(
+        &self,
+        tenant: TenantId,
+        key: &str,
+        position: Position,
+    ) -> impl Iterator<Item = &Version> {
+        let versions = self.spaces.get(&tenant).and_then(|keys| keys.get(key));
+        let all = versions.into_iter().flat_map(|versions| versions.older.iter().chain([&versions.last]));
+        all.filter(move |version| version.removed && version.revision > position.0)
     }
 
     /// Notes that a record was copied to another table.

@@ -2,6 +2,7 @@
 
 pub mod insula;
 pub mod kubectl;
+pub mod pages;
 pub mod postgres;
 pub mod tools;
 pub mod waiting;

@@ -88,7 +88,7 @@ impl Postgres {
 
     /// Runs SQL as a user. True and the rows, or false and what the server says.
     pub fn psql(&self, user: &str, password: &str, database: &str, sql: &str) -> (bool, String) {
-        let mut psql = Command::new(file("psql"));
+        let mut psql = Command::new(client());
         psql.args(["--no-psqlrc", "--no-align", "--tuples-only", "--quiet", "--set", "ON_ERROR_STOP=1"])
             .args(["--host", self.host(), "--port", &self.port.to_string()])
             .args(["--username", user, "--dbname", database, "--command", sql])
@@ -120,6 +120,16 @@ impl Drop for Postgres {
         // Its data is of no use any more. A failure here must not hide why the test failed.
         let _ = self.control().args(["--mode", "immediate", "stop"]).status();
     }
+}
+
+/// The program `psql`.
+pub fn client() -> PathBuf {
+    let found = file("psql");
+    if found.is_absolute() {
+        return found;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|dir| dir.join(&found)).find(|file| file.is_file()).unwrap_or(found)
 }
 
 /// A program of the server, to be run as a user that may.

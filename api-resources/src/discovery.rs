@@ -254,6 +254,7 @@ mod tests {
             names,
             [
                 "apps",
+                "events.k8s.io",
                 "authentication.k8s.io",
                 "authorization.k8s.io",
                 "autoscaling",

@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod bootstrap;
 pub mod catalog;
 pub mod columns;
+pub mod convert;
 pub mod crd;
 pub mod discovery;
 pub mod json_path;

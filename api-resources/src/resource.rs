@@ -29,6 +29,8 @@ pub struct ResourceRow {
     pub versions: Vec<Version>,
     /// The version that is stored; one of `versions`.
     pub storage_version: CompactString,
+    /// Whose objects it shows, when they are another group's: `events` of `events.k8s.io` are those of the core group.
+    pub alias_of: Option<Alias>,
     /// What can be done with it. Reviews such as `tokenreviews` have only `create` and store nothing.
     pub verbs: Vec<Verb>,
     /// What else its path offers.
@@ -48,6 +50,37 @@ impl ResourceRow {
     /// Group and plural.
     pub fn group_resource(&self) -> GroupResource {
         GroupResource::new(&self.group, &self.plural)
+    }
+
+    /// Group and plural under which its objects are stored, and which errors name.
+    pub fn stored_resource(&self) -> GroupResource {
+        GroupResource::new(self.stored_group(), &self.plural)
+    }
+
+    /// The group of its stored objects.
+    pub fn stored_group(&self) -> &str {
+        self.alias_of.as_ref().map_or(&self.group, |alias| &alias.group)
+    }
+
+    /// `apiVersion` of its stored objects.
+    pub fn stored_api_version(&self) -> String {
+        let version = self.alias_of.as_ref().map_or(&self.storage_version, |alias| &alias.version.name);
+        api_types::GroupVersion::new(self.stored_group(), version).to_string()
+    }
+
+    /// The version of its stored objects; `None` when that is not served.
+    pub fn stored_version(&self) -> Option<&Version> {
+        match &self.alias_of {
+            Some(alias) => Some(&alias.version),
+            None => self.version(&self.storage_version),
+        }
+    }
+
+    /// The name by which a stored object has the value of a field that selectors of this resource name.
+    pub fn stored_field<'a>(&'a self, path: &'a str) -> &'a str {
+        let renamed =
+            self.alias_of.as_ref().and_then(|alias| alias.fields.iter().find(|(own, _)| *own == path));
+        renamed.map_or(path, |(_, stored)| stored)
     }
 
     /// A served version.
@@ -87,8 +120,32 @@ pub struct Version {
     pub root: TypeId,
     /// What a CRD's schema demands beside its types; `None` for built-in kinds.
     pub schema: Option<Arc<dyn CustomSchema>>,
+    /// What turns its objects into their stored form and back; `None` when only `apiVersion` differs.
+    pub converter: Option<Converter>,
     /// Where `scale` reads and writes; `None`: `spec.replicas`, `status.replicas` and the object's own selector.
     pub scale: Option<ScalePaths>,
+}
+
+/// The resource of another group whose objects a resource shows.
+#[derive(Clone)]
+pub struct Alias {
+    /// Its group.
+    pub group: CompactString,
+    /// The version that is stored.
+    pub version: Version,
+    /// The fields that selectors name otherwise: the name here, the name there.
+    pub fields: &'static [(&'static str, &'static str)],
+    /// What its field selectors can name.
+    pub selectable_fields: Vec<SelectableField>,
+}
+
+/// Between a version and the stored one, `apiVersion` aside.
+#[derive(Clone, Copy)]
+pub struct Converter {
+    /// Into the stored form.
+    pub to_stored: fn(&mut Value),
+    /// Out of the stored form.
+    pub from_stored: fn(&mut Value),
 }
 
 /// The rules of a CRD's version.

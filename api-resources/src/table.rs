@@ -8,7 +8,7 @@ pub mod insula;
 mod line;
 mod refused;
 
-use crate::resource::{ResourceRow, Strategy, Subresource, Verb, Version};
+use crate::resource::{Alias, ResourceRow, SelectableField, Strategy, Subresource, Verb, Version};
 use line::{Line, parse};
 pub use refused::{idle, refused};
 use std::sync::{Arc, LazyLock};
@@ -87,16 +87,57 @@ pub(crate) fn subresource(name: &str, kind: &str) -> Option<Subresource> {
 pub(crate) fn version(group: &str, version: &str, kind: &str) -> Option<Version> {
     let root = api_schema::builtin::kind(group, version, kind)?;
     let graph = api_schema::builtin::graph().clone();
-    Some(Version { name: version.into(), graph, root, schema: None, scale: None })
+    let converter = crate::convert::of(group, version, kind);
+    Some(Version { name: version.into(), graph, root, schema: None, converter, scale: None })
+}
+
+/// Group and plural, the group whose objects they are, the version that is stored, its kind, and the fields that
+/// selectors name otherwise.
+type AliasRow = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+const ALIASES: &[AliasRow] = &[(
+    "events.k8s.io",
+    "events",
+    "",
+    "v1",
+    "Event",
+    &[
+        ("regarding.apiVersion", "involvedObject.apiVersion"),
+        ("regarding.fieldPath", "involvedObject.fieldPath"),
+        ("regarding.kind", "involvedObject.kind"),
+        ("regarding.name", "involvedObject.name"),
+        ("regarding.namespace", "involvedObject.namespace"),
+        ("regarding.resourceVersion", "involvedObject.resourceVersion"),
+        ("regarding.uid", "involvedObject.uid"),
+        ("reportingController", "reportingComponent"),
+    ],
+)];
+
+fn alias(group: &str, plural: &str) -> Option<Alias> {
+    let (_, _, group, name, kind, fields) = ALIASES.iter().find(|row| (row.0, row.1) == (group, plural))?;
+    let line = parse(BUILTIN).into_iter().find(|line| line.group == *group && line.plural == plural)?;
+    Some(Alias {
+        group: (*group).into(),
+        version: version(group, name, kind)?,
+        fields,
+        selectable_fields: selectable_fields(&line),
+    })
+}
+
+fn selectable_fields(line: &Line<'_>) -> Vec<SelectableField> {
+    line.fields.iter().map(|path| fields::selectable(line.group, line.plural, path)).collect()
 }
 
 fn row(line: &Line<'static>, strategy_of: fn(&str, &str) -> Strategy) -> ResourceRow {
-    let versions: Vec<Version> = line
-        .versions
-        .iter()
-        .filter(|name| !refused::REFUSED_VERSIONS.contains(&(line.group, *name)))
-        .filter_map(|name| version(line.group, name, line.kind))
-        .collect();
+    let versions: Vec<Version> =
+        line.versions.iter().filter_map(|name| version(line.group, name, line.kind)).collect();
     ResourceRow {
         group: line.group.into(),
         kind: line.kind.into(),
@@ -107,6 +148,7 @@ fn row(line: &Line<'static>, strategy_of: fn(&str, &str) -> Strategy) -> Resourc
         categories: line.categories.iter().map(|s| (*s).into()).collect(),
         namespaced: line.namespaced,
         storage_version: versions.first().map(|v| v.name.clone()).unwrap_or_default(),
+        alias_of: alias(line.group, line.plural),
         versions,
         verbs: line.verbs.clone(),
         subresources: line
@@ -116,11 +158,7 @@ fn row(line: &Line<'static>, strategy_of: fn(&str, &str) -> Strategy) -> Resourc
             .filter_map(|name| subresource(name, line.kind))
             .collect(),
         strategy: strategy_of(line.group, line.kind),
-        selectable_fields: line
-            .fields
-            .iter()
-            .map(|path| fields::selectable(line.group, line.plural, path))
-            .collect(),
+        selectable_fields: selectable_fields(line),
         columns: crate::columns::of(line.group, line.plural),
         planes: line.planes,
     }

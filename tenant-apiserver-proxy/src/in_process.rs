@@ -103,8 +103,11 @@ impl PlaneClient for InProcess {
         let row = catalog.by_kind(&version.group, &version.version, kind);
         Ok(row.map(|row| KindInfo {
             resource: Resource {
-                group: version.group.clone(),
-                version: version.version.clone(),
+                group: row.stored_group().into(),
+                version: row
+                    .alias_of
+                    .as_ref()
+                    .map_or(version.version.clone(), |alias| alias.version.name.clone()),
                 resource: row.plural.clone(),
             },
             kind: row.kind.to_string(),
@@ -117,7 +120,10 @@ impl PlaneClient for InProcess {
         self.server.cache.wait_for_whole_commit().await;
         let Some(plane) = self.server.planes.get(tenant) else { return Ok(Vec::new()) };
         let catalog = plane.catalog.load_full();
-        let rows = catalog.rows().filter(|row| row.has(Verb::List) && row.has(Verb::Delete));
+        // What another group's resource stores comes with that one.
+        let rows = catalog
+            .rows()
+            .filter(|row| row.has(Verb::List) && row.has(Verb::Delete) && row.alias_of.is_none());
         Ok(rows
             .map(|row| KindInfo {
                 resource: Resource {

@@ -28,9 +28,23 @@ fn writer<'a>(place: &'a Place, manager: &'a str, api_version: &'a str, now: Tim
 }
 
 /// Records what a create, update or patch changed. Runs before admission: what admission sets is nobody's.
+/// Both objects are as they are stored.
 pub fn record(place: &Place, live: Option<&Value>, new: &mut Value, by: &str, now: Timestamp) {
     let version = place.api_version();
-    managed_fields::update(place.root(), live, new, &writer(place, by, &version, now));
+    let writer = writer(place, by, &version, now);
+    if !place.converts() {
+        return managed_fields::update(place.root(), live, new, &writer);
+    }
+    // Who writes through a version owns fields of that version.
+    let live = live.map(|live| place.from_stored(live.clone()));
+    let mut shown = place.from_stored(new.clone());
+    managed_fields::update(place.root(), live.as_ref(), &mut shown, &writer);
+    match shown["metadata"].get_mut("managedFields").map(Value::take) {
+        Some(entries) => new["metadata"]["managedFields"] = entries,
+        None => {
+            crate::gateway::metadata::of(new).remove("managedFields");
+        }
+    }
 }
 
 /// Server-side apply: the merged object, with its managed fields.

@@ -9,6 +9,7 @@ pub(super) const KINDS: &[Kind] = &[
     ("", "secrets", SECRETS),
     ("", "namespaces", NAMESPACES),
     ("", "events", EVENTS),
+    ("events.k8s.io", "events", EVENTS),
     ("", "resourcequotas", QUOTAS),
     ("", "limitranges", super::access::CREATED),
     ("coordination.k8s.io", "leases", LEASES),
@@ -146,7 +147,7 @@ mod tests {
             "involvedObject": {"kind": "Pod", "name": "w"}, "eventTime": "2026-01-01T00:59:00Z",
             "reportingComponent": "scheduler", "reportingInstance": "s-0", "firstTimestamp": null});
         let options = TableOptions { include_object: IncludeObject::None, no_headers: false, now: now() };
-        let table = table(&row, [&event].into_iter(), options);
+        let table = table(&row, row.stored_version().unwrap(), [&event].into_iter(), options);
         assert_eq!(table["columnDefinitions"][0]["name"], "Last Seen");
         assert_eq!(
             table["rows"][0]["cells"],

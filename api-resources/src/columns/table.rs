@@ -2,7 +2,7 @@
 
 use super::age;
 use crate::json_path::JsonPath;
-use crate::resource::{Cell, Column, ResourceRow};
+use crate::resource::{Cell, Column, ResourceRow, Version};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -42,14 +42,15 @@ pub struct TableOptions {
 }
 
 /// Objects of a resource as a `meta.k8s.io/v1` `Table`. The objects are in their stored version, with
-/// `resourceVersion` filled. The caller adds the list's `metadata`.
+/// `resourceVersion` filled; those that the rows carry are in `version`. The caller adds the list's `metadata`.
 pub fn table<'a>(
     row: &ResourceRow,
+    version: &Version,
     objects: impl Iterator<Item = &'a Value>,
     options: TableOptions,
 ) -> Value {
     let named = row.columns.iter().any(|column| column.name == "Name");
-    let rows: Vec<Value> = objects.map(|object| table_row(row, named, object, options)).collect();
+    let rows: Vec<Value> = objects.map(|object| table_row(row, version, named, object, options)).collect();
     let mut out = Map::new();
     out.insert("kind".into(), "Table".into());
     out.insert("apiVersion".into(), "meta.k8s.io/v1".into());
@@ -73,7 +74,13 @@ fn definition(name: &str, of: &str, format: &str, description: &str, priority: i
     json!({"name": name, "type": of, "format": format, "description": description, "priority": priority})
 }
 
-fn table_row(row: &ResourceRow, named: bool, object: &Value, options: TableOptions) -> Value {
+fn table_row(
+    row: &ResourceRow,
+    version: &Version,
+    named: bool,
+    object: &Value,
+    options: TableOptions,
+) -> Value {
     let name = (!named).then(|| object["metadata"]["name"].clone());
     let cells = row.columns.iter().map(|column| render_cell(column, object, options.now));
     let mut out = Map::new();
@@ -87,7 +94,13 @@ fn table_row(row: &ResourceRow, named: bool, object: &Value, options: TableOptio
             Some(json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
             "metadata": object["metadata"]}))
         }
-        IncludeObject::Object => Some(object.clone()),
+        IncludeObject::Object => {
+            let mut object = object.clone();
+            if version.converter.is_some() {
+                crate::convert::from_stored(row, version, &mut object);
+            }
+            Some(object)
+        }
     };
     if let Some(carried) = carried {
         out.insert("object".into(), carried);
@@ -154,7 +167,12 @@ mod tests {
         let row = Catalog::of(PlaneKind::Host).resource("", "namespaces").unwrap();
         let object = json!({"metadata": {"name": "default", "creationTimestamp": "2026-01-01T00:00:19Z"},
             "status": {"phase": "Active"}});
-        let table = table(&row, [&object].into_iter(), options(IncludeObject::Metadata));
+        let table = table(
+            &row,
+            row.stored_version().unwrap(),
+            [&object].into_iter(),
+            options(IncludeObject::Metadata),
+        );
         let names: Vec<_> =
             table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
         assert_eq!(names, ["Name", "Status", "Age"]);
@@ -170,12 +188,16 @@ mod tests {
     fn rows_carry_what_was_asked_for() {
         let row = Catalog::of(PlaneKind::Host).resource("", "configmaps").unwrap();
         let object = json!({"metadata": {"name": "c"}, "data": {"a": "1"}});
-        let render =
-            |include| table(&row, [&object].into_iter(), options(include))["rows"][0]["object"].clone();
+        let render = |include| {
+            table(&row, row.stored_version().unwrap(), [&object].into_iter(), options(include))["rows"][0]["object"].clone()
+        };
         assert_eq!(render(IncludeObject::None), Value::Null);
         assert_eq!(render(IncludeObject::Object), object);
         let quiet = TableOptions { no_headers: true, ..options(IncludeObject::None) };
-        assert_eq!(table(&row, [&object].into_iter(), quiet)["columnDefinitions"], json!([]));
+        assert_eq!(
+            table(&row, row.stored_version().unwrap(), [&object].into_iter(), quiet)["columnDefinitions"],
+            json!([])
+        );
         for (text, include) in
             [("", Some(IncludeObject::Metadata)), ("None", Some(IncludeObject::None)), ("x", None)]
         {

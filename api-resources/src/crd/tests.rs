@@ -251,7 +251,7 @@ fn a_definition_makes_a_row() {
     let widget = json!({"metadata": {"name": "w"}, "spec": {"size": 3, "color": "red"}});
     let options =
         columns::TableOptions { include_object: columns::IncludeObject::None, no_headers: false, now: now() };
-    let table = columns::table(&row, [&widget].into_iter(), options);
+    let table = columns::table(&row, &row.versions[0], [&widget].into_iter(), options);
     assert_eq!(table["rows"][0]["cells"], json!(["w", 3]));
     assert_eq!(
         table["columnDefinitions"][1]["description"],

@@ -82,6 +82,7 @@ const STRATEGIES: &[Row] = &[
     ("", "Namespace", namespaces::strategy),
     ("", "Node", nodes::strategy),
     ("", "Event", events::strategy),
+    ("events.k8s.io", "Event", events::strict_strategy),
     ("", "PersistentVolumeClaim", persistentvolumeclaims::strategy),
     ("", "PersistentVolume", persistentvolumes::strategy),
     ("", "ReplicationController", replicationcontrollers::strategy),

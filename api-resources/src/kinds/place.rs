@@ -170,6 +170,13 @@ pub fn immutable(out: &mut Causes, new: &Value, old: &Value, path: &str) {
     }
 }
 
+/// Adds `field is immutable` for a path when two values differ.
+pub fn not_changed(out: &mut Causes, path: &str, new: &Value, old: &Value) {
+    if new != old {
+        out.push(Cause::invalid(path, new, "field is immutable"));
+    }
+}
+
 /// The value at a path of fields; null when it is not there.
 pub fn lookup<'a>(object: &'a Value, path: &str) -> &'a Value {
     path.split('.').try_fold(object, |value, field| value.get(field)).unwrap_or(&ABSENT)

@@ -59,6 +59,13 @@ impl FieldSelector {
         }
     }
 
+    /// The same selector with the names under which stored objects have the values.
+    #[must_use]
+    pub fn stored(mut self, row: &ResourceRow) -> Self {
+        self.terms.iter_mut().for_each(|term| term.field = row.stored_field(&term.field).into());
+        self
+    }
+
     /// True when it selects everything.
     pub fn is_everything(&self) -> bool {
         self.terms.is_empty()
@@ -101,13 +108,15 @@ impl fmt::Display for FieldSelector {
     }
 }
 
-/// The values of an object that field selectors can name, for `Meta::fields`. The object is in its stored version.
+/// The values of an object that field selectors can name, for `Meta::fields`: under the names of the resource that it
+/// is stored as. The object is in its stored version.
 pub fn fields_of(row: &ResourceRow, object: &Value) -> Vec<(CompactString, CompactString)> {
     let read = |read: &Read| match read {
         Read::Code(code) => CompactString::from(code(object)),
         Read::Path(path) => json_path::text(object, path).into(),
     };
-    row.selectable_fields.iter().map(|field| (field.path.clone(), read(&field.read))).collect()
+    let fields = row.alias_of.as_ref().map_or(&row.selectable_fields, |alias| &alias.selectable_fields);
+    fields.iter().map(|field| (field.path.clone(), read(&field.read))).collect()
 }
 
 /// The parts between commas that are not escaped.

@@ -14,7 +14,6 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("", "services", "proxy", "proxying to super clusters is not there yet"),
     ("admissionregistration.k8s.io", "*", "", "admission webhooks and policies are not there yet"),
     ("apiregistration.k8s.io", "*", "", "aggregated API servers are not there yet"),
-    ("events.k8s.io", "*", "", "events are served as core v1 only: converting them is not there yet"),
     ("flowcontrol.apiserver.k8s.io", "*", "", "requests are queued by tenant, not by flow schemas"),
     ("resource.k8s.io", "*", "", "dynamic resource allocation is not there yet"),
 ];
@@ -42,9 +41,6 @@ pub fn idle(group: &str, plural: &str) -> Option<String> {
     let dot = if group.is_empty() { "" } else { "." };
     Some(format!("{plural}{dot}{group}: stored, but nothing acts on this kind in this release: {what}"))
 }
-
-/// Versions that need a conversion which this release does not have: group, version.
-pub(crate) const REFUSED_VERSIONS: &[(&str, &str)] = &[("autoscaling", "v1")];
 
 /// Why a built-in resource of Kubernetes is not served, or `None` when it is served or unknown.
 ///

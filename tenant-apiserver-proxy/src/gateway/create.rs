@@ -40,6 +40,7 @@ async fn run(
     owned: bool,
 ) -> Result<Written, ApiError> {
     let now = Timestamp::now();
+    object = place.to_stored(object);
     let prefix = metadata::text(&object, "generateName").to_owned();
     let generated = metadata::text(&object, "name").is_empty() && !prefix.is_empty();
     metadata::stamp_new(&mut object, place, now)?;
@@ -122,7 +123,7 @@ fn prepare_new(place: &Place, object: &mut Value) {
 
 /// Sets the defaults of the stored version's schema.
 pub(super) fn default_schema(place: &Place, object: &mut Value) {
-    let stored = place.row.version(&place.row.storage_version).unwrap_or(&place.version);
+    let stored = place.row.stored_version().unwrap_or(&place.version);
     match &stored.schema {
         Some(schema) => schema.default(object),
         None => api_schema::default::apply_defaults(stored.graph.at(stored.root), object),
@@ -132,7 +133,7 @@ pub(super) fn default_schema(place: &Place, object: &mut Value) {
 /// Leaves out what Kubernetes leaves out when it is empty, and writes what it always writes.
 pub(super) fn normalize(place: &Place, object: &mut Value) {
     if !place.row.is_custom() {
-        let stored = place.row.version(&place.row.storage_version).unwrap_or(&place.version);
+        let stored = place.row.stored_version().unwrap_or(&place.version);
         api_schema::zero::normalize(stored.graph.at(stored.root), object);
     }
 }

@@ -43,9 +43,9 @@ pub struct Place {
 }
 
 impl Place {
-    /// Group and plural.
+    /// Group and plural under which the object is stored, and which errors name.
     pub fn resource(&self) -> GroupResource {
-        self.row.group_resource()
+        self.row.stored_resource()
     }
 
     /// The object.
@@ -70,7 +70,24 @@ impl Place {
 
     /// `apiVersion` of stored objects.
     pub fn stored_api_version(&self) -> String {
-        api_types::GroupVersion::new(&self.row.group, &self.row.storage_version).to_string()
+        self.row.stored_api_version()
+    }
+
+    /// An object of the request's version as it is stored.
+    pub fn to_stored(&self, mut object: Value) -> Value {
+        api_resources::convert::to_stored(&self.row, &self.version, &mut object);
+        object
+    }
+
+    /// A stored object in the request's version.
+    pub fn from_stored(&self, mut object: Value) -> Value {
+        api_resources::convert::from_stored(&self.row, &self.version, &mut object);
+        object
+    }
+
+    /// True when the request's version is not what is stored.
+    pub fn converts(&self) -> bool {
+        self.version.converter.is_some()
     }
 
     fn key(&self, name: &str) -> String {
@@ -79,7 +96,7 @@ impl Place {
 
     /// 422 with these causes.
     pub fn invalid(&self, name: &str, causes: Vec<Cause>) -> ApiError {
-        ApiError::invalid(&self.row.group, &self.row.kind, name, causes)
+        ApiError::invalid(self.row.stored_group(), &self.row.kind, name, causes)
     }
 }
 

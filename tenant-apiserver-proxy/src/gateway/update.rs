@@ -21,8 +21,8 @@ pub struct Wanted {
     pub owned: bool,
 }
 
-/// Updates the object of a place. `make` gets the old object (with its `resourceVersion`) and gives the new one; it
-/// is called again when another write came between. `must_name_version`: PUT of a kind whose updates must say from
+/// Updates the object of a place. `make` gets the old object (with its `resourceVersion`) and gives the new one, both
+/// in the version of the request; it is called again when another write came between. `must_name_version`: PUT of a kind whose updates must say from
 /// which version they come.
 pub async fn update(
     server: &Server,
@@ -36,7 +36,8 @@ pub async fn update(
     for _ in 0..TRIES {
         let record = live(server, auth, place).ok_or_else(|| ApiError::not_found(&resource, &place.name))?;
         let old = record.value().map_err(ApiError::internal)?;
-        let wanted = make(&old)?;
+        let mut wanted = if place.converts() { make(&place.from_stored(old.clone()))? } else { make(&old)? };
+        wanted.object = place.to_stored(wanted.object);
         // What names a version that is no longer the newest is refused here, in the next round at the latest.
         metadata::check_update(&wanted.object, &old, place, !must_name_version)?;
         match step(server, auth, place, options, &record, old, wanted).await? {

@@ -32,7 +32,8 @@ pub fn show(auth: &Authorized, place: &Place, record: &Record, code: StatusCode)
             let value = value(record)?;
             let include = auth.call().query.get("includeObject").unwrap_or("Metadata");
             let options = table_options(include, false)?;
-            let mut table = api_resources::columns::table(&place.row, [&value].into_iter(), options);
+            let (row, version) = (&place.row, &place.version);
+            let mut table = api_resources::columns::table(row, version, [&value].into_iter(), options);
             table["metadata"] = json!({"resourceVersion": record.revision.to_string()});
             Content::Json(Bytes::from(table.to_string()))
         }
@@ -47,9 +48,7 @@ pub fn value(record: &Record) -> Result<Value, ApiError> {
 
 /// The object in the version of the request.
 pub fn converted(place: &Place, record: &Record) -> Result<Value, ApiError> {
-    let mut value = value(record)?;
-    value["apiVersion"] = place.api_version().into();
-    Ok(value)
+    Ok(place.from_stored(value(record)?))
 }
 
 /// The bytes of the object in the version of the request: those that are stored, when the versions agree.

@@ -39,6 +39,7 @@ impl Selection {
         let labels = LabelSelector::parse(query.get("labelSelector").unwrap_or("")).map_err(|e| bad(&e))?;
         let fields = FieldSelector::parse(query.get("fieldSelector").unwrap_or("")).map_err(|e| bad(&e))?;
         fields.check(&place.row).map_err(|e| bad(&e))?;
+        let fields = fields.stored(&place.row);
         Ok(Selection { labels, fields, name: place.name.to_string() })
     }
 
@@ -271,13 +272,27 @@ pub fn show(auth: &Authorized, place: &Place, page: &Page) -> Result<Reply, ApiE
         (View::Table, _) => {
             let include = auth.call().query.get("includeObject").unwrap_or("Metadata");
             let options = get::table_options(include, false)?;
-            let values = values(place, page)?;
-            let mut table = api_resources::columns::table(&place.row, values.iter(), options);
+            let stored: Vec<Value> =
+                page.records.iter().map(|record| get::value(record)).collect::<Result<_, _>>()?;
+            let (row, version) = (&place.row, &place.version);
+            let mut table = api_resources::columns::table(row, version, stored.iter(), options);
             table["metadata"] = list_metadata(page);
             Content::Json(Bytes::from(table.to_string()))
         }
     };
     Ok(Reply::with(StatusCode::OK, content))
+}
+
+/// An object of another version than the stored one, as an item of a list.
+fn item_in_version(place: &Place, record: &Record) -> Result<Bytes, ApiError> {
+    let mut value = get::converted(place, record)?;
+    if !place.row.is_custom()
+        && let Some(fields) = value.as_object_mut()
+    {
+        fields.remove("kind");
+        fields.remove("apiVersion");
+    }
+    Ok(Bytes::from(value.to_string()))
 }
 
 fn protobuf_list(place: &Place, list: &Value) -> Result<Content, ApiError> {
@@ -328,7 +343,7 @@ fn join(place: &Place, page: &Page) -> Result<Bytes, ApiError> {
         let bytes = if record.api_version == api_version {
             &record.bytes
         } else {
-            converted = get::bytes_in_version(place, record)?;
+            converted = item_in_version(place, record)?;
             &converted
         };
         if lead > 0 && record.api_version == api_version {

@@ -304,10 +304,11 @@ impl Encoder {
             (View::Object, _) => get::bytes_in_version(place, record),
             (View::Metadata, _) => Ok(Bytes::from(get::metadata_only(&get::value(record)?).to_string())),
             (View::Table, _) => {
-                let value = get::converted(place, record)?;
+                let value = get::value(record)?;
                 let options = get::table_options(&self.include, !self.first_table)?;
                 self.first_table = false;
-                let mut table = api_resources::columns::table(&place.row, [&value].into_iter(), options);
+                let (row, version) = (&place.row, &place.version);
+                let mut table = api_resources::columns::table(row, version, [&value].into_iter(), options);
                 table["metadata"] = json!({"resourceVersion": record.revision.to_string()});
                 Ok(Bytes::from(table.to_string()))
             }

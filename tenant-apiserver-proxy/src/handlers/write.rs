@@ -170,10 +170,16 @@ pub async fn patch(
     answer(auth, place, written)
 }
 
-/// The old object with a patch.
-pub fn patched(place: &Place, of: PatchType, old: &Value, patch: &Value) -> Result<Value, ApiError> {
+/// The old object with the `apiVersion` of the request: one that needs no more than that comes as it is stored.
+fn versioned(place: &Place, old: &Value) -> Value {
     let mut old = old.clone();
     old["apiVersion"] = place.api_version().into();
+    old
+}
+
+/// The old object with a patch.
+pub fn patched(place: &Place, of: PatchType, old: &Value, patch: &Value) -> Result<Value, ApiError> {
+    let old = versioned(place, old);
     let merged = match of {
         PatchType::Json => api_schema::patch::json_patch(&old, patch),
         PatchType::Merge => api_schema::patch::merge_patch(&old, patch),
@@ -249,9 +255,14 @@ pub async fn apply_object(
         }
     }
     gateway::update::update(server, auth, place, options, false, |old| {
-        let mut old = old.clone();
-        old["apiVersion"] = place.api_version().into();
-        let object = ownership::apply(place, Some(&old), config, &options.manager, force, Timestamp::now())?;
+        let object = ownership::apply(
+            place,
+            Some(&versioned(place, old)),
+            config,
+            &options.manager,
+            force,
+            Timestamp::now(),
+        )?;
         Ok(Wanted { object, owned: true })
     })
     .await

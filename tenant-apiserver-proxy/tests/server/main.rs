@@ -3,6 +3,7 @@
 
 mod boundaries;
 mod concurrency;
+mod conversion;
 mod custom_resources;
 mod deletion;
 mod formats;

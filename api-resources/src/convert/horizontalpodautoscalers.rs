@@ -99,7 +99,7 @@ fn to_stored(object: &mut Value) {
     }
     let status = object.get_mut("status").and_then(Value::as_object_mut);
     if status.is_some() || current.is_some() || conditions.is_some() {
-        let mut status = status.map(std::mem::take).unwrap_or_else(Map::new);
+        let mut status: Map<String, Value> = status.map(std::mem::take).unwrap_or_default();
         let own = status.remove("currentCPUUtilizationPercentage").and_then(|percent| percent.as_i64());
         let now = current.or_else(|| {
             own.map(|percent| {

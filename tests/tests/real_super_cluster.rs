@@ -1,0 +1,78 @@
+//! A real Kubernetes as super cluster. None can be fetched or run as part of the other tests, so this one is run by
+//! whoever has one at hand, of any version from 1.30 to 1.37:
+//!
+//! ```sh
+//! INSULA_TEST_SUPER_KUBECONFIG=~/.kube/config cargo test -p tests --test real_super_cluster -- --ignored
+//! ```
+//!
+//! It makes one tenant, whose name is new each time, and removes all of it.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+use serde_json::Value;
+use std::path::PathBuf;
+use tests::{Insula, Kubectl, until};
+
+const VARIABLE: &str = "INSULA_TEST_SUPER_KUBECONFIG";
+
+fn items(kubectl: &Kubectl, arguments: &[&str]) -> Vec<Value> {
+    kubectl.json(&[&["get"], arguments].concat())["items"].as_array().unwrap().clone()
+}
+
+#[test]
+#[ignore = "needs a Kubernetes with nodes: set INSULA_TEST_SUPER_KUBECONFIG to its admin kubeconfig"]
+fn an_application_lives_on_a_real_cluster_and_leaves_nothing() {
+    let file = std::env::var_os(VARIABLE).map(PathBuf::from);
+    let file = file.unwrap_or_else(|| panic!("{VARIABLE} names no kubeconfig"));
+    let insula = Insula::start_with_super_cluster(&file);
+    let home = insula.scratch("home");
+    std::fs::create_dir(&home).unwrap();
+    let below = Kubectl::new(&file, &home);
+    println!("super cluster: {}", below.json(&["version"])["serverVersion"]["gitVersion"]);
+    let name = format!("it-{}", std::process::id());
+    let tenant = insula.tenant(&name);
+    let selector = format!("--selector=insula.dev/tenant={name}");
+
+    tenant.run(&["create", "configmap", "settings", "--from-literal=color=red"]);
+    tenant.run(&["create", "deployment", "web", "--image=registry.k8s.io/pause:3.10", "--replicas=2"]);
+    tenant.run(&["expose", "deployment", "web", "--port=80"]);
+    tenant.run(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+
+    let nodes: Vec<Value> =
+        items(&tenant, &["nodes"]).iter().map(|node| node["metadata"]["name"].clone()).collect();
+    let pods = items(&tenant, &["pods"]);
+    assert_eq!(pods.len(), 2, "{pods:#?}");
+    for pod in &pods {
+        assert!(nodes.contains(&pod["spec"]["nodeName"]), "{pod:#} is not on one of {nodes:?}");
+        assert!(pod["metadata"]["labels"]["insula.dev/simulated"].is_null(), "{pod:#}");
+    }
+    let synced = |kind: &str| items(&below, &[kind, "--all-namespaces", &selector]);
+    assert_eq!(synced("pods").len(), 2);
+    let above = tenant.json(&["get", "service", "web"]);
+    let services = synced("services");
+    let same = services.iter().find(|service| service["metadata"]["name"] == "web").expect("it is synced");
+    assert_eq!(same["spec"]["clusterIP"], above["spec"]["clusterIP"]);
+
+    // Drift is repaired, and scaling goes down and comes back up.
+    let namespace = same["metadata"]["namespace"].as_str().unwrap();
+    let there = below.namespace(namespace);
+    there.run(&["patch", "configmap", "settings", "--patch", r#"{"data":{"color":"wrong"}}"#]);
+    until("the tenant's color is below", || {
+        match there.look(&["get", "configmap", "settings"])?["data"]["color"].clone() {
+            color if color == "red" => Ok(()),
+            color => Err(color.to_string()),
+        }
+    });
+    tenant.run(&["scale", "deployment", "web", "--replicas=1"]);
+    until("one pod is left on both sides", || {
+        match (items(&tenant, &["pods"]).len(), synced("pods").len()) {
+            (1, 1) => Ok(()),
+            counts => Err(format!("{counts:?}")),
+        }
+    });
+
+    insula.insula(&["tenant", "delete", &name, "--wait"]);
+    let kinds =
+        "pods,configmaps,secrets,services,endpointslices,serviceaccounts,persistentvolumeclaims,namespaces";
+    let left = items(&below, &[kinds, "--all-namespaces", &selector]);
+    assert_eq!(left.len(), 0, "{left:#?}");
+}

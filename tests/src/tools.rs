@@ -22,6 +22,14 @@ pub fn oldest_kubectl_path() -> PathBuf {
     tool("kubectl-oldest")
 }
 
+/// A release of kubectl for each minor version that Insula supports, from the oldest on.
+///
+/// # Panics
+/// When `cargo xtask tools` has not fetched them.
+pub fn kubectl_releases() -> [PathBuf; 6] {
+    ["kubectl-oldest", "kubectl-1.33", "kubectl-1.34", "kubectl-1.35", "kubectl-1.36", "kubectl"].map(tool)
+}
+
 fn tool(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's folder");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);

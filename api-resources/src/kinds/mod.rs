@@ -12,6 +12,7 @@ mod deployments;
 mod endpoints;
 mod endpointslices;
 mod events;
+mod flowschemas;
 mod generic;
 mod horizontalpodautoscalers;
 mod ingresses;
@@ -99,6 +100,8 @@ const STRATEGIES: &[Row] = &[
     ("certificates.k8s.io", "CertificateSigningRequest", certificatesigningrequests::strategy),
     ("coordination.k8s.io", "Lease", leases::strategy),
     ("discovery.k8s.io", "EndpointSlice", endpointslices::strategy),
+    ("flowcontrol.apiserver.k8s.io", "FlowSchema", flowschemas::schema_strategy),
+    ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration", flowschemas::level_strategy),
     ("networking.k8s.io", "Ingress", ingresses::strategy),
     ("networking.k8s.io", "IngressClass", ingresses::class_strategy),
     ("networking.k8s.io", "NetworkPolicy", networkpolicies::strategy),

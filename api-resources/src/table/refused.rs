@@ -14,7 +14,6 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("", "services", "proxy", "proxying to super clusters is not there yet"),
     ("admissionregistration.k8s.io", "*", "", "admission webhooks and policies are not there yet"),
     ("apiregistration.k8s.io", "*", "", "aggregated API servers are not there yet"),
-    ("flowcontrol.apiserver.k8s.io", "*", "", "requests are queued by tenant, not by flow schemas"),
     ("resource.k8s.io", "*", "", "dynamic resource allocation is not there yet"),
 ];
 
@@ -30,6 +29,8 @@ const IDLE: &[(&str, &str, &str)] = &[
     ("batch", "cronjobs", "no jobs are made for it"),
     ("batch", "jobs", "no pods are made for it"),
     ("certificates.k8s.io", "certificatesigningrequests", "nothing is signed"),
+    ("flowcontrol.apiserver.k8s.io", "flowschemas", "requests are queued by tenant"),
+    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "requests are queued by tenant"),
     ("networking.k8s.io", "ingresses", "nothing is routed by it"),
     ("networking.k8s.io", "networkpolicies", "it isolates nothing"),
     ("policy", "poddisruptionbudgets", "its status is not kept, so that it refuses evictions"),

@@ -6,6 +6,7 @@ mod any_json;
 mod cluster;
 mod config;
 mod defaults;
+mod flowschemas;
 mod pods;
 mod services;
 mod workloads;

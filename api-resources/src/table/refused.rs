@@ -2,7 +2,6 @@
 
 /// Group (empty for core), resource or `*`, subresource or empty, reason.
 const REFUSED: &[(&str, &str, &str, &str)] = &[
-    ("", "bindings", "", "use the binding subresource of pods"),
     ("", "componentstatuses", "", "the components are roles of one process: see /readyz"),
     ("", "nodes", "proxy", "kubelets are not reached from a plane"),
     ("", "pods", "attach", "streaming to super clusters is not there yet"),

@@ -34,6 +34,26 @@ fn done(code: StatusCode) -> Reply {
     Reply::value(&status).code(code)
 }
 
+/// `bindings`: binds the pod that the body names, as clients did before pods had `binding`.
+pub async fn bind_named(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
+    let binding = decode(body, "", "v1", "Binding")?;
+    let pods =
+        auth.plane().catalog.load_full().lookup("", "v1", "pods").ok_or_else(ApiError::no_such_path)?;
+    let pod = Place {
+        version: pods.version("v1").cloned().ok_or_else(ApiError::no_such_path)?,
+        row: pods,
+        namespace: place.namespace.clone(),
+        name: metadata::text(&binding, "name").into(),
+        subresource: "binding".into(),
+    };
+    bind(server, auth, &pod, body).await
+}
+
 /// Binds a pod to a node: once, and only while it is not being deleted.
 pub async fn bind(
     server: &Server,

@@ -117,7 +117,10 @@ async fn whole(
         "create" => {
             offered(Verb::Create)?;
             if place.row.verbs == [Verb::Create] {
-                return reviews::create(server, auth, place, &body).await;
+                return match (place.row.group.as_str(), place.row.plural.as_str()) {
+                    ("", "bindings") => actions::bind_named(server, auth, place, &body).await,
+                    _ => reviews::create(server, auth, place, &body).await,
+                };
             }
             write::create(server, auth, place, &body).await
         }

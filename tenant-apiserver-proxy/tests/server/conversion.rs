@@ -121,3 +121,21 @@ async fn an_event_is_one_object_of_two_groups() {
     let gone = admin.get(&format!("{CORE}/e")).await.expect_code(404).json();
     assert_eq!(text(&gone["message"]), "events \"e\" not found");
 }
+
+#[tokio::test]
+async fn a_pod_is_bound_by_a_binding_too() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    admin.post(pods, &pod).await.expect_code(201);
+    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"},
+        "target": {"kind": "Node", "name": "n1"}});
+    let bindings = "/api/v1/namespaces/default/bindings";
+    admin.post(bindings, &binding).await.expect_code(201);
+    assert_eq!(admin.get(&format!("{pods}/p")).await.json()["spec"]["nodeName"], "n1");
+    admin.post(bindings, &binding).await.expect_code(409);
+    let mut other = binding.clone();
+    other["metadata"]["name"] = "nobody".into();
+    admin.post(bindings, &other).await.expect_code(404);
+}

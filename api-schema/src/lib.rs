@@ -22,6 +22,8 @@ pub mod protobuf;
 
 pub mod openapi;
 
+#[cfg(test)]
+mod fuzz;
 pub mod managed_fields;
 pub mod patch;
 pub mod strategic;

@@ -10,8 +10,30 @@ use super::DecodeError;
 /// How many values a document may have once its aliases are followed.
 const MAX_VALUES: usize = 1_000_000;
 
+/// How many more brackets may be opened than closed. The parser's work for a token grows with how many are open.
+const MAX_OPEN: usize = 1_000;
+
+/// Refuses what nests too deeply, before the parser sees it. Brackets in quoted texts count as well.
+fn check_brackets(body: &[u8]) -> Result<(), DecodeError> {
+    let mut open = 0usize;
+    for byte in body {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open > MAX_OPEN {
+            return Err(DecodeError::Syntax(format!(
+                "yaml: more than {MAX_OPEN} brackets are open at once; send JSON instead"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Converts one document. Also gives the duplicate keys, worded as strict errors.
 pub(super) fn to_json(body: &[u8]) -> Result<(Vec<u8>, Vec<String>), DecodeError> {
+    check_brackets(body)?;
     let mut state = State { path: String::new(), notes: Vec::new(), values: 0 };
     let error = |error: serde_yaml_ng::Error| DecodeError::Syntax(format!("yaml: {error}"));
     let value = Seed(&mut state).deserialize(serde_yaml_ng::Deserializer::from_slice(body)).map_err(error)?;

@@ -1,4 +1,5 @@
-//! JSON values into messages. Fields are written in the order of their numbers, maps in that of their keys.
+//! JSON values into messages. Fields are written in the order of their numbers, maps in that of their keys, and what
+//! Kubernetes' types hold without a pointer even when it is zero: the bytes are those that Kubernetes writes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +8,8 @@ use serde_json::{Map, Value};
 use super::wire::Writer;
 use super::{MAX_DEPTH, ProtobufError, special};
 use crate::decode::time;
-use crate::graph::{Field, Scalar, Shape, TypeRef};
+use crate::graph::{Field, Presence, Scalar, Shape, TypeRef};
+use crate::zero;
 
 /// Writes the message of a type that is carried as one.
 pub(super) fn message(
@@ -22,14 +24,19 @@ pub(super) fn message(
     match (of.shape(), value) {
         (Shape::Any, value) => special::write(out, value, of, depth),
         (Shape::Object(fields), Value::Object(object)) => {
-            let mut present: Vec<(Vec<u32>, &Field)> = fields
+            let mut written: Vec<&Field> = fields
                 .iter()
                 .filter(|field| field.number > 0)
-                .filter(|field| object.get(field.name.as_str()).is_some_and(|value| !value.is_null()))
-                .map(|field| ([field.within.as_slice(), &[field.number]].concat(), field))
+                .filter(|field| {
+                    let value = object.get(field.name.as_str());
+                    // What is inside of an inner message stands for that message, which is always written.
+                    value.is_some_and(|value| !value.is_null())
+                        || !field.within.is_empty()
+                        || stands_when_absent(of.at(field.of), field)
+                })
                 .collect();
-            present.sort_by(|a, b| a.0.cmp(&b.0));
-            level(out, object, of, &present, 0, depth)
+            written.sort_by(|a, b| path(a).cmp(path(b)));
+            level(out, object, of, &written, 0, depth)
         }
         (Shape::Scalar(scalar), value) => composed(out, value, *scalar, of.node().name.as_str()),
         (Shape::List(element, _), Value::Array(list)) => {
@@ -45,30 +52,72 @@ fn misfit(field: &str, value: &Value) -> ProtobufError {
     ProtobufError::Misfit { field: field.to_owned(), found }
 }
 
+/// The numbers of the messages around a field, and its own.
+fn path(field: &Field) -> impl Iterator<Item = u32> {
+    field.within.iter().copied().chain([field.number])
+}
+
+/// The number of that path at a depth.
+fn step(field: &Field, inside: usize) -> u32 {
+    field.within.get(inside).copied().unwrap_or(field.number)
+}
+
+/// True for what Kubernetes' types hold without a pointer: its zero value is written like any other, even where
+/// JSON leaves it out.
+fn stands_when_absent(of: TypeRef<'_>, field: &Field) -> bool {
+    matches!(field.presence, Presence::NonZero | Presence::Always)
+        && !matches!(of.shape(), Shape::List(..) | Shape::Map(_) | Shape::Scalar(Scalar::Bytes))
+}
+
 /// Writes fields whose paths agree up to `inside`.
 fn level(
     out: &mut Writer,
     object: &Map<String, Value>,
     of: TypeRef<'_>,
-    fields: &[(Vec<u32>, &Field)],
+    fields: &[&Field],
     inside: usize,
     depth: usize,
 ) -> Result<(), ProtobufError> {
-    for group in fields.chunk_by(|a, b| a.0[inside] == b.0[inside]) {
-        for (path, field) in group.iter().filter(|(path, _)| path.len() == inside + 1) {
-            if let Some(value) = object.get(field.name.as_str()) {
-                self::field(out, path[inside], value, of.at(field.of), field.name.as_str(), depth)?;
+    for group in fields.chunk_by(|a, b| step(a, inside) == step(b, inside)) {
+        let direct = group.partition_point(|field| field.within.len() == inside);
+        let (direct, inner) = group.split_at(direct);
+        for field in direct {
+            let member = of.at(field.of);
+            match object.get(field.name.as_str()).filter(|value| !value.is_null()) {
+                Some(value) => {
+                    self::field(out, field.number, value, member, field.name.as_str(), depth)?;
+                }
+                None if stands_when_absent(member, field) => {
+                    zero_value(out, field.number, member, field.name.as_str(), depth)?;
+                }
+                None => {}
             }
         }
-        let inner: Vec<(Vec<u32>, &Field)> =
-            group.iter().filter(|(path, _)| path.len() > inside + 1).cloned().collect();
-        if let Some((path, _)) = inner.first() {
+        if let Some(first) = inner.first() {
             let mut message = Writer::default();
-            level(&mut message, object, of, &inner, inside + 1, depth)?;
-            out.bytes(path[inside], &message.finish());
+            level(&mut message, object, of, inner, inside + 1, depth)?;
+            out.bytes(step(first, inside), &message.finish());
         }
     }
     Ok(())
+}
+
+/// Writes the zero value of a type.
+fn zero_value(
+    out: &mut Writer,
+    number: u32,
+    of: TypeRef<'_>,
+    name: &str,
+    depth: usize,
+) -> Result<(), ProtobufError> {
+    match of.shape() {
+        Shape::Any | Shape::Scalar(Scalar::Time | Scalar::MicroTime) => {
+            out.bytes(number, b"");
+            Ok(())
+        }
+        Shape::Object(_) => value(out, number, &Value::Object(Map::new()), of, name, depth),
+        _ => value(out, number, &zero::unset(of), of, name, depth),
+    }
 }
 
 fn field(
@@ -89,8 +138,10 @@ fn field(
             for key in keys {
                 let mut entry = Writer::default();
                 entry.bytes(1, key.as_bytes());
-                if let Some(value) = map.get(key).filter(|value| !value.is_null()) {
-                    self::value(&mut entry, 2, value, of.at(*member), name, depth)?;
+                match map.get(key).filter(|value| !value.is_null()) {
+                    Some(value) => self::value(&mut entry, 2, value, of.at(*member), name, depth)?,
+                    None if matches!(of.at(*member).shape(), Shape::Scalar(Scalar::Bytes)) => {}
+                    None => zero_value(&mut entry, 2, of.at(*member), name, depth)?,
                 }
                 out.bytes(number, &entry.finish());
             }

@@ -1,0 +1,75 @@
+//! Server-side apply of anything by several managers.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::sample::Random;
+use super::{cases, damage, sample};
+use crate::managed_fields::{Writer, apply, keep_times, update};
+use crate::zero;
+
+const NAMES: &[&str] =
+    &["metadata", "labels", "managedFields", "spec", "status", "name", "type", "key", "port", "a", ""];
+
+proptest! {
+    #![proptest_config(cases(120))]
+
+    #[test]
+    fn fuzz_managers_write_in_turn(seed: u64, budget in 0usize..80) {
+        let mut random = Random::new(seed);
+        let kinds = sample::kinds();
+        let (kind, of) = random.pick(&kinds);
+        let sampled = |random: &mut Random| {
+            let mut object = sample::object(kind, *of, random.next(), budget);
+            if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+                metadata.remove("managedFields");
+                metadata.insert("name".into(), "x".into());
+                metadata.insert("uid".into(), "u".into());
+            }
+            object
+        };
+        let first = sampled(&mut random);
+        let version = first["apiVersion"].as_str().unwrap_or_default().to_owned();
+        let mut live = None;
+        for turn in 0..6 {
+            let subresource = random.pick::<&str>(&["", "", "status"]);
+            let writer = Writer {
+                manager: random.pick::<&str>(&["a", "b", "kubectl"]),
+                api_version: &version,
+                kind: &kind.kind,
+                subresource,
+                reset: if subresource.is_empty() { &[&["status"]] } else { &[] },
+                now: Timestamp::from_second(turn).unwrap(),
+            };
+            let mut config = if random.one_in(2) { sampled(&mut random) } else { first.clone() };
+            if random.one_in(2) {
+                damage::value(&mut config, NAMES, &mut random);
+            }
+            let Value::Object(top) = &mut config else { continue };
+            if subresource.is_empty() {
+                // A server puts back what this door does not change.
+                top.remove("status");
+            }
+            if random.one_in(3) {
+                update(*of, live.as_ref(), &mut config, &writer);
+                if let Some(live) = &live {
+                    keep_times(live, &mut config);
+                }
+                live = Some(config);
+                continue;
+            }
+            let force = !random.one_in(3);
+            if let Ok(applied) = apply(*of, live.as_ref(), &config, &writer, force) {
+                // What was applied is there to stay: once more is no change.
+                let mut again = apply(*of, Some(&applied), &config, &writer, false).unwrap();
+                let mut applied = applied;
+                zero::normalize(*of, &mut applied);
+                zero::normalize(*of, &mut again);
+                keep_times(&applied, &mut again);
+                prop_assert_eq!(&again, &applied, "applied again: {}", config);
+                live = Some(applied);
+            }
+        }
+    }
+}

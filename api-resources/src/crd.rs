@@ -1,8 +1,8 @@
 //! CustomResourceDefinitions (`apiextensions.k8s.io/v1`): defaulting, validation and status of the definition
 //! itself, and the row of the table that it makes.
 //!
-//! All are pure functions. The server computes the status in the write itself ([`accept`]), so that a definition is
-//! established when its creation returns; Kubernetes does it a moment later in a controller.
+//! All are pure functions. The server computes the status ([`accept`]) before the write returns, so that a definition
+//! is established when its creation returns; Kubernetes does it a moment later in a controller.
 //!
 //! Not in this release, and refused by name: conversion webhooks, storage versions that are not served.
 
@@ -31,7 +31,7 @@ pub fn strategy() -> Strategy {
     Strategy {
         default,
         prepare_create: |crd| {
-            let status = json!({"acceptedNames": {"kind": "", "plural": ""}, "conditions": [],
+            let status = json!({"acceptedNames": {"kind": "", "plural": ""}, "conditions": null,
                 "storedVersions": storage_version(crd).into_iter().collect::<Vec<_>>()});
             if let Some(map) = crd.as_object_mut() {
                 map.insert("status".into(), status);

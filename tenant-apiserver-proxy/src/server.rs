@@ -1,5 +1,6 @@
 //! The server: its parts, its start, and what it does with a request from end to end.
 
+use crate::admission::definitions;
 use crate::authentication::Credentials;
 use crate::cache::{self, Cache, feed};
 use crate::pki::{self, KeyedCertificate, PkiError};
@@ -58,6 +59,9 @@ pub enum StartError {
     /// The first objects.
     #[error("the first objects cannot be written")]
     Commit(#[from] CommitError),
+    /// A definition of custom resources.
+    #[error("a definition of custom resources cannot be established")]
+    Definition(#[source] ApiError),
     /// The certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -124,6 +128,7 @@ impl Server {
         tokio::spawn(follow);
         tokio::spawn(trim(server.clone(), shutdown));
         bootstrap::ensure(&server).await?;
+        definitions::establish_all(&server).await.map_err(StartError::Definition)?;
         Ok(server)
     }
 

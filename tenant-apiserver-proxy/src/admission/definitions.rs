@@ -1,6 +1,10 @@
-//! CustomResourceDefinitions: their names are accepted and their schemas compiled in the write itself, so that a
-//! definition is served when its creation returns.
+//! CustomResourceDefinitions: their schemas are compiled in the write itself, and their names are accepted in a second
+//! commit before it returns, so that a definition is served when its creation returns.
+//!
+//! Two commits, since clients that watch from the created version wait for the change that says `Established`. A
+//! process that ends between the two finishes when it starts again.
 
+use crate::bootstrap;
 use crate::cache::feed::store_key;
 use crate::crds::DEFINITIONS;
 use crate::gateway::Place;
@@ -9,14 +13,14 @@ use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::{Catalog, crd};
 use api_types::{ApiError, Cause, Reason, ResourceKey};
-use object_store::{Precondition, Space};
+use object_store::{Commit, CommitError, Precondition, Space};
 use serde_json::Value;
 
 fn is_definition(place: &Place) -> bool {
     place.row.group == crd::GROUP && place.row.plural == "customresourcedefinitions"
 }
 
-/// Accepts a new or changed definition, or says what is wrong with its schemas.
+/// Accepts a changed definition, or says what is wrong with its schemas.
 pub fn accept(
     server: &Server,
     auth: &Authorized,
@@ -31,15 +35,76 @@ pub fn accept(
         let cause = Cause::forbidden("spec.group", "this group belongs to the platform");
         return Err(place.invalid(&place.name, vec![cause]));
     }
-    let plane = auth.plane();
+    accept_names(server, auth.plane(), &place.name, definition)?;
+    server.crds.row(definition).map(|_| ()).map_err(|causes| place.invalid(&place.name, causes))
+}
+
+/// Says what is wrong with a new definition, which [`establish`] accepts once it is stored.
+pub fn check_new(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    definition: &Value,
+) -> Result<(), ApiError> {
+    if !is_definition(place) {
+        return Ok(());
+    }
+    accept(server, auth, place, &mut definition.clone())
+}
+
+fn accept_names(server: &Server, plane: &Plane, name: &str, definition: &mut Value) -> Result<(), ApiError> {
     let mut others = Vec::new();
     for record in server.cache.collection(plane.id, &DEFINITIONS).list("", None) {
-        if record.name.name != place.name {
+        if record.name.name != name {
             others.push(record.value().map_err(ApiError::internal)?);
         }
     }
     crd::accept(definition, others.iter(), Catalog::of(plane.kind), jiff::Timestamp::now());
-    server.crds.row(definition).map(|_| ()).map_err(|causes| place.invalid(&place.name, causes))
+    Ok(())
+}
+
+/// Accepts the names of a definition that was created. Does nothing when somebody was faster.
+pub async fn establish(server: &Server, plane: &Plane, place: &Place, name: &str) -> Result<(), ApiError> {
+    if is_definition(place) { establish_named(server, plane, name).await } else { Ok(()) }
+}
+
+async fn establish_named(server: &Server, plane: &Plane, name: &str) -> Result<(), ApiError> {
+    let key = ResourceKey::new(DEFINITIONS.clone(), "", name);
+    loop {
+        let Some(found) = server.cache.get(plane.id, &key.resource, &key.object) else { return Ok(()) };
+        let mut definition = found.value().map_err(ApiError::internal)?;
+        if !is_new(&definition) {
+            return Ok(());
+        }
+        accept_names(server, plane, name, &mut definition)?;
+        let space = Space::new(plane.id);
+        let commit = Commit {
+            preconditions: vec![space.expect(store_key(&key), found.expected())],
+            operations: vec![bootstrap::put(space, &key, &definition)],
+        };
+        match server.commit(commit).await {
+            Ok(_) => return Ok(()),
+            Err(CommitError::Precondition { actual, .. }) => server.cache.wait_for(actual).await,
+            Err(error) => return Err(ApiError::internal(error)),
+        }
+    }
+}
+
+/// Nobody has looked at its names yet.
+fn is_new(definition: &Value) -> bool {
+    definition["status"]["conditions"].as_array().is_none_or(Vec::is_empty)
+}
+
+/// Accepts what a process that ended had created and not accepted.
+pub async fn establish_all(server: &Server) -> Result<(), ApiError> {
+    for plane in server.planes.all() {
+        for record in server.cache.collection(plane.id, &DEFINITIONS).list("", None) {
+            if record.value().is_ok_and(|definition| is_new(&definition)) {
+                establish_named(server, &plane, &record.name.name).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What must hold in the commit of a new custom object: its definition is there and does not go away.

@@ -72,7 +72,7 @@ async fn run(
         }
         admission::create(server, auth, place, &mut object)?;
         prepare_new(place, &mut object);
-        admission::definitions::accept(server, auth, place, &mut object)?;
+        admission::definitions::check_new(server, auth, place, &object)?;
         normalize(place, &mut object);
         let causes = validate_new(place, &object);
         if !causes.is_empty() {
@@ -87,6 +87,7 @@ async fn run(
         let extra = admission::reserve(server, auth, place, None, &mut object).await?;
         match commit(server, auth.plane(), place, &name, Revision::ZERO, Some(&object), extra).await {
             Ok(revision) => {
+                admission::definitions::establish(server, auth.plane(), place, &name).await?;
                 let object = unstored(place, &object, Some(revision))?;
                 return Ok(Written { object, created: true, removed: false, warnings });
             }

@@ -33,8 +33,14 @@ async fn a_definition_is_served_when_its_creation_returns() {
         .await
         .expect_code(201)
         .json();
-    let conditions = made["status"]["conditions"].as_array().unwrap();
-    assert!(conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True"), "{made}");
+    // The answer is what the client made. That it is established is a change after it, which is there already: who
+    // watches from the answer on sees it.
+    assert_eq!(made["status"]["conditions"], Value::Null, "{made}");
+    let now = admin.get(&format!("{DEFINITIONS}/widgets.example.dev")).await.expect_code(200).json();
+    let conditions = now["status"]["conditions"].as_array().unwrap();
+    assert!(conditions.iter().any(|c| c["type"] == "Established" && c["status"] == "True"), "{now}");
+    assert_ne!(now["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);
+    assert_eq!(now["metadata"]["generation"], made["metadata"]["generation"]);
     let widgets = "/apis/example.dev/v1/widgets";
     let object = admin.post(widgets, &widget("a", 2)).await.expect_code(201).json();
     assert_eq!((&object["spec"], object.get("status")), (&json!({"size": 2}), None));

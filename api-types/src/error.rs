@@ -29,6 +29,8 @@ pub enum Reason {
     ServiceUnavailable,
     /// No reason on the wire: `Status` without `reason`, code 404 or 500 as given by the row.
     UnknownNotFound,
+    /// No reason on the wire, code 500: what Kubernetes answers for errors that are none of its own.
+    Unknown,
 }
 
 /// Reason, HTTP code, text on the wire, and seconds of `Retry-After` when retrying is the remedy.
@@ -51,6 +53,7 @@ const REASONS: &[(Reason, u16, &str, Option<u32>)] = &[
     (Reason::RequestEntityTooLarge, 413, "RequestEntityTooLarge", None),
     (Reason::UnsupportedMediaType, 415, "UnsupportedMediaType", None),
     (Reason::InternalError, 500, "InternalError", None),
+    (Reason::Unknown, 500, "", None),
     (Reason::ServiceUnavailable, 503, "ServiceUnavailable", Some(1)),
 ];
 
@@ -161,6 +164,8 @@ struct Inner {
     uid: String,
     causes: Vec<Cause>,
     retry_after: Option<u32>,
+    /// `metadata.continue`: empty for none.
+    continue_token: String,
     /// False where Kubernetes sends no `details` at all.
     details: bool,
 }
@@ -177,6 +182,7 @@ impl ApiError {
             uid: String::new(),
             causes: Vec::new(),
             retry_after: row(reason).3,
+            continue_token: String::new(),
             details: row(reason).3.is_some(),
         }))
     }
@@ -283,6 +289,13 @@ impl ApiError {
         Self::new(Reason::Expired, format!("too old resource version: {requested} ({oldest})"))
     }
 
+    /// Says in `metadata.continue` how a list can go on.
+    #[must_use]
+    pub fn with_continue(mut self, token: String) -> Self {
+        self.0.continue_token = token;
+        self
+    }
+
     /// Adds or replaces the causes.
     #[must_use]
     pub fn with_causes(mut self, causes: Vec<Cause>) -> Self {
@@ -364,7 +377,11 @@ impl ApiError {
         let mut status = Map::new();
         status.insert("kind".into(), "Status".into());
         status.insert("apiVersion".into(), "v1".into());
-        status.insert("metadata".into(), json!({}));
+        let metadata = match inner.continue_token.as_str() {
+            "" => json!({}),
+            token => json!({"continue": token}),
+        };
+        status.insert("metadata".into(), metadata);
         status.insert("status".into(), "Failure".into());
         status.insert("message".into(), inner.message.clone().into());
         if !text.is_empty() {

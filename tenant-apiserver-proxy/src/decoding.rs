@@ -1,7 +1,7 @@
 //! From the body of a request to an object of the resource's kind.
 
 use crate::gateway::Place;
-use crate::stages::Query;
+use crate::stages::Call;
 use api_schema::decode::{self, DecodeError, Decoded, FieldValidation, Format};
 use api_types::{ApiError, Reason};
 use serde_json::Value;
@@ -49,8 +49,8 @@ pub fn unsupported(accepted: &str) -> ApiError {
 }
 
 /// What is to be done about unknown and duplicate fields. Our own kinds refuse them unless told otherwise.
-pub fn field_validation(query: &Query, place: &Place) -> Result<FieldValidation, ApiError> {
-    match query.get("fieldValidation") {
+pub fn field_validation(call: &Call, place: &Place) -> Result<FieldValidation, ApiError> {
+    match call.query.get("fieldValidation") {
         None if api_resources::table::insula::is_ours(&place.row.group) => Ok(FieldValidation::Strict),
         None | Some("Warn") => Ok(FieldValidation::Warn),
         Some("Ignore") => Ok(FieldValidation::Ignore),
@@ -59,9 +59,10 @@ pub fn field_validation(query: &Query, place: &Place) -> Result<FieldValidation,
             let cause = api_types::Cause::not_supported(
                 "fieldValidation",
                 &Value::from(other),
-                &["Ignore", "Strict", "Warn"],
+                &["", "Ignore", "Strict", "Warn"],
             );
-            Err(ApiError::invalid("meta.k8s.io", "CreateOptions", "", vec![cause]))
+            let kind = crate::handlers::write::options_kind(call);
+            Err(ApiError::invalid("meta.k8s.io", kind, "", vec![cause]))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a path and a method ask for.
 
+use crate::stages::Query;
+use api_resources::selectors::FieldSelector;
 use compact_str::CompactString;
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -79,7 +81,8 @@ pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
         _ => return Some(other()),
     };
     let mut info = ResourceRequest { group, version, ..ResourceRequest::default() };
-    let wants_watch = has_true(query, "watch");
+    let query = Query::parse(query);
+    let wants_watch = query.is_true("watch");
     let mut watching = false;
     if rest.first().is_some_and(|first| first == "watch") && rest.len() > 1 {
         watching = true;
@@ -124,7 +127,19 @@ pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
         _ => return Some(other()),
     }
     .into();
+    if info.name.is_empty() && matches!(info.verb.as_str(), "list" | "watch") {
+        info.name = selected_name(&query).unwrap_or_default();
+    }
     Some(RequestInfo::Resource(info))
+}
+
+impl RequestInfo {
+    /// True for what says nothing of a plane's objects: version, health, discovery, OpenAPI.
+    pub fn is_about_the_server(&self) -> bool {
+        const ROOTS: &[&str] = &["version", "healthz", "livez", "readyz", "api", "apis", "openapi"];
+        let RequestInfo::Path { path, .. } = self else { return false };
+        path.split('/').find(|segment| !segment.is_empty()).is_some_and(|root| ROOTS.contains(&root))
+    }
 }
 
 impl ResourceRequest {
@@ -136,8 +151,12 @@ impl ResourceRequest {
     }
 }
 
-fn has_true(query: &str, key: &str) -> bool {
-    form_urlencoded::parse(query.as_bytes()).any(|(k, v)| k == key && matches!(&*v, "true" | "1" | "True"))
+/// The name that a field selector asks for: a list of that one object, which RBAC may allow by its name.
+fn selected_name(query: &Query) -> Option<CompactString> {
+    let selector = FieldSelector::parse(query.get("fieldSelector")?).ok()?;
+    let name = selector.name()?;
+    let is_segment = !matches!(name, "" | "." | "..") && !name.contains(['/', '%']);
+    is_segment.then(|| name.into())
 }
 
 #[cfg(test)]
@@ -150,6 +169,17 @@ mod tests {
         let table = [
             ("GET", "/api/v1/pods", "", "list /v1  pods  "),
             ("GET", "/api/v1/pods", "watch=true", "watch /v1  pods  "),
+            ("GET", "/api/v1/pods", "watch", "watch /v1  pods  "),
+            ("GET", "/api/v1/pods", "watch=false", "list /v1  pods  "),
+            ("GET", "/api/v1/pods", "fieldSelector=metadata.name%3Dp", "list /v1  pods p "),
+            ("GET", "/api/v1/pods", "watch=1&fieldSelector=metadata.name%3Dp", "watch /v1  pods p "),
+            ("GET", "/api/v1/pods", "fieldSelector=metadata.name!%3Dp", "list /v1  pods  "),
+            (
+                "DELETE",
+                "/api/v1/namespaces/a/pods",
+                "fieldSelector=metadata.name%3Dp",
+                "deletecollection /v1 a pods  ",
+            ),
             ("GET", "/api/v1/watch/pods", "", "watch /v1  pods  "),
             ("GET", "/api/v1/namespaces", "", "list /v1  namespaces  "),
             ("GET", "/api/v1/namespaces/a/pods/p", "watch=true", "get /v1 a pods p "),

@@ -41,14 +41,19 @@ impl Query {
         self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
     }
 
+    /// The first value of a parameter, which may be empty.
+    pub fn first(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
     /// All values of a parameter.
     pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(k, _)| k == key).map(|(_, v)| v.as_str())
     }
 
-    /// True when the parameter says so.
+    /// True when the parameter is there and says neither `0` nor `false`, as Kubernetes reads it.
     pub fn is_true(&self, key: &str) -> bool {
-        matches!(self.get(key), Some("true" | "1" | "True" | "t" | "T" | "TRUE"))
+        self.first(key).is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
     }
 }
 
@@ -97,8 +102,11 @@ impl Authenticated {
     pub fn authorize(self, server: &Server) -> Result<Authorized, ApiError> {
         let Authenticated { call, user, expires } = self;
         let user = authorization::impersonate(server, &call, user)?;
-        answers(&call.plane)?;
         authorization::check(server, &call.plane, &user, &Attributes::of(&call.info))?;
+        // What clients ask first is answered, so that they go on to a request whose refusal they show.
+        if !call.info.is_about_the_server() {
+            answers(&call.plane)?;
+        }
         Ok(Authorized { call, user, expires })
     }
 }

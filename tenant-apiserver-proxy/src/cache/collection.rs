@@ -106,19 +106,35 @@ impl Collection {
         after: Option<&ObjectName>,
         at: Revision,
     ) -> Result<Vec<Arc<Record>>, Forgotten> {
-        let inner = self.inner.read();
-        if at < inner.floor {
-            return Err(Forgotten { oldest: inner.floor });
+        let (records, newer) = {
+            let inner = self.inner.read();
+            if at < inner.floor {
+                return Err(Forgotten { oldest: inner.floor });
+            }
+            let start = inner.history.partition_point(|change| change.revision <= at);
+            let newer: Vec<Arc<Change>> = inner.history.range(start..).cloned().collect();
+            (self.merged(&inner.live, namespace, after), newer)
+        };
+        // Undone outside of the lock: what feeds the cache does not wait for it.
+        let mut before: BTreeMap<&ObjectName, Option<&Arc<Record>>> = BTreeMap::new();
+        for change in newer.iter().filter(|change| in_namespace(change, namespace)) {
+            let name = &change.object.name;
+            if after.is_none_or(|after| name > after) {
+                before.entry(name).or_insert(change.previous.as_ref());
+            }
         }
-        let mut live = None;
-        for change in inner.history.iter().rev().take_while(|change| change.revision > at) {
-            let live = live.get_or_insert_with(|| inner.live.clone());
-            match &change.previous {
-                Some(previous) => live.insert(previous.name.clone(), previous.clone()),
-                None => live.remove(&change.object.name),
+        if before.is_empty() {
+            return Ok(records);
+        }
+        let mut all: BTreeMap<&ObjectName, &Arc<Record>> =
+            records.iter().map(|record| (&record.name, record)).collect();
+        for (name, record) in before {
+            match record {
+                Some(record) => all.insert(name, record),
+                None => all.remove(name),
             };
         }
-        Ok(self.merged(live.as_ref().unwrap_or(&inner.live), namespace, after))
+        Ok(all.into_values().cloned().collect())
     }
 
     fn merged(
@@ -344,5 +360,42 @@ mod tests {
         let change = collection.remove(&name, Revision(10)).unwrap();
         assert!(!change.is_deleted());
         assert_eq!(names(&collection.list("", None)), ["view@1"]);
+    }
+
+    /// Prints what long lists do to the one task that feeds the cache: `cargo test -p tenant-apiserver-proxy --
+    /// --ignored --nocapture long_lists`.
+    #[test]
+    #[ignore = "prints a measurement"]
+    fn how_much_long_lists_hold_up_writes() {
+        use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+        const OBJECTS: u64 = 100_000;
+        let collection = Collection::new(None, Revision::ZERO);
+        for index in 0..OBJECTS {
+            collection.put(make("a", &format!("object-{index:06}"), index + 1));
+        }
+        let (done, lists, written) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(OBJECTS));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        let at = Revision(written.load(Ordering::Relaxed));
+                        assert_eq!(collection.list_at("", None, at).unwrap().len() as u64, OBJECTS);
+                        lists.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            let mut times = Vec::new();
+            for revision in OBJECTS + 1..OBJECTS + 501 {
+                let record = make("a", &format!("object-{:06}", revision % OBJECTS), revision);
+                let start = std::time::Instant::now();
+                collection.put(record);
+                times.push(start.elapsed());
+                written.store(revision, Ordering::Relaxed);
+            }
+            done.store(true, Ordering::Relaxed);
+            times.sort();
+            println!("a write: median {:?}, p99 {:?}, longest {:?}", times[250], times[495], times[499]);
+        });
+        println!("{} lists of {OBJECTS} objects meanwhile", lists.load(Ordering::Relaxed));
     }
 }

@@ -97,7 +97,11 @@ fn check_preconditions(place: &Place, old: &Value, options: &DeleteOptions) -> R
              might have been deleted and then recreated"
         );
         let why = if what == "UID" { why } else { why.replace("deleted and then recreated", "modified") };
-        ApiError::conflict(&api_types::GroupResource::new("", &place.row.kind), &place.name, &why)
+        ApiError::conflict(
+            &api_types::GroupResource::new(&place.row.group, &place.row.kind),
+            &place.name,
+            &why,
+        )
     };
     let (uid, version) = (metadata::text(old, "uid"), metadata::text(old, "resourceVersion"));
     match (&options.uid, &options.resource_version) {

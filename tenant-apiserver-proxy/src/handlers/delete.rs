@@ -4,6 +4,7 @@ use super::{Incoming, get, list};
 use crate::gateway::delete::DeleteOptions;
 use crate::gateway::{self, Place};
 use crate::reply::Reply;
+use crate::request_info::RequestInfo;
 use crate::server::Server;
 use crate::stages::{Authorized, Call};
 use api_types::{ApiError, Cause};
@@ -23,48 +24,76 @@ const RETURNED: &[&str] = &[
     "services",
 ];
 
-/// Reads the options of a deletion: the body, else the query.
+/// Reads the options of a deletion: the body, or the query when there is no body.
 pub fn options(call: &Call, body: &Incoming) -> Result<DeleteOptions, ApiError> {
-    let body: Value = if body.bytes.is_empty() { Value::Null } else { decode_body(body)? };
-    let query = &call.query;
-    let text = |field: &str| body[field].as_str().or_else(|| query.get(field)).map(str::to_owned);
-    let grace = match (&body["gracePeriodSeconds"], query.get("gracePeriodSeconds")) {
-        (Value::Null, None) => None,
-        (Value::Null, Some(given)) => Some(given.parse::<i64>().map_err(|_| {
+    let given = if body.bytes.is_empty() { from_query(call)? } else { decode_body(body)? };
+    let grace = match &given["gracePeriodSeconds"] {
+        Value::Null => None,
+        seconds => Some(seconds.as_i64().ok_or_else(|| {
             ApiError::bad_request(format!(
-                "invalid gracePeriodSeconds {given:?}: it must be a number of seconds"
-            ))
-        })?),
-        (given, _) => Some(given.as_i64().ok_or_else(|| {
-            ApiError::bad_request(format!(
-                "invalid gracePeriodSeconds {given}: it must be a number of seconds"
+                "invalid gracePeriodSeconds {seconds}: it must be a number of seconds"
             ))
         })?),
     };
-    let invalid = |cause| ApiError::invalid("meta.k8s.io", "DeleteOptions", "", vec![cause]);
-    let orphan = body["orphanDependents"].as_bool().or(query.get("orphanDependents").map(|v| v == "true"));
-    let propagation = match text("propagationPolicy").as_deref() {
+    let mut causes = Vec::new();
+    let orphan = given["orphanDependents"].as_bool();
+    let policy = given["propagationPolicy"].as_str();
+    if let (Some(_), Some(policy)) = (orphan, policy) {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        causes.push(Cause::invalid("propagationPolicy", &Value::from(policy), why));
+    }
+    let propagation = match policy {
         None => orphan.map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
-        Some(_) if orphan.is_some() => {
-            let why = "orphanDependents and deletionPropagation cannot be both set";
-            return Err(invalid(Cause::invalid("propagationPolicy", &Value::Null, why)));
-        }
         Some("Background") => Some(Propagation::Background),
         Some("Foreground") => Some(Propagation::Foreground),
         Some("Orphan") => Some(Propagation::Orphan),
         Some(other) => {
-            let supported = ["Background", "Foreground", "Orphan"];
-            return Err(invalid(Cause::not_supported("propagationPolicy", &Value::from(other), &supported)));
+            let supported = ["Foreground", "Background", "Orphan", "nil"];
+            causes.push(Cause::not_supported("propagationPolicy", &Value::from(other), &supported));
+            None
         }
     };
-    let in_body = body["dryRun"].as_array().is_some_and(|values| values.iter().any(|value| value == "All"));
+    let dry_runs: Vec<&str> =
+        given["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    causes.extend(super::write::dry_run_defect(&dry_runs));
+    if !causes.is_empty() {
+        return Err(ApiError::invalid("meta.k8s.io", "DeleteOptions", "", causes));
+    }
+    let text = |field: &Value| field.as_str().map(str::to_owned);
     Ok(DeleteOptions {
-        uid: body["preconditions"]["uid"].as_str().map(str::to_owned),
-        resource_version: body["preconditions"]["resourceVersion"].as_str().map(str::to_owned),
+        uid: text(&given["preconditions"]["uid"]),
+        resource_version: text(&given["preconditions"]["resourceVersion"]),
         grace_period_seconds: grace,
         propagation,
-        dry_run: in_body || super::write::options(call)?.dry_run,
+        dry_run: !dry_runs.is_empty(),
     })
+}
+
+/// The query as a body would say it.
+fn from_query(call: &Call) -> Result<Value, ApiError> {
+    let query = &call.query;
+    let mut options = json!({});
+    if let Some(seconds) = super::list_options::integer(query, "gracePeriodSeconds")? {
+        options["gracePeriodSeconds"] = seconds.into();
+    }
+    if query.first("orphanDependents").is_some() {
+        options["orphanDependents"] = query.is_true("orphanDependents").into();
+    }
+    if let Some(policy) = query.first("propagationPolicy") {
+        options["propagationPolicy"] = policy.into();
+    }
+    let dry_runs: Vec<&str> = query.all("dryRun").collect();
+    if !dry_runs.is_empty() {
+        options["dryRun"] = dry_runs.into();
+    }
+    // The same parameter selects from which version on a collection is listed.
+    let one = matches!(&call.info, RequestInfo::Resource(request) if request.verb == "delete");
+    for field in ["uid", "resourceVersion"] {
+        if let Some(text) = query.get(field).filter(|_| one) {
+            options["preconditions"][field] = text.into();
+        }
+    }
+    Ok(options)
 }
 
 fn decode_body(body: &Incoming) -> Result<Value, ApiError> {

@@ -1,6 +1,8 @@
 //! LIST: the stored bytes joined, over one revision, in pages.
 
+use super::continuation::Continuation;
 use super::get;
+use super::list_options::{ListOptions, Wanted};
 use crate::cache::collection::Collection;
 use crate::cache::record::Record;
 use crate::gateway::Place;
@@ -9,18 +11,14 @@ use crate::server::Server;
 use crate::stages::{Authorized, Query};
 use api_resources::selectors::{FieldSelector, LabelSelector};
 use api_types::{ApiError, Cause, CauseReason, ObjectName, Reason, Revision};
-use base64::Engine;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a list waits for a revision that is not there yet.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The most objects of one page.
-const MAX_LIMIT: usize = 1 << 31;
 
 /// What a list or a watch selects.
 pub struct Selection {
@@ -56,45 +54,6 @@ impl Selection {
     }
 }
 
-/// Where the next page begins, as the client carries it.
-#[derive(Serialize, Deserialize)]
-struct Continue {
-    v: String,
-    rv: u64,
-    start: String,
-}
-
-const CONTINUE_VERSION: &str = "meta.k8s.io/v1";
-
-fn encode_continue(revision: Revision, last: &ObjectName) -> String {
-    let token = Continue {
-        v: CONTINUE_VERSION.into(),
-        rv: revision.0,
-        start: format!("{}/{}", last.namespace, last.name),
-    };
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json!(token).to_string())
-}
-
-fn decode_continue(token: &str) -> Result<(Revision, ObjectName), ApiError> {
-    let wrong = |why: String| {
-        ApiError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
-    };
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(token)
-        .map_err(|error| wrong(error.to_string()))?;
-    let token: Continue = serde_json::from_slice(&bytes).map_err(|error| match bytes.first() {
-        Some(first) if !first.is_ascii_graphic() => {
-            wrong(format!("invalid character '\\x{first:x}' looking for beginning of value"))
-        }
-        _ => wrong(error.to_string()),
-    })?;
-    if token.v != CONTINUE_VERSION {
-        return Err(wrong(format!("server does not recognize this encoded version {:?}", token.v)));
-    }
-    let (namespace, name) = token.start.split_once('/').ok_or_else(|| wrong("it names no object".into()))?;
-    Ok((Revision(token.rv), ObjectName::new(namespace, name)))
-}
-
 /// What a list found.
 pub struct Page {
     /// The objects.
@@ -110,39 +69,46 @@ pub struct Page {
 /// Reads a page as the query asks.
 pub async fn read(server: &Server, auth: &Authorized, place: &Place) -> Result<Page, ApiError> {
     let query = &auth.call().query;
+    let options = ListOptions::parse(query, false)?;
     let selection = Selection::parse(query, place)?;
     let collection = server.cache.collection(auth.plane().id, &place.resource());
-    let limit = match query.get("limit") {
-        Some(text) => text
-            .parse::<i64>()
-            .map_err(|_| ApiError::bad_request(format!("invalid limit {text:?}: it must be a number")))?,
-        None => 0,
-    };
-    let limit = usize::try_from(limit).unwrap_or(0).min(MAX_LIMIT);
-    let (records, revision) = match query.get("continue") {
-        Some(token) => {
-            if query.get("resourceVersionMatch").is_some() {
-                return Err(ApiError::bad_request("resourceVersionMatch is forbidden when continue is set"));
-            }
-            let (at, after) = decode_continue(token)?;
-            let records =
-                collection.list_at(&place.namespace, Some(&after), at).map_err(|_| expired_continue())?;
-            (records, at)
-        }
-        None => match wanted_version(query, place)? {
-            Wanted::Newest => newest(server, &collection, place).await?,
+    let limit = usize::try_from(options.limit).unwrap_or(0);
+    let (records, revision) = if options.token.is_empty() {
+        match options.wanted()? {
+            Wanted::Newest => newest(server, &collection, place, None).await?,
             Wanted::AtLeast(at) => {
                 wait_for(server, at).await?;
-                newest(server, &collection, place).await?
+                newest(server, &collection, place, None).await?
             }
             Wanted::Exactly(at) => {
                 wait_for(server, at).await?;
-                let records = collection
-                    .list_at(&place.namespace, None, at)
-                    .map_err(|forgotten| ApiError::expired(at, forgotten.oldest))?;
+                let records = collection.list_at(&place.namespace, None, at).map_err(|_| too_old())?;
                 (records, at)
             }
-        },
+        }
+    } else {
+        let all = place.row.namespaced && place.namespace.is_empty();
+        let mut from = Continuation::decode(&options.token, all)?;
+        if !matches!(options.version.as_str(), "" | "0") {
+            return Err(ApiError::bad_request(
+                "specifying resource version is not allowed when using continue",
+            ));
+        }
+        if !all {
+            from.after.namespace = place.namespace.clone();
+        }
+        let read = |at| collection.list_at(&place.namespace, Some(&from.after), at);
+        match from.revision {
+            Some(at) => {
+                wait_for(server, at).await?;
+                let shown = || {
+                    let name = if all { from.after.clone() } else { ObjectName::cluster(&from.after.name) };
+                    Continuation { after: name, ..from.clone() }
+                };
+                (read(at).map_err(|_| shown().expired())?, at)
+            }
+            None => newest(server, &collection, place, Some(&from.after)).await?,
+        }
     };
     let everything = selection.is_everything();
     let mut selected: Vec<Arc<Record>> = if everything {
@@ -154,7 +120,11 @@ pub async fn read(server: &Server, auth: &Authorized, place: &Place) -> Result<P
     if limit > 0 && selected.len() > limit {
         page.remaining = everything.then(|| selected.len() - limit);
         selected.truncate(limit);
-        page.next = selected.last().map(|last| encode_continue(revision, &last.name));
+        let all = place.row.namespaced && place.namespace.is_empty();
+        page.next = selected.last().map(|last| {
+            let after = if all { last.name.clone() } else { ObjectName::cluster(&last.name.name) };
+            Continuation { revision: Some(revision), after }.encode()
+        });
     }
     page.records = selected;
     Ok(page)
@@ -166,65 +136,16 @@ async fn newest(
     server: &Server,
     collection: &Collection,
     place: &Place,
+    after: Option<&ObjectName>,
 ) -> Result<(Vec<Arc<Record>>, Revision), ApiError> {
     loop {
         let at = server.cache.revision();
-        match collection.list_at(&place.namespace, None, at) {
+        match collection.list_at(&place.namespace, after, at) {
             Ok(records) => return Ok((records, at)),
             // So large a commit is entering that its beginning is history already.
             Err(forgotten) => wait_for(server, forgotten.oldest).await?,
         }
     }
-}
-
-enum Wanted {
-    Newest,
-    AtLeast(Revision),
-    Exactly(Revision),
-}
-
-fn wanted_version(query: &Query, place: &Place) -> Result<Wanted, ApiError> {
-    let version = query.get("resourceVersion").unwrap_or("");
-    let number = parse_version(version)?;
-    let invalid = |field: &str, cause: Cause| {
-        let _ = (field, place);
-        ApiError::invalid("meta.k8s.io", "ListOptions", "", vec![cause])
-    };
-    match query.get("resourceVersionMatch") {
-        None if version.is_empty() || number == Revision::ZERO => Ok(Wanted::Newest),
-        None => Ok(Wanted::AtLeast(number)),
-        Some(_) if version.is_empty() => Err(invalid(
-            "resourceVersionMatch",
-            Cause::forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            ),
-        )),
-        Some("NotOlderThan") => Ok(Wanted::AtLeast(number)),
-        Some("Exact") if number == Revision::ZERO => Err(invalid(
-            "resourceVersionMatch",
-            Cause::forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-            ),
-        )),
-        Some("Exact") => Ok(Wanted::Exactly(number)),
-        Some(other) => Err(invalid(
-            "resourceVersionMatch",
-            Cause::not_supported("resourceVersionMatch", &Value::from(other), &["Exact", "NotOlderThan", ""]),
-        )),
-    }
-}
-
-/// Reads a `resourceVersion`; an empty one is zero.
-pub fn parse_version(text: &str) -> Result<Revision, ApiError> {
-    if text.is_empty() {
-        return Ok(Revision::ZERO);
-    }
-    text.parse().map(Revision).map_err(|_| {
-        let cause = Cause::invalid("resourceVersion", &Value::from(text), "must be a number");
-        ApiError::invalid("meta.k8s.io", "ListOptions", "", vec![cause])
-    })
 }
 
 /// Waits for a revision for a short time; then it is too large.
@@ -238,12 +159,8 @@ pub async fn wait_for(server: &Server, at: Revision) -> Result<(), ApiError> {
     Err(ApiError::new(Reason::Timeout, message).with_causes(vec![cause]))
 }
 
-fn expired_continue() -> ApiError {
-    ApiError::new(
-        Reason::Expired,
-        "The provided continue parameter is too old to display a consistent list result. You must start a new list \
-         without the continue parameter.",
-    )
+fn too_old() -> ApiError {
+    ApiError::new(Reason::Expired, "The resourceVersion for the provided list is too old.")
 }
 
 /// Answers a list.
@@ -355,19 +272,4 @@ fn join(place: &Place, page: &Page) -> Result<Bytes, ApiError> {
     }
     out.extend_from_slice(b"]}");
     Ok(out.freeze())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn continue_tokens_are_reversible_and_checked() {
-        let name = ObjectName::new("ns", "name");
-        let token = encode_continue(Revision(12), &name);
-        assert_eq!(decode_continue(&token).unwrap(), (Revision(12), name));
-        for wrong in ["zzz", "e30", "!!!", ""] {
-            assert_eq!(decode_continue(wrong).unwrap_err().code(), 400, "{wrong}");
-        }
-    }
 }

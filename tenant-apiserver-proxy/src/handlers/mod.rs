@@ -1,9 +1,11 @@
 //! What is done with an authorized request. One file for each verb; [`dispatch`] chooses.
 
 pub mod actions;
+pub mod continuation;
 pub mod delete;
 pub mod get;
 pub mod list;
+pub mod list_options;
 pub mod paths;
 pub mod reviews;
 pub mod scale;
@@ -83,7 +85,9 @@ fn check_scope(request: &ResourceRequest, place: &Place) -> Result<(), ApiError>
     let in_namespace = !request.namespace.is_empty() && request.resource != "namespaces";
     match (place.row.namespaced, in_namespace) {
         (false, true) => Err(ApiError::no_such_path()),
-        (true, false) if !request.name.is_empty() => Err(ApiError::no_such_path()),
+        (true, false) if !request.name.is_empty() && request.verb != "list" && request.verb != "watch" => {
+            Err(ApiError::no_such_path())
+        }
         (true, false) if request.verb == "create" || request.verb == "deletecollection" => Err(not_allowed()),
         _ => Ok(()),
     }
@@ -124,6 +128,7 @@ async fn whole(
             }
             write::create(server, auth, place, &body).await
         }
+        "update" | "patch" if place.name.is_empty() => Err(not_allowed()),
         "update" => {
             offered(Verb::Update)?;
             write::update(server, auth, place, &body).await

@@ -22,7 +22,7 @@ pub async fn create(
     place: &Place,
     body: &Incoming,
 ) -> Result<Reply, ApiError> {
-    let mode = decoding::field_validation(&auth.call().query, place)?;
+    let mode = decoding::field_validation(auth.call(), place)?;
     let decoded = decoding::object(place, &body.payload()?, mode)?;
     let mut review = decoded.value;
     let plane = auth.plane();

@@ -2,13 +2,14 @@
 
 use super::get;
 use super::list::{self, Selection};
+use super::list_options::{self, ListOptions};
 use crate::cache::collection::Change;
 use crate::cache::record::Record;
 use crate::gateway::Place;
 use crate::reply::{self, Content, Format, Reply, View};
 use crate::server::Server;
 use crate::stages::Authorized;
-use api_types::{ApiError, Cause, Revision};
+use api_types::{ApiError, Revision};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
@@ -33,17 +34,21 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     let query = &auth.call().query;
     let accept = reply::accept(auth.call().header("accept"), place.has_protobuf())?;
     let selection = Selection::parse(query, place)?;
-    let options = Options::parse(query)?;
+    let options = ListOptions::parse(query, true)?;
+    let asked = list_options::parse_version(&options.version)?;
     let place_taken = auth.plane().limits.load().watch()?;
     let end = auth.stream_end()?;
     let collection = server.cache.collection(auth.plane().id, &place.resource());
-    if options.from > server.cache.revision() {
-        list::wait_for(server, options.from).await?;
+    let initial = options.initial_events == Some(true);
+    // Who wants all of a version that is not there yet waits for it; who wants what comes after it just watches.
+    if initial && asked > server.cache.revision() {
+        if let Err(error) = list::wait_for(server, asked).await {
+            return Ok(ended(error, accept.format));
+        }
     }
     // Read before the list: whatever is at or before it is in the list.
     let begun = server.cache.revision();
-    let initial = options.initial_events.unwrap_or(options.from == Revision::ZERO);
-    let from = if options.from == Revision::ZERO { begun } else { options.from };
+    let from = if asked == Revision::ZERO { begun } else { asked };
     let (records, missed, changes) = if initial {
         let (records, changes) = collection.list_and_watch(&place.namespace);
         (records, Vec::new(), changes)
@@ -51,7 +56,7 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
         match collection.watch(&place.namespace, from) {
             Ok((missed, changes)) => (Vec::new(), missed, changes),
             Err(forgotten) => {
-                return Ok(expired(ApiError::expired(options.from, forgotten.oldest), accept.format));
+                return Ok(ended(ApiError::expired(asked, forgotten.oldest), accept.format));
             }
         }
     };
@@ -72,58 +77,26 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
         changes,
         frames,
         bookmarks: options.bookmarks,
-        initial_end: (options.initial_events == Some(true)).then_some(begun),
+        initial_end: initial.then_some(begun),
+        after: if initial { Revision::ZERO } else { from },
         sent: begun,
     };
-    let timeout = end.credentials.map_or(options.timeout, |valid| options.timeout.min(valid));
+    let timeout = end.credentials.map_or(timeout(&options), |valid| timeout(&options).min(valid));
     let deadline = tokio::time::Instant::now() + timeout;
     tokio::spawn(task.run(records, missed, deadline));
     Ok(streamed(accept.format, stream))
 }
 
-struct Options {
-    from: Revision,
-    initial_events: Option<bool>,
-    bookmarks: bool,
-    timeout: Duration,
-}
-
-impl Options {
-    fn parse(query: &crate::stages::Query) -> Result<Self, ApiError> {
-        let invalid = |cause: Cause| Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", vec![cause]));
-        let from = list::parse_version(query.get("resourceVersion").unwrap_or(""))?;
-        let wants_initial = query.get("sendInitialEvents").is_some();
-        match (wants_initial, query.get("resourceVersionMatch")) {
-            (true, Some("NotOlderThan")) | (false, None) => {}
-            (true, _) => {
-                let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-                return invalid(Cause::forbidden("resourceVersionMatch", why));
-            }
-            (false, Some(_)) => {
-                let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-                return invalid(Cause::forbidden("resourceVersionMatch", why));
-            }
-        }
-        let timeout = match query.get("timeoutSeconds") {
-            Some(text) => match text.parse::<u64>() {
-                Ok(0) => DEFAULT_TIMEOUT,
-                Ok(seconds) => Duration::from_secs(seconds.min(24 * 3600)),
-                Err(_) => return Err(ApiError::bad_request(format!("invalid timeoutSeconds {text:?}"))),
-            },
-            // Watches that begin together do not end together.
-            None => DEFAULT_TIMEOUT.mul_f64(1.0 + rand::random::<f64>()),
-        };
-        Ok(Options {
-            from,
-            initial_events: wants_initial.then(|| query.is_true("sendInitialEvents")),
-            bookmarks: query.is_true("allowWatchBookmarks"),
-            timeout,
-        })
+/// How long a watch lasts. Watches that begin together and name no time do not end together.
+fn timeout(options: &ListOptions) -> Duration {
+    match options.timeout_seconds {
+        None | Some(0) => DEFAULT_TIMEOUT.mul_f64(1.0 + rand::random::<f64>()),
+        Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(24 * 3600)),
     }
 }
 
 /// A watch that cannot begin where it asks: one error event, then the end.
-fn expired(error: ApiError, format: Format) -> Reply {
+fn ended(error: ApiError, format: Format) -> Reply {
     let (frames, stream) = mpsc::channel(1);
     // The channel is empty, so there is room.
     let _ = frames.try_send(error_event(&error, format));
@@ -169,6 +142,8 @@ struct Stream {
     /// What the bookmark says that ends the initial events: whoever comes again with it has missed nothing, though
     /// objects of newer commits, of which not all was to be read yet, may have been among them.
     initial_end: Option<Revision>,
+    /// Changes up to this one are known to the client, even when they are still to come.
+    after: Revision,
     /// How far the client has come.
     sent: Revision,
 }
@@ -237,6 +212,9 @@ impl Stream {
 
     /// A change, as the selection sees it: an object that begins or ceases to be selected is added or deleted.
     fn change(&mut self, buffer: &mut BytesMut, change: &Change) {
+        if change.revision <= self.after {
+            return;
+        }
         self.sent = self.sent.max(change.revision);
         let selection = &self.encoder.selection;
         let before = change.previous.as_ref().is_some_and(|previous| selection.matches(previous));

@@ -6,6 +6,7 @@ use crate::gateway::update::Wanted;
 use crate::gateway::{self, Place, WriteOptions, Written};
 use crate::ownership;
 use crate::reply::Reply;
+use crate::request_info::RequestInfo;
 use crate::server::Server;
 use crate::stages::{Authorized, Call};
 use api_schema::decode::FieldValidation;
@@ -21,26 +22,43 @@ const MAX_PATCH_OPERATIONS: usize = 10_000;
 
 /// Reads `dryRun` and `fieldManager`. Without one, the manager is the client's program name.
 pub fn options(call: &Call) -> Result<WriteOptions, ApiError> {
-    let mut dry_run = false;
-    for value in call.query.all("dryRun") {
-        match value {
-            "All" => dry_run = true,
-            "" => {}
-            other => {
-                let cause = Cause::not_supported("dryRun", &Value::from(other), &["All"]);
-                return Err(ApiError::invalid("meta.k8s.io", "CreateOptions", "", vec![cause]));
-            }
-        }
-    }
+    let mut causes = Vec::new();
     let manager = match call.query.get("fieldManager") {
-        Some(manager) if manager.len() > MAX_MANAGER => {
-            let cause = Cause::too_long("fieldManager", MAX_MANAGER);
-            return Err(ApiError::invalid("meta.k8s.io", "CreateOptions", "", vec![cause]));
+        Some(manager) => {
+            if manager.len() > MAX_MANAGER {
+                causes.push(Cause::too_long("fieldManager", MAX_MANAGER));
+            }
+            for (at, letter) in manager.char_indices().filter(|(_, letter)| letter.is_control()) {
+                let why = format!("invalid character U+{:04X} (at position {at})", u32::from(letter));
+                causes.push(Cause::invalid("fieldManager", &Value::from(manager), &why));
+            }
+            manager.to_owned()
         }
-        Some(manager) => manager.to_owned(),
         None => call.header("user-agent").split('/').next().unwrap_or("").chars().take(MAX_MANAGER).collect(),
     };
-    Ok(WriteOptions { dry_run, manager })
+    let dry_runs: Vec<&str> = call.query.all("dryRun").collect();
+    causes.extend(dry_run_defect(&dry_runs));
+    if !causes.is_empty() {
+        return Err(ApiError::invalid("meta.k8s.io", options_kind(call), "", causes));
+    }
+    Ok(WriteOptions { dry_run: !dry_runs.is_empty(), manager })
+}
+
+/// What is wrong with the values of `dryRun`: each has to be `All`.
+pub fn dry_run_defect(values: &[&str]) -> Option<Cause> {
+    let known = values.iter().all(|value| *value == "All");
+    (!known).then(|| Cause::not_supported("dryRun", &Value::from(values.to_vec()), &["All"]))
+}
+
+/// The kind of the options that the request's query stands for.
+pub fn options_kind(call: &Call) -> &'static str {
+    let RequestInfo::Resource(request) = &call.info else { return "CreateOptions" };
+    match request.verb.as_str() {
+        "update" => "UpdateOptions",
+        "patch" => "PatchOptions",
+        "delete" | "deletecollection" => "DeleteOptions",
+        _ => "CreateOptions",
+    }
 }
 
 /// Answers with what was written.
@@ -58,7 +76,7 @@ pub async fn create(
 ) -> Result<Reply, ApiError> {
     let call = auth.call();
     let options = options(call)?;
-    let mode = decoding::field_validation(&call.query, place)?;
+    let mode = decoding::field_validation(call, place)?;
     let decoded = decoding::object(place, &body.payload()?, mode)?;
     let mut written = gateway::create::create(server, auth, place, decoded.value, &options).await?;
     written.warnings.splice(0..0, decoded.warnings);
@@ -74,7 +92,7 @@ pub async fn update(
 ) -> Result<Reply, ApiError> {
     let call = auth.call();
     let options = options(call)?;
-    let mode = decoding::field_validation(&call.query, place)?;
+    let mode = decoding::field_validation(call, place)?;
     let decoded = decoding::object(place, &body.payload()?, mode)?;
     let strategy = &place.row.strategy;
     let there = gateway::live(server, auth, place).is_some();
@@ -141,7 +159,7 @@ pub async fn patch(
 ) -> Result<Reply, ApiError> {
     let call = auth.call();
     let of = PatchType::parse(&body.content_type, place.row.is_custom())?;
-    let mode = decoding::field_validation(&call.query, place)?;
+    let mode = decoding::field_validation(call, place)?;
     if of == PatchType::Apply {
         return apply(server, auth, place, body, mode).await;
     }
@@ -153,15 +171,16 @@ pub async fn patch(
     let patch: Value = serde_json::from_slice(&body.bytes)
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
     if patch.as_array().is_some_and(|operations| operations.len() > MAX_PATCH_OPERATIONS) {
+        let count = patch.as_array().map_or(0, Vec::len);
         return Err(ApiError::new(
             api_types::Reason::RequestEntityTooLarge,
-            format!("The allowed maximum operations in a JSON patch is {MAX_PATCH_OPERATIONS}"),
+            format!("The allowed maximum operations in a JSON patch is {MAX_PATCH_OPERATIONS}, got {count}"),
         ));
     }
     let mut warnings = Vec::new();
     let mut written = gateway::update::update(server, auth, place, &options, false, |old| {
         let patched = patched(place, of, old, &patch)?;
-        let decoded = redecode(place, &patched, mode)?;
+        let decoded = redecode(place, &patched, mode).map_err(|error| unfit(place, &patched, &error))?;
         warnings = decoded.warnings;
         Ok(Wanted { object: decoded.value, owned: false })
     })
@@ -187,6 +206,20 @@ pub fn patched(place: &Place, of: PatchType, old: &Value, patch: &Value) -> Resu
         PatchType::Apply => return Err(ApiError::internal("apply is no patch of this form")),
     };
     merged.map_err(|error| error.to_api_error())
+}
+
+/// 422 for a patch whose result is no object of the kind. What it says is what decoding says, without the preamble of
+/// a body that does not fit.
+fn unfit(place: &Place, patched: &Value, error: &ApiError) -> ApiError {
+    let text = error.message();
+    let preamble = format!("cannot be handled as a {}: ", place.row.kind);
+    let why = text.split_once(preamble.as_str()).map_or(text, |(_, why)| why);
+    let result = Value::from(patched.to_string());
+    if patched.to_string().len() > decoding::MAX_BODY {
+        let why = format!("Request entity too large: limit is {}", decoding::MAX_BODY);
+        return ApiError::new(api_types::Reason::RequestEntityTooLarge, why);
+    }
+    ApiError::invalid("", "", "", vec![Cause::invalid("patch", &result, why)])
 }
 
 /// A patch may have put in anything: the result is decoded as a body is.

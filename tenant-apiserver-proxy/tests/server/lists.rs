@@ -75,3 +75,47 @@ async fn selectors_choose_by_labels_and_fields() {
         assert_eq!(names(&list), expected, "{query}");
     }
 }
+
+#[tokio::test]
+async fn a_page_that_is_too_old_can_be_gone_on_with() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let path = "/api/v1/namespaces/kube-public/configmaps";
+    admin.delete(&format!("{path}/kube-root-ca.crt")).await.expect_code(200);
+    for name in ["a", "b", "c"] {
+        admin.post(path, &configmap(name, json!({}))).await.expect_code(201);
+    }
+    let page = admin.get(&format!("{path}?limit=1")).await.expect_code(200).json();
+    admin.post(path, &configmap("d", json!({}))).await.expect_code(201);
+    insula.server.cache.trim(insula.server.cache.revision());
+    let next = text(&page["metadata"]["continue"]).to_owned();
+    let expired = admin.get(&format!("{path}?limit=1&continue={next}")).await.expect_code(410).json();
+    assert_eq!(text(&expired["reason"]), "Expired");
+    let fresh = text(&expired["metadata"]["continue"]);
+    let rest = admin.get(&format!("{path}?continue={fresh}")).await.expect_code(200).json();
+    assert_eq!(names(&rest), ["b", "c", "d"]);
+    let both = admin.get(&format!("{path}?continue={next}&resourceVersion=5")).await.expect_code(400).json();
+    assert_eq!(text(&both["message"]), "specifying resource version is not allowed when using continue");
+}
+
+#[tokio::test]
+async fn who_may_read_one_object_by_its_name_may_list_and_watch_it() {
+    let insula = Installation::start().await;
+    let (id, acme) = insula.tenant("acme").await;
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "one"},
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["mine"],
+            "verbs": ["list", "watch"]}]});
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "one"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "one"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ann"}]});
+    acme.post(&format!("{rbac}/roles"), &role).await.expect_code(201);
+    acme.post(&format!("{rbac}/rolebindings"), &binding).await.expect_code(201);
+    acme.post(CONFIGMAPS, &configmap("mine", json!({}))).await.expect_code(201);
+    let ann = insula.user(id, "/tenants/acme", "ann", &[]).await;
+    let of = |name: &str| format!("{CONFIGMAPS}?fieldSelector=metadata.name%3D{name}");
+    assert_eq!(names(&ann.get(&of("mine")).await.expect_code(200).json()), ["mine"]);
+    assert_eq!(ann.watch(&format!("{}&watch", of("mine"))).await.line().await, "ADDED mine");
+    ann.get(&of("other")).await.expect_code(403);
+    ann.get(CONFIGMAPS).await.expect_code(403);
+}

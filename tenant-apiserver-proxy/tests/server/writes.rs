@@ -144,3 +144,37 @@ async fn who_creates_what_nothing_acts_on_is_warned() {
     let answer = acme.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201);
     assert_eq!(answer.header("warning"), "");
 }
+
+#[tokio::test]
+async fn options_that_make_no_sense_are_refused_by_their_name() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201);
+    let one = format!("{CONFIGMAPS}/a");
+    let refused = |answer: crate::harness::Answer, code: u16, message: &str| {
+        assert_eq!(text(&answer.expect_code(code).json()["message"]), message);
+    };
+    refused(
+        admin.merge(&format!("{one}?dryRun=some"), &json!({})).await,
+        422,
+        "PatchOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"some\"]: supported values: \"All\"",
+    );
+    refused(
+        admin.delete(&format!("{one}?propagationPolicy=None")).await,
+        422,
+        "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"None\": supported values: \
+         \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
+    );
+    refused(
+        admin.delete(&format!("{one}?gracePeriodSeconds=x")).await,
+        400,
+        "strconv.ParseInt: parsing \"x\": invalid syntax",
+    );
+    admin.delete(&format!("{one}?uid=another")).await.expect_code(409);
+    let status = admin.merge(&one, &json!({"data": "none"})).await.expect_code(422).json();
+    assert_eq!(status["details"]["causes"][0]["field"], "patch");
+    admin.put(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(405);
+    let watch = format!("{CONFIGMAPS}?watch=true&resourceVersion=no");
+    let status = admin.get(&watch).await.expect_code(500).json();
+    assert!(text(&status["message"]).starts_with("resourceVersion: Invalid value"), "{status}");
+}

@@ -100,11 +100,8 @@ impl Cause {
 
     /// `Invalid value: <value as JSON>: detail`.
     pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
-        Self::new(
-            CauseReason::FieldValueInvalid,
-            field,
-            with_detail(&format!("Invalid value: {value}"), detail),
-        )
+        let message = with_detail(&format!("Invalid value: {value}"), detail);
+        Self::new(CauseReason::FieldValueInvalid, field, message)
     }
 
     /// `Unsupported value: <value as JSON>: supported values: "a", "b"`.
@@ -129,11 +126,8 @@ impl Cause {
 
     /// `Too long: may not be more than N bytes`.
     pub fn too_long(field: impl Into<String>, max: usize) -> Self {
-        Self::new(
-            CauseReason::FieldValueTooLong,
-            field,
-            format!("Too long: may not be more than {max} bytes"),
-        )
+        let message = format!("Too long: may not be more than {max} bytes");
+        Self::new(CauseReason::FieldValueTooLong, field, message)
     }
 }
 

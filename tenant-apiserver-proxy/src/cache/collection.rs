@@ -361,41 +361,4 @@ mod tests {
         assert!(!change.is_deleted());
         assert_eq!(names(&collection.list("", None)), ["view@1"]);
     }
-
-    /// Prints what long lists do to the one task that feeds the cache: `cargo test -p tenant-apiserver-proxy --
-    /// --ignored --nocapture long_lists`.
-    #[test]
-    #[ignore = "prints a measurement"]
-    fn how_much_long_lists_hold_up_writes() {
-        use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-        const OBJECTS: u64 = 100_000;
-        let collection = Collection::new(None, Revision::ZERO);
-        for index in 0..OBJECTS {
-            collection.put(make("a", &format!("object-{index:06}"), index + 1));
-        }
-        let (done, lists, written) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(OBJECTS));
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    while !done.load(Ordering::Relaxed) {
-                        let at = Revision(written.load(Ordering::Relaxed));
-                        assert_eq!(collection.list_at("", None, at).unwrap().len() as u64, OBJECTS);
-                        lists.fetch_add(1, Ordering::Relaxed);
-                    }
-                });
-            }
-            let mut times = Vec::new();
-            for revision in OBJECTS + 1..OBJECTS + 501 {
-                let record = make("a", &format!("object-{:06}", revision % OBJECTS), revision);
-                let start = std::time::Instant::now();
-                collection.put(record);
-                times.push(start.elapsed());
-                written.store(revision, Ordering::Relaxed);
-            }
-            done.store(true, Ordering::Relaxed);
-            times.sort();
-            println!("a write: median {:?}, p99 {:?}, longest {:?}", times[250], times[495], times[499]);
-        });
-        println!("{} lists of {OBJECTS} objects meanwhile", lists.load(Ordering::Relaxed));
-    }
 }

@@ -41,10 +41,11 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     let collection = server.cache.collection(auth.plane().id, &place.resource());
     let initial = options.initial_events == Some(true);
     // Who wants all of a version that is not there yet waits for it; who wants what comes after it just watches.
-    if initial && asked > server.cache.revision() {
-        if let Err(error) = list::wait_for(server, asked).await {
-            return Ok(ended(error, accept.format));
-        }
+    if initial
+        && asked > server.cache.revision()
+        && let Err(error) = list::wait_for(server, asked).await
+    {
+        return Ok(ended(error, accept.format));
     }
     // Read before the list: whatever is at or before it is in the list.
     let begun = server.cache.revision();

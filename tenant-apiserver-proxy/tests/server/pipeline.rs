@@ -115,7 +115,7 @@ async fn what_cannot_be_served_is_refused_in_kubernetes_words() {
             "namespaces \"nowhere\" not found",
         ),
         ("GET", "/api/v1/configmaps?limit=many", "", "", "", 400, "BadRequest", "many"),
-        ("GET", "/api/v1/configmaps?resourceVersion=new", "", "", "", 400, "Invalid", "resourceVersion"),
+        ("GET", "/api/v1/configmaps?resourceVersion=new", "", "", "", 400, "BadRequest", "resourceVersion"),
         ("GET", "/api/v1/configmaps?labelSelector=a%3D%3D%3D", "", "", "", 400, "BadRequest", ""),
         (
             "GET",

@@ -1,5 +1,6 @@
-//! Whole-system tests: the binary, real kubectl, a real PostgreSQL.
+//! Whole-system tests: the binary, real kubectl and Helm, a real PostgreSQL.
 
+pub mod helm;
 pub mod insula;
 pub mod kubectl;
 pub mod pages;
@@ -7,6 +8,7 @@ pub mod postgres;
 pub mod tools;
 pub mod waiting;
 
+pub use helm::Helm;
 pub use insula::Insula;
 pub use kubectl::Kubectl;
 pub use postgres::Postgres;

@@ -30,6 +30,14 @@ pub fn kubectl_releases() -> [PathBuf; 6] {
     ["kubectl-oldest", "kubectl-1.33", "kubectl-1.34", "kubectl-1.35", "kubectl-1.36", "kubectl"].map(tool)
 }
 
+/// Helm, one of each major release: 3 and 4. There is none for other machines than x86-64.
+///
+/// # Panics
+/// When `cargo xtask tools` has not fetched them.
+pub fn helm_releases() -> [PathBuf; 2] {
+    ["helm-3", "helm"].map(tool)
+}
+
 fn tool(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's folder");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);

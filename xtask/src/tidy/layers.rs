@@ -45,6 +45,8 @@ pub const LAYERS: &[Layer] = &[
     ),
     // They know the binary from outside, and read what it leaves in its store.
     ("tests", &["api-types", "object-store"]),
+    // It knows servers by their API alone.
+    ("compare", &[]),
     ("xtask", &[]),
 ];
 

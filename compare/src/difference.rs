@@ -196,6 +196,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    type Places = &'static [(Class, &'static str)];
+
     fn response(status: u16, body: Value) -> Response {
         Response { status, headers: BTreeMap::new(), body }
     }
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn each_difference_has_its_class_and_place() {
         // Left body, right body, differences.
-        let table: [(Value, Value, &[(Class, &str)]); 14] = [
+        let table: [(Value, Value, Places); 14] = [
             (json!({"a": [1, {"b": 2}]}), json!({"a": [1, {"b": 2}]}), &[]),
             (json!({"uid": "a"}), json!({"uid": "b"}), &[]),
             (json!({"a": 1}), json!({}), &[(Class::Missing, ".a")]),

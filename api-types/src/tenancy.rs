@@ -11,6 +11,9 @@ mod super_cluster;
 
 mod sync_rule;
 
+mod controllers;
+
+pub use controllers::*;
 pub use super_cluster::*;
 pub use sync_rule::*;
 pub use tenant_spec::*;

@@ -17,7 +17,7 @@ use crate::resources::{DEFINITIONS, NAMESPACES};
 use compact_str::CompactString;
 use plane_client::{
     ApiError, Delete, GroupResource, Meta, Object, ObjectName, Patch, PlaneClient, Propagation, Resource,
-    ResourceKey, Scope, Target, TenantId, WatchItem, Write,
+    ResourceKey, Scope, Target, TenantId, Watch, WatchItem, Write,
 };
 use serde_json::{Value, json};
 use service_runtime::{FairQueue, Shutdown};
@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use verdict::{OwnerState, Verdict, decide};
 
-const NAME: &str = "garbage-collector-controller";
+pub(crate) const NAME: &str = "garbage-collector-controller";
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
 /// What waits without an event to wait for is looked at this often.
@@ -110,6 +110,11 @@ impl GarbageCollector {
         }
     }
 
+    /// Its queue, to set weights.
+    pub(crate) fn queue(&self) -> FairQueue<TenantId, impl Clone + Eq + Hash + Send + use<>> {
+        self.queue.clone()
+    }
+
     /// Until shutdown. A worker that panics is replaced and its object comes again; a watch that ends is made
     /// again.
     pub(crate) async fn run(self, workers: usize, shutdown: Shutdown) {
@@ -150,66 +155,48 @@ impl GarbageCollector {
     async fn discover(self: Arc<Self>, found: mpsc::Sender<GroupResource>, shutdown: Shutdown) {
         let client = self.access.client().clone();
         let mut planes: HashSet<TenantId> = HashSet::new();
+        let watch = |resource| Watch::new(client.clone(), resource, Scope::All, shutdown.clone());
+        let mut namespaces = watch(NAMESPACES.group_resource());
+        let mut definitions = watch(DEFINITIONS.group_resource());
         loop {
-            let mut namespaces = client.list_watch(&NAMESPACES.group_resource(), Scope::All);
-            let mut definitions = client.list_watch(&DEFINITIONS.group_resource(), Scope::All);
-            loop {
-                let item = tokio::select! {
-                    item = namespaces.recv() => item,
-                    item = definitions.recv() => item,
-                    () = shutdown.requested() => return,
-                };
-                match item {
-                    Some(WatchItem::Applied(object)) => {
-                        if object.resource == DEFINITIONS.group_resource()
-                            && let Some((plural, group)) = object.name.name.split_once('.')
-                        {
-                            // The name of a definition is `<plural>.<group>`.
-                            let _ = found.send(GroupResource::new(group, plural)).await;
-                        }
-                        if planes.insert(object.tenant) {
-                            match client.resources(object.tenant).await {
-                                Ok(kinds) => {
-                                    for kind in kinds {
-                                        let _ = found.send(kind.resource.group_resource()).await;
-                                    }
-                                }
-                                Err(error) => {
-                                    planes.remove(&object.tenant);
-                                    tracing::warn!(controller = NAME, tenant = %object.tenant, %error, "no resources");
-                                }
-                            }
+            let item = tokio::select! {
+                item = namespaces.next() => item,
+                item = definitions.next() => item,
+            };
+            let object = match item {
+                Some(WatchItem::Applied(object)) => object,
+                Some(WatchItem::Deleted(_) | WatchItem::Synced) => continue,
+                None => return,
+            };
+            if object.resource == DEFINITIONS.group_resource()
+                && let Some((plural, group)) = object.name.name.split_once('.')
+            {
+                // The name of a definition is `<plural>.<group>`.
+                let _ = found.send(GroupResource::new(group, plural)).await;
+            }
+            if planes.insert(object.tenant) {
+                match client.resources(object.tenant).await {
+                    Ok(kinds) => {
+                        for kind in kinds {
+                            let _ = found.send(kind.resource.group_resource()).await;
                         }
                     }
-                    Some(WatchItem::Deleted(_) | WatchItem::Synced) => {}
-                    None => break,
+                    Err(error) => {
+                        planes.remove(&object.tenant);
+                        tracing::warn!(controller = NAME, tenant = %object.tenant, %error, "no resources");
+                    }
                 }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
-                () = shutdown.requested() => return,
             }
         }
     }
 
     async fn feed(self: Arc<Self>, resource: GroupResource, shutdown: Shutdown) {
-        loop {
-            let mut watch = self.access.client().list_watch(&resource, Scope::All);
-            loop {
-                let item = tokio::select! {
-                    item = watch.recv() => item,
-                    () = shutdown.requested() => return,
-                };
-                match item {
-                    Some(WatchItem::Applied(object)) => self.applied(&object),
-                    Some(WatchItem::Deleted(object)) => self.gone(&object),
-                    Some(WatchItem::Synced) => {}
-                    None => break,
-                }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
-                () = shutdown.requested() => return,
+        let mut watch = Watch::new(self.access.client().clone(), resource, Scope::All, shutdown);
+        while let Some(item) = watch.next().await {
+            match item {
+                WatchItem::Applied(object) => self.applied(&object),
+                WatchItem::Deleted(object) => self.gone(&object),
+                WatchItem::Synced => {}
             }
         }
     }

@@ -1,19 +1,18 @@
-//! Which controllers are switched off for which tenants (`Tenant.spec.controllers.disabled`).
+//! Which controllers are switched off for which tenants (`Tenant.spec.controllers.disabled`), and whose work counts
+//! how much (`Tenant.spec.weight`).
 //!
 //! Guarantees: after the first list of tenants is read, no key of a tenant reaches a controller that its
 //! `Tenant` switches off; a controller that is switched on again gets every key that it was not given meanwhile.
 //! Caveat: the plane of a tenant made later may be seen a moment before its `Tenant`; until then its controllers
 //! are on.
 
-use api_types::tenancy::TENANTS;
 use async_trait::async_trait;
 use plane_client::{
-    ApiError, Next, Object, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger, WatchItem,
+    ApiError, Next, ObjectName, PlaneClient, Reconciler, TenantId, TenantItem, TenantWatch, Trigger,
 };
 use service_runtime::{FairQueue, Shutdown};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// The names of controllers that are off, by tenant.
@@ -39,46 +38,27 @@ impl Switches {
         }
     }
 
-    fn apply(&self, tenant: &Object) {
-        let names = tenant.value().ok().map(|value| {
-            let names = crate::access::elements(&value, "/spec/controllers/disabled").iter();
-            names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
-        });
-        if let (Some(id), Some(names)) = (TenantId::parse(&tenant.meta.uid), names) {
-            self.set(id, names);
-        }
-    }
-
-    /// Follows the tenants until shutdown. `ready` is told when all that are there have been read.
+    /// Follows the tenants until shutdown. `ready` is told when all that are there have been read, `weigh` each
+    /// tenant's share of the controllers' work.
     pub(crate) async fn follow(
         &self,
         client: Arc<dyn PlaneClient>,
+        weigh: impl Fn(TenantId, u32),
         ready: watch::Sender<bool>,
         shutdown: Shutdown,
     ) {
-        loop {
-            let mut tenants = client.list_watch(&TENANTS.group_resource(), Scope::One(TenantId::HOST));
-            loop {
-                let item = tokio::select! {
-                    item = tenants.recv() => item,
-                    () = shutdown.requested() => return,
-                };
-                match item {
-                    Some(WatchItem::Applied(tenant)) => self.apply(&tenant),
-                    Some(WatchItem::Deleted(tenant)) => {
-                        if let Some(id) = TenantId::parse(&tenant.meta.uid) {
-                            self.set(id, HashSet::new());
-                        }
-                    }
-                    Some(WatchItem::Synced) => {
-                        ready.send_replace(true);
-                    }
-                    None => break,
+        let mut tenants = TenantWatch::new(client, shutdown);
+        while let Some(item) = tenants.next().await {
+            match item {
+                TenantItem::Applied(tenant) => {
+                    weigh(tenant.id, tenant.spec.weight);
+                    self.set(tenant.id, tenant.spec.controllers.disabled.into_iter().collect());
                 }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
-                () = shutdown.requested() => return,
+                TenantItem::Deleted(id) => {
+                    weigh(id, 1);
+                    self.set(id, HashSet::new());
+                }
+                TenantItem::Synced => drop(ready.send_replace(true)),
             }
         }
     }

@@ -39,4 +39,4 @@ mod simulated_nodes;
 mod storage_protection;
 
 pub use deployments::{Action as DeploymentAction, plan as plan_deployment};
-pub use run::{CONTROLLERS, Options, SimulatedNodes, run};
+pub use run::{Options, SimulatedNodes, run};

@@ -15,7 +15,8 @@ use crate::simulated_nodes::pods::Kubelets;
 use crate::simulated_nodes::{MAX_NODES, Nodes};
 use crate::storage_protection::{Protected, StorageProtection};
 use plane_client::{Controller, PlaneClient, Reconciler, TenantId};
-use service_runtime::Shutdown;
+use service_runtime::{FairQueue, Shutdown};
+use std::hash::Hash;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -39,35 +40,16 @@ pub struct SimulatedNodes {
     pub count: u32,
 }
 
-/// The names of the controllers that a tenant can switch off in `spec.controllers.disabled`.
-pub const CONTROLLERS: &[&str] = &[
-    "namespace-controller",
-    "serviceaccount-controller",
-    "root-ca-certificate-publisher-controller",
-    "deployment-controller",
-    "replicaset-controller",
-    "endpointslice-controller",
-    "garbage-collector-controller",
-    "persistentvolumeclaim-protection-controller",
-    "persistentvolume-protection-controller",
-];
+/// Sets a tenant's share in one queue.
+type Weigh = Box<dyn Fn(TenantId, u32) + Send + Sync>;
 
-/// Runs every controller over every plane until shutdown, then waits until each has finished the keys it is at.
-/// A controller's failures are logged and tried again by the controller; none ends this function.
-pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutdown) {
-    let switches = Arc::new(Switches::default());
-    let mut tasks = JoinSet::new();
-    let (ready, mut is_ready) = watch::channel(false);
-    tasks.spawn({
-        let (switches, client, shutdown) = (switches.clone(), client.clone(), shutdown.clone());
-        async move { switches.follow(client, ready, shutdown).await }
-    });
-    // Before the first list it is not known who wants no controllers.
-    tokio::select! {
-        _ = is_ready.wait_for(|ready| *ready) => {}
-        () = shutdown.requested() => {}
-    }
-    let everywhere: Vec<(Arc<dyn Reconciler>, usize)> = vec![
+fn weigh<K: Clone + Eq + Hash + Send + 'static>(queue: FairQueue<TenantId, K>) -> Weigh {
+    Box::new(move |tenant, weight| queue.set_weight(tenant, weight))
+}
+
+/// The controllers that work in every plane, with the number of their workers. The garbage collector is one more.
+fn everywhere(client: &Arc<dyn PlaneClient>, options: &Options) -> Vec<(Arc<dyn Reconciler>, usize)> {
+    vec![
         (Arc::new(Namespaces::new(client.clone())), 4),
         (Arc::new(ServiceAccounts::new(client.clone())), 2),
         (Arc::new(RootCa::new(client.clone(), options.cluster_ca_pem.clone())), 2),
@@ -76,16 +58,43 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutd
         (Arc::new(EndpointSlices::new(client.clone())), 4),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Claims)), 2),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Volumes)), 1),
-    ];
-    for (reconciler, workers) in everywhere {
-        let gated = Arc::new(Gated::new(reconciler, switches.clone()));
-        let controller = Controller::new(client.clone(), gated.clone(), workers);
+    ]
+}
+
+/// Runs every controller over every plane until shutdown, then waits until each has finished the keys it is at.
+/// A controller's failures are logged and tried again by the controller; none ends this function.
+pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutdown) {
+    let switches = Arc::new(Switches::default());
+    let controllers: Vec<(Arc<Gated>, Controller)> = everywhere(&client, &options)
+        .into_iter()
+        .map(|(reconciler, workers)| {
+            let gated = Arc::new(Gated::new(reconciler, switches.clone()));
+            (gated.clone(), Controller::new(client.clone(), gated, workers))
+        })
+        .collect();
+    let collector = GarbageCollector::new(client.clone(), switches.clone());
+    let mut queues: Vec<Weigh> =
+        controllers.iter().map(|(_, controller)| weigh(controller.queue())).collect();
+    queues.push(weigh(collector.queue()));
+
+    let mut tasks = JoinSet::new();
+    let (ready, mut is_ready) = watch::channel(false);
+    tasks.spawn({
+        let (switches, client, shutdown) = (switches.clone(), client.clone(), shutdown.clone());
+        let weigh = move |tenant, weight| queues.iter().for_each(|queue| queue(tenant, weight));
+        async move { switches.follow(client, weigh, ready, shutdown).await }
+    });
+    // Before the first list it is not known who wants no controllers.
+    tokio::select! {
+        _ = is_ready.wait_for(|ready| *ready) => {}
+        () = shutdown.requested() => {}
+    }
+    for (gated, controller) in controllers {
         tasks.spawn(gated.release(controller.queue(), shutdown.clone()));
         tasks.spawn(controller.run(shutdown.clone()));
     }
     let cleanup = Arc::new(CustomResources::new(client.clone()));
     tasks.spawn(Controller::new(client.clone(), cleanup, 2).run(shutdown.clone()));
-    let collector = GarbageCollector::new(client.clone(), switches.clone());
     tasks.spawn(collector.run(8, shutdown.clone()));
     if let Some(SimulatedNodes { plane, count }) = options.simulated_nodes {
         if count > MAX_NODES {

@@ -183,7 +183,7 @@ impl Databases {
 
     /// The account that was recorded, else the one that is asked for, else the tenant's first that offers the engine.
     async fn choose(&self, tenant: &Tenant, spec: &DatabaseSpec, value: &Value) -> Result<Account, Stop> {
-        let allowed = tenant.accounts(&*self.client).await?;
+        let allowed = &tenant.accounts;
         let recorded = value["metadata"]["annotations"][EXTERNAL_ACCOUNT].as_str().unwrap_or("");
         if !recorded.is_empty() && !spec.account.is_empty() && recorded != spec.account {
             let message = format!(
@@ -194,7 +194,7 @@ impl Databases {
         }
         let named = if recorded.is_empty() { spec.account.as_str() } else { recorded };
         if named.is_empty() {
-            for name in &allowed {
+            for name in allowed.iter() {
                 let Some(object) = account::find(&*self.client, name).await? else { continue };
                 if account::spec_of(&object).is_ok_and(|spec_of| account::offers(&spec_of, &spec.engine)) {
                     return account::load(&*self.client, &object).await;

@@ -26,12 +26,11 @@ use api_types::cloud::{CLOUD_ACCOUNTS, CLOUD_CLASSES};
 use api_types::{GroupResource, ObjectName, TenantId};
 use databases::Databases;
 use parking_lot::Mutex;
-use plane_client::{Controller, PlaneClient, Scope, WatchItem};
+use plane_client::{Controller, PlaneClient, Scope, Watch, WatchItem};
 use postgresql::Sessions;
 use service_runtime::{FairQueue, Shutdown};
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 use tenant_removal::TenantRemoval;
 use tenants::Tenants;
 use tokio::task::JoinSet;
@@ -111,22 +110,10 @@ async fn poke_on_change(
     queue: FairQueue<TenantId, ObjectName>,
     shutdown: Shutdown,
 ) {
-    loop {
-        let mut watch = client.list_watch(&resource, Scope::One(TenantId::HOST));
-        loop {
-            let item = tokio::select! {
-                item = watch.recv() => item,
-                () = shutdown.requested() => return,
-            };
-            match item {
-                Some(WatchItem::Applied(_) | WatchItem::Deleted(_)) => poke(&pending, &queue, None),
-                Some(WatchItem::Synced) => {}
-                None => break,
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(100)) => {}
-            () = shutdown.requested() => return,
+    let mut watch = Watch::new(client, resource, Scope::One(TenantId::HOST), shutdown);
+    while let Some(item) = watch.next().await {
+        if matches!(item, WatchItem::Applied(_) | WatchItem::Deleted(_)) {
+            poke(&pending, &queue, None);
         }
     }
 }

@@ -1,14 +1,11 @@
 //! What the platform knows of tenants: their names, and the accounts that they may use.
 
-use api_types::tenancy::{self, TenantProfile};
-use api_types::{ApiError, ObjectName, TenantId};
+use api_types::TenantId;
 use parking_lot::Mutex;
-use plane_client::{Object, PlaneClient, Scope, WatchItem};
-use serde_json::Value;
+use plane_client::{PlaneClient, TenantItem, TenantWatch};
 use service_runtime::Shutdown;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// Finalizer on a `Tenant` while something of it may be on an account.
@@ -23,7 +20,8 @@ pub struct Tenant {
     pub deleting: bool,
     /// It has our finalizer.
     pub held: bool,
-    spec: Arc<Value>,
+    /// The accounts that it may use, preferred first.
+    pub accounts: Arc<[String]>,
 }
 
 /// All tenants.
@@ -53,74 +51,23 @@ impl Tenants {
 
     /// Follows the tenants until shutdown; `changed` is called after each change.
     pub async fn follow(&self, client: Arc<dyn PlaneClient>, shutdown: Shutdown, changed: impl Fn(TenantId)) {
-        loop {
-            let mut watch = client.list_watch(&tenancy::TENANTS.group_resource(), Scope::One(TenantId::HOST));
-            loop {
-                let item = tokio::select! {
-                    item = watch.recv() => item,
-                    () = shutdown.requested() => return,
-                };
-                match item {
-                    Some(WatchItem::Applied(object)) => self.take(&object, &changed),
-                    Some(WatchItem::Deleted(object)) => {
-                        if let Some(tenant) = TenantId::parse(&object.meta.uid) {
-                            self.known.lock().remove(&tenant);
-                        }
-                    }
-                    Some(WatchItem::Synced) => {
-                        self.ready.send_replace(true);
-                    }
-                    None => break,
+        let mut watch = TenantWatch::new(client, shutdown);
+        while let Some(item) = watch.next().await {
+            match item {
+                TenantItem::Applied(now) => {
+                    let meta = &now.object.meta;
+                    let tenant = Tenant {
+                        name: now.object.name.name.to_string(),
+                        deleting: meta.deleting,
+                        held: meta.finalizers.iter().any(|f| f == FINALIZER),
+                        accounts: now.spec.cloud.accounts.into(),
+                    };
+                    self.known.lock().insert(now.id, tenant);
+                    changed(now.id);
                 }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
-                () = shutdown.requested() => return,
+                TenantItem::Deleted(id) => drop(self.known.lock().remove(&id)),
+                TenantItem::Synced => drop(self.ready.send_replace(true)),
             }
         }
-    }
-
-    fn take(&self, object: &Object, changed: &impl Fn(TenantId)) {
-        let Some(id) = TenantId::parse(&object.meta.uid) else { return };
-        let spec = match object.value() {
-            Ok(mut value) => value["spec"].take(),
-            Err(error) => {
-                tracing::warn!(tenant = %object.name, %error, "a tenant cannot be read");
-                return;
-            }
-        };
-        let tenant = Tenant {
-            name: object.name.name.to_string(),
-            deleting: object.meta.deleting,
-            held: object.meta.finalizers.iter().any(|f| f == FINALIZER),
-            spec: Arc::new(spec),
-        };
-        self.known.lock().insert(id, tenant);
-        changed(id);
-    }
-}
-
-impl Tenant {
-    /// The accounts that the tenant may use, preferred first: its own list, else its profile's.
-    pub async fn accounts(&self, client: &dyn PlaneClient) -> Result<Vec<String>, ApiError> {
-        let list = |value: &Value| -> Option<Vec<String>> {
-            Some(value.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-        };
-        let own = list(&self.spec["cloud"]["accounts"]);
-        let profile = self.spec["profile"].as_str().filter(|profile| !profile.is_empty());
-        if let (Some(profile), true) = (profile, own.as_ref().is_none_or(Vec::is_empty)) {
-            let resource = tenancy::TENANT_PROFILES.group_resource();
-            if let Some(object) = client.get(TenantId::HOST, &resource, &ObjectName::cluster(profile)).await?
-            {
-                let profile: TenantProfile = object.decode()?;
-                let defaults = Value::Object(profile.spec.defaults);
-                return Ok(own
-                    .into_iter()
-                    .flatten()
-                    .chain(list(&defaults["cloud"]["accounts"]).unwrap_or_default())
-                    .collect());
-            }
-        }
-        Ok(own.unwrap_or_default())
     }
 }

@@ -1,13 +1,11 @@
 //! Which tenants have no application model (`Tenant.spec.oam.disabled`), or are going.
 
-use api_types::{TenantId, tenancy};
+use api_types::TenantId;
 use parking_lot::Mutex;
-use plane_client::{Object, PlaneClient, Scope, WatchItem};
-use serde_json::Value;
+use plane_client::{PlaneClient, TenantItem, TenantWatch};
 use service_runtime::Shutdown;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 
 /// Tenants that are left alone.
@@ -47,51 +45,25 @@ impl Directory {
 
     /// Follows the tenants until shutdown.
     pub async fn follow(&self, client: Arc<dyn PlaneClient>, shutdown: Shutdown) {
-        loop {
-            let mut watch = client.list_watch(&tenancy::TENANTS.group_resource(), Scope::One(TenantId::HOST));
-            loop {
-                let item = tokio::select! {
-                    item = watch.recv() => item,
-                    () = shutdown.requested() => return,
-                };
-                match item {
-                    Some(WatchItem::Applied(tenant)) => self.take(&tenant, false),
-                    Some(WatchItem::Deleted(tenant)) => self.take(&tenant, true),
-                    Some(WatchItem::Synced) => {
-                        self.ready.send_replace(true);
-                    }
-                    None => break,
+        let mut watch = TenantWatch::new(client, shutdown);
+        while let Some(item) = watch.next().await {
+            match item {
+                TenantItem::Applied(now) => {
+                    self.turn(now.id, now.object.meta.deleting || now.spec.oam.disabled);
                 }
-            }
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
-                () = shutdown.requested() => return,
+                // A tenant that is gone has no objects, so nothing needs to be remembered of it.
+                TenantItem::Deleted(id) => drop(self.off.lock().remove(&id)),
+                TenantItem::Synced => drop(self.ready.send_replace(true)),
             }
         }
     }
 
-    fn take(&self, object: &Object, deleted: bool) {
-        let Some(tenant) = TenantId::parse(&object.meta.uid) else { return };
-        let disabled = || object.value().is_ok_and(|value| is_disabled(&value));
-        let on = !deleted && !object.meta.deleting && !disabled();
-        let was_off = if on {
-            self.off.lock().remove(&tenant)
-        } else {
-            // A tenant that is gone has no objects, so nothing needs to be remembered of it.
-            if deleted {
-                self.off.lock().remove(&tenant)
-            } else {
-                self.off.lock().insert(tenant)
-            };
-            false
-        };
-        if was_off {
+    fn turn(&self, tenant: TenantId, off: bool) {
+        if off {
+            self.off.lock().insert(tenant);
+        } else if self.off.lock().remove(&tenant) {
             // An error means that nobody listens.
             let _ = self.changed.send(tenant);
         }
     }
-}
-
-fn is_disabled(tenant: &Value) -> bool {
-    tenant["spec"]["oam"]["disabled"].as_bool().unwrap_or(false)
 }

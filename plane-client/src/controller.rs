@@ -6,6 +6,7 @@
 //! event; a reconciler that must see them asks for a patrol with [`Next::After`] or lists in a patrol of its own.
 
 use crate::client::{Object, PlaneClient, Scope, WatchItem};
+use crate::watch::Watch;
 use api_types::{ApiError, GroupResource, ObjectName, TenantId};
 use async_trait::async_trait;
 use service_runtime::{FairQueue, QueueLimits, Shutdown};
@@ -192,26 +193,12 @@ async fn feed(
     queue: FairQueue<TenantId, ObjectName>,
     shutdown: Shutdown,
 ) {
-    loop {
-        let mut watch = client.list_watch(&trigger.resource, trigger.scope);
-        loop {
-            let item = tokio::select! {
-                item = watch.recv() => item,
-                () = shutdown.requested() => return,
-            };
-            match item {
-                Some(WatchItem::Applied(object) | WatchItem::Deleted(object)) => {
-                    for key in (trigger.map)(&object) {
-                        queue.add(object.tenant, key);
-                    }
-                }
-                Some(WatchItem::Synced) => {}
-                None => break,
+    let mut watch = Watch::new(client, trigger.resource.clone(), trigger.scope, shutdown);
+    while let Some(item) = watch.next().await {
+        if let WatchItem::Applied(object) | WatchItem::Deleted(object) = item {
+            for key in (trigger.map)(&object) {
+                queue.add(object.tenant, key);
             }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(100)) => {}
-            () = shutdown.requested() => return,
         }
     }
 }

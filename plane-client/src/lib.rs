@@ -1,8 +1,8 @@
 //! How services read and write planes, in process or over HTTPS.
 //!
 //! A service sees all planes through one [`PlaneClient`]. It reads bytes and [`Meta`] and decodes only what it
-//! asks for. Read in this order: [`client`] (what a client can do), [`controller`] (the loop that most services
-//! are), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
+//! asks for. Read in this order: [`client`] (what a client can do), [`watch`] and [`tenants`] (what is watched for
+//! ever), [`controller`] (the loop that most services are), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
 //! by the binary.
 
 pub mod client;
@@ -10,10 +10,14 @@ pub mod controller;
 #[cfg(feature = "fake")]
 pub mod fake;
 pub mod reserver;
+pub mod tenants;
+pub mod watch;
 pub mod write;
 
 pub use api_types::{ApiError, GroupResource, Meta, ObjectName, Resource, ResourceKey, Revision, TenantId};
 pub use client::{KindInfo, Object, PlaneClient, Scope, WatchItem};
 pub use controller::{Controller, Next, Reconciler, Trigger};
 pub use reserver::{Reservation, ServiceReserver};
+pub use tenants::{TenantItem, TenantNow, TenantWatch};
+pub use watch::Watch;
 pub use write::{Actor, Delete, Patch, Propagation, Target, Write};

@@ -105,7 +105,13 @@ where
 
     /// Sets a tenant's share, 1 to 1000; the default is 1.
     pub fn set_weight(&self, tenant: T, weight: u32) {
-        self.0.state.lock().weights.insert(tenant, weight.clamp(1, 1000));
+        let mut state = self.0.state.lock();
+        // What is the default needs no memory: tenants come and go.
+        if weight <= 1 {
+            state.weights.remove(&tenant);
+        } else {
+            state.weights.insert(tenant, weight.min(1000));
+        }
     }
 
     /// Adds a key, unless it stands in the queue already.

@@ -16,7 +16,7 @@ use api_types::{ApiError, GroupResource, ObjectName, TenantId};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use plane_client::{Object, Patch, PlaneClient, Scope, Target, Write};
+use plane_client::{Object, Patch, PlaneClient, Scope, Target, Watch, Write};
 use serde_json::json;
 use service_runtime::Shutdown;
 use std::collections::HashMap;
@@ -34,10 +34,9 @@ struct Running {
 pub async fn run(state: Arc<State>, client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutdown) {
     let mut running: HashMap<String, Running> = HashMap::new();
     let mut tasks = JoinSet::new();
-    let clusters = SUPER_CLUSTERS.group_resource();
-    let secrets = GroupResource::new("", "secrets");
-    let mut cluster_watch = client.list_watch(&clusters, Scope::One(TenantId::HOST));
-    let mut secret_watch = client.list_watch(&secrets, Scope::One(TenantId::HOST));
+    let watch = |resource| Watch::new(client.clone(), resource, Scope::One(TenantId::HOST), shutdown.clone());
+    let mut cluster_watch = watch(SUPER_CLUSTERS.group_resource());
+    let mut secret_watch = watch(GroupResource::new("", "secrets"));
     let mut is_made = options.embedded.is_none();
     loop {
         if !is_made {
@@ -49,18 +48,12 @@ pub async fn run(state: Arc<State>, client: Arc<dyn PlaneClient>, options: Optio
         // A burst of events is one look.
         let retry = if is_made { Duration::from_secs(30) } else { Duration::from_millis(500) };
         tokio::select! {
-            item = cluster_watch.recv() => if item.is_none() {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                cluster_watch = client.list_watch(&clusters, Scope::One(TenantId::HOST));
-            },
-            item = secret_watch.recv() => if item.is_none() {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                secret_watch = client.list_watch(&secrets, Scope::One(TenantId::HOST));
-            },
+            _ = cluster_watch.next() => {}
+            _ = secret_watch.next() => {}
             () = tokio::time::sleep(retry) => {}
             () = shutdown.requested() => break,
         }
-        while cluster_watch.try_recv().is_ok() || secret_watch.try_recv().is_ok() {}
+        while cluster_watch.try_next().is_some() || secret_watch.try_next().is_some() {}
     }
     for cluster in running.values() {
         cluster.stop.trigger();

@@ -8,16 +8,14 @@ use api_types::condition::{self, Condition};
 use api_types::tenancy::{SYNC_RULES, SyncRule, TENANT_PROFILES, TENANTS, TenantProfile};
 use api_types::{ApiError, TenantId};
 use jiff::Timestamp;
-use plane_client::{GroupResource, Object, Patch, PlaneClient, Scope, Target, WatchItem, Write};
+use plane_client::{Object, Patch, PlaneClient, Scope, Target, Watch, WatchItem, Write};
 use serde_json::json;
 use service_runtime::Shutdown;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// Turns changes of one kind in all tenants into keys, until shutdown.
 pub async fn objects(state: Arc<State>, client: Arc<dyn PlaneClient>, kind: Kind, shutdown: Shutdown) {
-    let mut watch = Endless::new(client, kind.group_resource(), Scope::Tenants, shutdown);
+    let mut watch = Watch::new(client, kind.group_resource(), Scope::Tenants, shutdown);
     while let Some(item) = watch.next().await {
         if let WatchItem::Applied(object) | WatchItem::Deleted(object) = item {
             state.queue.add(object.tenant, Key::Object(kind, object.name));
@@ -27,7 +25,7 @@ pub async fn objects(state: Arc<State>, client: Arc<dyn PlaneClient>, kind: Kind
 
 /// Keeps the tenants known, until shutdown.
 pub async fn tenants(state: Arc<State>, client: Arc<dyn PlaneClient>, shutdown: Shutdown) {
-    let mut watch = Endless::new(client, TENANTS.group_resource(), Scope::One(TenantId::HOST), shutdown);
+    let mut watch = Watch::new(client, TENANTS.group_resource(), Scope::One(TenantId::HOST), shutdown);
     while let Some(item) = watch.next().await {
         match item {
             WatchItem::Applied(object) => tenant(&state, &object).await,
@@ -56,7 +54,7 @@ async fn tenant(state: &State, object: &Object) {
 /// Keeps the profiles known, until shutdown.
 pub async fn profiles(state: Arc<State>, client: Arc<dyn PlaneClient>, shutdown: Shutdown) {
     let resource = TENANT_PROFILES.group_resource();
-    let mut watch = Endless::new(client, resource, Scope::One(TenantId::HOST), shutdown);
+    let mut watch = Watch::new(client, resource, Scope::One(TenantId::HOST), shutdown);
     while let Some(item) = watch.next().await {
         let (object, is_there) = match item {
             WatchItem::Applied(object) => (object, true),
@@ -73,7 +71,7 @@ pub async fn profiles(state: Arc<State>, client: Arc<dyn PlaneClient>, shutdown:
 /// Says of every `SyncRule` that it is not in force, until shutdown.
 pub async fn rules(client: Arc<dyn PlaneClient>, shutdown: Shutdown) {
     let resource = SYNC_RULES.group_resource();
-    let mut watch = Endless::new(client.clone(), resource, Scope::One(TenantId::HOST), shutdown);
+    let mut watch = Watch::new(client.clone(), resource, Scope::One(TenantId::HOST), shutdown);
     while let Some(item) = watch.next().await {
         let WatchItem::Applied(object) = item else { continue };
         if let Err(error) = refuse_rule(&client, &object).await {
@@ -104,38 +102,5 @@ async fn changed(state: &State, tenant: &TenantView) {
     if let Err(error) = state.all_due(tenant).await {
         // The patrol makes up for it.
         tracing::warn!(tenant = %tenant.name, %error, "the tenant's objects could not be listed");
-    }
-}
-
-/// A watch that is made again when it ends.
-struct Endless {
-    client: Arc<dyn PlaneClient>,
-    resource: GroupResource,
-    scope: Scope,
-    shutdown: Shutdown,
-    watch: mpsc::Receiver<WatchItem>,
-}
-
-impl Endless {
-    fn new(client: Arc<dyn PlaneClient>, resource: GroupResource, scope: Scope, shutdown: Shutdown) -> Self {
-        let watch = client.list_watch(&resource, scope);
-        Endless { client, resource, scope, shutdown, watch }
-    }
-
-    /// The next item; `None` at shutdown.
-    async fn next(&mut self) -> Option<WatchItem> {
-        loop {
-            tokio::select! {
-                item = self.watch.recv() => if item.is_some() {
-                    return item;
-                },
-                () = self.shutdown.requested() => return None,
-            }
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(100)) => {}
-                () = self.shutdown.requested() => return None,
-            }
-            self.watch = self.client.list_watch(&self.resource, self.scope);
-        }
     }
 }

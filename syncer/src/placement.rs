@@ -15,25 +15,28 @@ pub struct Candidate {
     pub tenants: usize,
 }
 
-/// The ready one with the fewest tenants that is not cordoned, has the labels that the tenant asks for, and has no
-/// taint that the tenant does not tolerate. Among equals, the first by name.
+/// A ready one that is not cordoned, has the labels that the tenant asks for, and has no taint `NoSchedule` that the
+/// tenant does not tolerate: the one with the fewest taints `PreferNoSchedule` that it does not tolerate, then with
+/// the fewest tenants. Among equals, the first by name.
 pub fn choose<'a>(tenant: &TenantView, candidates: &'a [Candidate]) -> Option<&'a str> {
     let selector = &tenant.spec.placement.super_cluster_selector;
+    let untolerated = |candidate: &Candidate, effect: &str| {
+        let taints = candidate.object.spec.taints.iter().filter(|taint| taint["effect"] == effect);
+        taints.filter(|taint| !tolerates(&tenant.spec.scheduling.tolerations, taint)).count()
+    };
     candidates
         .iter()
         .filter(|c| c.ready && !c.object.spec.cordoned)
         .filter(|c| selector.matches(&c.object.metadata.labels))
-        .filter(|c| c.object.spec.taints.iter().all(|t| tolerates(&tenant.spec.scheduling.tolerations, t)))
-        .min_by_key(|c| (c.tenants, c.object.metadata.name.as_str()))
+        // `NoExecute` is refused since; one that was accepted before keeps away as `NoSchedule` does.
+        .filter(|c| untolerated(c, "NoSchedule") + untolerated(c, "NoExecute") == 0)
+        .min_by_key(|c| (untolerated(c, "PreferNoSchedule"), c.tenants, c.object.metadata.name.as_str()))
         .map(|c| c.object.metadata.name.as_str())
 }
 
-/// As Kubernetes compares tolerations and taints; `PreferNoSchedule` keeps no one away.
+/// As Kubernetes compares tolerations and taints.
 fn tolerates(tolerations: &[Value], taint: &Value) -> bool {
     let text = |v: &Value, field: &str| v[field].as_str().unwrap_or("").to_owned();
-    if text(taint, "effect") == "PreferNoSchedule" {
-        return true;
-    }
     tolerations.iter().any(|t| {
         let (key, effect) = (text(t, "key"), text(t, "effect"));
         let exists = text(t, "operator") == "Exists";
@@ -66,6 +69,11 @@ mod tests {
         assert_eq!(choose(&tenant, &candidates), Some("hz-2"));
         tenant.spec.scheduling.tolerations = vec![json!({"key": "gpu", "operator": "Exists"})];
         assert_eq!(choose(&tenant, &candidates), Some("sh-1"));
+        let shy =
+            candidate("aa-1", true, 0, json!({"taints": [{"key": "old", "effect": "PreferNoSchedule"}]}));
+        let with_shy: Vec<Candidate> = candidates.iter().cloned().chain([shy.clone()]).collect();
+        assert_eq!(choose(&tenant, &with_shy), Some("sh-1"), "what is better avoided is");
+        assert_eq!(choose(&tenant, &[shy]), Some("aa-1"), "unless there is nothing else");
         let selector = json!({"superClusterSelector": {"matchLabels": {"region": "hz"}}});
         tenant.spec.placement = serde_json::from_value(selector).unwrap();
         assert_eq!(choose(&tenant, &candidates), Some("hz-2"));

@@ -3,6 +3,7 @@
 use crate::cache::feed::store_key;
 use crate::cache::{SharedByPlane, SharedObjects, record};
 use crate::gateway::metadata::timestamp;
+use crate::own_address;
 use crate::pki;
 use crate::planes::{self, Plane, PlaneKind};
 use crate::server::{Server, StartError};
@@ -10,7 +11,7 @@ use api_resources::bootstrap::BootstrapObject;
 use api_resources::kinds::pods_admission::SYSTEM_PRIORITY_CLASSES;
 use api_types::{GroupResource, ObjectName, ResourceKey, Revision, TenantId};
 use jiff::Timestamp;
-use object_store::{Commit, Operation, Space};
+use object_store::{Commit, CommitError, Operation, Space};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -97,9 +98,9 @@ pub fn object(
 }
 
 /// What a plane begins with: its client CA, its namespaces with their service accounts and the serving CA, and the
-/// `kubernetes` Service.
+/// `kubernetes` Service with its endpoints.
 pub fn first_objects(
-    ca_pem: &str,
+    server: &Server,
     authority: &pki::KeyedCertificate,
     space: Space,
     now: Timestamp,
@@ -116,17 +117,19 @@ pub fn first_objects(
         operations.push(put(space, &core("namespaces", "", namespace), &new_namespace(namespace, now)));
         let account = object("v1", "ServiceAccount", namespace, "default", now, json!({}));
         operations.push(put(space, &core("serviceaccounts", namespace, "default"), &account));
-        let data = json!({"data": {"ca.crt": ca_pem}});
+        let data = json!({"data": {"ca.crt": server.ca_pem()}});
         let authority = object("v1", "ConfigMap", namespace, "kube-root-ca.crt", now, data);
         operations.push(put(space, &core("configmaps", namespace, "kube-root-ca.crt"), &authority));
     }
+    let port = own_address::port(&server.base_url());
     let service = json!({"labels": {"component": "apiserver", "provider": "kubernetes"},
         "spec": {"clusterIP": KUBERNETES_IP, "clusterIPs": [KUBERNETES_IP], "internalTrafficPolicy": "Cluster",
             "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None", "type": "ClusterIP",
-            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 443}]},
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]},
         "status": {"loadBalancer": {}}});
     let service = object("v1", "Service", "default", "kubernetes", now, service);
     operations.push(put(space, &core("services", "default", "kubernetes"), &service));
+    operations.extend(own_address::first_objects(&server.base_url(), space, now));
     operations
 }
 
@@ -149,13 +152,20 @@ pub async fn ensure(server: &Server) -> Result<(), StartError> {
         let now = Timestamp::now();
         let authority =
             pki::make_authority(&format!("{}{}", crate::authentication::AUTHORITY_PREFIX, plane.id))?;
-        let mut operations = first_objects(server.ca_pem(), &authority, space, now);
+        let mut operations = first_objects(server, &authority, space, now);
         if plane.id == TenantId::HOST {
             let name = api_types::tenancy::SYSTEM_NAMESPACE;
             let key = ResourceKey::new(GroupResource::new("", "namespaces"), "", name);
             operations.push(put(space, &key, &new_namespace(name, now)));
         }
-        server.commit(Commit { preconditions: vec![], operations }).await?;
+        let ca = ResourceKey::new(planes::KEYS.clone(), "", planes::CLIENT_CA);
+        let new = space.expect(store_key(&ca), Revision::ZERO);
+        match server.commit(Commit { preconditions: vec![new], operations }).await {
+            Ok(_) => {}
+            // Another process of the installation was first: its objects are the plane's.
+            Err(CommitError::Precondition { actual, .. }) => server.cache.wait_for(actual).await,
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }

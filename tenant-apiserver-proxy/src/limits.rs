@@ -5,18 +5,24 @@
 //! their seat once they are initialized. The line is bounded by the number of seats times [`LINE_FACTOR`]. The
 //! platform's own parts do not wait.
 //!
-//! `requestsPerSecond` is enforced when the tenant or its profile says it; the other limits have their defaults.
+//! Guarantees: a change of the limits forgets nothing that is taken. Caveats: objects and bytes are counted before a
+//! write is committed, so that writes under way together may exceed them by as much as `concurrentRequests` of them
+//! store; the requests of each process are counted alone.
+
+mod places;
 
 use crate::cache::Usage;
 use crate::planes::Plane;
 use crate::server::Server;
 use api_schema::quantity::Quantity;
 use api_types::{ApiError, GroupResource, tenancy};
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use places::Places;
+pub use places::Taken;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// How many requests may wait for each seat.
@@ -55,11 +61,11 @@ impl Amounts {
         }
     }
 
-    /// Of a tenant. `rate_is_said`: the tenant or its profile says `requestsPerSecond`.
-    pub fn of_tenant(limits: &tenancy::Limits, rate_is_said: bool) -> Self {
+    /// Of a tenant.
+    pub fn of_tenant(limits: &tenancy::Limits) -> Self {
         let bytes = Quantity::parse(&limits.bytes).map(|quantity| quantity.value());
         Amounts {
-            requests_per_second: rate_is_said.then_some(limits.requests_per_second),
+            requests_per_second: Some(limits.requests_per_second),
             concurrent_requests: (limits.concurrent_requests as usize).max(1),
             watches: limits.watches as usize,
             objects: limits.objects,
@@ -71,84 +77,124 @@ impl Amounts {
 
 /// The limits of one plane, and what is taken of them.
 pub struct Limits {
-    amounts: Amounts,
-    seats: Arc<Semaphore>,
+    amounts: ArcSwap<Amounts>,
+    seats: Arc<Places>,
     waiting: AtomicUsize,
-    watches: Arc<Semaphore>,
+    watches: Arc<Places>,
     /// When the next request may come, were they evenly spread.
     next: Mutex<Instant>,
+    served: AtomicU64,
 }
 
-/// A place that is free again when dropped.
-pub struct Taken(#[allow(dead_code)] OwnedSemaphorePermit);
+/// When a request comes to its turn.
+enum Turn<'a> {
+    /// At once, on this seat.
+    Now(Taken),
+    /// At this time, when a seat is free; until then it stands in line.
+    At(Instant, Waiting<'a>),
+}
+
+/// One who waits in line.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a request is told for which there is no room, and when to come again.
+fn refused(after: Duration) -> ApiError {
+    let seconds = u32::try_from(after.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+    ApiError::too_many_requests("too many requests for this plane, please try again later", seconds)
+}
 
 impl Limits {
     /// Limits of which nothing is taken.
     pub fn new(amounts: Amounts) -> Self {
         Limits {
-            seats: Arc::new(Semaphore::new(amounts.concurrent_requests)),
+            seats: Places::new(amounts.concurrent_requests),
             waiting: AtomicUsize::new(0),
-            watches: Arc::new(Semaphore::new(amounts.watches)),
+            watches: Places::new(amounts.watches),
             next: Mutex::new(Instant::now().checked_sub(BURST).unwrap_or_else(Instant::now)),
-            amounts,
+            served: AtomicU64::new(0),
+            amounts: ArcSwap::from_pointee(amounts),
         }
     }
 
-    /// How much there is.
-    pub fn amounts(&self) -> &Amounts {
-        &self.amounts
+    /// Changes how much there is; what is taken stays taken, and counts.
+    pub fn set(&self, amounts: Amounts) {
+        if **self.amounts.load() == amounts {
+            return;
+        }
+        self.seats.resize(amounts.concurrent_requests);
+        self.watches.resize(amounts.watches);
+        self.amounts.store(Arc::new(amounts));
+    }
+
+    /// How many requests have had a seat.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
     }
 
     /// Takes a seat for a request, or waits for one.
     pub async fn seat(&self) -> Result<Taken, ApiError> {
-        let refused =
-            || ApiError::too_many_requests("too many requests for this plane, please try again later", 1);
-        let delay = self.delay();
-        if delay.is_none()
-            && let Ok(permit) = self.seats.clone().try_acquire_owned()
-        {
-            return Ok(Taken(permit));
-        }
-        let line = self.amounts.concurrent_requests.saturating_mul(LINE_FACTOR);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= line {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(refused());
-        }
-        let waited = tokio::time::timeout(PATIENCE, async {
-            if let Some(until) = delay {
-                tokio::time::sleep_until(until).await;
-            }
-            self.seats.clone().acquire_owned().await
-        })
-        .await;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        match waited {
-            Ok(Ok(permit)) => Ok(Taken(permit)),
-            _ => Err(refused()),
-        }
+        let (turn, _waiting) = match self.turn()? {
+            Turn::Now(taken) => return Ok(self.serve(taken)),
+            Turn::At(at, waiting) => (at, waiting),
+        };
+        let seated = tokio::time::timeout(PATIENCE, async {
+            tokio::time::sleep_until(turn).await;
+            self.seats.take().await
+        });
+        seated.await.ok().flatten().map(|taken| self.serve(taken)).ok_or_else(|| refused(Duration::ZERO))
     }
 
-    /// Until when a request has to wait for its turn; a second's worth of requests may come at once.
-    fn delay(&self) -> Option<Instant> {
-        let rate = self.amounts.requests_per_second?.max(1);
+    fn serve(&self, taken: Taken) -> Taken {
+        self.served.fetch_add(1, Ordering::Relaxed);
+        taken
+    }
+
+    /// The turn of a request that comes now. One that is refused takes no turn: who asks too fast does not get later
+    /// by it.
+    fn turn(&self) -> Result<Turn<'_>, ApiError> {
+        let amounts = self.amounts.load();
         let now = Instant::now();
         let mut next = self.next.lock();
-        let earliest = now.checked_sub(BURST).unwrap_or(now);
-        *next = (*next).max(earliest) + Duration::from_secs(1) / rate;
-        (*next > now).then_some(*next)
+        let mine = match amounts.requests_per_second {
+            None => now,
+            Some(rate) => {
+                let earliest = now.checked_sub(BURST).unwrap_or(now);
+                (*next).max(earliest) + Duration::from_secs(1) / rate.max(1)
+            }
+        };
+        if mine <= now
+            && let Some(taken) = self.seats.try_take()
+        {
+            *next = mine;
+            return Ok(Turn::Now(taken));
+        }
+        let delay = mine.saturating_duration_since(now);
+        let line = amounts.concurrent_requests.saturating_mul(LINE_FACTOR);
+        let waiting = Waiting(&self.waiting);
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= line || delay > PATIENCE {
+            return Err(refused(delay));
+        }
+        *next = mine;
+        Ok(Turn::At(mine, waiting))
     }
 
     /// Takes the place of an open watch.
     pub fn watch(&self) -> Result<Taken, ApiError> {
-        let taken = self.watches.clone().try_acquire_owned();
-        taken.map(Taken).map_err(|_| {
-            let limit = self.amounts.watches;
+        self.watches.try_take().ok_or_else(|| {
+            let limit = self.amounts.load().watches;
             ApiError::too_many_requests(format!("too many open watches: this plane may have {limit}"), 10)
         })
     }
 
     /// Why a plane that stores so much may not store so much more: `(objects, bytes)`.
     fn refusal(&self, stored: Usage, (objects, bytes): (u64, u64)) -> Option<String> {
+        let amounts = self.amounts.load();
         let over = |name: &str, used: u64, more: u64, limit: u64| {
             (more > 0 && used.saturating_add(more) > limit).then(|| {
                 format!(
@@ -156,8 +202,8 @@ impl Limits {
                 )
             })
         };
-        over("objects", stored.objects, objects, self.amounts.objects)
-            .or_else(|| over("bytes", stored.bytes, bytes, self.amounts.bytes))
+        over("objects", stored.objects, objects, amounts.objects)
+            .or_else(|| over("bytes", stored.bytes, bytes, amounts.bytes))
     }
 }
 
@@ -170,7 +216,7 @@ pub fn check(
     name: &str,
     more: (u64, u64),
 ) -> Result<(), ApiError> {
-    match plane.limits.load().refusal(server.cache.usage(plane.id), more) {
+    match plane.limits.refusal(server.cache.usage(plane.id), more) {
         None => Ok(()),
         Some(why) => Err(ApiError::forbidden(resource, name, &why)),
     }
@@ -180,14 +226,12 @@ pub fn check(
 mod tests {
     use super::*;
 
+    fn amounts(requests_per_second: Option<u32>, seats: usize, watches: usize) -> Amounts {
+        Amounts { requests_per_second, concurrent_requests: seats, watches, objects: 3, bytes: 100 }
+    }
+
     fn limits(requests_per_second: Option<u32>) -> Limits {
-        Limits::new(Amounts {
-            requests_per_second,
-            concurrent_requests: 2,
-            watches: 1,
-            objects: 3,
-            bytes: 100,
-        })
+        Limits::new(amounts(requests_per_second, 2, 1))
     }
 
     #[tokio::test(start_paused = true)]
@@ -235,5 +279,43 @@ mod tests {
         assert_eq!(limits.refusal(stored, (0, 10)), None);
         assert!(limits.refusal(stored, (1, 0)).unwrap().contains("objects"));
         assert!(limits.refusal(stored, (0, 11)).unwrap().contains("bytes"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_too_fast_is_told_when_to_come_and_gets_no_later_by_asking() {
+        let limits = limits(Some(1));
+        limits.seat().await.unwrap();
+        for _ in 0..1_000 {
+            // Nobody waits here: each request is given up before its turn, or refused.
+            let asked = futures::poll!(std::pin::pin!(limits.seat()));
+            assert!(match asked {
+                std::task::Poll::Pending => true,
+                std::task::Poll::Ready(answer) =>
+                    answer.err().is_some_and(|e| e.code() == 429 && e.retry_after_seconds() >= Some(1)),
+            });
+        }
+        assert_eq!(limits.waiting.load(Ordering::Relaxed), 0, "who gives up leaves the line");
+        tokio::time::sleep(PATIENCE + BURST).await;
+        assert!(limits.turn().is_ok_and(|turn| matches!(turn, Turn::Now(_))));
+        assert_eq!(limits.served(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_the_limits_forgets_nothing() {
+        let limits = limits(None);
+        let open = limits.watch().unwrap();
+        limits.set(amounts(None, 2, 2));
+        let second = limits.watch().unwrap();
+        assert!(limits.watch().is_err(), "the one that was open before counts");
+        limits.set(amounts(None, 2, 1));
+        drop(second);
+        assert!(limits.watch().is_err(), "one is open, and one is what there is");
+        drop(open);
+        let only = limits.watch().unwrap();
+        assert!(limits.watch().is_err());
+        limits.set(amounts(None, 2, 3));
+        let others = (limits.watch(), limits.watch());
+        assert!(others.0.is_ok() && others.1.is_ok() && limits.watch().is_err());
+        drop(only);
     }
 }

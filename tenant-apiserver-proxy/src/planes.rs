@@ -53,7 +53,7 @@ pub struct Plane {
     /// Client certificates that have been verified.
     pub(crate) certificates: Verified<Identity>,
     /// What it may take of the server.
-    pub(crate) limits: ArcSwap<Limits>,
+    pub(crate) limits: Limits,
 }
 
 /// Whether a plane answers.
@@ -82,7 +82,7 @@ impl Plane {
             policy: crate::rbac::PolicyCell::default(),
             tokens: Verified::default(),
             certificates: Verified::default(),
-            limits: ArcSwap::from_pointee(Limits::new(Amounts::platform())),
+            limits: Limits::new(Amounts::platform()),
         }
     }
 
@@ -92,13 +92,6 @@ impl Plane {
             PlaneKind::Host => String::new(),
             PlaneKind::Tenant => format!("/tenants/{}", self.name),
             PlaneKind::Super => format!("/supers/{}", self.name),
-        }
-    }
-
-    /// Changes what it may take; what is taken already stays taken.
-    pub fn set_limits(&self, amounts: Amounts) {
-        if *self.limits.load().amounts() != amounts {
-            self.limits.store(Arc::new(Limits::new(amounts)));
         }
     }
 

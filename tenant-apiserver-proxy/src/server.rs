@@ -6,7 +6,7 @@ use crate::cache::{self, Cache, feed};
 use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::planes::{self, Plane, PlaneKind, Planes};
 use crate::tokens::{TokenError, TokenKey};
-use crate::{bootstrap, crds, tenants};
+use crate::{bootstrap, crds, own_address, tenants, usage};
 use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
 use arc_swap::ArcSwapOption;
 use object_store::{Commit, CommitError, ObjectStore, Precondition, Space, StoreError};
@@ -80,23 +80,7 @@ impl Server {
         options: Options,
         shutdown: Shutdown,
     ) -> Result<Arc<Self>, StartError> {
-        let cache = Arc::new(Cache::new(bootstrap::shared_objects()));
-        let mut revision = feed::load(&cache, &*store).await?;
-        let serving_ca = match planes::stored_key(&cache, TenantId::HOST, planes::SERVING_CA) {
-            Some(found) => found,
-            None => {
-                let made = pki::make_authority("insula-serving")?;
-                let space = Space::new(TenantId::HOST);
-                let operation = bootstrap::put(
-                    space,
-                    &ResourceKey::new(planes::KEYS.clone(), "", planes::SERVING_CA),
-                    &planes::key_object(planes::SERVING_CA, &made),
-                );
-                revision =
-                    store.commit(Commit { preconditions: vec![], operations: vec![operation] }).await?;
-                made
-            }
-        };
+        let (cache, serving_ca, revision) = load(&store).await?;
         let server = Arc::new(Server {
             store: store.clone(),
             cache: cache.clone(),
@@ -126,9 +110,11 @@ impl Server {
             shutdown.clone(),
         );
         tokio::spawn(follow);
-        tokio::spawn(trim(server.clone(), shutdown));
+        tokio::spawn(trim(server.clone(), shutdown.clone()));
         bootstrap::ensure(&server).await?;
         definitions::establish_all(&server).await.map_err(StartError::Definition)?;
+        own_address::ensure(&server).await?;
+        tokio::spawn(usage::run(server.clone(), shutdown));
         Ok(server)
     }
 
@@ -217,8 +203,17 @@ impl Server {
                 operations: vec![bootstrap::put(space, &key, &planes::key_object(planes::TOKEN_KEY, &made))],
             };
             commit.preconditions.extend(self.alive(plane)?);
-            self.commit(commit).await.map_err(|error| failed(&error))?;
-            TokenKey::read(&made).map_err(|error| failed(&error))
+            match self.commit(commit).await {
+                Ok(_) => TokenKey::read(&made).map_err(|error| failed(&error)),
+                // Another process of the installation was first: its key is the plane's.
+                Err(CommitError::Precondition { index: 0, actual }) => {
+                    self.cache.wait_for(actual).await;
+                    let stored = planes::stored_key(&self.cache, plane.id, planes::TOKEN_KEY);
+                    let stored = stored.ok_or_else(|| planes::ended(plane))?;
+                    TokenKey::read(&stored).map_err(|error| failed(&error))
+                }
+                Err(error) => Err(failed(&error)),
+            }
         };
         plane.token_key.get_or_try_init(make).await
     }
@@ -255,6 +250,30 @@ impl Server {
     /// The user and the plane of a request are told by these.
     pub fn claimed_plane(&self, credentials: &Credentials) -> Option<Arc<Plane>> {
         crate::authentication::claimed_plane(self, credentials)
+    }
+}
+
+/// Fills a cache from the store, and reads the serving CA. A new installation gets one; when another process makes one
+/// in the same moment, the one that is stored first is that of both.
+async fn load(store: &Arc<dyn ObjectStore>) -> Result<(Arc<Cache>, KeyedCertificate, Revision), StartError> {
+    loop {
+        let cache = Arc::new(Cache::new(bootstrap::shared_objects()));
+        let revision = feed::load(&cache, &**store).await?;
+        if let Some(found) = planes::stored_key(&cache, TenantId::HOST, planes::SERVING_CA) {
+            return Ok((cache, found, revision));
+        }
+        let made = pki::make_authority("insula-serving")?;
+        let space = Space::new(TenantId::HOST);
+        let key = ResourceKey::new(planes::KEYS.clone(), "", planes::SERVING_CA);
+        let commit = Commit {
+            preconditions: vec![space.expect(feed::store_key(&key), Revision::ZERO)],
+            operations: vec![bootstrap::put(space, &key, &planes::key_object(planes::SERVING_CA, &made))],
+        };
+        match store.commit(commit).await {
+            Ok(revision) => return Ok((cache, made, revision)),
+            Err(CommitError::Precondition { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

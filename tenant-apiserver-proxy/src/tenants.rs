@@ -8,6 +8,7 @@ use crate::planes::{Plane, PlaneKind, PlaneState};
 use crate::server::Server;
 use crate::{authentication, bootstrap, kubeconfig};
 use api_types::condition::{self, Condition};
+use api_types::tenancy::{TenantProfileSpec, TenantSpec};
 use api_types::{ApiError, GroupResource, ObjectName, ResourceKey, TenantId, tenancy};
 use base64::Engine;
 use jiff::Timestamp;
@@ -27,7 +28,8 @@ pub(crate) fn is_tenant(place: &Place) -> bool {
     named && !place.row.is_custom() && place.subresource.is_empty()
 }
 
-fn kubeconfig_secret(tenant: &str) -> ResourceKey {
+/// The Secret of the host plane with a tenant's kubeconfig.
+pub(crate) fn kubeconfig_secret(tenant: &str) -> ResourceKey {
     ResourceKey::new(
         GroupResource::new("", "secrets"),
         tenancy::SYSTEM_NAMESPACE,
@@ -51,7 +53,7 @@ pub fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra
     let admin =
         pki::sign_client(&authority, "admin", &["system:masters"], pki::CLIENT_DAYS).map_err(failed)?;
     let endpoint = format!("{}/tenants/{name}", server.base_url());
-    let mut operations = bootstrap::first_objects(server.ca_pem(), &authority, Space::new(id), now);
+    let mut operations = bootstrap::first_objects(server, &authority, Space::new(id), now);
     let secret = kubeconfig_secret(name);
     let object = kubeconfig_object(&secret, name, uid_text(tenant), &endpoint, server.ca_pem(), &admin, now);
     operations.push(bootstrap::put(Space::new(TenantId::HOST), &secret, &object));
@@ -64,9 +66,9 @@ pub fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra
 }
 
 /// A protected tenant is not deleted.
-pub fn check_delete(place: &Place, tenant: &Value) -> Result<(), ApiError> {
-    if is_tenant(place) && tenant["spec"]["deletionProtection"] == Value::Bool(true) {
-        let why = "spec.deletionProtection is true";
+pub fn check_delete(server: &Server, place: &Place, tenant: &Value) -> Result<(), ApiError> {
+    if is_tenant(place) && effective(server, &tenant["spec"]).deletion_protection {
+        let why = "spec.deletionProtection is true, in the tenant itself or in its profile";
         return Err(ApiError::forbidden(&place.resource(), &place.name, why));
     }
     Ok(())
@@ -166,7 +168,7 @@ pub fn observe(server: &Server, name: &ObjectName) {
     let plane = server.planes.add(Plane::new(id, PlaneKind::Tenant, &name.name));
     let tenant = record.value().unwrap_or_default();
     let suspended = tenant["spec"]["suspended"] == Value::Bool(true);
-    plane.set_limits(amounts(server, &tenant["spec"]));
+    plane.limits.set(Amounts::of_tenant(&effective(server, &tenant["spec"]).limits));
     plane.set_state(match (record.meta.deleting, suspended) {
         (true, _) => PlaneState::Terminating,
         (false, true) => PlaneState::Suspended,
@@ -174,19 +176,14 @@ pub fn observe(server: &Server, name: &ObjectName) {
     });
 }
 
-/// What a tenant may take: its own limits over its profile's over the defaults.
-fn amounts(server: &Server, spec: &Value) -> Amounts {
-    let profile = spec["profile"].as_str().unwrap_or("");
-    let profile = server.cache.get(TenantId::HOST, &PROFILES, &ObjectName::cluster(profile));
+/// What a tenant's spec comes to: its own values over its profile's over the defaults.
+fn effective(server: &Server, spec: &Value) -> TenantSpec {
+    let name = spec["profile"].as_str().unwrap_or("");
+    let profile = server.cache.get(TenantId::HOST, &PROFILES, &ObjectName::cluster(name));
     let profile = profile.and_then(|record| record.value().ok()).unwrap_or_default();
-    let profile: tenancy::TenantProfileSpec =
-        serde_json::from_value(profile["spec"].clone()).unwrap_or_default();
-    let rate = "/limits/requestsPerSecond";
-    let said =
-        spec.pointer(rate).is_some() || Value::Object(profile.defaults.clone()).pointer(rate).is_some();
+    let profile: TenantProfileSpec = serde_json::from_value(profile["spec"].clone()).unwrap_or_default();
     // Validation lets only readable specs pass.
-    let effective = profile.effective(spec).unwrap_or_default();
-    Amounts::of_tenant(&effective.limits, said)
+    profile.effective(spec).unwrap_or_default()
 }
 
 /// Follows a change of a profile: the limits of its tenants change with it.

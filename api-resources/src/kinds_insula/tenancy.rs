@@ -2,12 +2,16 @@
 
 use super::required::required;
 use super::{Row, Rules, not_yet, unique, within};
-use crate::kinds::place::{Place, immutable, invalid_all, one_of, positive, set_default, set_default_text};
+use crate::kinds::place::{
+    Place, immutable, invalid_all, one_of, positive, required_one_of, set_default, set_default_text,
+};
 use crate::names;
 use crate::selectors::LabelSelector;
 use api_schema::quantity::Quantity;
 use api_types::Cause;
-use api_types::tenancy::{GROUP, SYSTEM_NAMESPACE, TENANT_NAME_MAX, TenantProfileSpec, TenantSpec};
+use api_types::tenancy::{
+    ALL_CONTROLLERS, CONTROLLERS, GROUP, SYSTEM_NAMESPACE, TENANT_NAME_MAX, TenantProfileSpec, TenantSpec,
+};
 use serde_json::{Value, json};
 
 pub(super) const STRATEGIES: &[Row] = &[
@@ -18,7 +22,7 @@ pub(super) const STRATEGIES: &[Row] = &[
             // A tenant keeps what it was given: what it leaves out comes from its profile, and follows it.
             default: |_| {},
             validate_create: tenant,
-            validate_update: |new, _| tenant(new),
+            validate_update: |new, old| unless_same_spec(new, old, tenant),
             name: Some(tenant_name),
         },
     ),
@@ -28,7 +32,7 @@ pub(super) const STRATEGIES: &[Row] = &[
         Rules {
             default: |_| {},
             validate_create: profile,
-            validate_update: |new, _| profile(new),
+            validate_update: |new, old| unless_same_spec(new, old, profile),
             name: None,
         },
     ),
@@ -38,7 +42,7 @@ pub(super) const STRATEGIES: &[Row] = &[
         Rules {
             default: default_super_cluster,
             validate_create: super_cluster,
-            validate_update: |new, _| super_cluster(new),
+            validate_update: |new, old| unless_same_spec(new, old, super_cluster),
             name: Some(names::dns_label),
         },
     ),
@@ -68,6 +72,11 @@ fn tenant_name(name: &str) -> Vec<String> {
         out.push(format!("must be no more than {TENANT_NAME_MAX} bytes"));
     }
     out
+}
+
+/// What an earlier release accepted stays as it is until somebody changes it: finalizers and labels can be written.
+fn unless_same_spec(new: &Value, old: &Value, validate: fn(&Value) -> Vec<Cause>) -> Vec<Cause> {
+    if new["spec"] == old["spec"] { Vec::new() } else { validate(new) }
 }
 
 fn tenant(object: &Value) -> Vec<Cause> {
@@ -143,12 +152,26 @@ fn tenant_spec(out: &mut Vec<Cause>, spec: &Place<'_>) {
         invalid_all(out, &scheduling.of("nodeSelector"), value, names::label_value(value));
     }
     for toleration in scheduling.list("tolerations") {
+        let key = toleration.text("key");
+        if !key.is_empty() {
+            invalid_all(out, &toleration.of("key"), key, names::qualified_name(key));
+        } else if toleration.text("operator") != "Exists" {
+            let why =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            out.push(Cause::invalid(toleration.of("operator"), toleration.field("operator").value, why));
+        }
         one_of(out, &toleration, "operator", &["", "Equal", "Exists"]);
         one_of(out, &toleration, "effect", &["", "NoSchedule", "PreferNoSchedule", "NoExecute"]);
     }
     let sync = spec.field("sync");
     one_of(out, &sync, "nodes", &["all", "used", "selector"]);
     one_of(out, &sync, "publish", &["all", "referenced"]);
+    let disabled: Vec<Place<'_>> = spec.field("controllers").list("disabled").collect();
+    let controllers: Vec<&str> = CONTROLLERS.iter().copied().chain([ALL_CONTROLLERS]).collect();
+    for name in disabled.iter().filter(|name| !controllers.contains(&name.as_text())) {
+        out.push(Cause::not_supported(name.path.clone(), name.value, &controllers));
+    }
+    unique(out, disabled.iter().map(|name| (name.path.clone(), name.as_text())));
     let cloud = spec.field("cloud");
     unique(out, cloud.list("accounts").map(|account| (account.path.clone(), account.as_text())));
     refused_options(out, spec);
@@ -212,9 +235,20 @@ fn super_cluster(object: &Value) -> Vec<Cause> {
     let mut out = required(GROUP, "SuperCluster", object);
     let spec = Place::root(object).field("spec");
     one_of(&mut out, &spec, "reach", &["direct", "apiServerProxy"]);
+    if spec.text("reach") == "apiServerProxy" {
+        not_yet(&mut out, &spec.field("reach"), "reaching pods through the super cluster's API server is");
+    }
     for taint in spec.list("taints") {
-        invalid_all(&mut out, &taint.of("key"), taint.text("key"), names::qualified_name(taint.text("key")));
-        one_of(&mut out, &taint, "effect", &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+        let (key, value) = (taint.text("key"), taint.text("value"));
+        invalid_all(&mut out, &taint.of("key"), key, names::qualified_name(key));
+        invalid_all(&mut out, &taint.of("value"), value, names::label_value(value));
+        required_one_of(&mut out, &taint, "effect", &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+        if taint.text("effect") == "NoExecute" {
+            not_yet(&mut out, &taint.field("effect"), "moving tenants away from a super cluster is");
+        }
+        if taint.has("timeAdded") {
+            out.push(Cause::forbidden(taint.of("timeAdded"), "says nothing about a super cluster"));
+        }
     }
     out
 }
@@ -295,6 +329,17 @@ mod tests {
             (json!({"cloud": {"accounts": ["a", "a"]}}), "spec.cloud.accounts[1]"),
             (json!({"authentication": {"oidc": [{}]}}), "spec.authentication.oidc"),
             (json!({"quota": {"hard": {"pods": "1"}}}), "spec.quota.hard"),
+            (json!({"controllers": {"disabled": ["deployment"]}}), "spec.controllers.disabled[0]"),
+            (
+                json!({"controllers": {"disabled": ["*", "deployment-controller", "*"]}}),
+                "spec.controllers.disabled[2]",
+            ),
+            (
+                json!({"scheduling": {"tolerations": [{"operator": "Equal"}]}}),
+                "spec.scheduling.tolerations[0].operator",
+            ),
+            (json!({"egress": {"allowedCIDRs": ["10.0.0.0/8"]}}), "spec.egress.allowedCIDRs"),
+            (json!({"network": {"vpc": {"id": "v"}}}), "spec.network.vpc"),
             (json!({"wait": 1}), "spec"),
         ] {
             assert_eq!(tenant_fields(spec.clone()), [field], "{spec}");
@@ -321,5 +366,36 @@ mod tests {
             "kubeconfigSecret": {"name": "hz-1", "namespace": "insula-system", "key": "value"}})
         );
         assert_eq!(super_cluster(&object), []);
+    }
+
+    #[test]
+    fn super_clusters_take_what_has_an_effect() {
+        let given = |spec: Value| fields(GROUP, "SuperCluster", &json!({"spec": spec}));
+        for effect in ["NoSchedule", "PreferNoSchedule"] {
+            let taint = json!({"key": "gpu", "value": "a", "effect": effect});
+            assert_eq!(given(json!({"cordoned": true, "taints": [taint]})), Vec::<String>::new());
+        }
+        for (spec, field) in [
+            (json!({"reach": "tunnel"}), "spec.reach"),
+            (json!({"reach": "apiServerProxy"}), "spec.reach"),
+            (json!({"taints": [{"key": "gpu"}]}), "spec.taints[0].effect"),
+            (json!({"taints": [{"key": "gpu", "effect": "NoExecute"}]}), "spec.taints[0].effect"),
+            (json!({"taints": [{"effect": "NoSchedule"}]}), "spec.taints[0].key"),
+            (json!({"taints": [{"key": "a", "value": "?", "effect": "NoSchedule"}]}), "spec.taints[0].value"),
+        ] {
+            assert_eq!(given(spec.clone()), [field], "{spec}");
+        }
+    }
+
+    #[test]
+    fn what_was_accepted_before_can_still_be_let_go() {
+        let strategy = super::super::strategy(GROUP, "Tenant");
+        let old = json!({"metadata": {"name": "acme", "finalizers": ["a/b"]},
+            "spec": {"controllers": {"disabled": ["unheard-of"]}}});
+        let mut new = old.clone();
+        new["metadata"]["finalizers"] = json!([]);
+        assert_eq!((strategy.validate_update)(&new, &old), []);
+        new["spec"]["weight"] = json!(2);
+        assert_eq!((strategy.validate_update)(&new, &old)[0].field, "spec.controllers.disabled[0]");
     }
 }

@@ -75,6 +75,51 @@ async fn a_deployment_runs_is_served_and_goes_without_a_trace() {
     controllers.await.unwrap();
 }
 
+#[tokio::test]
+async fn the_names_that_a_tenant_may_switch_off_are_those_of_the_controllers() {
+    let options = Options { cluster_ca_pem: String::new(), simulated_nodes: None };
+    let controllers = everywhere(&FakePlanes::new().client(), &options);
+    let mut names: Vec<&str> = controllers.iter().map(|(controller, _)| controller.name()).collect();
+    names.push(crate::garbage_collector::NAME);
+    let mut known = api_types::tenancy::CONTROLLERS.to_vec();
+    names.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(names, known);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_switches_controllers_off_for_its_tenants() {
+    let planes = FakePlanes::new();
+    let api_version = api_types::tenancy::API_VERSION;
+    let defaults = json!({"controllers": {"disabled": ["serviceaccount-controller"]}});
+    planes.put(
+        TenantId::HOST,
+        json!({"apiVersion": api_version, "kind": "TenantProfile", "metadata": {"name": "bare"},
+            "spec": {"defaults": defaults}}),
+    );
+    let uid = "00000000-0000-4000-9000-000000000001";
+    planes.put(
+        TenantId::HOST,
+        json!({"apiVersion": api_version, "kind": "Tenant", "metadata": {"name": "acme", "uid": uid},
+            "spec": {"profile": "bare"}}),
+    );
+    let acme = TenantId::parse(uid).unwrap();
+    let (_shutdown, _controllers) = start(&planes);
+    let namespace = || Write::Create(json!({"metadata": {"name": "shop"}}));
+    let accounts = SERVICE_ACCOUNTS.group_resource();
+    let has = |found: Option<&Value>| found.is_some();
+    write(&planes, acme, &NAMESPACES, "shop", namespace()).await;
+    write(&planes, PLANE, &NAMESPACES, "shop", namespace()).await;
+    planes.wait_for(PLANE, &accounts, "shop", "default", has).await;
+    let maps = crate::resources::CONFIG_MAPS.group_resource();
+    planes.wait_for(acme, &maps, "shop", "kube-root-ca.crt", has).await;
+    assert!(planes.find(acme, &accounts, "shop", "default").is_none());
+    let target = Target::new(TenantId::HOST, &api_types::tenancy::TENANT_PROFILES, "", "bare");
+    let on = Write::Patch(Patch::Merge(json!({"spec": {"defaults": {"controllers": null}}})));
+    planes.client().write(&ADMIN, &target, on).await.unwrap();
+    planes.wait_for(acme, &accounts, "shop", "default", has).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_tenant_switches_controllers_off_and_on() {
     let planes = FakePlanes::new();

@@ -5,6 +5,7 @@ pub mod authors;
 pub mod definitions;
 pub mod namespaces;
 pub mod pods;
+pub mod profiles;
 pub mod roles;
 
 use crate::gateway::{Extra, Place};
@@ -21,6 +22,7 @@ pub fn create(server: &Server, auth: &Authorized, place: &Place, object: &mut Va
     namespaces::label(place, object);
     authors::record(auth, place, object, None);
     roles::check(server, auth, place, object, None)?;
+    profiles::check(server, place, object, None)?;
     pods::admit(server, auth, place, object)
 }
 
@@ -34,12 +36,14 @@ pub fn update(
 ) -> Result<(), ApiError> {
     namespaces::label(place, new);
     authors::record(auth, place, new, Some(old));
-    roles::check(server, auth, place, new, Some(old))
+    roles::check(server, auth, place, new, Some(old))?;
+    profiles::check(server, place, new, Some(old))
 }
 
 /// Admits a deletion.
-pub fn delete(_server: &Server, auth: &Authorized, place: &Place, old: &Value) -> Result<(), ApiError> {
-    tenants::check_delete(place, old)?;
+pub fn delete(server: &Server, auth: &Authorized, place: &Place, old: &Value) -> Result<(), ApiError> {
+    tenants::check_delete(server, place, old)?;
+    profiles::check_delete(server, place)?;
     namespaces::check_delete(auth, place)
 }
 
@@ -53,6 +57,7 @@ pub async fn reserve(
     object: &mut Value,
 ) -> Result<Extra, ApiError> {
     let mut extra = addresses::reserve(server, auth.plane(), place, old, object).await?;
+    extra.preconditions.extend(profiles::rely(server, place, object, old)?);
     match old {
         None => {
             extra.preconditions.extend(namespaces::rely(server, auth, place)?);

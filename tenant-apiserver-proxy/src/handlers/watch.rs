@@ -36,7 +36,7 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     let selection = Selection::parse(query, place)?;
     let options = ListOptions::parse(query, true)?;
     let asked = list_options::parse_version(&options.version)?;
-    let place_taken = auth.plane().limits.load().watch()?;
+    let place_taken = auth.plane().limits.watch()?;
     let end = auth.stream_end()?;
     let collection = server.cache.collection(auth.plane().id, &place.resource());
     let initial = options.initial_events == Some(true);

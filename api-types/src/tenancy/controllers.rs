@@ -1,0 +1,17 @@
+//! The built-in controllers that a tenant can be without.
+
+/// What `spec.controllers.disabled` of a `Tenant` may name, beside [`ALL_CONTROLLERS`].
+pub const CONTROLLERS: &[&str] = &[
+    "namespace-controller",
+    "serviceaccount-controller",
+    "root-ca-certificate-publisher-controller",
+    "deployment-controller",
+    "replicaset-controller",
+    "endpointslice-controller",
+    "garbage-collector-controller",
+    "persistentvolumeclaim-protection-controller",
+    "persistentvolume-protection-controller",
+];
+
+/// Stands for every one of them in `spec.controllers.disabled`.
+pub const ALL_CONTROLLERS: &str = "*";

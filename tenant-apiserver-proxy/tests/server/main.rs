@@ -9,6 +9,7 @@ mod deletion;
 mod formats;
 mod harness;
 mod lists;
+mod options;
 mod pipeline;
 mod restart;
 mod roles;

@@ -16,13 +16,21 @@ use std::sync::Arc;
 pub(crate) struct Access {
     client: Arc<dyn PlaneClient>,
     name: &'static str,
+    component: &'static str,
     events: Recorder,
 }
 
 impl Access {
     /// Acts as `system:<name>`. Must be called within a runtime: a task records its events.
     pub(crate) fn new(client: Arc<dyn PlaneClient>, name: &'static str) -> Self {
-        Access { events: Recorder::new(client.clone(), name), client, name }
+        Access { events: Recorder::new(client.clone(), name), client, name, component: name }
+    }
+
+    /// The same, whose events say that they are from another component than its name.
+    #[must_use]
+    pub(crate) fn reporting_as(mut self, component: &'static str) -> Self {
+        self.component = component;
+        self
     }
 
     pub(crate) fn client(&self) -> &Arc<dyn PlaneClient> {
@@ -183,7 +191,7 @@ impl Access {
         reason: &str,
         message: &str,
     ) {
-        self.events.record(Event::new(tenant, about, self.name, severity, reason, message));
+        self.events.record(Event::new(tenant, about, self.component, severity, reason, message));
     }
 }
 

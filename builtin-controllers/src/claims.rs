@@ -46,13 +46,21 @@ pub(crate) fn controller_reference(owner: &Value) -> Value {
     })
 }
 
+/// Who owns.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner<'a> {
+    pub(crate) resource: &'a Resource,
+    pub(crate) object: &'a Value,
+    /// A finalizer that comes with being owned.
+    pub(crate) finalizer: Option<&'static str>,
+}
+
 /// Does what the claims say and gives the decoded objects that are `owner`'s now. Before the first adoption the
 /// owner is read again: one that is gone, or being deleted, adopts nothing.
 pub(crate) async fn settle(
     access: &Access,
     tenant: TenantId,
-    owner_resource: &Resource,
-    owner: &Value,
+    Owner { resource: owner_resource, object: owner, finalizer }: Owner<'_>,
     resource: &Resource,
     claims: Vec<(&Object, Claim)>,
 ) -> Result<Vec<Value>, ApiError> {
@@ -67,6 +75,9 @@ pub(crate) async fn settle(
                 let mut new = old.clone();
                 if let Some(owners) = new["metadata"]["ownerReferences"].as_array_mut() {
                     owners.retain(|reference| reference["uid"] != owner["metadata"]["uid"]);
+                }
+                if let (Some(ours), Some(all)) = (finalizer, new["metadata"]["finalizers"].as_array_mut()) {
+                    all.retain(|finalizer| finalizer != ours);
                 }
                 ignore_absent(access.change(tenant, resource, "", &old, &new).await)?;
             }
@@ -92,6 +103,13 @@ pub(crate) async fn settle(
                 let mut owners = old["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
                 owners.push(controller_reference(owner));
                 new["metadata"]["ownerReferences"] = owners.into();
+                if let Some(ours) = finalizer {
+                    let mut all = old["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+                    if !all.iter().any(|finalizer| finalizer == ours) {
+                        all.push(ours.into());
+                    }
+                    new["metadata"]["finalizers"] = all.into();
+                }
                 if let Some(adopted) = ignore_absent(access.change(tenant, resource, "", &old, &new).await)? {
                     owned.push(adopted.value()?);
                 }

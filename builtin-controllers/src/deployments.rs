@@ -14,7 +14,7 @@ mod status;
 pub use plan::{Action, plan};
 
 use crate::access::{Access, text};
-use crate::claims::{self, Claimant};
+use crate::claims::{self, Claimant, Owner};
 use crate::events::Severity;
 use crate::pod_facts;
 use crate::resources::{DEPLOYMENTS, PODS, REPLICA_SETS};
@@ -194,9 +194,8 @@ impl Reconciler for Deployments {
         let claims = listed
             .iter()
             .map(|set| (set, claims::claim(&set.meta, selector.matches(&set.meta.labels), claimant)));
-        let sets =
-            claims::settle(&self.access, tenant, &DEPLOYMENTS, &deployment, &REPLICA_SETS, claims.collect())
-                .await?;
+        let owner = Owner { resource: &DEPLOYMENTS, object: &deployment, finalizer: None };
+        let sets = claims::settle(&self.access, tenant, owner, &REPLICA_SETS, claims.collect()).await?;
         let recreate = text(&deployment, "/spec/strategy/type") == "Recreate";
         let old_pods = recreate && self.has_old_pods(tenant, &deployment, &sets).await?;
         let actions = plan(&deployment, &sets, old_pods, Timestamp::now());

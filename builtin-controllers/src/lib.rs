@@ -5,17 +5,20 @@
 //! what it guarantees, what it assumes and where its limits are. All read and write through
 //! [`PlaneClient`](plane_client::PlaneClient) only, with merge patches bound to what they were computed from.
 //!
-//! Not here yet, and so doing nothing in any plane: StatefulSets, DaemonSets, Jobs, CronJobs, autoscaling,
+//! Not here yet, and so doing nothing in any plane: StatefulSets, DaemonSets, CronJobs, autoscaling,
 //! disruption budgets, volumes, quotas.
 
 mod access;
 mod claims;
 mod conditions;
 mod events;
+mod expectations;
 mod hash;
 mod pace;
+mod pod_control;
 mod pod_facts;
 mod quantities;
+mod ranking;
 mod resources;
 mod selectors;
 
@@ -29,6 +32,9 @@ mod service_accounts;
 
 mod deployments;
 mod replicasets;
+
+mod jobs;
+mod ttl_after_finished;
 
 mod endpoint_slices;
 mod garbage_collector;

@@ -1,49 +1,85 @@
-//! ReplicaSets: as many pods as `spec.replicas` says.
+//! ReplicaSets and ReplicationControllers: as many pods as `spec.replicas` says.
 //!
 //! Guarantees: a pod is created for a replica set only when all it created before is in the list it counted, or
 //! known to have been created, so that a lagging cache makes no pod twice; pods are created in batches that
-//! double while they succeed, so that a quota that is full costs a few requests and not hundreds; pods are
-//! deleted in an order that costs the least: those that are not placed, not running, not ready first.
-//! Assumes that writes are acknowledged after the cache has them (in process); where the cache lags (over
-//! HTTPS) the memory of [`expectations`] bridges it. Caveat: at most 500 pods are made or deleted in one step.
-
-mod expectations;
-mod ranking;
+//! double while they succeed ([`pod_control`](crate::pod_control)); pods are deleted in an order that costs the
+//! least: those that are not placed, not running, not ready first ([`ranking`]). Assumes that writes are
+//! acknowledged after the cache has them (in process); where the cache lags (over HTTPS) the memory of
+//! [`expectations`](crate::expectations) bridges it. Caveat: at most 500 pods are made or deleted in one step.
 
 use crate::access::{Access, elements, number, text};
-use crate::claims::{self, Claimant};
+use crate::claims::{self, Claimant, Owner};
 use crate::conditions::{self, Condition};
-use crate::events::Severity;
 use crate::pace::Pace;
+use crate::pod_control::{BURST, PodControl, generated_pod_of};
 use crate::pod_facts::{self, Availability};
-use crate::resources::{PODS, REPLICA_SETS};
+use crate::ranking;
+use crate::resources::{PODS, REPLICA_SETS, REPLICATION_CONTROLLERS};
 use crate::selectors::{Selector, SelectorIndex, labels_of};
 use async_trait::async_trait;
-use expectations::Expectations;
-use futures::future::join_all;
 use jiff::Timestamp;
-use plane_client::{ApiError, Delete, Next, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger};
-use serde_json::{Value, json};
+use plane_client::{ApiError, Next, ObjectName, PlaneClient, Reconciler, Resource, Scope, TenantId, Trigger};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most pods made or deleted in one step.
-const BURST: usize = 500;
+/// What tells the two kinds apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sort {
+    name: &'static str,
+    /// What its events say they are from.
+    component: &'static str,
+    kind: &'static str,
+    resource: &'static Resource,
+    /// Its selector is a `metav1.LabelSelector`, else a map of labels.
+    expressions: bool,
+    /// Its status counts pods that are ending.
+    counts_ending: bool,
+}
 
-/// The reconciler of ReplicaSets.
+/// ReplicaSets.
+pub(crate) const SETS: Sort = Sort {
+    name: "replicaset-controller",
+    component: "replicaset-controller",
+    kind: "ReplicaSet",
+    resource: &REPLICA_SETS,
+    expressions: true,
+    counts_ending: true,
+};
+
+/// ReplicationControllers.
+pub(crate) const CONTROLLERS: Sort = Sort {
+    name: "replicationcontroller-controller",
+    component: "replication-controller",
+    kind: "ReplicationController",
+    resource: &REPLICATION_CONTROLLERS,
+    expressions: false,
+    counts_ending: false,
+};
+
+impl Sort {
+    fn selector(&self, selector: &Value) -> Option<Selector> {
+        if self.expressions { Selector::parse(selector) } else { Some(Selector::of_labels(selector)) }
+    }
+}
+
+/// The reconciler of one of the two kinds.
 pub(crate) struct ReplicaSets {
+    sort: Sort,
     access: Access,
     index: Arc<SelectorIndex>,
-    expectations: Expectations,
+    pods: PodControl,
     pace: Pace,
 }
 
 impl ReplicaSets {
-    pub(crate) fn new(client: Arc<dyn PlaneClient>) -> Self {
+    pub(crate) fn new(client: Arc<dyn PlaneClient>, sort: Sort) -> Self {
+        let access = Access::new(client, sort.name).reporting_as(sort.component);
         ReplicaSets {
-            access: Access::new(client, "replicaset-controller"),
+            sort,
             index: Arc::default(),
-            expectations: Expectations::default(),
+            pods: PodControl::new(access.clone()),
+            access,
             pace: Pace::default(),
         }
     }
@@ -58,74 +94,16 @@ impl ReplicaSets {
         let wanted = usize::try_from(number(replica_set, "/spec/replicas").unwrap_or(1)).unwrap_or(0);
         if active.len() < wanted {
             let count = (wanted - active.len()).min(BURST);
-            self.create(tenant, replica_set, count).await.map_err(ManageError::Create)
+            let pod = generated_pod_of(&replica_set["spec"]["template"], replica_set);
+            let (_, failure) = self.pods.create(tenant, replica_set, vec![pod; count]).await;
+            failure.map_or(Ok(()), |error| Err(ManageError::Create(error)))
         } else if active.len() > wanted {
             let count = (active.len() - wanted).min(BURST);
             let doomed = ranking::to_delete(active, count, Timestamp::now());
-            self.delete(tenant, replica_set, &doomed).await.map_err(ManageError::Delete)
+            self.pods.delete(tenant, replica_set, &doomed).await.map_err(ManageError::Delete)
         } else {
             Ok(())
         }
-    }
-
-    /// Creates pods in batches of 1, 2, 4, …; stops at the first batch in which one fails.
-    async fn create(&self, tenant: TenantId, replica_set: &Value, count: usize) -> Result<(), ApiError> {
-        let namespace = text(replica_set, "/metadata/namespace");
-        let (pod, pods) = (pod_of(replica_set), &PODS);
-        let (mut rest, mut batch) = (count, 1);
-        while rest > 0 {
-            let size = batch.min(rest);
-            let creations = (0..size).map(|_| self.access.create(tenant, pods, namespace, pod.clone()));
-            let mut failure = None;
-            for result in join_all(creations).await {
-                match result {
-                    Ok(created) => {
-                        self.expectations.created(tenant, text(replica_set, "/metadata/uid"), &created);
-                        let message = format!("Created pod: {}", created.name.name);
-                        self.event(tenant, replica_set, Severity::Normal, "SuccessfulCreate", &message);
-                    }
-                    Err(error) => failure = Some(error),
-                }
-            }
-            if let Some(error) = failure {
-                if crate::access::refused_by_ending_namespace(&error) {
-                    return Ok(());
-                }
-                let message = format!("Error creating: {}", error.message());
-                self.event(tenant, replica_set, Severity::Warning, "FailedCreate", &message);
-                return Err(error);
-            }
-            rest -= size;
-            batch *= 2;
-        }
-        Ok(())
-    }
-
-    async fn delete(&self, tenant: TenantId, replica_set: &Value, pods: &[&Value]) -> Result<(), ApiError> {
-        let deletions = pods.iter().map(|pod| async move {
-            let result = self.access.delete(tenant, &PODS, pod, Delete::default()).await;
-            (text(pod, "/metadata/name"), text(pod, "/metadata/uid"), result)
-        });
-        let mut failure = None;
-        for (name, uid, result) in join_all(deletions).await {
-            match result {
-                Ok(()) => {
-                    self.expectations.deleted(tenant, text(replica_set, "/metadata/uid"), uid);
-                    let message = format!("Deleted pod: {name}");
-                    self.event(tenant, replica_set, Severity::Normal, "SuccessfulDelete", &message);
-                }
-                Err(error) => {
-                    let message = format!("Error deleting: {}", error.message());
-                    self.event(tenant, replica_set, Severity::Warning, "FailedDelete", &message);
-                    failure = Some(error);
-                }
-            }
-        }
-        failure.map_or(Ok(()), Err)
-    }
-
-    fn event(&self, tenant: TenantId, about: &Value, severity: Severity, reason: &str, message: &str) {
-        self.access.event(tenant, about, severity, reason, message);
     }
 }
 
@@ -151,14 +129,15 @@ impl Reconciler for ReplicaSets {
 
     fn triggers(&self) -> Vec<Trigger> {
         let (own, orphans) = (self.index.clone(), self.index.clone());
+        let sort = self.sort;
         vec![
-            Trigger::mapped(REPLICA_SETS.group_resource(), Scope::All, move |object| {
+            Trigger::mapped(sort.resource.group_resource(), Scope::All, move |object| {
                 let value = object.value().unwrap_or_default();
-                own.set(object.tenant, &object.name, Selector::parse(&value["spec"]["selector"]));
+                own.set(object.tenant, &object.name, sort.selector(&value["spec"]["selector"]));
                 vec![object.name.clone()]
             }),
             Trigger::mapped(PODS.group_resource(), Scope::All, move |pod| match pod.meta.controller() {
-                Some(owner) if owner.kind == "ReplicaSet" => {
+                Some(owner) if owner.kind == sort.kind => {
                     vec![ObjectName::new(&pod.name.namespace, &owner.name)]
                 }
                 Some(_) => vec![],
@@ -171,14 +150,15 @@ impl Reconciler for ReplicaSets {
         if let Some(rest) = self.pace.wait(tenant, key) {
             return Ok(Next::After(rest));
         }
-        let Some(replica_set) = self.access.get(tenant, &REPLICA_SETS, &key.namespace, &key.name).await?
+        let Some(replica_set) =
+            self.access.get(tenant, self.sort.resource, &key.namespace, &key.name).await?
         else {
             self.index.set(tenant, key, None);
             return Ok(Next::OnEvent);
         };
         let uid = text(&replica_set, "/metadata/uid");
         let deleting = pod_facts::is_deleting(&replica_set);
-        let Some(selector) = Selector::parse(&replica_set["spec"]["selector"]).filter(|s| !s.is_empty())
+        let Some(selector) = self.sort.selector(&replica_set["spec"]["selector"]).filter(|s| !s.is_empty())
         else {
             return Ok(Next::OnEvent);
         };
@@ -187,11 +167,10 @@ impl Reconciler for ReplicaSets {
         let claims = listed
             .iter()
             .map(|pod| (pod, claims::claim(&pod.meta, selector.matches(&pod.meta.labels), claimant)));
-        let owned =
-            claims::settle(&self.access, tenant, &REPLICA_SETS, &replica_set, &PODS, claims.collect())
-                .await?;
+        let owner = Owner { resource: self.sort.resource, object: &replica_set, finalizer: None };
+        let owned = claims::settle(&self.access, tenant, owner, &PODS, claims.collect()).await?;
         self.pace.worked(tenant, key, owned.len());
-        let unseen = self.expectations.settle(tenant, uid, &listed);
+        let unseen = self.pods.unseen(tenant, &replica_set, &listed);
         let active: Vec<Value> = owned
             .iter()
             .filter(|pod| pod_facts::is_active(pod))
@@ -207,8 +186,11 @@ impl Reconciler for ReplicaSets {
         let ending =
             owned.iter().filter(|pod| pod_facts::is_deleting(pod) && !pod_facts::has_ended(pod)).count();
         let failed = failure.as_ref().map(ManageError::parts);
-        let status = status(&replica_set, &active, ending, failed, now);
-        self.access.set_status(tenant, &REPLICA_SETS, &replica_set, status).await?;
+        let mut status = status(&replica_set, &active, ending, failed, now);
+        if let Some(counts) = status.as_object_mut().filter(|_| !self.sort.counts_ending) {
+            counts.remove("terminatingReplicas");
+        }
+        self.access.set_status(tenant, self.sort.resource, &replica_set, status).await?;
         if let Some(ManageError::Create(error) | ManageError::Delete(error)) = failure {
             return Err(error);
         }
@@ -227,30 +209,6 @@ fn next_availability(replica_set: &Value, active: &[Value], now: Timestamp) -> N
         _ => None,
     });
     waits.min().map_or(Next::OnEvent, Next::After)
-}
-
-/// A new pod of a replica set.
-fn pod_of(replica_set: &Value) -> Value {
-    let template = &replica_set["spec"]["template"];
-    let mut pod = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {
-            "generateName": name_prefix(text(replica_set, "/metadata/name")),
-            "ownerReferences": [claims::controller_reference(replica_set)],
-        },
-        "spec": template["spec"],
-    });
-    for field in ["labels", "annotations", "finalizers"] {
-        if !template["metadata"][field].is_null() {
-            pod["metadata"][field] = template["metadata"][field].clone();
-        }
-    }
-    pod
-}
-
-/// The start of generated names. The server cuts it to leave room for the end.
-fn name_prefix(name: &str) -> String {
-    format!("{name}-")
 }
 
 /// The status, from the pods that count; `failed` is why the last step failed.

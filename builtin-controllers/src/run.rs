@@ -5,15 +5,17 @@ use crate::deployments::Deployments;
 use crate::endpoint_slices::EndpointSlices;
 use crate::garbage_collector::GarbageCollector;
 use crate::gate::{Gated, Switches};
+use crate::jobs::Jobs;
 use crate::namespaces::Namespaces;
 use crate::pods::OrphanedPods;
-use crate::replicasets::ReplicaSets;
+use crate::replicasets::{self, ReplicaSets};
 use crate::root_ca::RootCa;
 use crate::scheduler::Scheduler;
 use crate::service_accounts::ServiceAccounts;
 use crate::simulated_nodes::pods::Kubelets;
 use crate::simulated_nodes::{MAX_NODES, Nodes};
 use crate::storage_protection::{Protected, StorageProtection};
+use crate::ttl_after_finished::FinishedJobs;
 use plane_client::{Controller, PlaneClient, Reconciler, TenantId};
 use service_runtime::{FairQueue, Shutdown};
 use std::hash::Hash;
@@ -54,7 +56,10 @@ fn everywhere(client: &Arc<dyn PlaneClient>, options: &Options) -> Vec<(Arc<dyn 
         (Arc::new(ServiceAccounts::new(client.clone())), 2),
         (Arc::new(RootCa::new(client.clone(), options.cluster_ca_pem.clone())), 2),
         (Arc::new(Deployments::new(client.clone())), 8),
-        (Arc::new(ReplicaSets::new(client.clone())), 8),
+        (Arc::new(ReplicaSets::new(client.clone(), replicasets::SETS)), 8),
+        (Arc::new(ReplicaSets::new(client.clone(), replicasets::CONTROLLERS)), 2),
+        (Arc::new(Jobs::new(client.clone())), 8),
+        (Arc::new(FinishedJobs::new(client.clone())), 1),
         (Arc::new(EndpointSlices::new(client.clone())), 4),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Claims)), 2),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Volumes)), 1),

@@ -20,13 +20,11 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
 /// what does not happen.
 const IDLE: &[(&str, &str, &str)] = &[
     ("", "limitranges", "it limits nothing"),
-    ("", "replicationcontrollers", "no pods are made for it"),
     ("", "resourcequotas", "it limits nothing"),
     ("apps", "daemonsets", "no pods are made for it"),
     ("apps", "statefulsets", "no pods are made for it"),
     ("autoscaling", "horizontalpodautoscalers", "nothing is scaled by it"),
     ("batch", "cronjobs", "no jobs are made for it"),
-    ("batch", "jobs", "no pods are made for it"),
     ("certificates.k8s.io", "certificatesigningrequests", "nothing is signed"),
     ("flowcontrol.apiserver.k8s.io", "flowschemas", "requests are queued by tenant"),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "requests are queued by tenant"),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::access::{elements, number};
 use crate::conditions;
-use crate::replicasets::ReplicaSets;
+use crate::replicasets::{ReplicaSets, SETS};
 use plane_client::Controller;
 use plane_client::fake::FakePlanes;
 use replica_sets::{DESIRED, MAXIMUM, REVISION};
@@ -228,7 +228,7 @@ fn make_ready(planes: &FakePlanes) {
 async fn with_replica_sets_it_rolls_out_rolls_back_and_stays_within_bounds() {
     let planes = FakePlanes::new();
     let reconcilers: [Arc<dyn Reconciler>; 2] =
-        [Arc::new(Deployments::new(planes.client())), Arc::new(ReplicaSets::new(planes.client()))];
+        [Arc::new(Deployments::new(planes.client())), Arc::new(ReplicaSets::new(planes.client(), SETS))];
     for reconciler in reconcilers {
         tokio::spawn(Controller::new(planes.client(), reconciler, 4).run(Shutdown::new()));
     }

@@ -2,6 +2,7 @@ use super::*;
 use crate::resources::EVENTS;
 use plane_client::fake::FakePlanes;
 use plane_client::{Controller, Target};
+use serde_json::json;
 use service_runtime::Shutdown;
 
 const TENANT: TenantId = TenantId::LOCAL_SUPER;
@@ -18,7 +19,7 @@ fn pods(planes: &FakePlanes) -> Vec<Value> {
 
 /// Runs the controller until the end of the test's runtime.
 fn run(planes: &FakePlanes) {
-    let controller = Controller::new(planes.client(), Arc::new(ReplicaSets::new(planes.client())), 4);
+    let controller = Controller::new(planes.client(), Arc::new(ReplicaSets::new(planes.client(), SETS)), 4);
     tokio::spawn(controller.run(Shutdown::new()));
 }
 
@@ -92,4 +93,36 @@ async fn says_why_pods_cannot_be_made_and_asks_for_few() {
     planes.refuse(|_, _: &Target, _| None);
     status_is(&planes, "replicas", 100).await;
     planes.wait_for(TENANT, &resource, "default", "web", |found| !failed(found)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replication_controller_selects_by_labels_alone() {
+    let planes = FakePlanes::new();
+    planes.put(
+        TENANT,
+        json!({"apiVersion": "v1", "kind": "ReplicationController", "metadata": {"name": "old"},
+        "spec": {"replicas": 2, "selector": {"app": "old"},
+            "template": {"metadata": {"labels": {"app": "old"}}, "spec": {"containers": [{"name": "c"}]}}}}),
+    );
+    let controller =
+        Controller::new(planes.client(), Arc::new(ReplicaSets::new(planes.client(), CONTROLLERS)), 2);
+    tokio::spawn(controller.run(Shutdown::new()));
+    let resource = REPLICATION_CONTROLLERS.group_resource();
+    let found = planes
+        .wait_for(TENANT, &resource, "default", "old", |found| {
+            found.is_some_and(|found| found["status"]["replicas"] == 2)
+        })
+        .await
+        .unwrap();
+    assert_eq!(found["status"]["terminatingReplicas"], Value::Null);
+    assert!(pods(&planes).iter().all(|pod| text(pod, "/metadata/name").starts_with("old-")));
+    planes
+        .wait_until("its events", |planes| {
+            let events = planes.all(TENANT, &EVENTS.group_resource(), "default");
+            events.iter().any(|event| {
+                event["source"]["component"] == "replication-controller"
+                    && event["involvedObject"]["kind"] == "ReplicationController"
+            })
+        })
+        .await;
 }

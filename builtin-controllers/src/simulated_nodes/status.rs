@@ -33,7 +33,14 @@ struct Ending {
     exit_code: i32,
 }
 
-/// Reads the annotations. Only an exit code: at once. What cannot be read is told, not guessed.
+/// The label of a job's pods. Owners do not go down to super clusters; labels do.
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+/// A job's pod is to end, and does so by itself.
+const JOB_RUNS_FOR: Duration = Duration::from_secs(1);
+/// What a process says that was told to end and did not expect it: 128 and SIGTERM.
+const TERMINATED: i32 = 143;
+
+/// Reads the annotations. Only an exit code: at once, or a job's pod after a second. What cannot be read is told, not guessed.
 fn ending(pod: &Value) -> Result<Option<Ending>, String> {
     let annotation = |key: &str| pod["metadata"]["annotations"][key].as_str();
     let run_for = annotation(SIM_RUN_FOR).map(|text| {
@@ -44,11 +51,13 @@ fn ending(pod: &Value) -> Result<Option<Ending>, String> {
         let code = text.parse::<i32>().ok().filter(|code| (0..=255).contains(code));
         code.ok_or_else(|| format!("annotation {SIM_EXIT_CODE}: {text:?} is not a number from 0 to 255"))
     });
-    if run_for.is_none() && exit_code.is_none() {
+    let of_job = pod["metadata"]["labels"][JOB_NAME].is_string() && pod["spec"]["restartPolicy"] != "Always";
+    if run_for.is_none() && exit_code.is_none() && !of_job {
         return Ok(None);
     }
+    let default = if of_job { JOB_RUNS_FOR } else { Duration::ZERO };
     Ok(Some(Ending {
-        after: run_for.transpose()?.unwrap_or_default(),
+        after: run_for.transpose()?.unwrap_or(default),
         exit_code: exit_code.transpose()?.unwrap_or(0),
     }))
 }
@@ -147,6 +156,8 @@ pub(super) fn ended(pod: &Value, now: Timestamp) -> Value {
     if !status.is_object() {
         status = json!({});
     }
+    // Work that is broken off is not done.
+    let code = if pod["metadata"]["labels"][JOB_NAME].is_string() { TERMINATED } else { 0 };
     for (list, specs, role) in [
         ("initContainerStatuses", "/spec/initContainers", Role::Init),
         ("containerStatuses", "/spec/containers", Role::Main),
@@ -159,7 +170,7 @@ pub(super) fn ended(pod: &Value, now: Timestamp) -> Value {
                 Some(started) if ended_at(Some(old)).is_none() => container_status(
                     role,
                     spec,
-                    &State::Ended { started, code: 0, at: now },
+                    &State::Ended { started, code, at: now },
                     restarts,
                     Some(old),
                 ),
@@ -171,8 +182,8 @@ pub(super) fn ended(pod: &Value, now: Timestamp) -> Value {
         }
     }
     let ran = elements(&status, "/containerStatuses").iter().any(|c| c["state"]["terminated"].is_object());
-    let phase =
-        if ran && text(pod, "/status/phase") == "Running" { "Succeeded" } else { text(pod, "/status/phase") };
+    let end = if code == 0 { "Succeeded" } else { "Failed" };
+    let phase = if ran && text(pod, "/status/phase") == "Running" { end } else { text(pod, "/status/phase") };
     let progress = Progress { initialized: true, sandbox: false };
     set_conditions(pod, &mut status, &[], if ran { "Succeeded" } else { "Pending" }, progress, now);
     if !phase.is_empty() {

@@ -82,6 +82,7 @@ const BUILT_IN: &[Row] = &[
     ("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", "ns"),
     ("", "v1", "persistentvolumes", "PersistentVolume", "s"),
     ("", "v1", "pods", "Pod", "nsg"),
+    ("", "v1", "replicationcontrollers", "ReplicationController", "nsg"),
     ("", "v1", "resourcequotas", "ResourceQuota", "ns"),
     ("", "v1", "secrets", "Secret", "n"),
     ("", "v1", "serviceaccounts", "ServiceAccount", "n"),

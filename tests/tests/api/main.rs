@@ -3,6 +3,7 @@
 
 mod custom_resources;
 mod discovery;
+mod jobs;
 mod patches;
 mod rbac;
 mod reads;

@@ -1,4 +1,4 @@
-//! What a replica set did that the cache may not show yet.
+//! What a controller did that the cache may not show yet.
 
 use plane_client::{Object, Revision, TenantId};
 use std::collections::{HashMap, HashSet};
@@ -18,15 +18,15 @@ struct Pending {
 
 /// Creations and deletions by owner, until a list shows them.
 #[derive(Default)]
-pub(super) struct Expectations(Mutex<HashMap<(TenantId, String), Pending>>);
+pub(crate) struct Expectations(Mutex<HashMap<(TenantId, String), Pending>>);
 
 /// What a list does not show yet.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Unseen {
+pub(crate) struct Unseen {
     /// How many creations.
-    pub(super) created: usize,
+    pub(crate) created: usize,
     /// Deletions, by UID.
-    pub(super) deleted: HashSet<String>,
+    pub(crate) deleted: HashSet<String>,
 }
 
 impl Expectations {
@@ -42,20 +42,20 @@ impl Expectations {
     }
 
     /// A pod was created for the owner.
-    pub(super) fn created(&self, tenant: TenantId, owner: &str, pod: &Object) {
+    pub(crate) fn created(&self, tenant: TenantId, owner: &str, pod: &Object) {
         self.with(tenant, owner, |pending| {
             pending.created.insert(pod.meta.uid.to_string(), (pod.revision, Instant::now()));
         });
     }
 
     /// A pod of the owner was deleted.
-    pub(super) fn deleted(&self, tenant: TenantId, owner: &str, uid: &str) {
+    pub(crate) fn deleted(&self, tenant: TenantId, owner: &str, uid: &str) {
         self.with(tenant, owner, |pending| pending.deleted.insert(uid.to_owned(), Instant::now()));
     }
 
     /// Forgets what the list shows, and tells the rest. A list that shows anything newer than a creation shows
     /// the creation too, or the pod is gone already.
-    pub(super) fn settle(&self, tenant: TenantId, owner: &str, listed: &[Object]) -> Unseen {
+    pub(crate) fn settle(&self, tenant: TenantId, owner: &str, listed: &[Object]) -> Unseen {
         let newest = listed.iter().map(|pod| pod.revision).max().unwrap_or_default();
         let live: HashMap<&str, bool> =
             listed.iter().map(|pod| (pod.meta.uid.as_str(), pod.meta.deleting)).collect();

@@ -15,12 +15,17 @@ use std::collections::HashMap;
 const DELETION_COST: &str = "/metadata/annotations/controller.kubernetes.io~1pod-deletion-cost";
 
 /// The pods of `active` that go when `count` must.
-pub(super) fn to_delete(active: &[Value], count: usize, now: Timestamp) -> Vec<&Value> {
+pub(crate) fn to_delete(active: &[Value], count: usize, now: Timestamp) -> Vec<&Value> {
+    ranked(&active.iter().collect::<Vec<_>>(), count, now)
+}
+
+/// The same, in the order in which they go.
+pub(crate) fn ranked<'a>(active: &[&'a Value], count: usize, now: Timestamp) -> Vec<&'a Value> {
     let mut on_node: HashMap<&str, usize> = HashMap::new();
     for pod in active {
         *on_node.entry(text(pod, "/spec/nodeName")).or_default() += 1;
     }
-    let mut ranked: Vec<&Value> = active.iter().collect();
+    let mut ranked: Vec<&Value> = active.to_vec();
     ranked.sort_by_cached_key(|pod| {
         let node = text(pod, "/spec/nodeName");
         let phase = match text(pod, "/status/phase") {

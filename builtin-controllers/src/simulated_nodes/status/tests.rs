@@ -195,3 +195,25 @@ fn a_readiness_gate_holds_readiness() {
     let (status, _) = next(&pod, &place(), &Lacks::default(), at(0));
     assert!(conditions::holds(elements(&status, "/conditions"), "Ready"));
 }
+
+#[test]
+fn a_pod_of_a_job_ends_by_itself_and_has_failed_when_it_is_broken_off() {
+    let mut of_job = pod(json!({}));
+    of_job["metadata"]["labels"] = json!({JOB_NAME: "j"});
+    of_job["spec"]["restartPolicy"] = "Never".into();
+    let phase = |pod: &Value, second| {
+        let (status, again) = next(pod, &place(), &Lacks::default(), at(second));
+        (text(&status, "/phase").to_owned(), again, status)
+    };
+    let (first, again, status) = phase(&of_job, 5);
+    assert_eq!((first.as_str(), again), ("Running", Some(Duration::from_secs(1))));
+    of_job["status"] = status;
+    let broken_off = ended(&of_job, at(5));
+    assert_eq!(
+        (text(&broken_off, "/phase"), state(&broken_off["containerStatuses"][0])),
+        ("Failed", "exit 143 x0".into())
+    );
+    assert_eq!(phase(&of_job, 6).0, "Succeeded");
+    of_job["metadata"]["annotations"] = json!({"sim.insula.dev/run-for": "1h"});
+    assert_eq!(phase(&of_job, 6).0, "Running", "the annotation goes first");
+}

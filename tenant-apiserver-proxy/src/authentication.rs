@@ -1,13 +1,16 @@
 //! Who makes a request: a client certificate or a token, verified with the plane's own keys only.
 
+use crate::pki;
 use crate::planes::{self, Plane, PlaneKind};
 use crate::server::Server;
 use crate::tokens::{self, Claims};
 use api_types::{ApiError, GroupResource, ObjectName};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use x509_parser::der_parser::Oid;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
+use x509_parser::x509::X509Name;
 
 /// The user of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -198,6 +201,16 @@ fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<Identi
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
     let organizations = subject.iter_organization().filter_map(|o| o.as_str().ok().map(str::to_owned));
     let groups = organizations.filter(|group| group != crate::stages::PLATFORM);
+    let mut user = User::authenticated(name, groups);
+    user.uid = uid_of(subject)?;
     let expires = Some(certificate.validity().not_after.timestamp());
-    Some(Identity { user: User::authenticated(name, groups), expires })
+    Some(Identity { user, expires })
+}
+
+/// The UID that a subject says, empty when it says none; `None` when it says more than one, or none that is text.
+fn uid_of(subject: &X509Name<'_>) -> Option<String> {
+    let attribute = Oid::from(pki::UID_ATTRIBUTE).ok()?;
+    let mut said = subject.iter_by_oid(&attribute);
+    let uid = said.next().map_or(Some(""), |uid| uid.as_str().ok())?;
+    said.next().is_none().then(|| uid.to_owned())
 }

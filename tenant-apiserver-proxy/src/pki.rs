@@ -42,7 +42,10 @@ pub fn make_authority(common_name: &str) -> Result<KeyedCertificate, PkiError> {
     Ok(KeyedCertificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
 }
 
-/// Signs a client certificate: the common name is the user, the organizations are the groups.
+/// The attribute of a subject that says the user's UID, as Kubernetes numbers it.
+pub const UID_ATTRIBUTE: &[u64] = &[1, 3, 6, 1, 4, 1, 57683, 2];
+
+/// Signs a client certificate: the common name is the user, and its UID; the organizations are the groups.
 pub fn sign_client(
     authority: &KeyedCertificate,
     user: &str,
@@ -50,6 +53,7 @@ pub fn sign_client(
     days: i64,
 ) -> Result<KeyedCertificate, PkiError> {
     let mut params = base(user, days);
+    params.distinguished_name.push(DnType::CustomDnType(UID_ATTRIBUTE.to_vec()), user);
     for group in groups {
         params.distinguished_name.push(DnType::OrganizationName, *group);
     }

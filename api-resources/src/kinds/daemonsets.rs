@@ -56,6 +56,10 @@ fn set_template_generation(object: &mut Value, generation: i64) {
 }
 
 fn default(object: &mut Value) {
+    // There from the beginning, so that it belongs to who writes the object; its value is the server's.
+    if lookup(object, "metadata.annotations").get(TEMPLATE_GENERATION).is_none() {
+        set_template_generation(object, 0);
+    }
     let Some(spec) = map_at(object, "spec") else { return };
     if let Some(update) = map_at(spec, "updateStrategy") {
         set_default_text(update, "type", "RollingUpdate");

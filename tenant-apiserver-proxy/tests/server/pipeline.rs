@@ -203,8 +203,9 @@ async fn who_proves_nothing_is_anonymous_and_wrong_proofs_are_401() {
     {
         let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
         let review = client.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review).await;
-        let name = review.expect_code(201).json();
-        let name = text(&name["status"]["userInfo"]["username"]).to_owned();
+        let user = review.expect_code(201).json()["status"]["userInfo"].clone();
+        let name = text(&user["username"]).to_owned();
+        assert!(!text(&user["uid"]).is_empty(), "{user}");
         assert!(["admin", "system:serviceaccount:default:default"].contains(&name.as_str()), "{name}");
     }
     assert!(insula.server.sign_client(TenantId::HOST, "x", &[]).is_ok());

@@ -100,7 +100,9 @@ fn times(out: &mut Causes, job: &Value, status: &Place<'_>, before: &Place<'_>) 
     if end.value.is_null() && complete {
         out.push(Cause::required(&end.path, "completionTime is required for Complete jobs"));
     }
-    if start.value.is_null() && (complete || is_true(job, "Failed")) {
+    // Who is suspended and has nothing to do is finished without having started.
+    let never_started = lookup(job, "spec.suspend") == true && lookup(job, "spec.completions") == 0;
+    if start.value.is_null() && (complete || is_true(job, "Failed")) && !never_started {
         out.push(Cause::required(&start.path, "startTime is required for finished job"));
     }
     let time = |at: &Place<'_>| at.as_text().parse::<jiff::Timestamp>().ok();

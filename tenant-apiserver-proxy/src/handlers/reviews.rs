@@ -10,7 +10,7 @@ use crate::reply::{self, Format, Reply};
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::server::Server;
 use crate::stages::Authorized;
-use api_types::ApiError;
+use api_types::{ApiError, Cause};
 use http::StatusCode;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -28,8 +28,12 @@ pub async fn create(
     let plane = auth.plane();
     own(auth, place, (&place.row.group, &place.version.name, &place.row.kind), &mut review);
     match place.row.plural.as_str() {
-        "selfsubjectaccessreviews" => access(server, plane, auth.user(), &mut review),
+        "selfsubjectaccessreviews" => {
+            valid(place, question(&review["spec"]))?;
+            access(server, plane, auth.user(), &mut review);
+        }
         "subjectaccessreviews" => {
+            valid(place, question_about_somebody(&review["spec"]))?;
             let user = subject(&review["spec"]);
             access(server, plane, &user, &mut review);
         }
@@ -41,6 +45,7 @@ pub async fn create(
                     place.namespace
                 )));
             }
+            valid(place, question_about_somebody(&review["spec"]))?;
             let user = subject(&review["spec"]);
             access(server, plane, &user, &mut review);
         }
@@ -101,6 +106,37 @@ pub fn answer(
 
 fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+fn valid(place: &Place, causes: Vec<Cause>) -> Result<(), ApiError> {
+    if causes.is_empty() { Ok(()) } else { Err(place.invalid("", causes)) }
+}
+
+/// What is wrong with a question about the one who asks.
+fn question(spec: &Value) -> Vec<Cause> {
+    let (resource, path) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
+    match (resource.is_object(), path.is_object()) {
+        (true, true) => {
+            let why = "cannot be specified in combination with resourceAttributes";
+            vec![Cause::invalid("spec.nonResourceAttributes", path, why)]
+        }
+        (false, false) => {
+            let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            vec![Cause::invalid("spec.resourceAttributes", &Value::Null, why)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What is wrong with a question about a user or groups.
+fn question_about_somebody(spec: &Value) -> Vec<Cause> {
+    let mut causes = question(spec);
+    let user = spec["user"].as_str().unwrap_or("");
+    if user.is_empty() && texts(&spec["groups"]).is_empty() {
+        let why = "at least one of user or group must be specified";
+        causes.push(Cause::invalid("spec.user", &json!(user), why));
+    }
+    causes
 }
 
 fn subject(spec: &Value) -> User {
@@ -169,4 +205,30 @@ async fn token_review(server: &Server, plane: &Plane, review: &mut Value) {
         }
         None => json!({"user": {}, "error": "the token is invalid, expired, or not for these audiences"}),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_asks_one_thing_about_somebody() {
+        let resource = json!({"verb": "get", "resource": "pods"});
+        let path = json!({"verb": "get", "path": "/healthz"});
+        for (spec, fields) in [
+            (json!({"user": "bob", "resourceAttributes": resource}), vec![]),
+            (json!({"groups": ["dev"], "nonResourceAttributes": path}), vec![]),
+            (json!({"user": "", "groups": [], "resourceAttributes": resource}), vec!["spec.user"]),
+            (json!({"user": "bob"}), vec!["spec.resourceAttributes"]),
+            (json!({}), vec!["spec.resourceAttributes", "spec.user"]),
+            (
+                json!({"user": "bob", "resourceAttributes": resource, "nonResourceAttributes": path}),
+                vec!["spec.nonResourceAttributes"],
+            ),
+        ] {
+            let causes = question_about_somebody(&spec);
+            let found: Vec<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
+            assert_eq!(found, fields, "{spec}");
+        }
+    }
 }

@@ -181,9 +181,9 @@ fn write_kubeconfig(
     base_url: &str,
     embedded: bool,
 ) -> anyhow::Result<Option<String>> {
-    let admin = server.sign_client(TenantId::HOST, "admin", &["system:masters"])?;
+    let admin = server.sign_client(TenantId::HOST, "admin", Some("system:masters"))?;
     let local = match embedded {
-        true => Some(server.sign_client(TenantId::LOCAL_SUPER, "admin", &["system:masters"])?),
+        true => Some(server.sign_client(TenantId::LOCAL_SUPER, "admin", Some("system:masters"))?),
         false => None,
     };
     let local_url = format!("{base_url}/supers/local");

@@ -117,7 +117,7 @@ impl TenantWatch {
         let own: Tenant = serde_json::from_value(value.clone()).map_err(ApiError::internal)?;
         let profile = own.spec.profile.clone();
         let spec = match self.known_profiles.get(&profile) {
-            Some(known) => known.effective(&value["spec"]).unwrap_or(own.spec),
+            Some(known) => known.effective(&value["spec"]).map_err(ApiError::internal)?,
             None => own.spec,
         };
         Ok((profile, TenantNow { id, object: object.clone(), spec }))
@@ -142,7 +142,13 @@ impl TenantWatch {
         }
         let named = self.profiled.iter().filter(|(_, (profile, _))| *profile == name);
         let changed: Vec<TenantItem> = named
-            .filter_map(|(id, (_, object))| self.read(*id, object).ok())
+            .filter_map(|(id, (_, object))| {
+                let read = self.read(*id, object);
+                read.inspect_err(|error| {
+                    tracing::error!(tenant = %object.name, profile = %name, %error, "a Tenant cannot be read with its profile; it stays as it was known");
+                })
+                .ok()
+            })
             .map(|(_, now)| TenantItem::Applied(Box::new(now)))
             .collect();
         self.pending.extend(changed);

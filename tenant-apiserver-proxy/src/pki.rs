@@ -45,17 +45,18 @@ pub fn make_authority(common_name: &str) -> Result<KeyedCertificate, PkiError> {
 /// The attribute of a subject that says the user's UID, as Kubernetes numbers it.
 pub const UID_ATTRIBUTE: &[u64] = &[1, 3, 6, 1, 4, 1, 57683, 2];
 
-/// Signs a client certificate: the common name is the user, and its UID; the organizations are the groups.
+/// Signs a client certificate: the common name is the user, and its UID; the organization is the group. One group at
+/// most: `rcgen` keeps one value of each attribute.
 pub fn sign_client(
     authority: &KeyedCertificate,
     user: &str,
-    groups: &[&str],
+    group: Option<&str>,
     days: i64,
 ) -> Result<KeyedCertificate, PkiError> {
     let mut params = base(user, days);
     params.distinguished_name.push(DnType::CustomDnType(UID_ATTRIBUTE.to_vec()), user);
-    for group in groups {
-        params.distinguished_name.push(DnType::OrganizationName, *group);
+    if let Some(group) = group {
+        params.distinguished_name.push(DnType::OrganizationName, group);
     }
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     sign(authority, params)

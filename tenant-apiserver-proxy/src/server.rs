@@ -148,11 +148,11 @@ impl Server {
         &self,
         plane: TenantId,
         user: &str,
-        groups: &[&str],
+        group: Option<&str>,
     ) -> Result<KeyedCertificate, StartError> {
         let authority = planes::stored_key(&self.cache, plane, planes::CLIENT_CA)
             .ok_or(StartError::NoAuthority { plane })?;
-        Ok(pki::sign_client(&authority, user, groups, pki::CLIENT_DAYS)?)
+        Ok(pki::sign_client(&authority, user, group, pki::CLIENT_DAYS)?)
     }
 
     /// Who reserves Services' addresses on super clusters.

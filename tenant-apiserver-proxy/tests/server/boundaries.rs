@@ -71,7 +71,7 @@ async fn the_author_of_an_application_cannot_be_forged() {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "apps"}});
     admin.post(&format!("{rbac}/clusterroles"), &role).await.expect_code(201);
     admin.post(&format!("{rbac}/clusterrolebindings"), &binding).await.expect_code(201);
-    let mallory = insula.user(acme, "/tenants/acme", "mallory", &["team"]).await;
+    let mallory = insula.user(acme, "/tenants/acme", "mallory", Some("team")).await;
     let forged = json!({"insula.dev/author": "{\"user\":\"admin\",\"groups\":[\"system:masters\"]}"});
     let path = "/apis/cloud.insula.dev/v1alpha1/namespaces/default/databases";
     let database = json!({"apiVersion": "cloud.insula.dev/v1alpha1", "kind": "Database",

@@ -79,14 +79,14 @@ impl Installation {
     }
 
     /// A client of a plane for a user.
-    pub async fn user(&self, plane: TenantId, path: &str, name: &str, groups: &[&str]) -> Client {
-        let certificate = self.server.sign_client(plane, name, groups).unwrap();
+    pub async fn user(&self, plane: TenantId, path: &str, name: &str, group: Option<&str>) -> Client {
+        let certificate = self.server.sign_client(plane, name, group).unwrap();
         self.certified(path, Some(&certificate)).await
     }
 
     /// The admin of the host plane.
     pub async fn admin(&self) -> Client {
-        self.user(TenantId::HOST, "", "admin", &["system:masters"]).await
+        self.user(TenantId::HOST, "", "admin", Some("system:masters")).await
     }
 
     /// A new tenant: its identity, and its admin by the kubeconfig that the platform wrote.

@@ -112,7 +112,7 @@ async fn who_may_read_one_object_by_its_name_may_list_and_watch_it() {
     acme.post(&format!("{rbac}/roles"), &role).await.expect_code(201);
     acme.post(&format!("{rbac}/rolebindings"), &binding).await.expect_code(201);
     acme.post(CONFIGMAPS, &configmap("mine", json!({}))).await.expect_code(201);
-    let ann = insula.user(id, "/tenants/acme", "ann", &[]).await;
+    let ann = insula.user(id, "/tenants/acme", "ann", None).await;
     let of = |name: &str| format!("{CONFIGMAPS}?fieldSelector=metadata.name%3D{name}");
     assert_eq!(names(&ann.get(&of("mine")).await.expect_code(200).json()), ["mine"]);
     assert_eq!(ann.watch(&format!("{}&watch", of("mine"))).await.line().await, "ADDED mine");

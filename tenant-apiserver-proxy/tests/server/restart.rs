@@ -28,7 +28,7 @@ async fn everything_is_as_it_was_and_versions_never_go_back() {
     assert!(version(&next) > version(&before));
     // A certificate made before still proves the same user, and one made now is of the same plane.
     insula
-        .user(id, "/tenants/acme", "admin", &["system:masters"])
+        .user(id, "/tenants/acme", "admin", Some("system:masters"))
         .await
         .get(CONFIGMAPS)
         .await

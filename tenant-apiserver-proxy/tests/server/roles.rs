@@ -66,7 +66,7 @@ async fn each_role_allows_what_kubernetes_says() {
             let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
             admin.post(path, &binding).await.expect_code(201);
         }
-        users.push(insula.user(acme, "/tenants/acme", role, &[]).await);
+        users.push(insula.user(acme, "/tenants/acme", role, None).await);
     }
     let mut wrong = Vec::new();
     for (prefix, resource, expected) in MATRIX {
@@ -119,8 +119,8 @@ async fn watching_is_a_verb_of_its_own() {
         admin.post(&format!("{path}/rolebindings"), &binding(verb)).await.expect_code(201);
     }
     let watch = format!("{}?watch=true&timeoutSeconds=1", crate::harness::CONFIGMAPS);
-    let lister = insula.user(acme, "/tenants/acme", "list", &[]).await;
-    let watcher = insula.user(acme, "/tenants/acme", "watch", &[]).await;
+    let lister = insula.user(acme, "/tenants/acme", "list", None).await;
+    let watcher = insula.user(acme, "/tenants/acme", "watch", None).await;
     lister.get(crate::harness::CONFIGMAPS).await.expect_code(200);
     lister.get(&watch).await.expect_code(403);
     watcher.get(crate::harness::CONFIGMAPS).await.expect_code(403);
@@ -138,7 +138,7 @@ async fn nobody_gives_away_more_than_they_have() {
     };
     let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
     admin.post(path, &bind("admin", "ann")).await.expect_code(201);
-    let ann = insula.user(acme, "/tenants/acme", "ann", &[]).await;
+    let ann = insula.user(acme, "/tenants/acme", "ann", None).await;
     ann.post(path, &bind("view", "vic")).await.expect_code(201);
     let refused = ann.post(path, &bind("cluster-admin", "ann2")).await.expect_code(403).json();
     assert!(refused["message"].as_str().unwrap().contains("not currently held"), "{refused}");

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
+const API_VERSION: &str = "tenancy.insula.dev/v1alpha1";
 const TENANTS: &str = "/apis/tenancy.insula.dev/v1alpha1/tenants";
 /// How long `--wait` waits.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -38,10 +39,13 @@ pub async fn create(name: &str, file: Option<PathBuf>, wait: bool, common: &Comm
             if !matches!(value["kind"].as_str(), None | Some("Tenant")) {
                 bail!("{shown} is not a Tenant but a {}", value["kind"]);
             }
+            if !matches!(value["apiVersion"].as_str(), None | Some(API_VERSION)) {
+                bail!("{shown} is of {}: a tenant is of {API_VERSION:?}", value["apiVersion"]);
+            }
             value
         }
     };
-    tenant["apiVersion"] = "tenancy.insula.dev/v1alpha1".into();
+    tenant["apiVersion"] = API_VERSION.into();
     tenant["kind"] = "Tenant".into();
     tenant["metadata"]["name"] = name.into();
     let plane = HostPlane::connect(&common.server).await?;

@@ -146,6 +146,8 @@ fn tenant_commands_say_in_a_line_what_is_wrong() {
     std::fs::write(&file, "kind: Tenant\nmetadata: {name: other}\n").unwrap();
     let bad = insula.scratch("bad.yaml");
     std::fs::write(&bad, "kind: Tenant\nspec: {wieght: 3}\n").unwrap();
+    let old = insula.scratch("old.yaml");
+    std::fs::write(&old, "apiVersion: tenancy.x-k8s.io/v1\nkind: Tenant\n").unwrap();
     let long = "a".repeat(41);
     for (arguments, parts) in [
         (&["get", "nobody"][..], &["tenants.tenancy.insula.dev \"nobody\" not found"][..]),
@@ -159,6 +161,10 @@ fn tenant_commands_say_in_a_line_what_is_wrong() {
             &["other.yaml is the tenant \"other\", not \"third\""],
         ),
         (&["create", "third", "-f", bad.to_str().unwrap()], &["wieght"]),
+        (
+            &["create", "third", "-f", old.to_str().unwrap()],
+            &["old.yaml is of \"tenancy.x-k8s.io/v1\"", "tenancy.insula.dev/v1alpha1"],
+        ),
         (&["create", "third", "-f", "/nowhere.yaml"], &["/nowhere.yaml cannot be read"]),
         (
             &["list", "--kubeconfig", "/nowhere"],

@@ -1,7 +1,8 @@
 //! Open Application Model: applications rendered into a plan, the plan into objects.
 //!
 //! Read in this order, which is that of the data: [`directory`] (whose applications), [`render`] and what it uses (a
-//! plan from an application, pure), then the controllers: components, applications, containerized workloads, scalers.
+//! plan from an application, pure), then the controllers: components, applications, containerized workloads, scalers,
+//! bindings.
 //! Everything that a tenant asked for is written as the author of the object that asks for it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -31,6 +32,7 @@ mod status;
 
 mod applications;
 mod apply;
+mod bindings;
 mod components;
 mod containerized_workloads;
 mod scalers;
@@ -41,6 +43,7 @@ pub use render::{Application, Inputs, Revision, render};
 
 use api_types::{Resource, TenantId, oam};
 use applications::Applications;
+use bindings::Bindings;
 use components::Components;
 use containerized_workloads::ContainerizedWorkloads;
 use directory::Directory;
@@ -81,6 +84,7 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutd
     let components = Components { client: client.clone(), directory: directory.clone() };
     let workloads = ContainerizedWorkloads { client: client.clone(), directory: directory.clone() };
     let scalers = Scalers { client: client.clone(), directory: directory.clone(), index: Arc::default() };
+    let bindings = Bindings { client: client.clone(), directory: directory.clone() };
     let index = Arc::new(Index::default());
     let applications =
         Applications { client: client.clone(), directory: directory.clone(), index: index.clone() };
@@ -92,10 +96,11 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutd
     let switched = (directory.switched_on(), applications.queue());
     tasks.spawn(requeue(switched.0, switched.1, index, shutdown.clone()));
     tasks.spawn(applications.run(shutdown.clone()));
-    let others: [(Resource, Arc<dyn Reconciler>); 3] = [
+    let others: [(Resource, Arc<dyn Reconciler>); 4] = [
         (oam::COMPONENTS, Arc::new(components)),
         (oam::CONTAINERIZED_WORKLOADS, Arc::new(workloads)),
         (oam::MANUAL_SCALER_TRAITS, Arc::new(scalers)),
+        (oam::SERVICE_BINDINGS, Arc::new(bindings)),
     ];
     for (resource, reconciler) in others {
         let controller = Controller::new(client.clone(), reconciler, workers);

@@ -27,6 +27,7 @@ pub enum Cause {
     InvalidBinding,
     BindingConflict,
     BindingCycle,
+    NoApplication,
     WaitingForSecret,
     SecretKeyMissing,
     AuthorUnknown,

@@ -422,3 +422,16 @@ async fn revisions_are_numbered_and_unused_ones_do_not_pile_up() {
     assert!(left.contains(&"web-v1".to_owned()) && left.contains(&"web-v16".to_owned()), "{left:?}");
     assert!(left.len() <= 13, "{left:?}");
 }
+
+#[tokio::test]
+async fn a_binding_without_an_application_says_that_it_binds_nothing() {
+    let world = World::start();
+    let spec = json!({"source": {"secretName": "s"}, "env": [{"name": "A", "key": "k"}]});
+    world
+        .put(json!({"apiVersion": oam::API_VERSION, "kind": "ServiceBinding", "metadata": {"name": "alone"},
+        "spec": spec}));
+    let ready = |object: &Value| object["status"]["conditions"][0].clone();
+    let resource = oam::SERVICE_BINDINGS.group_resource();
+    let told = world.until(resource, "alone", |binding| ready(binding)["reason"] == "NoApplication").await;
+    assert_eq!(ready(&told)["status"], "False");
+}

@@ -1,7 +1,7 @@
 //! Accounts at clouds, classes of cloud resources, databases.
 
 use super::required::required;
-use super::{Row, Rules, not_yet, within};
+use super::{Row, Rules, not_yet, unless_same_spec, within};
 use crate::kinds::place::{
     Place, immutable, invalid_all, not_negative, one_of, set_default, set_default_text,
 };
@@ -21,9 +21,11 @@ pub(super) const STRATEGIES: &[Row] = &[
             default: default_account,
             validate_create: account,
             validate_update: |new, old| {
-                let mut out = account(new);
-                immutable(&mut out, new, old, "spec.provider");
-                out
+                unless_same_spec(new, old, |new| {
+                    let mut out = account(new);
+                    immutable(&mut out, new, old, "spec.provider");
+                    out
+                })
             },
             name: Some(names::dns_label),
         },
@@ -34,7 +36,7 @@ pub(super) const STRATEGIES: &[Row] = &[
         Rules {
             default: |_| {},
             validate_create: class,
-            validate_update: |new, _| class(new),
+            validate_update: |new, old| unless_same_spec(new, old, class),
             name: Some(names::dns_label),
         },
     ),
@@ -49,11 +51,13 @@ pub(super) const STRATEGIES: &[Row] = &[
             },
             validate_create: database,
             validate_update: |new, old| {
-                let mut out = database(new);
-                for field in ["spec.engine", "spec.account", "spec.connectionSecret"] {
-                    immutable(&mut out, new, old, field);
-                }
-                out
+                unless_same_spec(new, old, |new| {
+                    let mut out = database(new);
+                    for field in ["spec.engine", "spec.account", "spec.connectionSecret"] {
+                        immutable(&mut out, new, old, field);
+                    }
+                    out
+                })
             },
             name: Some(names::dns_label),
         },
@@ -77,7 +81,9 @@ fn account(object: &Value) -> Vec<Cause> {
     match spec.text("provider") {
         "selfHosted" => self_hosted(&mut out, &spec),
         "" => {}
-        known if PROVIDERS.contains(&known) => not_yet(&mut out, &spec.field("provider"), "this provider is"),
+        known if PROVIDERS.contains(&known) => {
+            not_yet(&mut out, &spec.field("provider"), "this provider is", "use selfHosted");
+        }
         _ => one_of(&mut out, &spec, "provider", PROVIDERS),
     }
     not_negative(&mut out, &spec.field("limits"), "resources");
@@ -89,11 +95,16 @@ fn self_hosted(out: &mut Vec<Cause>, spec: &Place<'_>) {
     if server.value.is_null() {
         out.push(Cause::required(server.path.clone(), "where the PostgreSQL server is"));
     }
+    // Clients read lists of hosts, sockets' folders and users out of these, and not all of them the same ones.
+    let host = server.text("host");
+    if host.contains([',', '/', '@']) || host.contains(char::is_whitespace) {
+        out.push(Cause::invalid(server.of("host"), &Value::from(host), "must be one host name or address"));
+    }
     within(out, &server, "port", 1, 65535);
     one_of(out, &server, "sslMode", &["disable", "prefer", "require"]);
     let hosted = spec.field("selfHosted");
     if hosted.has("mysql") {
-        not_yet(out, &hosted.field("mysql"), "MySQL is");
+        not_yet(out, &hosted.field("mysql"), "MySQL is", "use postgresql");
     }
     if spec.lacks("credentialsSecret") {
         out.push(Cause::required(spec.of("credentialsSecret"), "with the keys username and password"));
@@ -111,11 +122,24 @@ fn database(object: &Value) -> Vec<Cause> {
     let spec = Place::root(object).field("spec");
     one_of(&mut out, &spec, "engine", &["postgresql", "mysql"]);
     if spec.text("engine") == "mysql" {
-        not_yet(&mut out, &spec.field("engine"), "MySQL is");
+        not_yet(&mut out, &spec.field("engine"), "MySQL is", "use postgresql");
     }
     one_of(&mut out, &spec, "deletionPolicy", &["Delete", "Retain", "Snapshot"]);
     if spec.text("deletionPolicy") == "Snapshot" {
-        not_yet(&mut out, &spec.field("deletionPolicy"), "snapshots are");
+        not_yet(&mut out, &spec.field("deletionPolicy"), "snapshots are", "use Delete or Retain");
+    }
+    let version = spec.text("version");
+    if !version.is_empty() && (!version.bytes().all(|byte| byte.is_ascii_digit()) || version.starts_with('0'))
+    {
+        let why = "must be a major version, such as \"15\"";
+        out.push(Cause::invalid(spec.of("version"), spec.field("version").value, why));
+    }
+    // Both name objects of the host plane.
+    for field in ["class", "account"] {
+        let name = spec.text(field);
+        if !name.is_empty() {
+            invalid_all(&mut out, &spec.of(field), name, names::dns_label(name));
+        }
     }
     let secret = spec.field("connectionSecret");
     let name = secret.text("name");
@@ -151,6 +175,8 @@ mod tests {
             ("/spec/provider", json!("aws"), "spec.provider"),
             ("/spec/provider", json!(""), "spec.provider"),
             ("/spec/selfHosted", json!({}), "spec.selfHosted.postgresql"),
+            ("/spec/selfHosted/postgresql/host", json!("a,b"), "spec.selfHosted.postgresql.host"),
+            ("/spec/selfHosted/postgresql/host", json!("/run"), "spec.selfHosted.postgresql.host"),
             ("/spec/selfHosted/postgresql/port", json!(0), "spec.selfHosted.postgresql.port"),
             ("/spec/selfHosted/postgresql/sslMode", json!("maybe"), "spec.selfHosted.postgresql.sslMode"),
             ("/spec/credentialsSecret", Value::Null, "spec.credentialsSecret"),
@@ -171,6 +197,10 @@ mod tests {
             ("engine", json!("oracle"), "spec.engine"),
             ("engine", json!("mysql"), "spec.engine"),
             ("deletionPolicy", json!("Snapshot"), "spec.deletionPolicy"),
+            ("version", json!("15.2"), "spec.version"),
+            ("version", json!("latest"), "spec.version"),
+            ("class", json!("Small"), "spec.class"),
+            ("account", json!("a b"), "spec.account"),
             ("connectionSecret", json!({"name": "A"}), "spec.connectionSecret.name"),
         ] {
             let mut bad = good.clone();
@@ -181,5 +211,11 @@ mod tests {
         let mut moved = good.clone();
         moved["spec"]["account"] = json!("other");
         assert_eq!((strategy.validate_update)(&moved, &good)[0].field, "spec.account");
+        // What an earlier release stored can still be let go.
+        let mut old = good.clone();
+        old["spec"]["version"] = json!("15.2");
+        let mut released = old.clone();
+        released["metadata"] = json!({"finalizers": []});
+        assert_eq!((strategy.validate_update)(&released, &old), []);
     }
 }

@@ -51,9 +51,15 @@ impl Rules {
     }
 }
 
-/// A rule about an option that is known and not there yet: refused by name.
-fn not_yet(out: &mut Vec<Cause>, at: &Place<'_>, what: &str) {
-    out.push(Cause::forbidden(at.path.clone(), &format!("{what} not implemented in this release")));
+/// A rule about an option that is known and not there yet: refused by name, with what to do instead.
+fn not_yet(out: &mut Vec<Cause>, at: &Place<'_>, what: &str, instead: &str) {
+    let detail = format!("{what} not implemented in this release; {instead}");
+    out.push(Cause::forbidden(at.path.clone(), &detail));
+}
+
+/// What an earlier release accepted stays as it is until somebody changes it: finalizers and labels can be written.
+fn unless_same_spec(new: &Value, old: &Value, validate: impl Fn(&Value) -> Vec<Cause>) -> Vec<Cause> {
+    if new["spec"] == old["spec"] { Vec::new() } else { validate(new) }
 }
 
 /// Adds a cause when a number is there and outside of a range.

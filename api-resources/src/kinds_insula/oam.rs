@@ -1,7 +1,7 @@
 //! The application model, `core.oam.dev/v1alpha2`.
 
 use super::required::required;
-use super::{Row, Rules, not_yet, unique, within};
+use super::{Row, Rules, not_yet, unique, unless_same_spec, within};
 use crate::kinds::place::{Place, invalid_all, not_negative, one_of, require, set_default_text};
 use crate::names;
 use api_types::Cause;
@@ -13,7 +13,7 @@ macro_rules! rules {
         Rules {
             default: |_| {},
             validate_create: $validate,
-            validate_update: |new, _| $validate(new),
+            validate_update: |new, old| unless_same_spec(new, old, $validate),
             name: None,
         }
     };
@@ -29,11 +29,29 @@ pub(super) const STRATEGIES: &[Row] = &[
     (GROUP, "ServiceBinding", rules!(service_binding)),
 ];
 
-/// An object inside another one says what it is.
+/// An object inside another one says what it is, and nothing of what the runtime gives it.
 fn embedded(out: &mut Vec<Cause>, at: &Place<'_>) {
     if at.value.is_object() {
         require(out, at, "apiVersion");
         require(out, at, "kind");
+    }
+    let metadata = at.field("metadata");
+    for (field, why) in [
+        ("generateName", "set metadata.name, or leave both out: the runtime names the object"),
+        ("ownerReferences", "leave it out: the application becomes the owner"),
+    ] {
+        if !metadata.lacks(field) {
+            out.push(Cause::forbidden(metadata.of(field), why));
+        }
+    }
+}
+
+/// A reference to a workload names it; the object behind the name may be made again.
+fn workload_ref(out: &mut Vec<Cause>, spec: &Place<'_>) {
+    let reference = spec.field("workloadRef");
+    if !reference.lacks("uid") {
+        let why = "leave it out: the workload is the object of apiVersion, kind and name";
+        out.push(Cause::forbidden(reference.of("uid"), why));
     }
 }
 
@@ -75,7 +93,7 @@ fn application(object: &Value) -> Vec<Cause> {
         }
         data_flow(&mut out, &component);
         if !component.lacks("scopes") {
-            not_yet(&mut out, &component.field("scopes"), "application scopes are");
+            not_yet(&mut out, &component.field("scopes"), "application scopes are", "leave it out");
         }
     }
     out
@@ -84,7 +102,8 @@ fn application(object: &Value) -> Vec<Cause> {
 fn data_flow(out: &mut Vec<Cause>, at: &Place<'_>) {
     for field in ["dataInputs", "dataOutputs"] {
         if !at.lacks(field) {
-            not_yet(out, &at.field(field), "data flow between components is");
+            let instead = "leave it out; a ServiceBinding brings a Secret's keys to a component";
+            not_yet(out, &at.field(field), "data flow between components is", instead);
         }
     }
 }
@@ -107,6 +126,7 @@ fn containerized_workload(object: &Value) -> Vec<Cause> {
     let mut out = required(GROUP, "ContainerizedWorkload", object);
     let spec = Place::root(object).field("spec");
     one_of(&mut out, &spec, "osType", &["linux", "windows"]);
+    one_of(&mut out, &spec, "arch", &["i386", "amd64", "arm", "arm64"]);
     if spec.has("containers") && spec.lacks("containers") {
         out.push(Cause::required(spec.of("containers"), "at least one"));
     }
@@ -116,6 +136,12 @@ fn containerized_workload(object: &Value) -> Vec<Cause> {
         let name = container.text("name");
         if !name.is_empty() {
             invalid_all(&mut out, &container.of("name"), name, names::dns_label(name));
+        }
+        if !container.lacks("command") && !container.lacks("cmd") {
+            out.push(Cause::forbidden(
+                container.of("cmd"),
+                "when command is set, of which it is another name",
+            ));
         }
         for port in container.list("ports") {
             within(&mut out, &port, "containerPort", 1, 65535);
@@ -130,20 +156,30 @@ fn containerized_workload(object: &Value) -> Vec<Cause> {
         for volume in container.field("resources").list("volumes") {
             one_of(&mut out, &volume, "accessMode", &["RO", "RW"]);
             one_of(&mut out, &volume, "sharingPolicy", &["Exclusive", "Shared"]);
+            if let Some(disk) = volume.present("disk")
+                && !disk.flag("ephemeral")
+            {
+                let instead = "set it to true, or use a StatefulSet with volumeClaimTemplates";
+                not_yet(&mut out, &disk.field("ephemeral"), "disks that outlive the pod are", instead);
+            }
         }
     }
     out
 }
 
 fn value_or_secret(out: &mut Vec<Cause>, at: &Place<'_>) {
-    if at.has("value") && at.has("fromSecret") {
-        out.push(Cause::forbidden(at.of("fromSecret"), "when value is set"));
+    match (at.has("value"), at.has("fromSecret")) {
+        (true, true) => out.push(Cause::forbidden(at.of("fromSecret"), "when value is set")),
+        (false, false) => out.push(Cause::required(at.of("value"), "or fromSecret")),
+        _ => {}
     }
 }
 
 fn manual_scaler(object: &Value) -> Vec<Cause> {
     let mut out = required(GROUP, "ManualScalerTrait", object);
-    not_negative(&mut out, &Place::root(object).field("spec"), "replicaCount");
+    let spec = Place::root(object).field("spec");
+    not_negative(&mut out, &spec, "replicaCount");
+    workload_ref(&mut out, &spec);
     out
 }
 
@@ -151,20 +187,14 @@ fn service_binding(object: &Value) -> Vec<Cause> {
     let mut out = required(GROUP, "ServiceBinding", object);
     let spec = Place::root(object).field("spec");
     let source = spec.field("source");
-    let by_object: Vec<&str> =
-        ["apiVersion", "kind", "name", "fieldPath"].into_iter().filter(|f| !source.lacks(f)).collect();
-    match (source.lacks("secretName"), by_object.is_empty()) {
-        (true, true) if source.value.is_object() => {
-            out.push(Cause::required(source.of("secretName"), "or apiVersion, kind, name and fieldPath"));
-        }
-        (false, false) => out.push(Cause::forbidden(source.of("secretName"), "when another object is named")),
-        (true, false) => {
-            for field in ["apiVersion", "kind", "name", "fieldPath"] {
-                require(&mut out, &source, field);
-            }
-        }
-        _ => {}
+    let by_object =
+        ["apiVersion", "kind", "name", "fieldPath"].into_iter().find(|field| !source.lacks(field));
+    if let Some(field) = by_object {
+        not_yet(&mut out, &source.field(field), "bindings to a field of an object are", "use secretName");
+    } else if source.value.is_object() {
+        require(&mut out, &source, "secretName");
     }
+    workload_ref(&mut out, &spec);
     if spec.value.is_object() && spec.lacks("env") && !spec.has("files") {
         out.push(Cause::required(spec.of("env"), "or files"));
     }
@@ -256,6 +286,27 @@ mod tests {
                 "ports": [{"name": "p", "containerPort": 0}]}]}),
                 "spec.containers[0].ports[0].containerPort",
             ),
+            (
+                "ContainerizedWorkload",
+                json!({"arch": "mips", "containers": [{"name": "a", "image": "b"}]}),
+                "spec.arch",
+            ),
+            (
+                "ContainerizedWorkload",
+                json!({"containers": [{"name": "a", "image": "b", "command": ["x"], "cmd": ["x"]}]}),
+                "spec.containers[0].cmd",
+            ),
+            (
+                "ContainerizedWorkload",
+                json!({"containers": [{"name": "a", "image": "b", "env": [{"name": "A"}]}]}),
+                "spec.containers[0].env[0].value",
+            ),
+            (
+                "ContainerizedWorkload",
+                json!({"containers": [{"name": "a", "image": "b", "resources": {"volumes": [
+                    {"name": "v", "mountPath": "/v", "disk": {"required": "1Gi"}}]}}]}),
+                "spec.containers[0].resources.volumes[0].disk.ephemeral",
+            ),
             ("ManualScalerTrait", json!({}), "spec.replicaCount"),
             ("ManualScalerTrait", json!({"replicaCount": -1}), "spec.replicaCount"),
             (
@@ -267,9 +318,30 @@ mod tests {
                 "ServiceBinding",
                 json!({"source": {"kind": "X", "apiVersion": "v1", "name": "x"},
                 "env": [{"name": "A", "key": "b"}]}),
-                "spec.source.fieldPath",
+                "spec.source.apiVersion",
             ),
             ("ServiceBinding", json!({"source": {"secretName": "x"}}), "spec.env"),
+            (
+                "ServiceBinding",
+                json!({"source": {"secretName": "x"}, "env": [{"name": "A", "key": "b"}], "workloadRef": {"uid": "u"}}),
+                "spec.workloadRef.uid",
+            ),
+            (
+                "ManualScalerTrait",
+                json!({"replicaCount": 1, "workloadRef": {"uid": "u"}}),
+                "spec.workloadRef.uid",
+            ),
+            (
+                "Component",
+                json!({"workload": {"apiVersion": "v1", "kind": "X", "metadata": {"generateName": "x-"}}}),
+                "spec.workload.metadata.generateName",
+            ),
+            (
+                "ApplicationConfiguration",
+                json!({"components": [{"componentName": "a", "traits": [{"trait": {"apiVersion": "a", "kind": "b",
+                    "metadata": {"ownerReferences": [{}]}}}]}]}),
+                "spec.components[0].traits[0].trait.metadata.ownerReferences",
+            ),
             (
                 "ServiceBinding",
                 json!({"source": {"secretName": "x"}, "files": {"mountPath": "var"}}),

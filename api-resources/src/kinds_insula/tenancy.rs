@@ -1,7 +1,7 @@
 //! Tenants, their profiles, super clusters, rules for more kinds to sync.
 
 use super::required::required;
-use super::{Row, Rules, not_yet, unique, within};
+use super::{Row, Rules, not_yet, unique, unless_same_spec, within};
 use crate::kinds::place::{
     Place, immutable, invalid_all, one_of, positive, required_one_of, set_default, set_default_text,
 };
@@ -57,9 +57,11 @@ pub(super) const STRATEGIES: &[Row] = &[
             },
             validate_create: sync_rule,
             validate_update: |new, old| {
-                let mut out = sync_rule(new);
-                immutable(&mut out, new, old, "spec.resource");
-                out
+                unless_same_spec(new, old, |new| {
+                    let mut out = sync_rule(new);
+                    immutable(&mut out, new, old, "spec.resource");
+                    out
+                })
             },
             name: None,
         },
@@ -72,11 +74,6 @@ fn tenant_name(name: &str) -> Vec<String> {
         out.push(format!("must be no more than {TENANT_NAME_MAX} bytes"));
     }
     out
-}
-
-/// What an earlier release accepted stays as it is until somebody changes it: finalizers and labels can be written.
-fn unless_same_spec(new: &Value, old: &Value, validate: fn(&Value) -> Vec<Cause>) -> Vec<Cause> {
-    if new["spec"] == old["spec"] { Vec::new() } else { validate(new) }
 }
 
 fn tenant(object: &Value) -> Vec<Cause> {
@@ -98,7 +95,7 @@ fn profile(object: &Value) -> Vec<Cause> {
         if part.path.ends_with("ceilings")
             && part.value.as_object().is_some_and(|ceilings| !ceilings.is_empty())
         {
-            not_yet(&mut out, &part, "ceilings are");
+            not_yet(&mut out, &part, "ceilings are", LEAVE_OUT);
         }
         for field in ["profile", "suspended"] {
             if part.has(field) {
@@ -162,6 +159,14 @@ fn tenant_spec(out: &mut Vec<Cause>, spec: &Place<'_>) {
         }
         one_of(out, &toleration, "operator", &["", "Equal", "Exists"]);
         one_of(out, &toleration, "effect", &["", "NoSchedule", "PreferNoSchedule", "NoExecute"]);
+        if toleration.text("operator") == "Exists" && !toleration.lacks("value") {
+            let why = "value must be empty when `operator` is 'Exists'";
+            out.push(Cause::invalid(toleration.of("operator"), toleration.field("value").value, why));
+        }
+        if toleration.has("tolerationSeconds") && toleration.text("effect") != "NoExecute" {
+            let why = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+            out.push(Cause::invalid(toleration.of("effect"), toleration.field("effect").value, why));
+        }
     }
     let sync = spec.field("sync");
     one_of(out, &sync, "nodes", &["all", "used", "selector"]);
@@ -203,11 +208,14 @@ fn storage(out: &mut Vec<Cause>, storage: &Place<'_>) {
     }
 }
 
-/// Options that `api.md` has and this release has not.
+/// What to do about an option that can be done without.
+const LEAVE_OUT: &str = "leave it out";
+
+/// Options that the API has and this release has not.
 fn refused_options(out: &mut Vec<Cause>, spec: &Place<'_>) {
     let network = spec.field("network");
     if ["kubeOvn", "template"].contains(&network.text("driver")) {
-        not_yet(out, &network.field("driver"), "this network driver is");
+        not_yet(out, &network.field("driver"), "this network driver is", "use networkPolicy");
     }
     for (group, field, what) in [
         ("network", "vpc", "VPCs of tenants are"),
@@ -217,7 +225,7 @@ fn refused_options(out: &mut Vec<Cause>, spec: &Place<'_>) {
     ] {
         let group = spec.field(group);
         if !group.lacks(field) {
-            not_yet(out, &group.field(field), what);
+            not_yet(out, &group.field(field), what, LEAVE_OUT);
         }
     }
 }
@@ -236,7 +244,8 @@ fn super_cluster(object: &Value) -> Vec<Cause> {
     let spec = Place::root(object).field("spec");
     one_of(&mut out, &spec, "reach", &["direct", "apiServerProxy"]);
     if spec.text("reach") == "apiServerProxy" {
-        not_yet(&mut out, &spec.field("reach"), "reaching pods through the super cluster's API server is");
+        let what = "reaching pods through the super cluster's API server is";
+        not_yet(&mut out, &spec.field("reach"), what, "use direct");
     }
     for taint in spec.list("taints") {
         let (key, value) = (taint.text("key"), taint.text("value"));
@@ -244,7 +253,8 @@ fn super_cluster(object: &Value) -> Vec<Cause> {
         invalid_all(&mut out, &taint.of("value"), value, names::label_value(value));
         required_one_of(&mut out, &taint, "effect", &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
         if taint.text("effect") == "NoExecute" {
-            not_yet(&mut out, &taint.field("effect"), "moving tenants away from a super cluster is");
+            let what = "moving tenants away from a super cluster is";
+            not_yet(&mut out, &taint.field("effect"), what, "use NoSchedule or PreferNoSchedule");
         }
         if taint.has("timeAdded") {
             out.push(Cause::forbidden(taint.of("timeAdded"), "says nothing about a super cluster"));
@@ -264,7 +274,7 @@ fn sync_rule(object: &Value) -> Vec<Cause> {
             &error.to_string(),
         ));
     }
-    not_yet(&mut out, &spec, "rules for more kinds to sync are");
+    not_yet(&mut out, &spec, "rules for more kinds to sync are", "delete the rule");
     out
 }
 
@@ -337,6 +347,14 @@ mod tests {
             (
                 json!({"scheduling": {"tolerations": [{"operator": "Equal"}]}}),
                 "spec.scheduling.tolerations[0].operator",
+            ),
+            (
+                json!({"scheduling": {"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}}),
+                "spec.scheduling.tolerations[0].operator",
+            ),
+            (
+                json!({"scheduling": {"tolerations": [{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 3}]}}),
+                "spec.scheduling.tolerations[0].effect",
             ),
             (json!({"egress": {"allowedCIDRs": ["10.0.0.0/8"]}}), "spec.egress.allowedCIDRs"),
             (json!({"network": {"vpc": {"id": "v"}}}), "spec.network.vpc"),

@@ -34,7 +34,7 @@ impl Descriptions {
     }
 
     /// The description of a field.
-    pub(super) fn of_field(&self, name: &str, field: &str) -> Option<&str> {
+    pub fn of_field(&self, name: &str, field: &str) -> Option<&str> {
         self.schemas
             .get(name)
             .and_then(|schema| schema["properties"][field]["description"].as_str())

@@ -317,3 +317,25 @@ fn a_circle_of_bindings_is_refused_and_told() {
     assert_eq!(causes(&plan, 1), [Cause::BindingCycle]);
     assert_eq!(causes(&plan, 2), [Cause::WaitingForSecret]);
 }
+
+#[test]
+fn a_trait_that_names_another_workload_is_a_defect() {
+    let with = |reference: Value| {
+        let mut entry = scaler(2);
+        entry["trait"]["spec"]["workloadRef"] = reference;
+        let components = json!([{"componentName": "web", "traits": [entry]}]);
+        causes(&render(&application(components), &inputs(&[("web", deployment())])), 0)
+    };
+    let own = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    for reference in [Value::Null, json!({}), json!({"name": "web"}), own] {
+        assert_eq!(with(reference.clone()), [], "{reference}");
+    }
+    for reference in [
+        json!({"name": "other"}),
+        json!({"kind": "StatefulSet", "name": "web"}),
+        json!("web"),
+        json!({"uid": "u"}),
+    ] {
+        assert_eq!(with(reference.clone()), [Cause::InvalidTrait], "{reference}");
+    }
+}

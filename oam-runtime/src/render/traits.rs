@@ -159,6 +159,13 @@ pub(super) fn finish(
             let reference = workload.reference("");
             let value =
                 json!({"apiVersion": reference.api_version, "kind": reference.kind, "name": reference.name});
+            if let Some(given) = path.get(&object.value).filter(|given| names_another(given, &value)) {
+                let message = format!(
+                    "{}: {path} is {given}, but the trait's workload is {value}; leave it out, it is filled in",
+                    draft.kind.kind
+                );
+                return Err(vec![Problem::new(Cause::InvalidTrait, message)]);
+            }
             path.set(&mut object.value, value).map_err(|error| {
                 vec![Problem::new(Cause::InvalidTrait, format!("{}: {error}", draft.kind.kind))]
             })?;
@@ -166,6 +173,15 @@ pub(super) fn finish(
         planned.push(object);
     }
     Ok(planned)
+}
+
+/// True when a reference says something that is not so of the workload. What it does not say, it leaves open.
+fn names_another(given: &Value, workload: &Value) -> bool {
+    match given {
+        Value::Null => false,
+        Value::Object(fields) => fields.iter().any(|(name, value)| workload[name.as_str()] != *value),
+        _ => true,
+    }
 }
 
 /// True for a ManualScalerTrait.

@@ -7,6 +7,7 @@ use api_types::{GroupResource, ObjectName, Resource};
 #[allow(missing_docs)]
 pub enum Kind {
     Namespace,
+    NetworkPolicy,
     ServiceAccount,
     ConfigMap,
     Secret,
@@ -37,30 +38,42 @@ impl Key {
 struct Row {
     name: &'static str,
     resource: Resource,
-    /// Its objects in super clusters carry our labels. Those that do not are watched whole.
-    labelled: bool,
+    side: Side,
+}
+
+/// On which side of the syncer objects of a kind are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// By tenants. Those in super clusters are ours and carry our labels.
+    Tenant,
+    /// By us in super clusters only, labelled too. What a tenant has of the kind stays with the tenant.
+    Below,
+    /// By the super cluster. It is watched whole.
+    SuperCluster,
 }
 
 /// In the order of the kinds.
-static ROWS: [Row; 8] = [
-    row("Namespace", "namespaces", true),
-    row("ServiceAccount", "serviceaccounts", true),
-    row("ConfigMap", "configmaps", true),
-    row("Secret", "secrets", true),
-    row("PersistentVolumeClaim", "persistentvolumeclaims", true),
-    row("Service", "services", true),
-    row("Pod", "pods", true),
-    row("Node", "nodes", false),
+static ROWS: [Row; 9] = [
+    row("Namespace", "", "namespaces", Side::Tenant),
+    row("NetworkPolicy", "networking.k8s.io", "networkpolicies", Side::Below),
+    row("ServiceAccount", "", "serviceaccounts", Side::Tenant),
+    row("ConfigMap", "", "configmaps", Side::Tenant),
+    row("Secret", "", "secrets", Side::Tenant),
+    row("PersistentVolumeClaim", "", "persistentvolumeclaims", Side::Tenant),
+    row("Service", "", "services", Side::Tenant),
+    row("Pod", "", "pods", Side::Tenant),
+    row("Node", "", "nodes", Side::SuperCluster),
 ];
 
-const fn row(name: &'static str, plural: &'static str, labelled: bool) -> Row {
-    Row { name, resource: Resource::new("", "v1", plural), labelled }
+const fn row(name: &'static str, group: &'static str, plural: &'static str, side: Side) -> Row {
+    Row { name, resource: Resource::new(group, "v1", plural), side }
 }
 
 impl Kind {
     /// Every kind, in the order in which objects need each other.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Namespace,
+        Kind::NetworkPolicy,
         Kind::ServiceAccount,
         Kind::ConfigMap,
         Kind::Secret,
@@ -92,7 +105,12 @@ impl Kind {
 
     /// True when its objects in super clusters carry our labels.
     pub fn labelled(self) -> bool {
-        self.row().labelled
+        self.row().side != Side::SuperCluster
+    }
+
+    /// True when changes of it in tenants matter.
+    pub fn above(self) -> bool {
+        self.row().side != Side::Below
     }
 
     /// The kind with this name in JSON.
@@ -109,10 +127,9 @@ mod tests {
     fn the_rows_are_in_order() {
         for (index, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, index);
-            assert!(
-                kind.resource().resource.starts_with(&format!("{kind:?}").to_lowercase())
-                    || kind == Kind::Claim
-            );
+            let singular = kind.name().to_lowercase();
+            assert!(kind.resource().resource.starts_with(singular.trim_end_matches('y')), "{kind:?}");
+            assert!(kind.name().ends_with(&format!("{kind:?}")));
             assert_eq!(Kind::named(kind.name()), Some(kind));
         }
     }

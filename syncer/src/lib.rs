@@ -1,15 +1,15 @@
 //! Desired state down to super clusters, observed state up, and the patrol of both.
 //!
 //! Read in this order: [`kinds`], [`names`] and [`ownership`] (what is synced, how it is called, whose it is), the
-//! translations, one file for each resource, all pure ([`namespaces`], [`service_accounts`], [`configmaps`], [`secrets`], [`claims`],
+//! translations, one file for each resource, all pure ([`namespaces`], [`isolation`], [`service_accounts`], [`configmaps`], [`secrets`], [`claims`],
 //! [`services`], [`pods`], [`nodes`], [`events`]), [`super_api`] (what is asked of a super cluster), `reconcile`
 //! (one key at a time), and the loops around it.
 //!
 //! Guarantees: an object of a super cluster is written only after its tenant was checked, and by its UID; a tenant
 //! that is deleted keeps a finalizer until a listing finds nothing of it; each kind of all tenants is watched
 //! once; both directions wait in one queue that is fair to tenants by weight; nothing that failed is dropped. Assumes
-//! that one process at a time works on a tenant. Caveat: endpoints without a selector and custom
-//! resources do not go down yet; nothing is done about the network between tenants.
+//! that one process at a time works on a tenant. Caveat: endpoints without a selector, custom
+//! resources and tenants' own NetworkPolicies do not go down yet.
 
 pub mod kinds;
 
@@ -22,6 +22,8 @@ pub mod translation;
 pub mod difference;
 
 pub mod namespaces;
+
+pub mod isolation;
 
 pub mod service_accounts;
 
@@ -93,18 +95,18 @@ use tokio::task::JoinSet;
 /// know.
 pub async fn run(client: Arc<dyn PlaneClient>, options: Options, reserver: Reserver, shutdown: Shutdown) {
     let state = reserver.state();
-    state.start(client.clone());
+    state.start(client.clone(), options.api_address.clone());
     let mut tasks = JoinSet::new();
     // Feeds and workers end at shutdown; what fails in them is tried again inside.
     tasks.spawn(feed::profiles(state.clone(), client.clone(), shutdown.clone()));
     tasks.spawn(feed::tenants(state.clone(), client.clone(), shutdown.clone()));
     tasks.spawn(feed::rules(client.clone(), shutdown.clone()));
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.above()) {
         tasks.spawn(feed::objects(state.clone(), client.clone(), kind, shutdown.clone()));
     }
     tasks.spawn(clusters::run(state.clone(), client.clone(), options.clone(), shutdown.clone()));
     for _ in 0..options.workers.max(1) {
-        tasks.spawn(worker(state.clone(), client.clone(), options.clone()));
+        tasks.spawn(worker(state.clone(), client.clone()));
     }
     shutdown.requested().await;
     state.queue.close();
@@ -115,9 +117,9 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, reserver: Reser
     }
 }
 
-async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, options: Options) {
+async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>) {
     while let Some(lease) = state.queue.next().await {
-        match step(&state, &client, &options, lease.tenant, &lease.key).await {
+        match step(&state, &client, lease.tenant, &lease.key).await {
             Ok(Next::OnEvent) => lease.done(None),
             Ok(Next::After(delay)) => lease.done(Some(delay)),
             Err(error) => {
@@ -136,7 +138,6 @@ async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, options: Option
 async fn step(
     state: &Arc<State>,
     client: &Arc<dyn PlaneClient>,
-    options: &Options,
     tenant: TenantId,
     key: &Key,
 ) -> Result<Next, ApiError> {
@@ -150,8 +151,7 @@ async fn step(
     let Some(cluster) = state.placed_on(&view).filter(|c| c.is_known()) else {
         return Ok(Next::OnEvent);
     };
-    let own = view.endpoint.as_deref().and_then(options::address_of);
-    let Some(api) = options.api_address.clone().or(own) else {
+    let Some(api) = state.api_address(&view) else {
         return Err(ApiError::unavailable("the tenant has no endpoint yet", 1));
     };
     let work = Work { state: state.clone(), client: client.clone(), tenant: view, cluster, api };

@@ -16,6 +16,8 @@ const LABEL_MAX: usize = 63;
 const HASH_LENGTH: usize = 13;
 /// Names of ours in super namespaces begin so; tenants' objects with such names are refused.
 const RESERVED: &str = "insula-sync-";
+/// The NetworkPolicy of every super namespace.
+pub const ISOLATION: &str = "insula-sync-isolation";
 /// The ConfigMap that every Kubernetes writes into every namespace. The super cluster's own stands in its place.
 const ROOT_CA: &str = "kube-root-ca.crt";
 /// What the tenant's own is called in the super namespace.
@@ -41,6 +43,11 @@ pub fn super_name(kind: Kind, name: &str) -> Option<String> {
 /// The Secret in the super namespace with the service account tokens of a pod.
 pub fn token_secret(pod_uid: &str) -> String {
     format!("{RESERVED}token-{}", hash(&[pod_uid.as_bytes()]))
+}
+
+/// The NetworkPolicy in the super namespace that opens the ports of a published Service.
+pub fn published(service: &str) -> String {
+    format!("{RESERVED}published-{service}")
 }
 
 /// True for the name of a pod's token Secret.

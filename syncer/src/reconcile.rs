@@ -7,6 +7,8 @@
 
 pub mod namespaces;
 
+pub mod isolation;
+
 pub mod service_accounts;
 
 pub mod configs;
@@ -41,6 +43,8 @@ pub async fn reconcile(work: &Work, key: &Key) -> Result<Next, ApiError> {
     let (namespace, name) = (object.namespace.as_str(), object.name.as_str());
     match kind {
         Kind::Namespace => namespaces::namespace(work, name).await,
+        // Those below stand for namespaces and Services, whose keys are due in their place.
+        Kind::NetworkPolicy => Ok(Next::OnEvent),
         Kind::ServiceAccount => service_accounts::service_account(work, namespace, name).await,
         Kind::ConfigMap | Kind::Secret => {
             configs::config(work, kind, namespace, name, configs::Need::ByRule).await

@@ -1,8 +1,6 @@
 //! Addresses of services, reserved where the pods run.
 
 use crate::kinds::Kind;
-use crate::options::address_of;
-use crate::pods::environment::ApiAddress;
 use crate::reconcile::services::{KUBERNETES, RESERVED_AT, address_differs};
 use crate::services::{addresses, downward, patch};
 use crate::shared_service::is_refusal;
@@ -38,8 +36,7 @@ impl Reserver {
             None => return Err(later()),
         };
         cluster.wait_ready().await;
-        let api = tenant.endpoint.as_deref().and_then(address_of);
-        let api = api.unwrap_or(ApiAddress { host: String::new(), port: 0 });
+        let api = self.state.api_address(&tenant).ok_or_else(later)?;
         Ok(Work { client: self.state.client()?, state: self.state.clone(), tenant, cluster, api })
     }
 }

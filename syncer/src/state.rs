@@ -1,6 +1,8 @@
 //! What the loops and the reserver share.
 
 use crate::kinds::{Key, Kind};
+use crate::options::address_of;
+use crate::pods::environment::ApiAddress;
 use crate::super_api::SuperApi;
 use crate::super_cache::SuperCache;
 use crate::tenants::{TenantView, Tenants};
@@ -113,12 +115,22 @@ pub struct State {
     pub queue: FairQueue<TenantId, Key>,
     supers: RwLock<BTreeMap<String, Arc<SuperCluster>>>,
     client: OnceLock<Arc<dyn PlaneClient>>,
+    /// Where pods reach all tenants' APIs, when that is not what the tenants' endpoints say.
+    shared_api: OnceLock<ApiAddress>,
 }
 
 impl State {
-    /// Gives the client; later ones are ignored.
-    pub fn start(&self, client: Arc<dyn PlaneClient>) {
+    /// Gives the client, and where pods reach all tenants' APIs; later ones are ignored.
+    pub fn start(&self, client: Arc<dyn PlaneClient>, shared_api: Option<ApiAddress>) {
+        if let Some(address) = shared_api {
+            let _ = self.shared_api.set(address);
+        }
         let _ = self.client.set(client);
+    }
+
+    /// Where pods reach the tenant's API; `None` while its endpoint is not known.
+    pub fn api_address(&self, tenant: &TenantView) -> Option<ApiAddress> {
+        self.shared_api.get().cloned().or_else(|| address_of(tenant.endpoint.as_deref()?))
     }
 
     /// The client; fails before the syncer runs.
@@ -165,7 +177,7 @@ impl State {
                 self.due(nodes.iter().map(|n| (tenant.id, Key::object(Kind::Node, "", &n.at.name))));
             }
         }
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.above()) {
             let objects = client.list(tenant.id, &kind.group_resource(), "").await?;
             self.due(objects.into_iter().map(|o| (tenant.id, Key::Object(kind, o.name))));
         }

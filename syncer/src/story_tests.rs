@@ -7,3 +7,5 @@ mod tenant_stories;
 mod pod_stories;
 
 mod service_stories;
+
+mod isolation_stories;

@@ -4,6 +4,7 @@
 //! gone. Assumes that revisions of a cluster can be compared as numbers (KEP-5504); where they cannot, the last
 //! word counts.
 
+use crate::isolation;
 use crate::kinds::{Key, Kind};
 use crate::names::{self, digest};
 use crate::ownership::Identity;
@@ -64,7 +65,11 @@ impl Cached {
             // The tokens are the pod's business.
             return Some((identity.tenant, Key::object(Kind::Pod, &identity.namespace, &identity.name)));
         }
-        Some((identity.tenant, Key::object(self.kind, &identity.namespace, &identity.name)))
+        let kind = match self.kind {
+            Kind::NetworkPolicy => isolation::stands_for(identity),
+            kind => kind,
+        };
+        Some((identity.tenant, Key::object(kind, &identity.namespace, &identity.name)))
     }
 }
 

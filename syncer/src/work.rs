@@ -5,6 +5,7 @@ use crate::names;
 use crate::namespaces;
 use crate::ownership;
 use crate::pods::environment::ApiAddress;
+use crate::reconcile::isolation;
 use crate::state::{State, SuperCluster};
 use crate::super_api::At;
 use crate::super_cache::Cached;
@@ -166,20 +167,26 @@ impl Work {
         }
     }
 
-    /// Makes sure that the super namespace is there. The first one of a tenant puts our finalizer on the tenant
-    /// before, so that nothing is left behind unseen.
+    /// Makes sure that the super namespace is there and isolated, so that nothing in it was ever reachable. The first
+    /// one of a tenant puts our finalizer on the tenant before, so that nothing is left behind unseen.
     pub async fn ensure_namespace(&self, namespace: &str) -> Result<(), ApiError> {
         let name = self.super_namespace(namespace);
-        if let Some(known) = self.cluster.cache.get(Kind::Namespace, "", &name) {
-            self.check(&known)?;
+        let known = self.cluster.cache.get(Kind::Namespace, "", &name);
+        if let Some(known) = &known {
+            self.check(known)?;
             if known.deleting {
                 return Err(ApiError::unavailable("the super namespace is being removed", 1));
             }
-            return Ok(());
+            if isolation::is_isolated(self, &name)? {
+                return Ok(());
+            }
         }
         let Some(object) = self.get(Kind::Namespace, "", namespace).await? else {
             return Err(ApiError::not_found(&Kind::Namespace.group_resource(), namespace));
         };
+        if known.is_some() {
+            return isolation::isolate(self, &object).await;
+        }
         self.hold_tenant().await?;
         match self.create(Kind::Namespace, &namespaces::downward(&self.tenant, &object)).await {
             Ok(_) => {}
@@ -187,6 +194,7 @@ impl Work {
             Err(error) => return Err(error),
         }
         self.still_wanted(&name).await?;
+        isolation::isolate(self, &object).await?;
         let mut follow = vec![Kind::ServiceAccount];
         if self.tenant.spec.sync.publish == Publish::All {
             follow.extend([Kind::ConfigMap, Kind::Secret]);

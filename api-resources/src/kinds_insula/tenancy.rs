@@ -177,6 +177,11 @@ fn tenant_spec(out: &mut Vec<Cause>, spec: &Place<'_>) {
         out.push(Cause::not_supported(name.path.clone(), name.value, &controllers));
     }
     unique(out, disabled.iter().map(|name| (name.path.clone(), name.as_text())));
+    let egress: Vec<Place<'_>> = spec.field("egress").list("allowedCIDRs").collect();
+    for network in &egress {
+        invalid_all(out, &network.path, network.as_text(), names::cidr(network.as_text()));
+    }
+    unique(out, egress.iter().map(|network| (network.path.clone(), network.as_text())));
     let cloud = spec.field("cloud");
     unique(out, cloud.list("accounts").map(|account| (account.path.clone(), account.as_text())));
     refused_options(out, spec);
@@ -221,7 +226,6 @@ fn refused_options(out: &mut Vec<Cause>, spec: &Place<'_>) {
         ("network", "vpc", "VPCs of tenants are"),
         ("quota", "hard", "quota over all namespaces is"),
         ("authentication", "oidc", "OpenID Connect is"),
-        ("egress", "allowedCIDRs", "webhooks and other addresses that tenants choose are"),
     ] {
         let group = spec.field(group);
         if !group.lacks(field) {
@@ -311,7 +315,7 @@ mod tests {
             "scheduling": {"nodeSelector": {}, "tolerations": [], "maxPriority": 1_000_000, "podSecurity": "baseline"},
             "controllers": {"disabled": []}, "sync": {"disabled": false, "nodes": "used", "publish": "all"},
             "oam": {"disabled": false}, "cloud": {"accounts": ["aliyun-main", "datacenter"]},
-            "authentication": {"oidc": []}, "egress": {"allowedCIDRs": []}});
+            "authentication": {"oidc": []}, "egress": {"allowedCIDRs": ["10.9.0.0/16", "fd00:9::/32"]}});
         assert_eq!(tenant_fields(spec), Vec::<String>::new());
     }
 
@@ -356,7 +360,12 @@ mod tests {
                 json!({"scheduling": {"tolerations": [{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 3}]}}),
                 "spec.scheduling.tolerations[0].effect",
             ),
-            (json!({"egress": {"allowedCIDRs": ["10.0.0.0/8"]}}), "spec.egress.allowedCIDRs"),
+            (json!({"egress": {"allowedCIDRs": ["10.0.0.0/8", "10.0.0.1"]}}), "spec.egress.allowedCIDRs[1]"),
+            (json!({"egress": {"allowedCIDRs": ["10.0.0.1/8"]}}), "spec.egress.allowedCIDRs[0]"),
+            (
+                json!({"egress": {"allowedCIDRs": ["10.0.0.0/8", "10.0.0.0/8"]}}),
+                "spec.egress.allowedCIDRs[1]",
+            ),
             (json!({"network": {"vpc": {"id": "v"}}}), "spec.network.vpc"),
             (json!({"wait": 1}), "spec"),
         ] {

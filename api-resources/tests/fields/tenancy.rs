@@ -62,7 +62,7 @@ pub const TENANT: KindFields = KindFields {
         ("spec.oam.disabled", Enforced("oam-runtime/src/directory.rs")),
         ("spec.cloud.accounts", Enforced("cloud-adapters/src/tenants.rs")),
         ("spec.authentication.oidc", NOT_YET),
-        ("spec.egress.allowedCIDRs", NOT_YET),
+        ("spec.egress.allowedCIDRs", Enforced("syncer/src/isolation.rs")),
         ("status.phase", Written(TENANTS)),
         ("status.endpoint", Written(TENANTS)),
         ("status.kubeconfigSecret", Written(TENANTS)),

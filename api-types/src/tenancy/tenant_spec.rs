@@ -352,11 +352,11 @@ pub struct Authentication {
     pub oidc: Vec<Value>,
 }
 
-/// Addresses that a tenant chooses: webhooks, conversion, API services, notifications.
+/// Addresses that a tenant chooses: those that its pods send to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Egress {
-    /// Networks that may be dialled beside public ones. Default none.
+    /// Networks that may be reached beside public ones. Default none.
     #[serde(rename = "allowedCIDRs")]
     pub allowed_cidrs: Vec<String>,
 }

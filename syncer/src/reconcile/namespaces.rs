@@ -1,8 +1,9 @@
-//! Super namespaces follow the tenant's namespaces, once they are there.
+//! Super namespaces follow the tenant's namespaces, once they are there, each with its isolation.
 
 use crate::kinds::Kind;
 use crate::namespaces::downward;
 use crate::ownership;
+use crate::reconcile::isolation;
 use crate::work::Work;
 use api_types::ApiError;
 use plane_client::{Next, Patch};
@@ -20,6 +21,9 @@ pub async fn namespace(work: &Work, name: &str) -> Result<Next, ApiError> {
             let wanted = downward(&work.tenant, &object);
             if let Some(metadata) = ownership::patch(&known.value()?, &wanted["metadata"]) {
                 work.patch(&known, "", Patch::Merge(json!({"metadata": metadata}))).await?;
+            }
+            if !known.deleting {
+                isolation::isolate(work, &object).await?;
             }
         }
     }

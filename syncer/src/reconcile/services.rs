@@ -2,6 +2,7 @@
 
 use crate::difference::merge_patch;
 use crate::kinds::Kind;
+use crate::reconcile::isolation;
 use crate::services::{downward, node_ports_up, patch, upward, without_addresses};
 use crate::super_cache::Cached;
 use crate::translation::{Refusal, text};
@@ -28,10 +29,12 @@ pub async fn service(work: &Work, namespace: &str, name: &str) -> Result<Next, A
         return Ok(Next::OnEvent);
     }
     let known = work.cached(Kind::Service, namespace, name);
-    let (object, known) = match (work.get(Kind::Service, namespace, name).await?, known) {
-        (None, None) => return Ok(Next::OnEvent),
-        (None, Some(known)) => return without_object(work, &known).await,
-        (Some(object), known) => (object, known),
+    let Some(object) = work.get(Kind::Service, namespace, name).await? else {
+        isolation::unpublish(work, namespace, name).await?;
+        return match known {
+            Some(known) => without_object(work, &known).await,
+            None => Ok(Next::OnEvent),
+        };
     };
     let super_namespace = work.super_namespace(namespace);
     let place = work.place(namespace, &super_namespace);
@@ -45,6 +48,7 @@ pub async fn service(work: &Work, namespace: &str, name: &str) -> Result<Next, A
     let Some(known) = known else {
         if object["metadata"]["deletionTimestamp"].is_null() {
             work.ensure_namespace(namespace).await?;
+            isolation::publish(work, place, &object).await?;
             create(work, &object, &wanted).await?;
         }
         return Ok(Next::OnEvent);
@@ -52,6 +56,7 @@ pub async fn service(work: &Work, namespace: &str, name: &str) -> Result<Next, A
     if known.deleting {
         return Ok(Next::OnEvent);
     }
+    isolation::publish(work, place, &object).await?;
     let mut observed = known.value()?;
     if address_differs(&observed, &wanted) {
         // Addresses never change in place: it is made anew with those that the tenant reads.

@@ -22,10 +22,17 @@ pub fn core(plural: &str) -> GroupResource {
     GroupResource::new("", plural)
 }
 
+/// NetworkPolicies.
+pub fn policies() -> GroupResource {
+    GroupResource::new("networking.k8s.io", "networkpolicies")
+}
+
 /// A super cluster that a plane plays.
 pub struct PlaneSuper {
     planes: FakePlanes,
     addresses: AtomicU32,
+    /// Pods that were made in a namespace without its NetworkPolicy.
+    exposed: Arc<AtomicU32>,
     /// Its watches tell nothing any more.
     silent: Arc<AtomicBool>,
 }
@@ -63,6 +70,11 @@ impl SuperApi for PlaneSuper {
             if namespace.is_none() {
                 return Err(ApiError::not_found(&core("namespaces"), &at.namespace));
             }
+        }
+        if resource.resource == "pods"
+            && self.planes.find(SUPER, &policies(), &at.namespace, "insula-sync-isolation").is_none()
+        {
+            self.exposed.fetch_add(1, Ordering::SeqCst);
         }
         if resource.resource == "services" && body["spec"]["clusterIP"].is_null() {
             let ip = format!("10.96.0.{}", self.addresses.fetch_add(1, Ordering::Relaxed));
@@ -122,6 +134,7 @@ fn selected(object: &Value, selector: &str) -> bool {
 pub struct Story {
     pub planes: FakePlanes,
     pub reserver: Reserver,
+    exposed: Arc<AtomicU32>,
     silent: Arc<AtomicBool>,
     shutdown: Shutdown,
 }
@@ -147,19 +160,26 @@ impl Story {
     pub fn on(planes: FakePlanes, patrol: Duration) -> Story {
         let silent = Arc::new(AtomicBool::new(false));
         let addresses = AtomicU32::new(1);
-        let api = Arc::new(PlaneSuper { planes: planes.clone(), addresses, silent: silent.clone() });
-        Self::start(planes, patrol, silent, Some(Embedded::Api(api)))
+        let exposed = Arc::new(AtomicU32::new(0));
+        let api = Arc::new(PlaneSuper {
+            planes: planes.clone(),
+            addresses,
+            exposed: exposed.clone(),
+            silent: silent.clone(),
+        });
+        Self::start(planes, patrol, silent, exposed, Some(Embedded::Api(api)))
     }
 
     /// Over planes that were prepared before, without an embedded super cluster.
     pub fn without_embedded(planes: FakePlanes) -> Story {
-        Self::start(planes, Duration::from_secs(60), Arc::default(), None)
+        Self::start(planes, Duration::from_secs(60), Arc::default(), Arc::default(), None)
     }
 
     fn start(
         planes: FakePlanes,
         patrol: Duration,
         silent: Arc<AtomicBool>,
+        exposed: Arc<AtomicU32>,
         embedded: Option<Embedded>,
     ) -> Story {
         let shutdown = Shutdown::new();
@@ -173,12 +193,17 @@ impl Story {
         };
         tokio::spawn(crate::run(planes.client(), options, reserver.clone(), shutdown.clone()));
         tokio::spawn(empty_namespaces(planes.clone()));
-        Story { planes, reserver, silent, shutdown }
+        Story { planes, reserver, exposed, silent, shutdown }
     }
 
     /// From now on, the watches of the super cluster miss everything.
     pub fn silence(&self) {
         self.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// How many pods were made in a namespace of the super cluster that had no NetworkPolicy.
+    pub fn exposed(&self) -> u32 {
+        self.exposed.load(Ordering::SeqCst)
     }
 
     /// The super namespace of a tenant's namespace, once it is there.
@@ -287,6 +312,9 @@ async fn empty_namespaces(planes: FakePlanes) {
             for object in planes.list(SUPER, &core(plural), &namespace.name.name).await.unwrap() {
                 planes.remove(SUPER, &core(plural), &object.name.namespace, &object.name.name);
             }
+        }
+        for object in planes.list(SUPER, &policies(), &namespace.name.name).await.unwrap() {
+            planes.remove(SUPER, &policies(), &object.name.namespace, &object.name.name);
         }
         planes.remove(SUPER, &core("namespaces"), "", &namespace.name.name);
     }

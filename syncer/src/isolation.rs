@@ -1,0 +1,278 @@
+//! What may reach a tenant's pods and what they may reach: NetworkPolicies (`networking.k8s.io/v1`), which exist in
+//! super clusters only.
+//!
+//! Guarantees: the pods of a super namespace exchange packets with pods of their own tenant alone; both sides of every
+//! connection are held to it, so that one policy that is late or gone opens no way between tenants. Assumes that the
+//! super cluster's network enforces NetworkPolicies. Caveat: pods in the network of their node are beyond them.
+
+use crate::difference::merge_patch;
+use crate::kinds::Kind;
+use crate::names;
+use crate::ownership::{self, Identity};
+use crate::pods::environment::ApiAddress;
+use crate::tenants::TenantView;
+use crate::translation::{Place, list, text};
+use api_types::labels;
+use serde_json::{Map, Value, json};
+use std::net::IpAddr;
+
+/// Ports of DNS servers: the one of the standard, and the one that OpenShift's have behind their Service. A policy looks
+/// at addresses and ports after those of Services were replaced.
+const DNS_PORTS: [u16; 2] = [53, 5353];
+
+/// Where networks of machines and pods are, theirs and ours: what IANA's special-purpose registries (RFC 6890) do not
+/// call global, with the address at which clouds tell a machine its credentials.
+const PRIVATE: [(&str, &[&str]); 2] = [
+    (
+        "0.0.0.0/0",
+        &[
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "240.0.0.0/4",
+        ],
+    ),
+    ("::/0", &["::1/128", "fc00::/7", "fe80::/10"]),
+];
+
+/// The policy of a super namespace, for the tenant's namespace.
+pub fn isolation(tenant: &TenantView, api: &ApiAddress, namespace: &Value) -> Value {
+    let super_namespace =
+        names::super_namespace(&tenant.name, tenant.id, text(&namespace["metadata"], "name"));
+    policy(tenant, &super_namespace, names::ISOLATION, namespace, isolation_spec(tenant, api))
+}
+
+/// What the policy of each of a tenant's super namespaces says.
+pub fn isolation_spec(tenant: &TenantView, api: &ApiAddress) -> Value {
+    let own = json!([{"namespaceSelector": {"matchLabels": {labels::TENANT_UID: tenant.id.to_string()}}}]);
+    let dns: Vec<Value> =
+        DNS_PORTS.iter().flat_map(|p| ["UDP", "TCP"].map(|protocol| port(protocol, &json!(p)))).collect();
+    let public = PRIVATE.iter().map(|(all, except)| json!({"ipBlock": {"cidr": all, "except": except}}));
+    let allowed = tenant.spec.egress.allowed_cidrs.iter().map(|cidr| json!({"ipBlock": {"cidr": cidr}}));
+    let outside: Vec<Value> = public.chain(allowed).collect();
+    json!({
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"from": own}],
+        "egress": [{"to": own}, {"ports": dns}, {"to": outside}, to_api(api)],
+    })
+}
+
+/// The way to the tenant's API. A policy knows no names: behind one, every address has the port open.
+fn to_api(api: &ApiAddress) -> Value {
+    let ports = json!([port("TCP", &json!(api.port))]);
+    match api.host.parse::<IpAddr>() {
+        Ok(ip) => {
+            let bits = if ip.is_ipv4() { 32 } else { 128 };
+            json!({"to": [{"ipBlock": {"cidr": format!("{ip}/{bits}")}}], "ports": ports})
+        }
+        Err(_) => json!({"ports": ports}),
+    }
+}
+
+/// The policy that opens the pods of a tenant's Service to everyone; `None` for one that is not reached from outside.
+pub fn published(place: Place<'_>, service: &Value) -> Option<Value> {
+    let spec = &service["spec"];
+    let is_published = matches!(text(spec, "type"), "NodePort" | "LoadBalancer");
+    // Without a selector there are no pods to open.
+    let selector = spec["selector"].as_object().filter(|selector| !selector.is_empty())?;
+    let ports: Vec<Value> = list(spec, "ports").iter().map(target).collect();
+    if !is_published || ports.is_empty() {
+        return None;
+    }
+    let opened = json!({
+        "podSelector": {"matchLabels": selector},
+        "policyTypes": ["Ingress"],
+        // From anywhere: behind load balancers, packets often come from a node of the cluster.
+        "ingress": [{"ports": ports}],
+    });
+    let name = names::published(text(&service["metadata"], "name"));
+    Some(policy(place.tenant, place.super_namespace, &name, service, opened))
+}
+
+/// The port of the pods behind a port of a Service.
+fn target(service_port: &Value) -> Value {
+    let target = &service_port["targetPort"];
+    let is_said = target.as_str().is_some_and(|t| !t.is_empty()) || target.as_i64().is_some_and(|n| n != 0);
+    let number = if is_said { target } else { &service_port["port"] };
+    port(service_port["protocol"].as_str().unwrap_or("TCP"), number)
+}
+
+fn port(protocol: &str, port: &Value) -> Value {
+    json!({"port": port, "protocol": protocol})
+}
+
+fn policy(tenant: &TenantView, super_namespace: &str, name: &str, stands_for: &Value, spec: Value) -> Value {
+    let mut identity = Map::new();
+    for field in ["namespace", "name", "uid"] {
+        identity.insert(field.into(), stands_for["metadata"][field].clone());
+    }
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": ownership::downward(tenant, super_namespace, name, &json!({"metadata": identity})),
+        "spec": spec,
+    })
+}
+
+/// The kind of the tenant's object for which a policy was made.
+pub fn stands_for(identity: &Identity) -> Kind {
+    if identity.namespace.is_empty() { Kind::Namespace } else { Kind::Service }
+}
+
+/// The merge patch that makes a policy as it is wanted, to the letter: a peer more or a label less is another policy.
+/// `None` when it is so.
+pub fn patch(observed: &Value, wanted: &Value) -> Option<Value> {
+    let mut patch = Map::new();
+    if let Some(metadata) = ownership::patch(observed, &wanted["metadata"]) {
+        patch.insert("metadata".into(), metadata);
+    }
+    if let Some(spec) = merge_patch(&observed["spec"], &wanted["spec"]) {
+        patch.insert("spec".into(), spec);
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::translation::tests::shop;
+
+    fn api(host: &str) -> ApiAddress {
+        ApiAddress { host: host.into(), port: 7443 }
+    }
+
+    /// The addresses and ports that a pod of the tenant may send to, as `CIDR-EXCEPTIONS:PORTS`.
+    fn egress(tenant: &TenantView, api: &ApiAddress) -> Vec<String> {
+        let spec = isolation_spec(tenant, api);
+        let texts = |rule: &Value| -> Vec<String> {
+            let ports: Vec<String> = list(rule, "ports").iter().map(|p| p["port"].to_string()).collect();
+            let ports = if ports.is_empty() { "all".to_owned() } else { ports.join(",") };
+            if rule["to"].is_null() {
+                return vec![format!("anywhere:{ports}")];
+            }
+            let peer = |peer: &Value| match peer["ipBlock"]["cidr"].as_str() {
+                Some(cidr) => format!("{cidr}-{}:{ports}", list(&peer["ipBlock"], "except").len()),
+                None => format!("{}:{ports}", peer["namespaceSelector"]["matchLabels"]),
+            };
+            list(rule, "to").iter().map(peer).collect()
+        };
+        list(&spec, "egress").iter().flat_map(texts).collect()
+    }
+
+    #[test]
+    fn pods_reach_their_own_dns_the_public_and_their_api() {
+        let tenant = TenantView::for_tests("acme", 7);
+        let own = format!("{{\"insula.dev/tenant-uid\":\"{}\"}}:all", tenant.id);
+        let dns = "anywhere:53,53,5353,5353";
+        let (v4, v6) = ("0.0.0.0/0-9:all", "::/0-3:all");
+        for (host, cidrs, expected) in [
+            ("10.0.0.1", vec![], vec![&own, dns, v4, v6, "10.0.0.1/32-0:7443"]),
+            ("fd00::1", vec![], vec![&own, dns, v4, v6, "fd00::1/128-0:7443"]),
+            ("api.example.com", vec![], vec![&own, dns, v4, v6, "anywhere:7443"]),
+            (
+                "10.0.0.1",
+                vec!["10.9.0.0/16", "fd00:9::/32"],
+                vec![&own, dns, v4, v6, "10.9.0.0/16-0:all", "fd00:9::/32-0:all", "10.0.0.1/32-0:7443"],
+            ),
+        ] {
+            let mut tenant = tenant.clone();
+            tenant.spec.egress.allowed_cidrs = cidrs.into_iter().map(str::to_owned).collect();
+            assert_eq!(egress(&tenant, &api(host)), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn all_pods_of_a_namespace_are_reached_by_their_own_tenant_alone() {
+        let tenant = TenantView::for_tests("acme", 7);
+        let namespace = json!({"metadata": {"name": "shop", "uid": "u", "labels": {"team": "a"}}});
+        let policy = isolation(&tenant, &api("10.0.0.1"), &namespace);
+        assert_eq!(policy["spec"]["podSelector"], json!({}));
+        assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+        let uid = tenant.id.to_string();
+        assert_eq!(
+            policy["spec"]["ingress"],
+            json!([{"from": [{"namespaceSelector": {"matchLabels": {"insula.dev/tenant-uid": uid}}}]}])
+        );
+        let space = names::super_namespace("acme", tenant.id, "shop");
+        assert_eq!(
+            policy["metadata"],
+            json!({"name": "insula-sync-isolation", "namespace": space,
+                "labels": {"insula.dev/tenant": "acme", "insula.dev/tenant-uid": uid},
+                "annotations": {"insula.dev/namespace": "", "insula.dev/name": "shop", "insula.dev/uid": "u"}})
+        );
+        let identity = Identity::of(&policy).unwrap();
+        assert_eq!(stands_for(&identity), Kind::Namespace);
+    }
+
+    #[test]
+    fn a_published_service_opens_the_ports_of_its_pods() {
+        let tenant = TenantView::for_tests("acme", 7);
+        let opened = |spec: Value| {
+            let service = json!({"metadata": {"name": "web", "namespace": "shop", "uid": "u"}, "spec": spec});
+            published(shop(&tenant), &service)
+        };
+        let selector = json!({"app": "web"});
+        let ports = json!([{"port": 80}, {"port": 53, "protocol": "UDP", "targetPort": 5300},
+            {"port": 443, "targetPort": "tls"}]);
+        for kind in ["NodePort", "LoadBalancer"] {
+            let policy =
+                opened(json!({"type": kind, "selector": selector.clone(), "ports": ports.clone()})).unwrap();
+            assert_eq!(
+                policy["spec"],
+                json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"],
+                    "ingress": [{"ports": [{"port": 80, "protocol": "TCP"}, {"port": 5300, "protocol": "UDP"},
+                        {"port": "tls", "protocol": "TCP"}]}]})
+            );
+            assert_eq!(policy["metadata"]["name"], "insula-sync-published-web");
+            assert_eq!(policy["metadata"]["namespace"], "acme-shop-hash");
+            assert_eq!(stands_for(&Identity::of(&policy).unwrap()), Kind::Service);
+        }
+        for closed in [
+            json!({"type": "ClusterIP", "selector": selector.clone(), "ports": ports.clone()}),
+            json!({"type": "ExternalName", "externalName": "example.com"}),
+            json!({"type": "NodePort", "ports": ports.clone()}),
+            json!({"type": "NodePort", "selector": {}, "ports": ports}),
+            json!({"type": "LoadBalancer", "selector": selector}),
+        ] {
+            assert_eq!(opened(closed.clone()), None, "{closed}");
+        }
+    }
+
+    #[test]
+    fn every_deviation_is_set_right() {
+        let tenant = TenantView::for_tests("acme", 7);
+        let namespace = json!({"metadata": {"name": "shop", "uid": "u"}});
+        let wanted = isolation(&tenant, &api("10.0.0.1"), &namespace);
+        let changed = |pointer: &str, value: Value| {
+            let mut observed = wanted.clone();
+            *observed.pointer_mut(pointer).unwrap() = value;
+            patch(&observed, &wanted)
+        };
+        assert_eq!(patch(&wanted, &wanted), None);
+        for (pointer, value, expected) in [
+            (
+                "/spec/podSelector",
+                json!({"matchLabels": {"a": "b"}}),
+                json!({"podSelector": {"matchLabels": null}}),
+            ),
+            ("/spec/ingress", json!([{}]), json!({"ingress": wanted["spec"]["ingress"]})),
+            (
+                "/spec/ingress/0/from/0",
+                json!({"podSelector": {}}),
+                json!({"ingress": wanted["spec"]["ingress"]}),
+            ),
+            ("/spec/policyTypes", json!(["Egress"]), json!({"policyTypes": ["Ingress", "Egress"]})),
+            ("/spec/egress/3/ports/0/port", json!(1), json!({"egress": wanted["spec"]["egress"]})),
+        ] {
+            assert_eq!(changed(pointer, value), Some(json!({"spec": expected})), "{pointer}");
+        }
+        let metadata = changed("/metadata/labels", json!({})).unwrap();
+        assert_eq!(metadata["metadata"]["labels"], wanted["metadata"]["labels"]);
+    }
+}

@@ -1,0 +1,54 @@
+//! NetworkPolicies of super namespaces, kept as they are wanted.
+//!
+//! Guarantee: a policy that stands in the way and is not the tenant's fails the work that needs the namespace, so that
+//! no pod is made without its own.
+
+use crate::isolation::{isolation, isolation_spec, patch, published};
+use crate::kinds::Kind;
+use crate::names;
+use crate::translation::{Place, text};
+use crate::work::{Work, meta_text};
+use api_types::ApiError;
+use plane_client::Patch;
+use serde_json::Value;
+
+/// True when the super namespace is known to have its policy, with what it has to say.
+pub fn is_isolated(work: &Work, super_namespace: &str) -> Result<bool, ApiError> {
+    match work.cluster.cache.get(Kind::NetworkPolicy, super_namespace, names::ISOLATION) {
+        Some(known) => Ok(known.value()?["spec"] == isolation_spec(&work.tenant, &work.api)),
+        None => Ok(false),
+    }
+}
+
+/// Isolates the super namespace of a tenant's namespace.
+pub async fn isolate(work: &Work, namespace: &Value) -> Result<(), ApiError> {
+    keep(work, &isolation(&work.tenant, &work.api, namespace)).await
+}
+
+/// Opens the pods of a Service that is reached from outside, and closes those of any other.
+pub async fn publish(work: &Work, place: Place<'_>, service: &Value) -> Result<(), ApiError> {
+    match published(place, service) {
+        Some(wanted) => keep(work, &wanted).await,
+        None => unpublish(work, place.namespace, text(&service["metadata"], "name")).await,
+    }
+}
+
+/// Closes the pods of a Service again.
+pub async fn unpublish(work: &Work, namespace: &str, service: &str) -> Result<(), ApiError> {
+    let (super_namespace, name) = (work.super_namespace(namespace), names::published(service));
+    match work.cluster.cache.get(Kind::NetworkPolicy, &super_namespace, &name) {
+        Some(known) if !known.deleting => work.delete(&known, None).await,
+        _ => Ok(()),
+    }
+}
+
+async fn keep(work: &Work, wanted: &Value) -> Result<(), ApiError> {
+    let (namespace, name) = (meta_text(wanted, "namespace"), meta_text(wanted, "name"));
+    match work.cluster.cache.get(Kind::NetworkPolicy, namespace, name) {
+        None => work.create(Kind::NetworkPolicy, wanted).await.map(drop),
+        Some(known) => match patch(&known.value()?, wanted) {
+            Some(patch) => work.patch(&known, "", Patch::Merge(patch)).await.map(drop),
+            None => Ok(()),
+        },
+    }
+}

@@ -14,6 +14,24 @@ use tests::{Insula, Kubectl, until};
 
 const VARIABLE: &str = "INSULA_TEST_SUPER_KUBECONFIG";
 
+const ISOLATION: &str = "insula-sync-isolation";
+
+/// The revision of a cluster now. `kubectl get` alone does not tell it.
+fn revision(below: &Kubectl) -> String {
+    let list: Value = serde_json::from_str(&below.run(&["get", "--raw", "/api/v1/namespaces"])).unwrap();
+    list["metadata"]["resourceVersion"].as_str().filter(|r| !r.is_empty()).expect("it has one").to_owned()
+}
+
+/// At which revisions objects were made since a revision, as a watch tells it.
+fn made_since(below: &Kubectl, path: &str) -> Vec<u64> {
+    let said = below.run(&["get", "--raw", &format!("{path}&watch=true&timeoutSeconds=1")]);
+    let events = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let made = events
+        .filter(|event| event["type"] == "ADDED")
+        .map(|event| event["object"]["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap());
+    made.collect()
+}
+
 fn items(kubectl: &Kubectl, arguments: &[&str]) -> Vec<Value> {
     kubectl.json(&[&["get"], arguments].concat())["items"].as_array().unwrap().clone()
 }
@@ -28,6 +46,7 @@ fn an_application_lives_on_a_real_cluster_and_leaves_nothing() {
     std::fs::create_dir(&home).unwrap();
     let below = Kubectl::new(&file, &home);
     println!("super cluster: {}", below.json(&["version"])["serverVersion"]["gitVersion"]);
+    let before = revision(&below);
     let name = format!("it-{}", std::process::id());
     let tenant = insula.tenant(&name);
     let selector = format!("--selector=insula.dev/tenant={name}");
@@ -52,9 +71,31 @@ fn an_application_lives_on_a_real_cluster_and_leaves_nothing() {
     let same = services.iter().find(|service| service["metadata"]["name"] == "web").expect("it is synced");
     assert_eq!(same["spec"]["clusterIP"], above["spec"]["clusterIP"]);
 
-    // Drift is repaired, and scaling goes down and comes back up.
+    // The namespace was isolated before its first pod, and is again when it is not.
     let namespace = same["metadata"]["namespace"].as_str().unwrap();
     let there = below.namespace(namespace);
+    let made = |resource: &str| made_since(&below, &format!("{resource}?resourceVersion={before}"));
+    let policies = made(&format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"));
+    let made = made(&format!("/api/v1/namespaces/{namespace}/pods"));
+    assert!(policies.len() == 1 && policies[0] < *made.iter().min().unwrap(), "{policies:?} {made:?}");
+    let policy = |name: &str| {
+        let there = || there.look(&["get", "networkpolicy", name]);
+        until(&format!("the policy {name} is there"), there)["spec"].clone()
+    };
+    let spec = policy(ISOLATION);
+    there.run(&["delete", "networkpolicy", ISOLATION]);
+    assert_eq!(policy(ISOLATION), spec);
+    let opened = r#"{"spec": {"ingress": [{}], "podSelector": {"matchLabels": {"no": "pod"}}}}"#;
+    there.run(&["patch", "networkpolicy", ISOLATION, "--type=merge", "--patch", opened]);
+    until("the policy is set back", || match policy(ISOLATION) {
+        now if now == spec => Ok(()),
+        now => Err(now.to_string()),
+    });
+    tenant.run(&["patch", "service", "web", "--patch", r#"{"spec": {"type": "NodePort"}}"#]);
+    let ports = policy("insula-sync-published-web")["ingress"][0]["ports"].clone();
+    assert_eq!(ports, serde_json::json!([{"port": 80, "protocol": "TCP"}]));
+
+    // Drift is repaired, and scaling goes down and comes back up.
     there.run(&["patch", "configmap", "settings", "--patch", r#"{"data":{"color":"wrong"}}"#]);
     until("the tenant's color is below", || {
         match there.look(&["get", "configmap", "settings"])?["data"]["color"].clone() {
@@ -71,8 +112,17 @@ fn an_application_lives_on_a_real_cluster_and_leaves_nothing() {
     });
 
     insula.insula(&["tenant", "delete", &name, "--wait"]);
-    let kinds =
-        "pods,configmaps,secrets,services,endpointslices,serviceaccounts,persistentvolumeclaims,namespaces";
-    let left = items(&below, &[kinds, "--all-namespaces", &selector]);
+    let kinds = [
+        "pods",
+        "configmaps",
+        "secrets",
+        "services",
+        "endpointslices",
+        "serviceaccounts",
+        "persistentvolumeclaims",
+        "networkpolicies",
+        "namespaces",
+    ];
+    let left = items(&below, &[&kinds.join(","), "--all-namespaces", &selector]);
     assert_eq!(left.len(), 0, "{left:#?}");
 }

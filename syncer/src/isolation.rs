@@ -139,6 +139,9 @@ pub fn patch(observed: &Value, wanted: &Value) -> Option<Value> {
 }
 
 #[cfg(test)]
+mod packets;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::translation::tests::shop;

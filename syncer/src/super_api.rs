@@ -25,7 +25,8 @@ pub trait SuperApi: Send + Sync + 'static {
         selector: &str,
     ) -> Result<Vec<Value>, ApiError>;
 
-    /// Creates; gives the object as it was created. With a subresource in `at`, posts to it.
+    /// Creates; gives the object as it was created. With a subresource in `at`, posts to it. Fields that the cluster does
+    /// not know are refused (`BadRequest`).
     async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError>;
 
     /// Patches; gives the object as it is then.

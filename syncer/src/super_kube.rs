@@ -117,7 +117,8 @@ impl SuperApi for KubeSuper {
     }
 
     async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError> {
-        let path = format!("{}?fieldManager={MANAGER}", path(resource, at));
+        // An older cluster refuses what it does not know; else it would leave it out and say nothing.
+        let path = format!("{}?fieldManager={MANAGER}&fieldValidation=Strict", path(resource, at));
         self.call(request(Method::POST, &path, Some("application/json"), body.to_string().into_bytes())?)
             .await
     }

@@ -111,6 +111,51 @@ fn an_application_lives_on_a_real_cluster_and_leaves_nothing() {
         }
     });
 
+    // A pod that is lost below is made anew; a namespace takes along what is below it.
+    there.run(&["delete", "pods", "--all", "--wait=false"]);
+    let lost = &pods.iter().map(|pod| &pod["metadata"]["name"]).collect::<Vec<_>>();
+    until("another pod runs", || {
+        let now = items(&tenant, &["pods"]);
+        let is_new = |pod: &Value| !lost.contains(&&pod["metadata"]["name"]);
+        let runs = now.iter().any(|pod| is_new(pod) && pod["status"]["phase"] == "Running");
+        if runs { Ok(()) } else { Err(format!("{now:#?}")) }
+    });
+    tenant.run(&["create", "namespace", "short"]);
+    tenant.apply(
+        "
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: short}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+",
+    );
+    let claim = until("the claim is below", || match synced("persistentvolumeclaims").as_slice() {
+        [claim] => Ok(claim.clone()),
+        claims => Err(format!("{claims:?}")),
+    });
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Gi");
+    tenant.run(&["delete", "namespace", "short"]);
+    until("one namespace is left below", || match synced("namespaces").len() {
+        1 => Ok(()),
+        count => Err(count.to_string()),
+    });
+
+    // A field that came after 1.30 is there, or the tenant is told that it cannot be.
+    tenant.apply(
+        "
+apiVersion: v1
+kind: Pod
+metadata: {name: renamed}
+spec: {hostnameOverride: other, containers: [{name: c, image: 'registry.k8s.io/pause:3.10'}]}
+",
+    );
+    until("the pod has its host name, or the tenant is told why not", || {
+        let pod = there.say(&["get", "pod", "renamed", "--output=jsonpath={.spec.hostnameOverride}"]);
+        let events = tenant.look(&["get", "events", "--field-selector=involvedObject.name=renamed"])?;
+        let is_told = events.to_string().contains("unknown field \\\"spec.hostnameOverride");
+        if is_told || pod.stdout == "other" { Ok(()) } else { Err(format!("{pod:?} {events}")) }
+    });
+
     insula.insula(&["tenant", "delete", &name, "--wait"]);
     let kinds = [
         "pods",

@@ -3,6 +3,8 @@
 use crate::claims::{downward, patch, upward};
 use crate::difference::merge_patch;
 use crate::kinds::Kind;
+use crate::shared_service::is_refusal;
+use crate::translation::Refusal;
 use crate::work::{Work, meta_text};
 use api_types::ApiError;
 use plane_client::{Next, Patch};
@@ -33,7 +35,13 @@ pub async fn claim(work: &Work, namespace: &str, name: &str) -> Result<Next, Api
     let Some(known) = known else {
         if object["metadata"]["deletionTimestamp"].is_null() {
             work.ensure_namespace(namespace).await?;
-            work.create(Kind::Claim, &wanted).await?;
+            if let Err(error) = work.create(Kind::Claim, &wanted).await {
+                if is_refusal(&error) {
+                    let refusal = Refusal::new("SuperClusterRefused", place.scrub(error.message()));
+                    work.say_refused(Kind::Claim, &object, &refusal).await?;
+                }
+                return Err(error);
+            }
         }
         return Ok(Next::OnEvent);
     };

@@ -138,7 +138,7 @@ async fn errors_of_the_cluster_keep_their_reasons() {
         ("GET /supers/local/version", 200, json!({"gitVersion": "v1.30.2"}).to_string()),
         ("GET /supers/local/api/v1/namespaces/a/pods/b", 404, status(404, "NotFound")),
         (
-            "POST /supers/local/api/v1/namespaces/a/pods?fieldManager=insula-syncer",
+            "POST /supers/local/api/v1/namespaces/a/pods?fieldManager=insula-syncer&fieldValidation=Strict",
             409,
             status(409, "AlreadyExists"),
         ),

@@ -5,6 +5,7 @@ pub mod insula;
 pub mod kubectl;
 pub mod pages;
 pub mod postgres;
+pub mod super_account;
 pub mod tools;
 pub mod waiting;
 

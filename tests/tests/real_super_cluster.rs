@@ -5,12 +5,13 @@
 //! INSULA_TEST_SUPER_KUBECONFIG=~/.kube/config cargo test -p tests --test real_super_cluster -- --ignored
 //! ```
 //!
-//! It makes one tenant, whose name is new each time, and removes all of it.
+//! It applies `deploy/super-cluster.yaml`, which stays; makes one tenant, whose name is new each time, and removes all of
+//! it.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use serde_json::Value;
 use std::path::PathBuf;
-use tests::{Insula, Kubectl, until};
+use tests::{Insula, Kubectl, super_account, until};
 
 const VARIABLE: &str = "INSULA_TEST_SUPER_KUBECONFIG";
 
@@ -41,10 +42,11 @@ fn items(kubectl: &Kubectl, arguments: &[&str]) -> Vec<Value> {
 fn an_application_lives_on_a_real_cluster_and_leaves_nothing() {
     let file = std::env::var_os(VARIABLE).map(PathBuf::from);
     let file = file.unwrap_or_else(|| panic!("{VARIABLE} names no kubeconfig"));
-    let insula = Insula::start_with_super_cluster(&file);
-    let home = insula.scratch("home");
-    std::fs::create_dir(&home).unwrap();
-    let below = Kubectl::new(&file, &home);
+    let home = tempfile::tempdir().unwrap();
+    let below = Kubectl::new(&file, home.path());
+    let account = home.path().join("super.yaml");
+    super_account::write_kubeconfig(&below, &account);
+    let insula = Insula::start_with_super_cluster(&account);
     println!("super cluster: {}", below.json(&["version"])["serverVersion"]["gitVersion"]);
     let before = revision(&below);
     let name = format!("it-{}", std::process::id());

@@ -3,12 +3,12 @@
 
 use serde_json::Value;
 use std::path::PathBuf;
-use tests::{Insula, Kubectl, until};
+use tests::{Insula, Kubectl, super_account, until};
 
-/// The kubeconfig of the embedded super cluster of a server alone, as that of a cluster of its own.
+/// A kubeconfig for the embedded super cluster of another server, as for any cluster.
 fn kubeconfig_of_super_cluster(insula: &Insula) -> PathBuf {
     let file = insula.scratch("super.yaml");
-    std::fs::write(&file, insula.super_cluster().run(&["config", "view", "--minify", "--flatten"])).unwrap();
+    super_account::write_kubeconfig(&insula.super_cluster(), &file);
     file
 }
 

@@ -194,7 +194,6 @@ impl Work {
             Err(error) => return Err(error),
         }
         self.still_wanted(&name).await?;
-        isolation::isolate(self, &object).await?;
         let mut follow = vec![Kind::ServiceAccount];
         if self.tenant.spec.sync.publish == Publish::All {
             follow.extend([Kind::ConfigMap, Kind::Secret]);
@@ -203,7 +202,8 @@ impl Work {
             let objects = self.client.list(self.tenant.id, &kind.group_resource(), namespace).await?;
             self.state.due(objects.into_iter().map(|o| (self.tenant.id, Key::Object(kind, o.name))));
         }
-        Ok(())
+        // Last: who comes again after a failure finds the namespace there, and does this alone.
+        isolation::isolate(self, &object).await
     }
 
     /// Takes a super namespace back that was made while the tenant's deletion began: whoever empties the super

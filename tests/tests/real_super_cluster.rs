@@ -98,6 +98,7 @@ fn an_application_lives_on_a_real_cluster_and_leaves_nothing() {
     assert_eq!(ports, serde_json::json!([{"port": 80, "protocol": "TCP"}]));
 
     // Drift is repaired, and scaling goes down and comes back up.
+    until("the tenant's settings are below", || there.look(&["get", "configmap", "settings"]));
     there.run(&["patch", "configmap", "settings", "--patch", r#"{"data":{"color":"wrong"}}"#]);
     until("the tenant's color is below", || {
         match there.look(&["get", "configmap", "settings"])?["data"]["color"].clone() {
@@ -121,6 +122,30 @@ fn an_application_lives_on_a_real_cluster_and_leaves_nothing() {
         let is_new = |pod: &Value| !lost.contains(&&pod["metadata"]["name"]);
         let runs = now.iter().any(|pod| is_new(pod) && pod["status"]["phase"] == "Running");
         if runs { Ok(()) } else { Err(format!("{now:#?}")) }
+    });
+    // What is changed through a subresource goes down too.
+    tenant.apply(
+        "
+apiVersion: v1
+kind: Pod
+metadata: {name: gated}
+spec: {readinessGates: [{conditionType: example.com/ok}], containers: [{name: c, image: 'registry.k8s.io/pause:3.10'}]}
+",
+    );
+    tenant.run(&["wait", "pod/gated", "--for=jsonpath={.status.phase}=Running", "--timeout=60s"]);
+    let ok = r#"{"status": {"conditions": [{"type": "example.com/ok", "status": "True"}]}}"#;
+    tenant.run(&["patch", "pod", "gated", "--subresource=status", "--patch", ok]);
+    // The first asks for more than the Pod Security Standard allows, and does not hold up the second.
+    for (profile, container) in [("general", "trace"), ("baseline", "look")] {
+        let (profile, container) = (format!("--profile={profile}"), format!("--container={container}"));
+        tenant.run(&["debug", "gated", "--image=busybox:1", "--attach=false", &profile, &container]);
+    }
+    until("the pod below has its gate and its debug container", || {
+        let pod = there.look(&["get", "pod", "gated"])?;
+        let is_ok =
+            pod["status"]["conditions"].as_array().unwrap().iter().any(|c| c["type"] == "example.com/ok");
+        let looks = pod["spec"]["ephemeralContainers"][0]["name"] == "look";
+        if is_ok && looks { Ok(()) } else { Err(pod.to_string()) }
     });
     tenant.run(&["create", "namespace", "short"]);
     tenant.apply(

@@ -44,11 +44,19 @@ pub async fn unpublish(work: &Work, namespace: &str, service: &str) -> Result<()
 
 async fn keep(work: &Work, wanted: &Value) -> Result<(), ApiError> {
     let (namespace, name) = (meta_text(wanted, "namespace"), meta_text(wanted, "name"));
-    match work.cluster.cache.get(Kind::NetworkPolicy, namespace, name) {
-        None => work.create(Kind::NetworkPolicy, wanted).await.map(drop),
-        Some(known) => match patch(&known.value()?, wanted) {
-            Some(patch) => work.patch(&known, "", Patch::Merge(patch)).await.map(drop),
-            None => Ok(()),
-        },
+    let known = || work.cluster.cache.get(Kind::NetworkPolicy, namespace, name);
+    if known().is_none() {
+        match work.create(Kind::NetworkPolicy, wanted).await {
+            // Another worker was faster; what it made is known now.
+            Err(error) if error.is_already_exists() => {}
+            done => return done.map(drop),
+        }
+    }
+    let Some(known) = known() else {
+        return Err(ApiError::unavailable("a policy of the super namespace was just removed", 1));
+    };
+    match patch(&known.value()?, wanted) {
+        Some(patch) => work.patch(&known, "", Patch::Merge(patch)).await.map(drop),
+        None => Ok(()),
     }
 }

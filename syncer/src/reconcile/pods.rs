@@ -13,7 +13,7 @@ use crate::pods::{update, upward};
 use crate::reconcile::{claims, configs, nodes, tokens};
 use crate::super_api::At;
 use crate::super_cache::Cached;
-use crate::translation::{Refusal, list, now_text, text};
+use crate::translation::{Place, Refusal, list, now_text, text};
 use crate::work::{ACTOR, Work, has_condition, meta_text};
 use api_types::{ApiError, Reason, Resource, labels};
 use jiff::Timestamp;
@@ -99,8 +99,7 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
     match work.create(Kind::Pod, &translated.object).await {
         Ok(_) => Ok(again.map_or(Next::OnEvent, Next::After)),
         Err(error) if is_answer(&error) => {
-            let message = work.place(namespace, &super_namespace).scrub(error.message());
-            refuse(work, pod, &Refusal::new("SuperClusterRefused", message)).await?;
+            refuse(work, pod, &refusal(work.place(namespace, &super_namespace), &error)).await?;
             Err(error)
         }
         Err(error) => Err(error),
@@ -132,11 +131,16 @@ async fn ensure_priority(work: &Work, wanted: &PriorityWanted) -> Result<Option<
 }
 
 /// True when the super cluster says no to the pod itself, so that the tenant should read why. A namespace that is
-/// still being set up or torn down is not the pod's fault.
+/// still being set up or torn down is not the pod's fault, nor are rights that we lack.
 fn is_answer(error: &ApiError) -> bool {
-    let passes = ["service account", "serviceaccount", "being terminated", "not found"];
+    let others = ["service account", "serviceaccount", "being terminated", "not found", "User \""];
     matches!(error.reason(), Reason::Forbidden | Reason::Invalid | Reason::BadRequest)
-        && !passes.iter().any(|p| error.message().contains(p))
+        && !others.iter().any(|o| error.message().contains(o))
+}
+
+/// Such a no, for the tenant's eyes.
+fn refusal(place: Place<'_>, error: &ApiError) -> Refusal {
+    Refusal::new("SuperClusterRefused", place.scrub(error.message()))
 }
 
 /// The services whose addresses a pod reads in its environment.
@@ -174,7 +178,7 @@ async fn both(work: &Work, pod: &Value, known: &Cached) -> Result<Next, ApiError
     }
     let mut observed = known.value()?;
     let is_deleting = pod["metadata"]["deletionTimestamp"].is_string();
-    let mut again = None;
+    let mut again = Ok(None);
     if is_deleting {
         delete_down(work, pod, known, &observed).await?;
     } else if known.deleting {
@@ -183,10 +187,11 @@ async fn both(work: &Work, pod: &Value, known: &Cached) -> Result<Next, ApiError
     } else if work.tenant.spec.suspended {
         work.delete(known, None).await?;
     } else {
-        again = update_down(work, pod, known, &mut observed).await?;
+        again = update_down(work, pod, known, &mut observed).await;
     }
+    // Whatever could not be changed there: what happens there is told.
     bring_up(work, pod, &observed).await?;
-    Ok(again.map_or(Next::OnEvent, Next::After))
+    Ok(again?.map_or(Next::OnEvent, Next::After))
 }
 
 /// The super pod is deleted with the grace that the tenant's has left; a deletion that the tenant hastens is
@@ -211,43 +216,51 @@ async fn update_down(
     // A running pod stays as it is when the tenant's spec would refuse it by now.
     // Its environment was set when it was made, so that services do not matter now.
     let Ok(translated) = translate(work, pod, &[]) else { return Ok(None) };
+    let again = tokens::ensure(work, pod, &known.at.namespace, &translated.tokens).await?;
     if let Some(patch) = update::patch(observed, &translated.object) {
-        *observed = work.patch(known, "", Patch::Strategic(patch)).await?;
+        change(work, pod, known, observed, "", patch).await?;
     }
-    let debug = update::new_ephemeral_containers(observed, pod);
-    if !debug.is_empty() {
-        add_ephemeral_containers(work, pod, known, observed, debug).await?;
+    // One by one: what the super cluster thinks of one says nothing about the others.
+    for mut container in update::new_ephemeral_containers(observed, pod) {
+        let place = work.place(meta_text(pod, "namespace"), &known.at.namespace);
+        if let Err(refusal) = container_down(place, &mut container) {
+            work.say_refused(Kind::Pod, pod, &refusal).await?;
+            continue;
+        }
+        let patch = json!({"spec": {"ephemeralContainers": [container]}});
+        change(work, pod, known, observed, "ephemeralcontainers", patch).await?;
     }
     let resized = update::resized(observed, &translated.object);
     if !resized.is_empty() {
-        let patch = Patch::Strategic(json!({"spec": {"containers": resized}}));
-        *observed = work.patch(known, "resize", patch).await?;
+        change(work, pod, known, observed, "resize", json!({"spec": {"containers": resized}})).await?;
     }
     let gates = upward::gates_down(observed, pod);
     if !gates.is_empty() {
-        let patch = Patch::Strategic(json!({"status": {"conditions": gates}}));
-        *observed = work.patch(known, "status", patch).await?;
+        change(work, pod, known, observed, "status", json!({"status": {"conditions": gates}})).await?;
     }
-    tokens::ensure(work, pod, &known.at.namespace, &translated.tokens).await
+    Ok(again)
 }
 
-async fn add_ephemeral_containers(
+/// Patches the super pod, `observed`. A change that the super cluster refuses is told the tenant, and holds up no other.
+async fn change(
     work: &Work,
     pod: &Value,
     known: &Cached,
     observed: &mut Value,
-    containers: Vec<Value>,
+    subresource: &'static str,
+    patch: Value,
 ) -> Result<(), ApiError> {
-    let namespace = meta_text(pod, "namespace");
-    let mut translated = containers;
-    for container in &mut translated {
-        if let Err(refusal) = container_down(work.place(namespace, &known.at.namespace), container) {
-            return work.say_refused(Kind::Pod, pod, &refusal).await;
+    match work.patch(known, subresource, Patch::Strategic(patch)).await {
+        Ok(now) => {
+            *observed = now;
+            Ok(())
         }
+        Err(error) if is_answer(&error) => {
+            let place = work.place(meta_text(pod, "namespace"), &known.at.namespace);
+            work.say_refused(Kind::Pod, pod, &refusal(place, &error)).await
+        }
+        Err(error) => Err(error),
     }
-    let patch = Patch::Strategic(json!({"spec": {"ephemeralContainers": translated}}));
-    *observed = work.patch(known, "ephemeralcontainers", patch).await?;
-    Ok(())
 }
 
 /// The node, then the status.

@@ -85,7 +85,18 @@ impl SuperApi for PlaneSuper {
     }
 
     async fn patch(&self, resource: &Resource, at: &At, patch: &Patch) -> Result<Value, ApiError> {
-        self.planes.write(&USER, &self.target(resource, at), Write::Patch(patch.clone())).await?.value()
+        if let Patch::Strategic(body) = patch
+            && body.to_string().contains("SYS_PTRACE")
+        {
+            let why = "violates PodSecurity \"baseline:latest\"";
+            return Err(ApiError::forbidden(&resource.group_resource(), &at.name, why));
+        }
+        let mut target = self.target(resource, at);
+        if target.subresource == "ephemeralcontainers" {
+            // The planes have it as a part of the pod.
+            target.subresource = "";
+        }
+        self.planes.write(&USER, &target, Write::Patch(patch.clone())).await?.value()
     }
 
     async fn delete(&self, resource: &Resource, at: &At, how: &Delete) -> Result<(), ApiError> {

@@ -108,6 +108,32 @@ async fn a_policy_of_someone_else_in_the_way_lets_no_pod_in() {
 }
 
 #[tokio::test]
+async fn a_policy_that_another_worker_made_first_is_taken_over() {
+    let planes = FakePlanes::new();
+    planes.put(TenantId::HOST, tenant("acme", 0, json!({})));
+    namespace(&planes, id(0), "default");
+    let story = Story::on(planes, Duration::from_secs(3600));
+    story.planes.put(id(0), pod("web", json!({})));
+    let space = story.super_namespace(id(0), "default").await;
+    story.in_super("pods", &space, "web").await;
+    let mut made = story.policy(&space, ISOLATION, |_| true).await;
+    story.silence();
+    let other = crate::names::super_namespace("acme", id(0), "other");
+    made["metadata"]["namespace"] = json!(other);
+    made["metadata"]["uid"] = json!("00000000-0000-0000-0000-0000000000ff");
+    made["metadata"]["annotations"]["insula.dev/name"] = json!("other");
+    story.planes.put(SUPER, made);
+    namespace(&story.planes, id(0), "other");
+    for mut object in [config("unused", "1"), pod("web", json!({}))] {
+        object["metadata"]["namespace"] = json!("other");
+        story.planes.put(id(0), object);
+    }
+    // All that belongs to a new namespace comes along, without a patrol.
+    story.in_super("pods", &other, "web").await;
+    story.in_super("configmaps", &other, "unused").await;
+}
+
+#[tokio::test]
 async fn a_service_opens_its_ports_for_as_long_as_it_is_published() {
     let story = Story::with_tenants(&["acme"]);
     let (acme, name) = (id(0), "insula-sync-published-web");

@@ -43,6 +43,34 @@ async fn a_pod_runs_and_its_status_and_node_come_back() {
 }
 
 #[tokio::test]
+async fn a_debug_container_that_is_refused_holds_up_nothing_else() {
+    let story = Story::with_tenants(&["acme"]);
+    let acme = id(0);
+    story.planes.put(acme, pod("web", json!({})));
+    let space = story.super_namespace(acme, "default").await;
+    story.in_super("pods", &space, "web").await;
+    let mut own = story.planes.find(acme, &core("pods"), "default", "web").unwrap();
+    let traces = json!({"capabilities": {"add": ["SYS_PTRACE"]}});
+    own["spec"]["ephemeralContainers"] = json!([{"name": "trace", "image": "i", "securityContext": traces},
+        {"name": "look", "image": "i"}]);
+    story.planes.put(acme, own);
+    let looks = |p: &Value| p["spec"]["ephemeralContainers"][0]["name"] == "look";
+    story.until(SUPER, "pods", &space, "web", looks).await;
+    story
+        .planes
+        .wait_until("the tenant is told", |planes| {
+            let events = planes.all(acme, &core("events"), "default");
+            events.iter().any(|e| {
+                e["reason"] == "SuperClusterRefused"
+                    && e["message"].as_str().is_some_and(|m| m.contains("PodSecurity"))
+            })
+        })
+        .await;
+    story.runs(&space, "web").await;
+    story.until(acme, "pods", "default", "web", ready).await;
+}
+
+#[tokio::test]
 async fn a_deletion_ends_the_super_pod_first_and_then_the_tenants() {
     let story = Story::with_tenants(&["acme"]);
     let acme = id(0);

@@ -5,6 +5,9 @@ use crate::names::{self, ANNOTATIONS_MAX};
 use api_types::Cause;
 use serde_json::Value;
 
+/// The finalizers that need no prefix.
+pub const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
+
 /// Defects of a new object's metadata, in Kubernetes' order and words. The server has already put in what it sets
 /// itself (namespace of the path, generated name). `name_rule` is the strategy's.
 pub fn validate_create(object: &Value, namespaced: bool, name_rule: fn(&str) -> Vec<String>) -> Vec<Cause> {
@@ -167,6 +170,15 @@ fn finalizers(out: &mut Causes, at: &Place<'_>) {
     }
 }
 
+/// The finalizers of the metadata of Kubernetes' own kinds: one of the known ones, or with a prefix.
+pub fn kube_finalizers(object: &Value) -> Vec<Cause> {
+    let finalizers = Place::root(object).field("metadata").field("finalizers");
+    let unknown = |name: &str| !name.contains('/') && !STANDARD_FINALIZERS.contains(&name);
+    let wrong = finalizers.elements().filter(|finalizer| unknown(finalizer.as_text()));
+    let message = "name is neither a standard finalizer name nor is it fully qualified";
+    wrong.map(|finalizer| Cause::invalid(finalizer.path, finalizer.value, message)).collect()
+}
+
 fn managed_fields(out: &mut Causes, at: &Place<'_>) {
     for entry in at.elements() {
         if !matches!(entry.text("operation"), "Apply" | "Update") {
@@ -285,6 +297,17 @@ mod tests {
             let object = json!({"metadata": meta});
             assert_eq!(told(&validate_create(&object, namespaced, names::dns_subdomain)), expected, "{meta}");
         }
+    }
+
+    #[test]
+    fn finalizers_without_a_prefix_are_known() {
+        let object = json!({"metadata": {"finalizers": ["orphan", "x/y", "x"]}});
+        assert_eq!(
+            told(&kube_finalizers(&object)),
+            [
+                "metadata.finalizers[2]: Invalid value: \"x\": name is neither a standard finalizer name nor is it fully qualified"
+            ]
+        );
     }
 
     #[test]

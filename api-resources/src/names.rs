@@ -22,6 +22,11 @@ fn too_long(max: usize) -> String {
     format!("must be no more than {max} characters")
 }
 
+/// Keys and values of labels are told in bytes what all other names are told in characters.
+fn too_many_bytes(max: usize) -> String {
+    format!("must be no more than {max} bytes")
+}
+
 fn must_match(what: &str, pattern: &str, examples: &[&str]) -> String {
     if examples.is_empty() {
         return format!("{what} (regex used for validation is '{pattern}')");
@@ -88,14 +93,18 @@ pub fn dns_subdomain(text: &str) -> Vec<String> {
     if text.len() > SUBDOMAIN_MAX {
         wrong.push(too_long(SUBDOMAIN_MAX));
     }
-    if !is_subdomain_shape(text) {
-        wrong.push(must_match(
+    wrong.extend(subdomain_shape(text));
+    wrong
+}
+
+fn subdomain_shape(text: &str) -> Option<String> {
+    (!is_subdomain_shape(text)).then(|| {
+        must_match(
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
             &format!(r"{LABEL}(\.{LABEL})*"),
             &["example.com"],
-        ));
-    }
-    wrong
+        )
+    })
 }
 
 /// [`dns_subdomain`] whose labels may start with and contain `_`: DNS search domains.
@@ -161,7 +170,10 @@ pub fn qualified_name(text: &str) -> Vec<String> {
             if prefix.is_empty() {
                 wrong.push("prefix part must be non-empty".to_owned());
             } else {
-                wrong.extend(dns_subdomain(prefix).into_iter().map(|m| format!("prefix part {m}")));
+                if prefix.len() > SUBDOMAIN_MAX {
+                    wrong.push(format!("prefix part {}", too_many_bytes(SUBDOMAIN_MAX)));
+                }
+                wrong.extend(subdomain_shape(prefix).map(|m| format!("prefix part {m}")));
             }
             *name
         }
@@ -175,7 +187,7 @@ pub fn qualified_name(text: &str) -> Vec<String> {
     if name.is_empty() {
         wrong.push("name part must be non-empty".to_owned());
     } else if name.len() > LABEL_MAX {
-        wrong.push(format!("name part {}", too_long(LABEL_MAX)));
+        wrong.push(format!("name part {}", too_many_bytes(LABEL_MAX)));
     }
     if !is_qualified_shape(name) {
         wrong.push(format!("name part {}", must_match(what, QUALIFIED, &examples)));
@@ -187,7 +199,7 @@ pub fn qualified_name(text: &str) -> Vec<String> {
 pub fn label_value(text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     if text.len() > LABEL_MAX {
-        wrong.push(too_long(LABEL_MAX));
+        wrong.push(too_many_bytes(LABEL_MAX));
     }
     if !text.is_empty() && !is_qualified_shape(text) {
         wrong.push(must_match(

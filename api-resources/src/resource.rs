@@ -235,8 +235,14 @@ pub struct Strategy {
     pub validate_status: fn(&Value, &Value) -> Vec<Cause>,
     /// Defects of `metadata.name`, without the field: the messages.
     pub validate_name: fn(&str) -> Vec<String>,
-    /// `Warning` headers for a written object.
+    /// `Warning` headers for a new object, before [`Strategy::warnings`].
+    pub create_warnings: fn(&Value) -> Vec<String>,
+    /// `Warning` headers for a written object, new or changed; not for a change through a subresource.
     pub warnings: fn(&Value) -> Vec<String>,
+    /// Kubernetes applies the rules of new metadata to changes of this kind too, so that most defects are told twice.
+    pub metadata_twice: bool,
+    /// A new object without any name gets one from the server.
+    pub named_by_server: bool,
     /// `metadata.generation` counts changes of anything but metadata and status.
     pub generation: bool,
     /// A plain deletion waits for this many seconds (pods: `spec.terminationGracePeriodSeconds`); `None`: at once.

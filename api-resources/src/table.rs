@@ -10,7 +10,7 @@ mod refused;
 
 use crate::resource::{Alias, ResourceRow, SelectableField, Strategy, Subresource, Verb, Version};
 use line::{Line, parse};
-pub use refused::{idle, refused};
+pub use refused::{deprecated, idle, refused};
 use std::sync::{Arc, LazyLock};
 
 const BUILTIN: &str = include_str!("table/builtin.txt");

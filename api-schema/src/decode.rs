@@ -4,6 +4,7 @@
 //! quantities and times, and no empty values that Kubernetes would not write; what it would always write is added
 //! by [`crate::zero::normalize`] after defaulting.
 
+mod embedded;
 pub(crate) mod json;
 pub(crate) mod scalar;
 pub mod time;

@@ -30,6 +30,7 @@ pub fn unset(of: TypeRef<'_>) -> Value {
 pub(crate) fn element(of: TypeRef<'_>) -> Value {
     match of.shape() {
         Shape::Object(_) => Value::Object(Map::new()),
+        Shape::Scalar(Scalar::Bytes) => Value::String(String::new()),
         _ => unset(of),
     }
 }

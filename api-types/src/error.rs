@@ -234,7 +234,13 @@ impl ApiError {
 
     /// 422: `Pod "x" is invalid: …` with a cause for each defect. `kind` is the kind, not the resource.
     pub fn invalid(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> Self {
-        let list: Vec<String> = causes.iter().map(Cause::to_string).collect();
+        // The message says once what several causes say.
+        let mut list: Vec<String> = Vec::with_capacity(causes.len());
+        for text in causes.iter().map(Cause::to_string) {
+            if !list.contains(&text) {
+                list.push(text);
+            }
+        }
         let text = match list.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

@@ -218,13 +218,21 @@ async fn stages(
     // Nobody waits for what a GET sends after its head: a slow body would hold the seat, and reading needs few rights.
     let bytes = if reading { Bytes::new() } else { read_body(body).await? };
     let body = Incoming { bytes, content_type };
-    if watching {
-        return handlers::dispatch(&server, &authorized, body).await;
-    }
-    match tokio::time::timeout(REQUEST_TIMEOUT, handlers::dispatch(&server, &authorized, body)).await {
-        Ok(done) => done,
-        Err(_) => Err(ApiError::new(Reason::Timeout, "the request did not finish in time")),
-    }
+    let work = handlers::dispatch(&server, &authorized, body);
+    let done = if watching {
+        work.await
+    } else {
+        tokio::time::timeout(REQUEST_TIMEOUT, work)
+            .await
+            .unwrap_or_else(|_| Err(ApiError::new(Reason::Timeout, "the request did not finish in time")))
+    };
+    let deprecated = authorized.resource().and_then(|of| {
+        api_resources::table::deprecated(&of.group, &of.version, &of.resource).map(str::to_owned)
+    });
+    let Some(warning) = deprecated else { return done };
+    let mut reply = done.unwrap_or_else(Reply::from);
+    reply.warnings.insert(0, warning);
+    Ok(reply)
 }
 
 fn bearer(headers: &http::HeaderMap) -> Option<String> {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub(super) const KINDS: &[Kind] = &[
+    ("", "componentstatuses", COMPONENTS),
     ("", "configmaps", CONFIG_MAPS),
     ("", "secrets", SECRETS),
     ("", "namespaces", NAMESPACES),
@@ -14,6 +15,24 @@ pub(super) const KINDS: &[Kind] = &[
     ("", "limitranges", super::access::CREATED),
     ("coordination.k8s.io", "leases", LEASES),
 ];
+
+const COMPONENTS: &[Col] = &[
+    text("Status", "Whether the component is healthy.", |o, _| {
+        let healthy = list(&o["conditions"]).iter().find(|of| of["type"] == "Healthy");
+        Value::from(match healthy.and_then(|of| of["status"].as_str()) {
+            Some("True") => "Healthy",
+            Some("False") => "Unhealthy",
+            _ => "Unknown",
+        })
+    }),
+    text("Message", "What it says.", |o, _| healthy(o, "message")),
+    text("Error", "What is wrong.", |o, _| healthy(o, "error")),
+];
+
+fn healthy(object: &Value, field: &str) -> Value {
+    let condition = list(&object["conditions"]).iter().find(|of| of["type"] == "Healthy");
+    Value::from(condition.and_then(|of| of[field].as_str()).unwrap_or(""))
+}
 
 const CONFIG_MAPS: &[Col] = &[
     text("Data", "The number of entries.", |o, _| Value::from(count(&o["data"]) + count(&o["binaryData"]))),

@@ -19,6 +19,7 @@ pub fn strategy() -> Strategy {
             out.extend(validate_create(new));
             out
         },
+        metadata_twice: true,
         ..plain()
     }
 }

@@ -27,10 +27,8 @@ pub fn strategy() -> Strategy {
             }
             out
         },
-        warnings: |_| {
-            vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
-        },
         create_on_update: true,
+        metadata_twice: true,
         ..plain()
     }
 }
@@ -52,7 +50,11 @@ fn validate_create(object: &Value) -> Causes {
                 let node = address.text("nodeName");
                 invalid_all(&mut out, &address.of("nodeName"), node, names::dns_subdomain(node));
             }
-            invalid_all(&mut out, &address.of("ip"), ip, names::not_special_ip(ip));
+            let wrong = match names::ip(ip).is_empty() {
+                true => names::not_special_ip(ip),
+                false => vec!["must be a valid IP address".to_owned()],
+            };
+            invalid_all(&mut out, &address.of("ip"), ip, wrong);
         }
         let many = subset.list("ports").count() > 1;
         for port in subset.list("ports") {

@@ -122,6 +122,7 @@ fn series(out: &mut Causes, root: &Place<'_>) {
 /// Only the series of an event goes on.
 fn validate_strict_update(new: &Value, old: &Value) -> Causes {
     let mut out = validate(new, "reportingController");
+    let empty = Value::from("");
     if lookup(new, "series") != lookup(old, "series") {
         series(&mut out, &Place::root(new));
     }
@@ -140,7 +141,15 @@ fn validate_strict_update(new: &Value, old: &Value) -> Causes {
         ("reportingComponent", "reportingController"),
         ("reportingInstance", "reportingInstance"),
     ] {
-        not_changed(&mut out, shown, lookup(new, field), lookup(old, field));
+        let now = match (lookup(new, field), field) {
+            // A text that is not there is shown as an empty one.
+            (
+                Value::Null,
+                "reason" | "message" | "type" | "action" | "reportingComponent" | "reportingInstance",
+            ) if !lookup(old, field).is_null() => &empty,
+            (now, _) => now,
+        };
+        not_changed(&mut out, shown, now, lookup(old, field));
     }
     out
 }

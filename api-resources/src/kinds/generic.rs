@@ -17,7 +17,10 @@ pub fn plain() -> Strategy {
         validate_update: |_, _| Vec::new(),
         validate_status: |_, _| Vec::new(),
         validate_name: names::dns_subdomain,
+        create_warnings: |_| Vec::new(),
         warnings: |_| Vec::new(),
+        metadata_twice: false,
+        named_by_server: false,
         generation: false,
         grace: |_| None,
         create_on_update: false,
@@ -42,6 +45,17 @@ pub fn keep_status(new: &mut Value, old: &Value) {
         None => {
             map.remove("status");
         }
+    }
+}
+
+/// Puts back what of the old metadata a subresource does not write.
+pub fn keep_metadata(new: &mut Value, old: &Value) {
+    let Some(meta) = map_at(new, "metadata").and_then(Value::as_object_mut) else { return };
+    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+        match lookup(old, "metadata").get(field) {
+            Some(value) => meta.insert(field.to_owned(), value.clone()),
+            None => meta.remove(field),
+        };
     }
 }
 

@@ -24,6 +24,7 @@ pub fn strategy() -> Strategy {
         validate_create: validate,
         validate_update: |new, _| validate(new),
         create_on_update: true,
+        named_by_server: true,
         ..plain()
     }
 }

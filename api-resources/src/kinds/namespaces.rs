@@ -2,8 +2,8 @@
 
 use super::generic::plain;
 use super::place::{Causes, Place, invalid_all, lookup, map_at};
-use crate::names;
 use crate::resource::Strategy;
+use crate::{metadata, names};
 use api_types::Cause;
 use serde_json::{Value, json};
 
@@ -22,6 +22,8 @@ pub fn strategy() -> Strategy {
             }
         },
         validate_create,
+        validate_update: |new, _| validate_create(new),
+        metadata_twice: true,
         validate_status,
         validate_name: names::dns_label,
         ..plain()
@@ -54,8 +56,7 @@ pub fn validate_create(object: &Value) -> Causes {
     for finalizer in Place::root(object).field("spec").list("finalizers") {
         let name = finalizer.as_text();
         invalid_all(&mut out, "spec.finalizers", name, names::qualified_name(name));
-        let standard = ["kubernetes", "orphan", "foregroundDeletion"];
-        if !name.contains('/') && !standard.contains(&name) {
+        if !name.contains('/') && !metadata::STANDARD_FINALIZERS.contains(&name) {
             out.push(Cause::invalid(
                 "spec.finalizers",
                 finalizer.value,

@@ -12,21 +12,58 @@ use serde_json::{Value, json};
 pub fn strategy() -> Strategy {
     Strategy {
         default,
-        prepare_create: |_| {},
+        // A new node may bring its status; what kubelets were once configured by is gone.
+        prepare_create: |object| {
+            for (of, field) in [("spec", "configSource"), ("status", "config")] {
+                remove(object, of, field);
+            }
+        },
+        prepare_update: |new, old| {
+            super::generic::keep_status(new, old);
+            if lookup(old, "spec.configSource").is_null() {
+                remove(new, "spec", "configSource");
+            }
+        },
         validate_create,
         validate_update,
+        warnings: |object| {
+            let old = lookup(object, "spec.externalID").as_str().is_some_and(|id| !id.is_empty());
+            let message = "spec.externalID: this field is deprecated, and is unused by Kubernetes";
+            old.then(|| message.to_owned()).into_iter().collect()
+        },
         validate_status: |new, old| {
             let mut out = Vec::new();
             status(&mut out, new);
             unchanged(&mut out, new, old);
             out
         },
+        metadata_twice: true,
         ..plain()
     }
 }
 
+fn remove(object: &mut Value, of: &str, field: &str) {
+    if let Some(fields) = object.get_mut(of).and_then(Value::as_object_mut) {
+        fields.remove(field);
+    }
+}
+
+/// The first of `podCIDRs` is also `podCIDR`; where they differ, the older field wins, and stands alone.
+fn same_networks(spec: &mut Value) {
+    let (one, first) = (spec["podCIDR"].clone(), lookup(spec, "podCIDRs").get(0).cloned());
+    match (one.as_str().filter(|one| !one.is_empty()), first) {
+        (Some(one), first) if first.as_ref().and_then(Value::as_str) != Some(one) => {
+            spec["podCIDRs"] = json!([one]);
+        }
+        (None, Some(first)) => spec["podCIDR"] = first,
+        _ => {}
+    }
+}
+
 fn default(object: &mut Value) {
-    map_at(object, "spec");
+    if let Some(spec) = map_at(object, "spec") {
+        same_networks(spec);
+    }
     let Some(status) = map_at(object, "status") else { return };
     if status["allocatable"].is_null() && !status["capacity"].is_null() {
         status["allocatable"] = status["capacity"].clone();
@@ -98,8 +135,9 @@ fn taints(out: &mut Causes, spec: &Place<'_>) {
     }
 }
 
+/// Kubernetes applies the rules of a new node and those of a change, so that it tells most defects twice.
 fn validate_update(new: &Value, old: &Value) -> Causes {
-    let mut out = Vec::new();
+    let mut out = validate_create(new);
     status(&mut out, new);
     unchanged(&mut out, new, old);
     taints(&mut out, &Place::root(new).field("spec"));
@@ -116,5 +154,15 @@ fn unchanged(out: &mut Causes, new: &Value, old: &Value) {
             let message = format!("node updates may not change {shown} except from \"\" to valid");
             out.push(Cause::forbidden(path, &message));
         }
+    }
+    let mut addresses: Vec<&Value> = Vec::new();
+    for address in Place::root(new).field("status").list("addresses") {
+        if addresses.contains(&address.value) {
+            out.push(Cause::duplicate(&address.path, address.value));
+        }
+        addresses.push(address.value);
+    }
+    if lookup(new, "spec.externalID") != lookup(old, "spec.externalID") {
+        out.push(Cause::forbidden("spec.externalID", "may not be updated"));
     }
 }

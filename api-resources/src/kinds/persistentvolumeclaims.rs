@@ -32,11 +32,18 @@ pub fn strategy() -> Strategy {
             object["status"] = json!({"phase": "Pending"});
             add_finalizer(object, PROTECTION);
             if let Some(spec) = object_at(object, "spec") {
+                known_source(spec);
                 same_source(spec);
             }
         },
         prepare_update: |new, old| {
             super::generic::keep_status(new, old);
+            let old_spec = lookup(old, "spec");
+            let had_source =
+                !lookup(old_spec, "dataSource").is_null() || !lookup(old_spec, "dataSourceRef").is_null();
+            if let Some(spec) = object_at(new, "spec").filter(|_| !had_source) {
+                known_source(spec);
+            }
             if let Some(spec) = object_at(new, "spec")
                 && same(&spec["dataSource"], lookup(old, "spec.dataSource"))
                 && same(&spec["dataSourceRef"], lookup(old, "spec.dataSourceRef"))
@@ -51,6 +58,8 @@ pub fn strategy() -> Strategy {
         },
         validate_update,
         validate_status,
+        warnings: super::volumes_warnings::claim,
+        metadata_twice: true,
         ..plain()
     }
 }
@@ -66,6 +75,26 @@ pub(super) fn default_status(object: &mut Value) {
 pub(super) fn claim_spec(spec: &mut Value) {
     set_default(spec, "volumeMode", "Filesystem");
     set_default(spec, "resources", Value::Object(Map::new()));
+}
+
+/// Claims and snapshots are what the older `dataSource` can name; anything else there is dropped, unless the newer
+/// `dataSourceRef` is used. One of another namespace (KEP-3294) is off by default, and dropped too.
+fn known_source(spec: &mut Value) {
+    let Some(fields) = spec.as_object_mut() else { return };
+    let text = |value: &Value, field: &str| value[field].as_str().unwrap_or("").to_owned();
+    if fields.get("dataSourceRef").is_some_and(|source| !text(source, "namespace").is_empty()) {
+        fields.remove("dataSourceRef");
+    }
+    let known = |source: &Value| {
+        matches!(
+            (text(source, "apiGroup").as_str(), text(source, "kind").as_str()),
+            ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+        )
+    };
+    if !fields.contains_key("dataSourceRef") && fields.get("dataSource").is_some_and(|source| !known(source))
+    {
+        fields.remove("dataSource");
+    }
 }
 
 /// `dataSource` and `dataSourceRef` say the same when only one of them is given (KEP-1495).
@@ -101,12 +130,7 @@ pub(super) fn validate_spec(out: &mut Causes, at: &Place<'_>) {
         }
         Some(_) => {}
     }
-    for field in ["storageClassName", "volumeAttributesClassName"] {
-        let class = at.text(field);
-        if !class.is_empty() {
-            invalid_all(out, &at.of(field), class, names::dns_subdomain(class));
-        }
-    }
+    class_name(out, at, "storageClassName");
     one_of(out, at, "volumeMode", VOLUME_MODES);
     for field in ["dataSource", "dataSourceRef"] {
         if let Some(source) = at.present(field) {
@@ -115,7 +139,7 @@ pub(super) fn validate_spec(out: &mut Causes, at: &Place<'_>) {
             let group = source.text("apiGroup");
             if group.is_empty() && source.text("kind") != "PersistentVolumeClaim" {
                 out.push(Cause::invalid(
-                    source.of("kind"),
+                    &source.path,
                     &Value::from(source.text("kind")),
                     "must be 'PersistentVolumeClaim' when referencing the default apiGroup",
                 ));
@@ -126,13 +150,22 @@ pub(super) fn validate_spec(out: &mut Causes, at: &Place<'_>) {
     }
     if at.has("dataSource") && at.has("dataSourceRef") {
         let (source, reference) = (at.field("dataSource"), at.field("dataSourceRef"));
-        let shown = Value::from(source.path.as_str());
+        // What Kubernetes shows of a path is an empty object.
+        let shown = json!({});
         if !reference.lacks("namespace") {
             let message = "may not be specified when dataSourceRef.namespace is specified";
             out.push(Cause::invalid(&at.path, &shown, message));
         } else if ["apiGroup", "kind", "name"].iter().any(|f| source.text(f) != reference.text(f)) {
             out.push(Cause::invalid(&at.path, &shown, "must match dataSourceRef"));
         }
+    }
+    class_name(out, at, "volumeAttributesClassName");
+}
+
+fn class_name(out: &mut Causes, at: &Place<'_>, field: &str) {
+    let class = at.text(field);
+    if !class.is_empty() {
+        invalid_all(out, &at.of(field), class, names::dns_subdomain(class));
     }
 }
 
@@ -178,10 +211,13 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
         );
         out.push(Cause::forbidden("spec", &message));
     }
-    let size = "resources.requests.storage";
-    let capacity = lookup(old, "status.capacity.storage");
-    if resources::compare(lookup(spec, size), lookup(old_spec, size)) == Some(Ordering::Less)
-        && resources::compare(lookup(spec, size), capacity).is_some_and(Ordering::is_le)
+    // What is not said is nothing.
+    let (zero, size) = (Value::from("0"), "resources.requests.storage");
+    let amount = |value: &'_ Value| if value.is_null() { zero.clone() } else { value.clone() };
+    let (now, before) = (amount(lookup(spec, size)), amount(lookup(old_spec, size)));
+    let capacity = amount(lookup(old, "status.capacity.storage"));
+    if resources::compare(&now, &before) == Some(Ordering::Less)
+        && resources::compare(&now, &capacity).is_some_and(Ordering::is_le)
     {
         out.push(Cause::forbidden(
             "spec.resources.requests.storage",

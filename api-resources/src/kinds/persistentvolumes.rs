@@ -6,6 +6,7 @@ use super::place::{
     Causes, Place, invalid_all, lookup, map_at, one_of, require, set_default, set_default_text,
 };
 use super::sameness::{differences, same};
+use super::volume_sources::{self as sources, Source};
 use super::{pods_affinity, pods_defaults, pods_volumes, resources};
 use crate::names;
 use crate::resource::Strategy;
@@ -15,30 +16,38 @@ use serde_json::{Map, Value, json};
 /// Keeps a volume while a claim is bound to it.
 pub const PROTECTION: &str = "kubernetes.io/pv-protection";
 
-/// The fields of a spec that are a source.
-const SOURCES: &[&str] = &[
-    "hostPath",
-    "gcePersistentDisk",
-    "awsElasticBlockStore",
-    "glusterfs",
-    "flocker",
-    "nfs",
-    "rbd",
-    "quobyte",
-    "cephfs",
-    "iscsi",
-    "cinder",
-    "fc",
-    "flexVolume",
-    "azureFile",
-    "vsphereVolume",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "azureDisk",
-    "scaleIO",
-    "local",
-    "storageos",
-    "csi",
+/// The sources in the order in which Kubernetes looks at them.
+const SOURCES: &[Source] = &[
+    ("hostPath", sources::host_path),
+    ("gcePersistentDisk", sources::gce),
+    ("awsElasticBlockStore", sources::aws),
+    ("glusterfs", |out, at| {
+        if let Some(namespace) = at.present("endpointsNamespace") {
+            let mut wrong = names::dns_label(namespace.as_text());
+            if namespace.as_text().is_empty() {
+                wrong = vec!["if the endpointnamespace is set, it must be a valid namespace name".to_owned()];
+            }
+            invalid_all(out, &namespace.path, namespace.as_text(), wrong);
+        }
+    }),
+    ("flocker", sources::flocker),
+    ("nfs", sources::nfs),
+    ("rbd", sources::plain),
+    ("quobyte", sources::quobyte),
+    ("cephfs", sources::plain),
+    ("iscsi", sources::iscsi_persistent),
+    ("cinder", sources::cinder_persistent),
+    ("fc", sources::fc),
+    ("flexVolume", sources::flex),
+    ("azureFile", sources::azure_file),
+    ("vsphereVolume", sources::plain),
+    ("photonPersistentDisk", sources::plain),
+    ("portworxVolume", sources::plain),
+    ("azureDisk", sources::azure_disk),
+    ("scaleIO", sources::plain),
+    ("local", sources::local),
+    ("storageos", sources::storage_os_persistent),
+    ("csi", csi),
 ];
 
 /// How persistent volumes are written.
@@ -56,6 +65,8 @@ pub fn strategy() -> Strategy {
         },
         validate_create,
         validate_update,
+        warnings: super::volumes_warnings::volume,
+        metadata_twice: true,
         ..plain()
     }
 }
@@ -79,7 +90,17 @@ fn validate_create(object: &Value) -> Causes {
     capacity(&mut out, &spec);
     one_of(&mut out, &spec, "persistentVolumeReclaimPolicy", &["Delete", "Recycle", "Retain"]);
     node_affinity(&mut out, &spec);
-    source(&mut out, &spec);
+    let found = sources::only_one(&mut out, &spec, SOURCES, "flexVolume");
+    if found == Some("local") && !spec.field("nodeAffinity").has("required") {
+        out.push(Cause::required(spec.of("nodeAffinity"), "Local volume requires node affinity"));
+    }
+    if found == Some("iscsi") {
+        let (iscsi, name) = (spec.field("iscsi"), lookup(object, "metadata.name").as_str().unwrap_or(""));
+        if let Some(message) = sources::iscsi_name_too_long(&iscsi, name) {
+            let portal = iscsi.field("targetPortal");
+            out.push(Cause::invalid(iscsi.of("targetportal"), portal.value, message));
+        }
+    }
     let path = spec.field("hostPath");
     let is_root = path.text("path").split('/').all(|part| part.is_empty() || part == ".");
     if !path.lacks("path") && is_root && spec.text("persistentVolumeReclaimPolicy") == "Recycle" {
@@ -107,9 +128,7 @@ fn validate_create(object: &Value) -> Causes {
 }
 
 fn capacity(out: &mut Causes, spec: &Place<'_>) {
-    if !require(out, spec, "capacity") {
-        return;
-    }
+    require(out, spec, "capacity");
     let capacity = spec.field("capacity");
     if !capacity.has("storage") || spec.map("capacity").count() > 1 {
         out.push(Cause::not_supported(&capacity.path, capacity.value, &["storage"]));
@@ -136,65 +155,47 @@ fn node_affinity(out: &mut Causes, spec: &Place<'_>) {
                 out.push(Cause::required(affinity.of("required"), message));
             }
         }
-    } else if spec.has("local") {
-        out.push(Cause::required(spec.of("nodeAffinity"), "Local volume requires node affinity"));
     }
 }
 
-fn source(out: &mut Causes, spec: &Place<'_>) {
-    let present: Vec<Place<'_>> = SOURCES.iter().filter_map(|name| spec.present(name)).collect();
-    let Some((first, others)) = present.split_first() else {
-        out.push(Cause::required(&spec.path, "must specify a volume type"));
-        return;
-    };
-    for other in others {
-        out.push(Cause::forbidden(&other.path, "may not specify more than 1 volume type"));
-    }
-    match first.path.rsplit('.').next() {
-        Some("hostPath") => pods_volumes::host_path(out, first),
-        Some("nfs") => pods_volumes::nfs(out, first),
-        Some("local") => {
-            let path = first.text("path");
-            require(out, first, "path");
-            pods_volumes::no_backsteps(out, &first.of("path"), path);
-        }
-        Some("csi") => {
-            pods_volumes::driver_name(out, first, "driver");
-            require(out, first, "volumeHandle");
-            for secret in [
-                "controllerPublishSecretRef",
-                "controllerExpandSecretRef",
-                "nodePublishSecretRef",
-                "nodeExpandSecretRef",
-            ] {
-                let Some(secret) = first.present(secret) else { continue };
-                for (field, rule) in [
-                    ("name", names::dns_subdomain as fn(&str) -> Vec<String>),
-                    ("namespace", names::dns_label),
-                ] {
-                    if require(out, &secret, field) {
-                        invalid_all(out, &secret.of(field), secret.text(field), rule(secret.text(field)));
-                    }
-                }
+fn csi(out: &mut Causes, at: &Place<'_>) {
+    pods_volumes::driver_name(out, at, "driver");
+    require(out, at, "volumeHandle");
+    for secret in [
+        "controllerPublishSecretRef",
+        "controllerExpandSecretRef",
+        "nodePublishSecretRef",
+        "nodeExpandSecretRef",
+    ] {
+        let Some(secret) = at.present(secret) else { continue };
+        for (field, rule) in
+            [("name", names::dns_subdomain as fn(&str) -> Vec<String>), ("namespace", names::dns_label)]
+        {
+            if require(out, &secret, field) {
+                invalid_all(out, &secret.of(field), secret.text(field), rule(secret.text(field)));
             }
         }
-        _ => {}
     }
 }
 
+/// Kubernetes applies the rules of a new volume twice.
 fn validate_update(new: &Value, old: &Value) -> Causes {
     let mut out = validate_create(new);
+    out.extend(validate_create(new));
     let source = |object: &Value| -> Value {
         let spec = lookup(object, "spec");
-        let present = SOURCES.iter().filter_map(|name| Some(((*name).to_owned(), spec.get(name)?.clone())));
+        let present =
+            SOURCES.iter().filter_map(|(name, _)| Some(((*name).to_owned(), spec.get(name)?.clone())));
         Value::Object(present.collect::<Map<_, _>>())
     };
     let (mut now, before) = (source(new), source(old));
     let secret = "controllerExpandSecretRef";
     if before["csi"].is_object() && before["csi"][secret].is_null() && now["csi"].is_object() {
-        now["csi"][secret] = Value::Null;
+        if let Some(csi) = now["csi"].as_object_mut() {
+            csi.remove(secret);
+        }
     }
-    if !same(&now, &before) {
+    if now != before {
         let message = format!(
             "spec.persistentvolumesource is immutable after creation\n{}",
             differences(&now, &before)
@@ -208,7 +209,8 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
     let affinity = lookup(old, "spec.nodeAffinity");
     if !affinity.is_null() && !same(affinity, lookup(new, "spec.nodeAffinity")) {
         let now = lookup(new, "spec.nodeAffinity");
-        out.push(Cause::invalid("nodeAffinity", now, "field is immutable"));
+        let message = "field is immutable, except for updating from beta label to GA";
+        out.push(Cause::invalid("nodeAffinity", now, message));
     }
     let class = "spec.volumeAttributesClassName";
     if !lookup(old, class).is_null() && lookup(new, class).is_null() {

@@ -16,9 +16,10 @@ pub fn strategy() -> Strategy {
         validate_create,
         validate_update: pods_update::validate_update,
         validate_status: pods_update::validate_status,
-        warnings: super::pods_warnings::pod,
+        create_warnings: super::pods_warnings::pod,
         generation: true,
         grace,
+        metadata_twice: true,
         ..plain()
     }
 }
@@ -36,6 +37,9 @@ fn grace(pod: &Value) -> Option<i64> {
 /// How pod templates are written.
 pub fn template_strategy() -> Strategy {
     Strategy {
+        warnings: |object| {
+            super::pods_warnings::warnings(&Place::new("template", lookup(object, "template")))
+        },
         default: pods_defaults::template,
         validate_create: |object| {
             let mut out = Vec::new();
@@ -58,7 +62,8 @@ fn prepare_create(pod: &mut Value) {
         status["conditions"] = json!([{
             "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
             "message": "Scheduling is blocked due to non-empty scheduling gates",
-            "lastProbeTime": null, "lastTransitionTime": null,
+            // The time of the creation: there is no clock here.
+            "lastProbeTime": null, "lastTransitionTime": lookup(pod, "metadata.creationTimestamp"),
         }]);
     }
     pod["status"] = status;
@@ -178,7 +183,7 @@ pub(super) fn annotations(out: &mut Causes, meta: &Place<'_>, spec: &Place<'_>) 
 pub fn qos_class(spec: &Value) -> &'static str {
     let at = Place::new("", spec);
     let own = at.field("resources");
-    let units: Vec<Place<'_>> = if !own.lacks("requests") || !own.lacks("limits") {
+    let units: Vec<Place<'_>> = if at.has("resources") {
         vec![own]
     } else {
         ["containers", "initContainers"]

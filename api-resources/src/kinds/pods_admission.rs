@@ -144,6 +144,17 @@ pub fn priority_admission(pod: &mut Value, class: Option<&Value>) -> Result<(), 
     Ok(())
 }
 
+/// A change that does not say the priority of a pod or what it may preempt leaves them as they are.
+pub fn keep_priority(new: &mut Value, old: &Value) {
+    let Some(spec) = object_at(new, "spec") else { return };
+    for field in ["priority", "preemptionPolicy"] {
+        let before = lookup(old, "spec").get(field).filter(|before| !before.is_null());
+        if let Some(before) = before {
+            set_default(spec, field, before.clone());
+        }
+    }
+}
+
 /// The two classes that every plane has: name and value.
 pub const SYSTEM_PRIORITY_CLASSES: [(&str, i64); 2] =
     [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
@@ -198,6 +209,14 @@ mod tests {
         let mut all = json!({"spec": {"tolerations": [{"operator": "Exists"}]}});
         default_tolerations(&mut all);
         assert_eq!(all["spec"]["tolerations"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_change_keeps_the_priority() {
+        let old = json!({"spec": {"priority": 7, "preemptionPolicy": "Never"}});
+        let mut new = json!({"spec": {"priority": 8}});
+        keep_priority(&mut new, &old);
+        assert_eq!(new["spec"], json!({"priority": 8, "preemptionPolicy": "Never"}));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The rules of affinity and of spreading over topologies.
 
-use super::place::{Causes, Place, invalid_all, one_of, positive, require_with, required_one_of};
+use super::place::{Causes, Place, invalid_all, one_of, positive, require_with};
 use crate::{metadata, names};
 use api_types::Cause;
 use serde_json::Value;
@@ -145,7 +145,11 @@ pub(super) fn spread(out: &mut Causes, spec: &Place<'_>) {
     for (i, at) in all.iter().enumerate() {
         above_zero(out, at, "maxSkew");
         require_with(out, at, "topologyKey", "can not be empty");
-        required_one_of(out, at, "whenUnsatisfiable", &["DoNotSchedule", "ScheduleAnyway"]);
+        let actions = ["DoNotSchedule", "ScheduleAnyway"];
+        if !actions.contains(&at.text("whenUnsatisfiable")) {
+            let action = Value::from(at.text("whenUnsatisfiable"));
+            out.push(Cause::not_supported(at.of("whenUnsatisfiable"), &action, &actions));
+        }
         let key = |c: &Place<'_>| (c.text("topologyKey").to_owned(), c.text("whenUnsatisfiable").to_owned());
         if all[i + 1..].iter().any(|other| key(other) == key(at)) {
             let (topology, action) = key(at);

@@ -67,7 +67,7 @@ pub(super) fn containers(out: &mut Causes, pod: &Pod<'_>) {
         names.push(name);
         pods_probes::lifecycle(out, &container, pod.grace(), pod.os());
         pods_probes::probes(out, &container);
-        restart_policy(out, &container);
+        restart_policy(out, &container, false);
     }
     host_port_conflicts(out, spec.list("containers"));
     for container in spec.list("initContainers") {
@@ -80,7 +80,7 @@ pub(super) fn containers(out: &mut Causes, pod: &Pod<'_>) {
 
 fn init<'a>(out: &mut Causes, container: &Place<'a>, pod: &Pod<'_>, names: &mut Vec<&'a str>) {
     common(out, container, pod);
-    restart_policy(out, container);
+    restart_policy(out, container, true);
     let name = container.text("name");
     if names.contains(&name) {
         out.push(Cause::duplicate(container.of("name"), &Value::from(name)));
@@ -203,21 +203,33 @@ fn host_port_conflicts<'a>(out: &mut Causes, containers: impl Iterator<Item = Pl
 }
 
 /// A container's own restart policy and rules (KEP-5307).
-fn restart_policy(out: &mut Causes, container: &Place<'_>) {
+fn restart_policy(out: &mut Causes, container: &Place<'_>, is_init: bool) {
     if container.has("restartPolicy") {
         one_of(out, container, "restartPolicy", &["Always", "Never", "OnFailure"]);
     } else if !container.lacks("restartPolicyRules") {
         let message = "must specify restartPolicy when restart rules are used";
         require_with(out, container, "restartPolicy", message);
+        if is_init {
+            return;
+        }
     }
     at_most(out, container, "restartPolicyRules", 20);
     for rule in container.list("restartPolicyRules") {
-        required_one_of(out, &rule, "action", &["Restart", "RestartAllContainers"]);
-        if require_with(out, &rule, "exitCodes", "must be specified") {
+        supported(out, &rule, "action", &["Restart", "RestartAllContainers"]);
+        if !rule.has("exitCodes") {
+            out.push(Cause::required(rule.of("exitCodes"), "must be specified"));
+        } else {
             let codes = rule.field("exitCodes");
-            required_one_of(out, &codes, "operator", &["In", "NotIn"]);
+            supported(out, &codes, "operator", &["In", "NotIn"]);
             at_most(out, &codes, "values", 255);
         }
+    }
+}
+
+/// Adds `Unsupported value` for a text that is none of the supported, also for an empty one.
+fn supported(out: &mut Causes, at: &Place<'_>, field: &str, supported: &[&str]) {
+    if !supported.contains(&at.text(field)) {
+        out.push(Cause::not_supported(at.of(field), &Value::from(at.text(field)), supported));
     }
 }
 

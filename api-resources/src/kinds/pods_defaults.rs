@@ -10,6 +10,10 @@ const FILE_MODE: i64 = 0o644;
 pub fn pod(object: &mut Value) {
     let Some(spec) = map_at(object, "spec") else { return };
     pod_spec(spec);
+    // A pod is told to stop before it is killed; its template may still say otherwise.
+    if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
+        spec["terminationGracePeriodSeconds"] = Value::from(1);
+    }
     for list in ["containers", "initContainers"] {
         each_mut(spec, list).for_each(requests_from_limits);
     }
@@ -36,6 +40,7 @@ pub fn template(owner: &mut Value) {
 
 /// The defaults of a pod's spec wherever it is.
 pub fn pod_spec(spec: &mut Value) {
+    super::pods_disabled::drop(spec);
     each_mut(spec, "volumes").for_each(volume);
     for list in ["initContainers", "containers", "ephemeralContainers"] {
         each_mut(spec, list).for_each(container);
@@ -142,7 +147,9 @@ fn image_tag(image: &str) -> Option<&str> {
         Some(colon) => (&name[..last_slash + colon], Some(&name[last_slash + colon + 1..])),
         None => (name, None),
     };
-    if !is_repository(repository) || tag.is_some_and(|t| !is_tag(t)) {
+    // 64 hexadecimal digits are the identifier of an image, not its name.
+    let is_id = image.len() == 64 && image.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if is_id || !is_repository(repository) || tag.is_some_and(|t| !is_tag(t)) {
         return None;
     }
     match (tag, digest) {
@@ -158,6 +165,30 @@ fn is_tag(tag: &str) -> bool {
         if word(*first) && rest.len() < 128 && rest.iter().all(|b| word(*b) || matches!(b, b'.' | b'-')))
 }
 
+/// The longest path of an image's repository.
+const MAX_PATH: usize = 255;
+
+/// A domain or an address in brackets, perhaps with a port.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        edge(bytes.first())
+            && edge(bytes.last())
+            && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+    };
+    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    port.is_none_or(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+        && match address {
+            Some(address) => address.bytes().all(|b| b.is_ascii_hexdigit() || b == b':'),
+            None => name.split('.').all(label),
+        }
+}
+
 /// `[host[:port]/]path/…` with a path in lower case.
 fn is_repository(name: &str) -> bool {
     let (host, path) = match name.split_once('/') {
@@ -167,8 +198,10 @@ fn is_repository(name: &str) -> bool {
     };
     let path_char = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
     let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    let host_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
-    host.is_none_or(|h| h.bytes().all(host_char))
+    // A name without a host or a folder is one of `library/`.
+    let library = if host.is_none() && !path.contains('/') { "library/".len() } else { 0 };
+    host.is_none_or(is_host)
+        && path.len() + library <= MAX_PATH
         && path.split('/').all(|part| {
             let bytes = part.as_bytes();
             edge(bytes.first()) && edge(bytes.last()) && bytes.iter().all(|b| path_char(*b))
@@ -299,6 +332,9 @@ mod tests {
             ("registry.example/Upper", "IfNotPresent"),
             ("", "IfNotPresent"),
             ("a:", "IfNotPresent"),
+            ("[::1]:5000/a", "Always"),
+            ("../up", "IfNotPresent"),
+            ("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "IfNotPresent"),
         ] {
             assert_eq!(pull_policy(image), policy, "{image}");
         }

@@ -6,7 +6,7 @@ use super::sameness::{differences, same};
 use api_types::Cause;
 use serde_json::Value;
 
-/// Keeps all of the old pod but `spec.ephemeralContainers` and the metadata of the new. Defaults of the new
+/// Keeps all of the old pod but `spec.ephemeralContainers`. Defaults of the new
 /// containers are set by the strategy's `default`, which comes after.
 pub fn prepare(new: &mut Value, old: &Value) {
     let added = lookup(new, "spec.ephemeralContainers").clone();
@@ -18,6 +18,7 @@ pub fn prepare(new: &mut Value, old: &Value) {
         fields.insert("ephemeralContainers".to_owned(), added);
     }
     super::generic::keep_status(new, old);
+    super::generic::keep_metadata(new, old);
     if let Some(pod) = new.as_object_mut() {
         pod.insert("spec".to_owned(), spec);
     }

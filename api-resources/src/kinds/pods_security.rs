@@ -56,7 +56,8 @@ pub(super) fn pod(out: &mut Causes, spec: &Place<'_>) {
     one_of(out, &context, "fsGroupChangePolicy", &["Always", "OnRootMismatch"]);
     profiles(out, &context);
     one_of(out, &context, "supplementalGroupsPolicy", &["Merge", "Strict"]);
-    one_of(out, &context, "seLinuxChangePolicy", &["MountOption", "Recursive"]);
+    // Mounting with the label (KEP-1710) is off by default.
+    one_of(out, &context, "seLinuxChangePolicy", &["Recursive"]);
 }
 
 /// The rules of a container's security context.
@@ -105,7 +106,9 @@ fn profiles(out: &mut Causes, context: &Place<'_>) {
         }
         let local = "localhostProfile";
         if profile.text("type") == "Localhost" {
-            require_with(out, &profile, local, "must be set when seccomp type is Localhost");
+            if !profile.has(local) {
+                out.push(Cause::required(profile.of(local), "must be set when seccomp type is Localhost"));
+            }
             if profile.text(local).starts_with('/') {
                 out.push(Cause::invalid(
                     profile.of(local),
@@ -229,6 +232,6 @@ pub(super) fn os(out: &mut Causes, spec: &Place<'_>) {
                 }
             }
         }
-        _ => one_of(out, &os, "name", &["linux", "windows"]),
+        name => out.push(Cause::not_supported(&os.path, &Value::from(name), &["linux", "windows"])),
     }
 }

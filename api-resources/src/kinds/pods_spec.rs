@@ -14,7 +14,7 @@ const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 /// The rules of a spec; `pod_name` is the pod's, empty for a template.
 pub(super) fn spec(out: &mut Causes, at: &Place<'_>, pod_name: &str, is_pod: bool) {
     require(out, at, "terminationGracePeriodSeconds");
-    let volumes = pods_volumes::volumes(out, at, pod_name);
+    let volumes = pods_volumes::volumes(out, at, &pods_volumes::Owner { pod_name, is_pod });
     resource_claims(out, at);
     pods_containers::containers(out, &Pod { spec: at, volumes: &volumes });
     resources::pod(out, at);
@@ -58,8 +58,13 @@ pub(super) fn spec(out: &mut Causes, at: &Place<'_>, pod_name: &str, is_pod: boo
         }
     }
     name(out, at, "priorityClassName", names::dns_subdomain);
-    name(out, at, "runtimeClassName", names::dns_subdomain);
-    one_of(out, at, "preemptionPolicy", &["PreemptLowerPriority", "Never"]);
+    if at.has("runtimeClassName") {
+        let class = at.text("runtimeClassName");
+        invalid_all(out, &at.of("runtimeClassName"), class, names::dns_subdomain(class));
+    }
+    if at.has("preemptionPolicy") {
+        required_one_of(out, at, "preemptionPolicy", &["PreemptLowerPriority", "Never"]);
+    }
     resources::overhead(out, &at.field("overhead"));
     pods_security::os(out, at);
     file_keys(out, at);
@@ -67,7 +72,8 @@ pub(super) fn spec(out: &mut Causes, at: &Place<'_>, pod_name: &str, is_pod: boo
 
 /// The rules of a template: its labels, annotations and spec. `restarts` are the allowed restart policies.
 pub(super) fn template(out: &mut Causes, at: &Place<'_>) {
-    let meta = at.field("metadata");
+    // Kubernetes reports labels and annotations without the `metadata` that they are in.
+    let meta = Place::new(at.path.clone(), at.field("metadata").value);
     metadata::labels(out, &meta.field("labels"));
     metadata::annotations(out, &meta.field("annotations"));
     super::pods::annotations(out, &meta, &at.field("spec"));

@@ -4,12 +4,12 @@ use super::persistentvolumeclaims;
 use super::place::{Causes, Place, invalid_all, one_of, require, require_with};
 use super::pods_env::{field_ref, resource_field_ref};
 use super::resources;
+use super::volume_sources::{self as sources, Source};
 use crate::{metadata, names};
 use api_types::Cause;
 use serde_json::Value;
 
 const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
-const MORE_THAN_ONE: &str = "may not specify more than 1 volume type";
 
 /// What containers may mount.
 #[derive(Default)]
@@ -22,102 +22,67 @@ impl<'a> Volumes<'a> {
     }
 }
 
-type Rule = fn(&mut Causes, &Place<'_>);
-
-/// The sources in the order in which Kubernetes looks at them, each with its rules. Those whose plugin was removed
-/// have only the rules that keep an object readable.
-const SOURCES: &[(&str, Rule)] = &[
+/// The sources in the order in which Kubernetes looks at them.
+const SOURCES: &[Source] = &[
     ("emptyDir", empty_dir),
-    ("hostPath", host_path),
+    ("hostPath", sources::host_path),
     ("gitRepo", |out, at| {
         require(out, at, "repository");
         descending(out, &at.of("directory"), at.text("directory"));
     }),
-    ("gcePersistentDisk", |out, at| {
-        require(out, at, "pdName");
-    }),
-    ("awsElasticBlockStore", |out, at| {
-        require(out, at, "volumeID");
-    }),
+    ("gcePersistentDisk", sources::gce),
+    ("awsElasticBlockStore", sources::aws),
     ("secret", |out, at| {
         require(out, at, "secretName");
         mode(out, at, "defaultMode");
         at.list("items").for_each(|item| key_to_path(out, &item));
     }),
-    ("nfs", nfs),
-    ("iscsi", |out, at| {
-        require(out, at, "targetPortal");
-        require(out, at, "iqn");
-    }),
-    ("glusterfs", |out, at| {
-        require(out, at, "endpoints");
-        require(out, at, "path");
-    }),
-    ("flocker", |_, _| {}),
+    ("nfs", sources::nfs),
+    ("iscsi", sources::iscsi),
+    ("glusterfs", sources::plain),
+    ("flocker", sources::flocker),
     ("persistentVolumeClaim", |out, at| {
         require(out, at, "claimName");
     }),
-    ("rbd", |out, at| {
-        require(out, at, "monitors");
-        require(out, at, "image");
-    }),
-    ("cinder", |out, at| {
-        require(out, at, "volumeID");
-    }),
-    ("cephfs", |out, at| {
-        require(out, at, "monitors");
-    }),
-    ("quobyte", |out, at| {
-        require(out, at, "registry");
-        require(out, at, "volume");
-    }),
+    ("rbd", sources::plain),
+    ("cinder", sources::cinder),
+    ("cephfs", sources::plain),
+    ("quobyte", sources::quobyte),
     ("downwardAPI", |out, at| {
         mode(out, at, "defaultMode");
         at.list("items").for_each(|item| downward_file(out, &at.path, item.value));
     }),
-    ("fc", |_, _| {}),
-    ("flexVolume", |out, at| {
-        require(out, at, "driver");
-    }),
+    ("fc", sources::fc),
+    ("flexVolume", sources::flex),
     ("configMap", |out, at| {
         require(out, at, "name");
         mode(out, at, "defaultMode");
         at.list("items").for_each(|item| key_to_path(out, &item));
     }),
-    ("azureFile", |out, at| {
-        require(out, at, "secretName");
-        require(out, at, "shareName");
-    }),
-    ("vsphereVolume", |out, at| {
-        require(out, at, "volumePath");
-    }),
-    ("photonPersistentDisk", |out, at| {
-        require(out, at, "pdID");
-    }),
-    ("portworxVolume", |out, at| {
-        require(out, at, "volumeID");
-    }),
-    ("azureDisk", |out, at| {
-        require(out, at, "diskName");
-        require(out, at, "diskURI");
-    }),
-    ("storageos", |_, _| {}),
+    ("azureFile", sources::azure_file),
+    ("vsphereVolume", sources::plain),
+    ("photonPersistentDisk", sources::plain),
+    ("portworxVolume", sources::plain),
+    ("azureDisk", sources::azure_disk),
+    ("storageos", sources::storage_os),
     ("projected", projected),
-    ("scaleIO", |out, at| {
-        require(out, at, "gateway");
-        require(out, at, "system");
-        require(out, at, "volumeName");
-    }),
+    ("scaleIO", sources::plain),
     ("csi", csi),
     ("ephemeral", ephemeral),
-    ("image", |out, at| {
-        require(out, at, "reference");
-        one_of(out, at, "pullPolicy", &["Always", "IfNotPresent", "Never"]);
-    }),
+    ("image", |out, at| one_of(out, at, "pullPolicy", &["Always", "IfNotPresent", "Never"])),
 ];
 
-/// The rules of `spec.volumes`; gives the good volumes. `pod_name` is empty for templates.
-pub(super) fn volumes<'a>(out: &mut Causes, spec: &Place<'a>, pod_name: &str) -> Volumes<'a> {
+/// Whose spec it is.
+pub(super) struct Owner<'a> {
+    /// The pod's name; empty for a template, and for a pod that has none yet.
+    pub(super) pod_name: &'a str,
+    /// A pod, not a template.
+    pub(super) is_pod: bool,
+}
+
+/// The rules of `spec.volumes`; gives the good volumes.
+pub(super) fn volumes<'a>(out: &mut Causes, spec: &Place<'a>, of: &Owner<'_>) -> Volumes<'a> {
+    let pod_name = of.pod_name;
     let mut good = Volumes::default();
     let made: Vec<String> = spec
         .list("volumes")
@@ -127,7 +92,7 @@ pub(super) fn volumes<'a>(out: &mut Causes, spec: &Place<'a>, pod_name: &str) ->
     for volume in spec.list("volumes") {
         let name = volume.text("name");
         let mut wrong = Vec::new();
-        source(&mut wrong, &volume, pod_name);
+        source(&mut wrong, &volume, of);
         if name.is_empty() {
             wrong.push(Cause::required(volume.of("name"), ""));
         } else {
@@ -152,26 +117,25 @@ pub(super) fn volumes<'a>(out: &mut Causes, spec: &Place<'a>, pod_name: &str) ->
     good
 }
 
-fn source(out: &mut Causes, volume: &Place<'_>, pod_name: &str) {
-    let mut found = false;
-    for (name, rule) in SOURCES {
-        let Some(source) = volume.present(name) else { continue };
-        if found {
-            out.push(Cause::forbidden(source.path, MORE_THAN_ONE));
-            continue;
+fn source(out: &mut Causes, volume: &Place<'_>, of: &Owner<'_>) {
+    let name = volume.text("name");
+    match sources::only_one(out, volume, SOURCES, "") {
+        Some("iscsi") => {
+            if let Some(message) = sources::iscsi_name_too_long(&volume.field("iscsi"), name) {
+                out.push(Cause::invalid(volume.of("name"), &Value::from(name), message));
+            }
         }
-        found = true;
-        rule(out, &source);
-        if *name == "ephemeral" && !pod_name.is_empty() && !volume.text("name").is_empty() {
-            let claim = format!("{pod_name}-{}", volume.text("name"));
+        Some("ephemeral") if !of.pod_name.is_empty() && !name.is_empty() => {
+            let claim = format!("{}-{name}", of.pod_name);
             for message in names::dns_subdomain(&claim) {
                 let message = format!("PVC name {claim:?}: {message}");
                 out.push(Cause::invalid(volume.of("name"), volume.field("name").value, &message));
             }
         }
-    }
-    if !found {
-        out.push(Cause::required(&volume.path, "must specify a volume type"));
+        Some("image") if of.is_pod => {
+            require(out, &volume.field("image"), "reference");
+        }
+        _ => {}
     }
 }
 
@@ -180,26 +144,6 @@ fn empty_dir(out: &mut Causes, at: &Place<'_>) {
         && resources::is_negative(limit.value)
     {
         out.push(Cause::forbidden(limit.path, "SizeLimit field must be a valid resource quantity"));
-    }
-}
-
-/// A path on the node and the kind of file there.
-pub(super) fn host_path(out: &mut Causes, at: &Place<'_>) {
-    if !require(out, at, "path") {
-        return;
-    }
-    no_backsteps(out, &at.of("path"), at.text("path"));
-    let types =
-        ["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
-    one_of(out, at, "type", &types);
-}
-
-/// A server and a path there.
-pub(super) fn nfs(out: &mut Causes, at: &Place<'_>) {
-    require(out, at, "server");
-    require(out, at, "path");
-    if !at.text("path").starts_with('/') {
-        out.push(Cause::invalid(at.of("path"), &Value::from(at.text("path")), "must be an absolute path"));
     }
 }
 
@@ -298,14 +242,7 @@ fn projected(out: &mut Causes, at: &Place<'_>) {
     };
     let mut taken: Vec<String> = Vec::new();
     for source in at.list("sources") {
-        let kinds = [
-            "secret",
-            "configMap",
-            "downwardAPI",
-            "serviceAccountToken",
-            "clusterTrustBundle",
-            "podCertificate",
-        ];
+        let kinds = ["secret", "configMap", "downwardAPI", "serviceAccountToken"];
         let count = kinds.iter().filter(|k| source.has(k)).count();
         for kind in ["secret", "configMap"] {
             let Some(from) = source.present(kind) else { continue };
@@ -323,16 +260,6 @@ fn projected(out: &mut Causes, at: &Place<'_>) {
         }
         if let Some(token) = source.present("serviceAccountToken") {
             service_account_token(out, at, &token);
-        }
-        if let Some(bundle) = source.present("clusterTrustBundle") {
-            trust_bundle(out, &bundle);
-            claim(out, bundle.text("path"), bundle.text("path"), &mut taken);
-        }
-        if let Some(certificate) = source.present("podCertificate") {
-            pod_certificate(out, &certificate);
-            for field in ["credentialBundlePath", "keyPath", "certificateChainPath"] {
-                claim(out, certificate.text(field), certificate.text(field), &mut taken);
-            }
         }
         if count > 1 {
             out.push(Cause::forbidden(&source.path, "may not specify more than 1 volume type per source"));
@@ -357,60 +284,6 @@ fn service_account_token(out: &mut Causes, projected: &Place<'_>, token: &Place<
         out.push(Cause::required(projected.of("path"), ""));
     } else {
         local_path(out, &projected.of("path"), path);
-    }
-}
-
-fn trust_bundle(out: &mut Causes, at: &Place<'_>) {
-    match (at.has("name"), at.has("signerName")) {
-        (true, true) => {
-            out.push(Cause::invalid(&at.path, at.value, "only one of name and signerName may be used"))
-        }
-        (true, false) => {
-            if at.text("name").is_empty() {
-                out.push(Cause::required(at.of("name"), "must be a valid object name"));
-            }
-            if let Some(selector) = at.present("labelSelector") {
-                out.push(Cause::invalid(
-                    selector.path,
-                    selector.value,
-                    "labelSelector must be unset if name is specified",
-                ));
-            }
-        }
-        (false, true) => {
-            if at.text("signerName").is_empty() {
-                out.push(Cause::required(at.of("signerName"), "must be a valid signer name"));
-            }
-            metadata::label_selector(out, &at.field("labelSelector"));
-        }
-        (false, false) => {
-            out.push(Cause::required(&at.path, "either name or signerName must be specified"));
-        }
-    }
-    require(out, at, "path");
-    local_path(out, &at.of("path"), at.text("path"));
-}
-
-fn pod_certificate(out: &mut Causes, at: &Place<'_>) {
-    require(out, at, "signerName");
-    let types = ["RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"];
-    super::place::required_one_of(out, at, "keyType", &types);
-    if let Some(seconds) = at.int("maxExpirationSeconds").filter(|s| *s < 3600) {
-        out.push(Cause::invalid(
-            at.of("maxExpirationSeconds"),
-            &Value::from(seconds),
-            "if provided, maxExpirationSeconds must be >= 3600",
-        ));
-    }
-    let fields = ["credentialBundlePath", "keyPath", "certificateChainPath"];
-    for field in fields {
-        local_path(out, &at.of(field), at.text(field));
-    }
-    if fields.iter().all(|f| at.lacks(f)) {
-        out.push(Cause::required(
-            &at.path,
-            "specify at least one of credentialBundlePath, keyPath, and certificateChainPath",
-        ));
     }
 }
 

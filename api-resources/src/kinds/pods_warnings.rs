@@ -1,6 +1,8 @@
 //! What is legal in a pod but likely a mistake.
 
 use super::place::{Place, lookup};
+use super::volumes_warnings::{claim_spec, node_label, node_term, overlapping_files, whole_bytes};
+use crate::names;
 use serde_json::Value;
 
 /// Sources of volumes whose plugin is gone: field, name in the warning, since when deprecated and without function.
@@ -16,9 +18,35 @@ const GONE: &[(&str, &str)] = &[
     ("rbd", "deprecated in v1.28, non-functional in v1.31+"),
 ];
 
-/// The warnings of a pod.
+/// Annotations without function, and what to use instead.
+const OLD_ANNOTATIONS: &[(&str, &str)] = &[
+    (
+        "scheduler.alpha.kubernetes.io/critical-pod",
+        "non-functional in v1.16+; use the \"priorityClassName\" field instead",
+    ),
+    ("security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
+    (
+        "security.alpha.kubernetes.io/unsafe-sysctls",
+        "non-functional in v1.11+; use the \"sysctls\" field instead",
+    ),
+];
+
+/// What is counted in bytes.
+const BYTES: [&str; 2] = ["memory", "ephemeral-storage"];
+
+/// The warnings of a new pod.
 pub(super) fn pod(pod: &Value) -> Vec<String> {
-    warnings(&Place::root(pod))
+    let mut out = name(pod, "this is used in the Pod's hostname");
+    out.extend(warnings(&Place::root(pod)));
+    out
+}
+
+/// A name that becomes that of a host is better a DNS label. `what` says where it is used.
+pub(super) fn name(object: &Value, what: &str) -> Vec<String> {
+    let wrong = names::dns_label(lookup(object, "metadata.name").as_str().unwrap_or(""));
+    let message = "which can result in surprising behavior; a DNS label is recommended";
+    let wrong = (!wrong.is_empty()).then(|| wrong.join(" "));
+    wrong.map(|wrong| format!("metadata.name: {what}, {message}: [{wrong}]")).into_iter().collect()
 }
 
 /// The warnings of a template at `spec.template`.
@@ -30,15 +58,21 @@ pub(super) fn template(object: &Value) -> Vec<String> {
 pub(super) fn warnings(at: &Place<'_>) -> Vec<String> {
     let spec = at.field("spec");
     let mut out = Vec::new();
-    for constraint in spec.list("topologySpreadConstraints") {
-        null_selector(&mut out, &constraint);
+    node_labels(&mut out, &spec);
+    for (annotation, message) in OLD_ANNOTATIONS {
+        let at = at.field("metadata").field("annotations").key(annotation);
+        if !at.value.is_null() {
+            out.push(format!("{}: {message}", at.path));
+        }
     }
     for volume in spec.list("volumes") {
         for (source, since) in GONE.iter().filter(|(source, _)| volume.has(source)) {
             let shown = if *source == "storageos" { "storageOS" } else { source };
             out.push(format!("{}: {since}", volume.of(shown)));
         }
+        claim_spec(&mut out, &volume.field("ephemeral").field("volumeClaimTemplate").field("spec"));
     }
+    spec.list("volumes").for_each(|volume| overlapping_files(&mut out, &volume));
     duplicates(&mut out, &spec, "hostAliases", "ip");
     duplicates(&mut out, &spec, "imagePullSecrets", "name");
     for secret in spec.list("imagePullSecrets").filter(|s| s.lacks("name")) {
@@ -48,7 +82,15 @@ pub(super) fn warnings(at: &Place<'_>) -> Vec<String> {
         .iter()
         .flat_map(|list| spec.list(list))
         .collect();
+    for name in BYTES {
+        whole_bytes(&mut out, &spec.field("overhead"), name);
+    }
     for container in &containers {
+        let resources = container.field("resources");
+        for name in BYTES {
+            whole_bytes(&mut out, &resources.field("limits"), name);
+            whole_bytes(&mut out, &resources.field("requests"), name);
+        }
         hidden_variables(&mut out, container);
     }
     overlapping_ports(&mut out, &containers);
@@ -68,6 +110,28 @@ pub(super) fn warnings(at: &Place<'_>) -> Vec<String> {
         }
     }
     out
+}
+
+/// Labels of nodes by their old names, and what no pod matches.
+fn node_labels(out: &mut Vec<String>, spec: &Place<'_>) {
+    for (label, _) in spec.map("nodeSelector") {
+        if let Some(message) = node_label(label) {
+            out.push(format!("{}: {message}", spec.field("nodeSelector").key(label).path));
+        }
+    }
+    let affinity = spec.field("affinity").field("nodeAffinity");
+    let required = affinity.field("requiredDuringSchedulingIgnoredDuringExecution");
+    required.list("nodeSelectorTerms").for_each(|term| node_term(out, &term, false));
+    for term in affinity.list("preferredDuringSchedulingIgnoredDuringExecution") {
+        node_term(out, &term.field("preference"), true);
+    }
+    for constraint in spec.list("topologySpreadConstraints") {
+        let key = constraint.text("topologyKey");
+        if let Some(message) = node_label(key) {
+            out.push(format!("{}: {key} is {message}", constraint.of("topologyKey")));
+        }
+        null_selector(out, &constraint);
+    }
 }
 
 fn null_selector(out: &mut Vec<String>, at: &Place<'_>) {
@@ -111,6 +175,16 @@ fn overlapping_ports(out: &mut Vec<String>, containers: &[Place<'_>]) {
         let same = |o: &&Place<'_>| {
             o.int("containerPort") == port.int("containerPort") && o.text("protocol") == port.text("protocol")
         };
+        if !port.lacks("hostIP") && port.int("hostPort").unwrap_or(0) == 0 {
+            out.push(format!(
+                "{}: hostIP set without hostPort: {{Name:{} HostPort:0 ContainerPort:{} Protocol:{} HostIP:{}}}",
+                port.path,
+                port.text("name"),
+                port.int("containerPort").unwrap_or(0),
+                port.text("protocol"),
+                port.text("hostIP")
+            ));
+        }
         for other in ports[..i].iter().filter(same) {
             let ((ip, number), (other_ip, other_number)) = (host(port), host(other));
             let what = if ip == other_ip && number == other_number {
@@ -143,13 +217,14 @@ mod tests {
 
     #[test]
     fn likely_mistakes_are_told() {
-        let pod = json!({"spec": {"containers": [
+        let pod = json!({"metadata": {"name": "a.b"}, "spec": {"containers": [
             {"name": "a", "env": [{"name": "X", "value": "1"}, {"name": "X", "value": "2"},
                 {"name": "X", "value": "$(X):3"}], "ports": [{"containerPort": 80, "protocol": "TCP"}]},
             {"name": "b", "ports": [{"containerPort": 80, "protocol": "TCP"}]}]}});
         assert_eq!(
             super::pod(&pod),
             [
+                "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]",
                 "spec.containers[0].env[1]: hides previous definition of \"X\", which may be dropped when using apply",
                 "spec.containers[1].ports[0]: duplicate port definition with spec.containers[0].ports[0]",
             ]

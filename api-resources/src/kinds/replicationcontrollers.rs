@@ -16,6 +16,9 @@ pub fn strategy() -> Strategy {
         validate_create,
         validate_update: |new, _| validate_create(new),
         validate_status: replicasets::validate_status,
+        create_warnings: |object| {
+            super::pods_warnings::name(object, "this is used in Pod names and hostnames")
+        },
         warnings: super::pods_warnings::template,
         generation: true,
         ..plain()
@@ -25,6 +28,9 @@ pub fn strategy() -> Strategy {
 fn default(object: &mut Value) {
     let Some(spec) = map_at(object, "spec") else { return };
     set_default(spec, "replicas", 1);
+    if spec["template"].is_null() {
+        return;
+    }
     pods_defaults::template(spec);
     let labels = lookup(spec, "template.metadata.labels").clone();
     if !labels.is_object() {
@@ -49,7 +55,10 @@ fn validate_create(object: &Value) -> Causes {
         out.push(Cause::required(spec.of("selector"), ""));
     }
     not_negative(&mut out, &spec, "replicas");
-    let template = spec.field("template");
+    let Some(template) = spec.present("template") else {
+        out.push(Cause::required(spec.of("template"), ""));
+        return out;
+    };
     let labels = template.field("metadata").field("labels");
     if spec.map("selector").any(|(key, value)| labels.value.get(key) != Some(value)) {
         let message = "`selector` does not match template `labels`";

@@ -2,7 +2,7 @@
 
 use super::generic::plain;
 use super::place::{Causes, Place, lookup, map_at, require_with};
-use super::resources::{amount, quota_resource_name};
+use super::resources::{amount, is_standard_quota, quota_resource_name};
 use crate::resource::Strategy;
 use api_types::Cause;
 use serde_json::{Value, json};
@@ -88,8 +88,7 @@ fn validate(object: &Value) -> Causes {
 fn unsuitable<'a>(spec: &Place<'a>, scope: &str) -> impl Iterator<Item = &'a String> + use<'a> {
     let allowed = SCOPES.iter().find(|(known, _)| *known == scope).and_then(|(_, resources)| *resources);
     spec.map("hard").map(|(name, _)| name).filter(move |name| {
-        let known = !name.contains('/');
-        known && allowed.is_some_and(|allowed| !allowed.contains(&name.as_str()))
+        is_standard_quota(name) && allowed.is_some_and(|allowed| !allowed.contains(&name.as_str()))
     })
 }
 

@@ -136,14 +136,15 @@ fn pod_resource_name(out: &mut Causes, path: &str, name: &str) {
     }
 }
 
+/// True for what a quota can limit without a prefix.
+pub(super) fn is_standard_quota(name: &str) -> bool {
+    QUOTA_RESOURCES.contains(&name) || is_huge_page(name) || name.starts_with("requests.hugepages-")
+}
+
 /// A resource's name in a quota: known, counted (`count/…`), or with a prefix.
 pub(super) fn quota_resource_name(out: &mut Causes, path: &str, name: &str) {
-    if resource_name(out, path, name)
-        && !name.contains('/')
-        && !QUOTA_RESOURCES.contains(&name)
-        && !is_huge_page(name)
-        && !name.starts_with("requests.hugepages-")
-    {
+    resource_name(out, path, name);
+    if !name.contains('/') && !is_standard_quota(name) {
         out.push(Cause::invalid(path, &Value::from(name), "must be a standard resource for quota"));
     }
 }

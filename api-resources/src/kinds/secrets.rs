@@ -2,7 +2,7 @@
 
 use super::configmaps::{DATA_MAX, decoded_length};
 use super::generic::{kept_when_immutable, plain};
-use super::place::{Causes, Place, immutable, invalid_all, map_at, set_default_text};
+use super::place::{Causes, Place, immutable, invalid_all, lookup, map_at, set_default_text};
 use crate::names;
 use crate::resource::Strategy;
 use api_types::Cause;
@@ -25,6 +25,7 @@ const KEYS: &[(&str, &[&str])] = &[
 pub fn strategy() -> Strategy {
     Strategy {
         default,
+        warnings,
         validate_create,
         validate_update: |new, old| {
             let mut out = Vec::new();
@@ -33,6 +34,7 @@ pub fn strategy() -> Strategy {
             out.extend(validate_create(new));
             out
         },
+        metadata_twice: true,
         ..plain()
     }
 }
@@ -80,18 +82,133 @@ fn validate_create(object: &Value) -> Causes {
         let empty = kind == "kubernetes.io/ssh-auth" && place.as_text().is_empty();
         if place.value.is_null() || empty {
             out.push(Cause::required(place.path, ""));
-        } else if key.starts_with(".docker") && !is_json_object(place.as_text()) {
-            out.push(Cause::invalid(
-                place.path,
-                &Value::from("<secret contents redacted>"),
-                "must be a JSON object",
-            ));
+        } else if key.starts_with(".docker")
+            && let Some(wrong) = no_json_object(place.as_text())
+        {
+            let shown = Value::from("<secret contents redacted>");
+            out.push(Cause::invalid(place.path, &shown, &wrong));
         }
     }
     out
 }
 
-fn is_json_object(base64: &str) -> bool {
+/// What is wrong with a text that should be a JSON object, in the words of Kubernetes' decoder.
+fn no_json_object(base64: &str) -> Option<String> {
     let bytes = STANDARD.decode(base64).unwrap_or_default();
-    serde_json::from_slice::<serde_json::Map<String, Value>>(&bytes).is_ok()
+    let kind = match api_schema::decode::decode_any(&bytes, api_schema::decode::Format::Json) {
+        Err(error) => return Some(error.to_string()),
+        Ok(Value::Object(_) | Value::Null) => return None,
+        Ok(Value::Array(_)) => "array",
+        Ok(Value::String(_)) => "string",
+        Ok(Value::Number(_)) => "number",
+        Ok(Value::Bool(_)) => "bool",
+    };
+    Some(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
+}
+
+/// A certificate and a key that no server can use. Whether the key is that of the certificate is not looked at.
+fn warnings(object: &Value) -> Vec<String> {
+    if lookup(object, "type") != "kubernetes.io/tls" {
+        return Vec::new();
+    }
+    let data = lookup(object, "data");
+    let types = |key: &str| {
+        let text = data[key].as_str().map(|text| STANDARD.decode(text).unwrap_or_default());
+        pem_types(&String::from_utf8_lossy(&text.unwrap_or_default()))
+    };
+    let wrong = no_certificate(&types("tls.crt")).or_else(|| no_key(&types("tls.key")));
+    wrong.map(|wrong| format!("tls: {wrong}")).into_iter().collect()
+}
+
+fn no_certificate(types: &[String]) -> Option<String> {
+    match types {
+        [] => Some("failed to find any PEM data in certificate input".to_owned()),
+        types if types.iter().any(|of| of == "CERTIFICATE") => None,
+        [one] if one.ends_with("PRIVATE KEY") => Some(
+            "failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs may have been switched"
+                .to_owned(),
+        ),
+        others => Some(format!(
+            "failed to find \"CERTIFICATE\" PEM block in certificate input after skipping PEM blocks of the following types: [{}]",
+            others.join(" ")
+        )),
+    }
+}
+
+fn no_key(types: &[String]) -> Option<String> {
+    match types {
+        [] => Some("failed to find any PEM data in key input".to_owned()),
+        types if types.iter().any(|of| of == "PRIVATE KEY" || of.ends_with(" PRIVATE KEY")) => None,
+        [one] if one == "CERTIFICATE" => {
+            Some("found a certificate rather than a key in the PEM for the private key".to_owned())
+        }
+        others => Some(format!(
+            "failed to find PEM block with type ending in \"PRIVATE KEY\" in key input after skipping PEM blocks of the following types: [{}]",
+            others.join(" ")
+        )),
+    }
+}
+
+/// The types of the blocks of a PEM text (RFC 7468) whose content can be read.
+fn pem_types(text: &str) -> Vec<String> {
+    let mut types = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("-----BEGIN ") {
+        rest = after;
+        let Some((of, body)) = after.split_once("-----") else { break };
+        let Some((content, after)) = body.split_once(&format!("-----END {of}-----")) else { continue };
+        let content: String = content.split("\n\n").last().unwrap_or("").split_whitespace().collect();
+        if STANDARD.decode(content).is_ok() {
+            types.push(of.to_owned());
+            rest = after;
+        }
+    }
+    types
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn unusable_certificates_and_keys_are_told() {
+        let block = |of: &str| format!("-----BEGIN {of}-----\nYWJj\n-----END {of}-----\n");
+        let (certificate, key) = (block("CERTIFICATE"), block("EC PRIVATE KEY"));
+        let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----";
+        for (crt, pem, expected) in [
+            (&*certificate, &*key, None),
+            ("x", &*key, Some("tls: failed to find any PEM data in certificate input")),
+            (broken, &*key, Some("tls: failed to find any PEM data in certificate input")),
+            (&*certificate, "", Some("tls: failed to find any PEM data in key input")),
+            (
+                &*certificate,
+                &*certificate,
+                Some("tls: found a certificate rather than a key in the PEM for the private key"),
+            ),
+            (
+                &*key,
+                &*key,
+                Some(
+                    "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs may have been switched",
+                ),
+            ),
+        ] {
+            let data = json!({"tls.crt": STANDARD.encode(crt), "tls.key": STANDARD.encode(pem)});
+            let object = json!({"type": "kubernetes.io/tls", "data": data});
+            assert_eq!(warnings(&object).first().map(String::as_str), expected);
+        }
+    }
+
+    #[test]
+    fn docker_configs_are_json_objects() {
+        for (text, expected) in [
+            ("{}", None),
+            ("", Some("unexpected end of JSON input")),
+            ("i", Some("invalid character 'i' looking for beginning of value")),
+            ("[]", Some("json: cannot unmarshal array into Go value of type map[string]interface {}")),
+        ] {
+            assert_eq!(no_json_object(&STANDARD.encode(text)).as_deref(), expected, "{text}");
+        }
+    }
 }

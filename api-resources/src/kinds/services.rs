@@ -49,6 +49,10 @@ fn default(object: &mut Value) {
     if needs_cluster_ip(spec) {
         set_default(spec, "internalTrafficPolicy", "Cluster");
     }
+    // Without an address there is no traffic to it; what is no policy is left to be refused.
+    if !needs_cluster_ip(spec) && matches!(text(spec, "internalTrafficPolicy"), "Cluster" | "Local") {
+        remove(spec, "internalTrafficPolicy");
+    }
     if is_load_balancer(spec) {
         set_default(spec, "allocateLoadBalancerNodePorts", true);
         if let Some(balancer) = object.get_mut("status").and_then(|s| s.get_mut("loadBalancer")) {
@@ -155,7 +159,7 @@ fn drop_of_old_type(new: &mut Value, old: &Value) {
 /// An update that leaves allocated values out keeps them.
 fn keep_allocated(new: &mut Value, old: &Value) {
     if needs_cluster_ip(old) && needs_cluster_ip(new) {
-        if is_empty(new, "clusterIP") && !is_empty(old, "clusterIP") && is_empty(new, "clusterIPs") {
+        if is_empty(new, "clusterIP") && !is_empty(old, "clusterIP") {
             new["clusterIP"] = old["clusterIP"].clone();
         }
         if is_empty(new, "clusterIPs") && new["clusterIP"] == old["clusterIP"] && !is_empty(old, "clusterIPs")
@@ -164,16 +168,13 @@ fn keep_allocated(new: &mut Value, old: &Value) {
         }
     }
     if needs_node_port(old) && needs_node_port(new) {
-        let mut used = node_ports(new);
+        // Ports are known again by their names.
+        let used = node_ports(new);
         for port in each_mut(new, "ports").filter(|p| p["nodePort"].as_i64().unwrap_or(0) == 0) {
-            let known = old["ports"].as_array().into_iter().flatten().find(|o| {
-                o["port"] == port["port"] && o["protocol"] == port["protocol"] && !o["nodePort"].is_null()
-            });
-            if let Some(number) = known.and_then(|o| o["nodePort"].as_i64())
-                && !used.contains(&number)
-            {
+            let before = lookup(old, "ports").as_array().into_iter().flatten();
+            let known = before.filter(|o| text(o, "name") == text(port, "name")).last();
+            if let Some(number) = known.and_then(|o| o["nodePort"].as_i64()).filter(|n| !used.contains(n)) {
                 port["nodePort"] = Value::from(number);
-                used.push(number);
             }
         }
     }

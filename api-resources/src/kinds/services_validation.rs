@@ -1,6 +1,6 @@
 //! The rules of services.
 
-use super::place::{Causes, Place, invalid_all, lookup, not_negative, one_of, require, require_with};
+use super::place::{Causes, Place, invalid_all, lookup, one_of, require, require_with};
 use super::services::{
     externally_accessible, is_headless, is_load_balancer, needs_cluster_ip, needs_health_check_port,
 };
@@ -11,9 +11,8 @@ use serde_json::{Value, json};
 
 /// The protocols of ports.
 pub const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
-/// The ports that node ports are taken from.
-pub const NODE_PORTS: std::ops::RangeInclusive<i64> = 30000..=32767;
 const MAX_AFFINITY_SECONDS: i64 = 86400;
+const ONLY_BALANCERS: &str = "may only be used when `type` is 'LoadBalancer'";
 const FAMILIES: &[&str] = &["IPv4", "IPv6"];
 
 pub(super) fn validate_create(object: &Value) -> Causes {
@@ -23,6 +22,13 @@ pub(super) fn validate_create(object: &Value) -> Causes {
 pub(super) fn validate_update(new: &Value, old: &Value) -> Causes {
     let mut out = Vec::new();
     let (spec, old_spec) = (lookup(new, "spec"), lookup(old, "spec"));
+    if needs_cluster_ip(spec) {
+        // As in Kubernetes, addresses are looked at before anything else, and alone when they are wrong.
+        cluster_ips(&mut out, &Place::new("spec", spec), &Place::new("spec", old_spec));
+        if !out.is_empty() {
+            return out;
+        }
+    }
     if needs_cluster_ip(spec) && needs_cluster_ip(old_spec) {
         if !(is_headless(spec) && is_headless(old_spec)) {
             kept(&mut out, spec, old_spec, "clusterIPs", "primary clusterIP can not be unset");
@@ -41,6 +47,8 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> Causes {
             "may not change once set",
         ));
     }
+    // Kubernetes reports it here and among the rules of every service.
+    class(&mut out, &Place::new("spec", spec));
     let health = "healthCheckNodePort";
     if needs_health_check_port(spec)
         && needs_health_check_port(old_spec)
@@ -170,7 +178,7 @@ fn validate(object: &Value, old: Option<&Value>) -> Causes {
 
 fn external_name(out: &mut Causes, spec: &Place<'_>) {
     for field in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-        if !spec.lacks(field) {
+        if !spec.lacks(field) || (field == "ipFamilyPolicy" && spec.has(field)) {
             out.push(Cause::forbidden(spec.of(field), "may not be set for ExternalName services"));
         }
     }
@@ -321,16 +329,6 @@ fn port_numbers(out: &mut Causes, spec: &Place<'_>) {
         }
         if spec.text("type") == "ClusterIP" {
             out.push(Cause::forbidden(port.of("nodePort"), "may not be used when `type` is 'ClusterIP'"));
-        } else if !NODE_PORTS.contains(&number) {
-            out.push(Cause::invalid(
-                port.of("nodePort"),
-                &Value::from(number),
-                &format!(
-                    "provided port is not in the valid range. The range of valid ports is {}-{}",
-                    NODE_PORTS.start(),
-                    NODE_PORTS.end()
-                ),
-            ));
         }
         let key = (port.text("protocol"), number);
         if node_ports.contains(&key) {
@@ -350,7 +348,7 @@ fn port_numbers(out: &mut Causes, spec: &Place<'_>) {
 }
 
 fn balancer(out: &mut Causes, spec: &Place<'_>, old: &Place<'_>) {
-    let only = "may only be used when `type` is 'LoadBalancer'";
+    let only = ONLY_BALANCERS;
     let is_balancer = is_load_balancer(spec.value);
     if !spec.lacks("loadBalancerSourceRanges") {
         // Kubernetes spells the path with a capital letter.
@@ -368,12 +366,15 @@ fn balancer(out: &mut Causes, spec: &Place<'_>, old: &Place<'_>) {
     if spec.has("allocateLoadBalancerNodePorts") && !is_balancer {
         out.push(Cause::forbidden(spec.of("allocateLoadBalancerNodePorts"), only));
     }
-    if let Some(class) = spec.present("loadBalancerClass") {
-        if is_balancer {
-            invalid_all(out, &class.path, class.as_text(), names::qualified_name(class.as_text()));
-        } else {
-            out.push(Cause::forbidden(class.path, only));
-        }
+    class(out, spec);
+}
+
+fn class(out: &mut Causes, spec: &Place<'_>) {
+    let Some(class) = spec.present("loadBalancerClass") else { return };
+    if is_load_balancer(spec.value) {
+        invalid_all(out, &class.path, class.as_text(), names::qualified_name(class.as_text()));
+    } else {
+        out.push(Cause::forbidden(class.path, ONLY_BALANCERS));
     }
 }
 
@@ -403,7 +404,6 @@ fn traffic(out: &mut Causes, spec: &Place<'_>) {
             ));
         }
     }
-    not_negative(out, spec, "healthCheckNodePort");
     one_of(out, spec, "internalTrafficPolicy", &["Cluster", "Local"]);
     one_of(out, spec, "trafficDistribution", &["PreferClose", "PreferSameZone", "PreferSameNode"]);
 }

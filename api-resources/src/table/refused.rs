@@ -2,14 +2,12 @@
 
 /// Group (empty for core), resource or `*`, subresource or empty, reason.
 const REFUSED: &[(&str, &str, &str, &str)] = &[
-    ("", "componentstatuses", "", "the components are roles of one process: see /readyz"),
     ("", "nodes", "proxy", "kubelets are not reached from a plane"),
     ("", "pods", "attach", "streaming to super clusters is not there yet"),
     ("", "pods", "exec", "streaming to super clusters is not there yet"),
     ("", "pods", "log", "reading logs from super clusters is not there yet"),
     ("", "pods", "portforward", "streaming to super clusters is not there yet"),
     ("", "pods", "proxy", "proxying to super clusters is not there yet"),
-    ("", "pods", "resize", "resizing running pods is not there yet"),
     ("", "services", "proxy", "proxying to super clusters is not there yet"),
     ("admissionregistration.k8s.io", "*", "", "admission webhooks and policies are not there yet"),
     ("apiregistration.k8s.io", "*", "", "aggregated API servers are not there yet"),
@@ -38,6 +36,18 @@ pub fn idle(group: &str, plural: &str) -> Option<String> {
     let (_, _, what) = IDLE.iter().find(|(g, p, _)| *g == group && *p == plural)?;
     let dot = if group.is_empty() { "" } else { "." };
     Some(format!("{plural}{dot}{group}: stored, but nothing acts on this kind in this release: {what}"))
+}
+
+/// Resources that Kubernetes has given up and still serves: group, version, plural, warning.
+const DEPRECATED: &[(&str, &str, &str, &str)] = &[
+    ("", "v1", "componentstatuses", "v1 ComponentStatus is deprecated in v1.19+"),
+    ("", "v1", "endpoints", "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+];
+
+/// What every client of a resource that was given up is warned of.
+pub fn deprecated(group: &str, version: &str, plural: &str) -> Option<&'static str> {
+    let found = DEPRECATED.iter().find(|(g, v, p, _)| *g == group && *v == version && *p == plural)?;
+    Some(found.3)
 }
 
 /// Why a built-in resource of Kubernetes is not served, or `None` when it is served or unknown.

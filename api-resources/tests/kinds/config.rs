@@ -61,7 +61,7 @@ fn secrets_have_the_keys_of_their_type() {
             "kubernetes.io/dockerconfigjson",
             json!({".dockerconfigjson": "eA=="}),
             vec![
-                "data[.dockerconfigjson]: Invalid value: \"<secret contents redacted>\": must be a JSON object",
+                "data[.dockerconfigjson]: Invalid value: \"<secret contents redacted>\": invalid character 'x' looking for beginning of value",
             ],
         ),
         (
@@ -134,7 +134,7 @@ fn each_rule_of_claims_refuses() {
         (
             "/spec/dataSourceRef",
             json!({"kind": "Pod", "name": "p"}),
-            "spec.dataSourceRef.kind: Invalid value: \"Pod\": must be 'PersistentVolumeClaim' when referencing the default apiGroup",
+            "spec.dataSourceRef: Invalid value: \"Pod\": must be 'PersistentVolumeClaim' when referencing the default apiGroup",
         ),
     ] {
         let told = refused_new("", "PersistentVolumeClaim", with(&claim(), &[(pointer, value)]));
@@ -154,7 +154,10 @@ fn quotas_and_limits_are_checked() {
     );
     assert_eq!(
         quota(json!({"hard": {"cows": "1"}})),
-        ["spec.hard[cows]: Invalid value: \"cows\": must be a standard resource type or fully qualified"]
+        [
+            "spec.hard[cows]: Invalid value: \"cows\": must be a standard resource type or fully qualified",
+            "spec.hard[cows]: Invalid value: \"cows\": must be a standard resource for quota"
+        ]
     );
     assert_eq!(
         quota(json!({"hard": {"services": "1"}, "scopes": ["BestEffort"]})),
@@ -263,7 +266,11 @@ fn volumes_keep_their_source() {
     let nothing = with(&volume, &[("/spec/hostPath", Value::Null), ("/spec/capacity", Value::Null)]);
     assert_eq!(
         refused_new("", "PersistentVolume", nothing),
-        ["spec.capacity: Required value", "spec: Required value: must specify a volume type"]
+        [
+            "spec.capacity: Required value",
+            "spec.capacity: Unsupported value: null: supported values: \"storage\"",
+            "spec: Required value: must specify a volume type"
+        ]
     );
 }
 

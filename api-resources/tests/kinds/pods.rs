@@ -225,7 +225,7 @@ fn each_rule_refuses() {
         (
             "/spec/os",
             json!({"name": "plan9"}),
-            "spec.os.name: Unsupported value: \"plan9\": supported values: \"linux\", \"windows\"",
+            "spec.os: Unsupported value: \"plan9\": supported values: \"linux\", \"windows\"",
         ),
         (
             "/metadata/annotations",

@@ -73,10 +73,6 @@ fn each_rule_refuses() {
             "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'",
         ),
         (
-            vec![("/spec/type", json!("NodePort")), ("/spec/ports/0/nodePort", json!(80))],
-            "spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is 30000-32767",
-        ),
-        (
             vec![("/spec/type", json!("Magic"))],
             "spec.type: Unsupported value: \"Magic\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \"NodePort\"",
         ),
@@ -125,10 +121,14 @@ fn an_update_keeps_what_was_allocated() {
     let old = stored(&[("/spec/type", json!("NodePort"))]);
     let new = updated("", "Service", with(&service(), &[("/spec/type", json!("NodePort"))]), &old);
     assert_eq!(new, old);
-    let other_port =
+    let renumbered =
         with(&service(), &[("/spec/type", json!("NodePort")), ("/spec/ports/0/port", json!(81))]);
-    let new = updated("", "Service", other_port, &old);
+    let new = updated("", "Service", renumbered, &old);
     assert_eq!(new["spec"]["clusterIP"], "10.0.0.10");
+    assert_eq!(new["spec"]["ports"][0]["nodePort"], 30080, "ports are known by their names");
+    let renamed =
+        with(&service(), &[("/spec/type", json!("NodePort")), ("/spec/ports/0/name", json!("other"))]);
+    let new = updated("", "Service", renamed, &old);
     assert_eq!(new["spec"]["ports"][0]["nodePort"], Value::Null, "another port gets another node port");
 }
 
@@ -167,10 +167,14 @@ fn the_address_stays() {
         refused_update("", "Service", moved, &old),
         ["spec.clusterIPs[0]: Invalid value: [\"10.0.0.11\"]: may not change once set"]
     );
-    let cleared = with(&old, &[("/spec/clusterIP", json!(""))]);
+    let cleared = updated("", "Service", with(&old, &[("/spec/clusterIP", json!(""))]), &old);
+    assert_eq!(cleared["spec"]["clusterIP"], "10.0.0.10", "an address that is left out is kept");
+    let nonsense = with(&old, &[("/spec/clusterIP", json!("x"))]);
     assert_eq!(
-        refused_update("", "Service", cleared, &old)[0],
-        "spec.clusterIPs[0]: Invalid value: null: primary clusterIP can not be unset"
+        refused_update("", "Service", nonsense, &old),
+        [
+            "spec.clusterIPs[0]: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        ]
     );
 }
 

@@ -83,7 +83,10 @@ fn bytes(text: &str) -> Result<String, String> {
         Err(error) => {
             let at = match error {
                 base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-                base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => clean.len(),
+                // A text that ends within a group of four letters is broken where that group begins.
+                base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => {
+                    (clean.len().saturating_sub(1)) / 4 * 4
+                }
             };
             Err(format!("illegal base64 data at input byte {at}"))
         }

@@ -35,14 +35,29 @@ pub(crate) fn parse(text: &str, micro: bool) -> Result<Timestamp, String> {
     let nanosecond = if micro { cursor.micros()? } else { cursor.fraction() };
     let offset = cursor.zone()?;
     if !cursor.rest.is_empty() {
-        return Err(format!("parsing time {text:?}: extra text: {:?}", cursor.rest));
+        return Err(format!("parsing time {}: extra text: {}", quoted(text), quoted(cursor.rest)));
     }
-    let out_of_range = |what: &str| format!("parsing time {text:?}: {what} out of range");
+    let out_of_range = |what: &str| format!("parsing time {}: {what} out of range", quoted(text));
     DateTime::new(year as i16, month as i8, day as i8, hour as i8, minute as i8, second as i8, nanosecond)
         .map_err(|_| out_of_range("day"))?
         .to_zoned(jiff::tz::TimeZone::fixed(offset))
         .map(|zoned| zoned.timestamp())
         .map_err(|_| out_of_range("year"))
+}
+
+/// A text in quotes, as errors about times have it: what is not printable ASCII byte by byte.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    out.push('"');
+    out
 }
 
 struct Cursor<'a> {
@@ -54,8 +69,10 @@ struct Cursor<'a> {
 impl Cursor<'_> {
     fn cannot<T>(&self, element: &str) -> Result<T, String> {
         Err(format!(
-            "parsing time {:?} as {:?}: cannot parse {:?} as {element:?}",
-            self.text, self.layout, self.rest
+            "parsing time {} as {:?}: cannot parse {} as {element:?}",
+            quoted(self.text),
+            self.layout,
+            quoted(self.rest)
         ))
     }
 
@@ -83,7 +100,7 @@ impl Cursor<'_> {
         };
         let value: i32 = number.parse().unwrap_or(-1);
         if !(min..=max).contains(&value) {
-            return Err(format!("parsing time {:?}: {what} out of range", self.text));
+            return Err(format!("parsing time {}: {what} out of range", quoted(self.text)));
         }
         self.rest = &self.rest[digits..];
         Ok(value)

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::json::{Kind, Reader, SyntaxError, any_number};
-use super::{DecodeError, scalar};
+use super::{DecodeError, embedded, scalar};
 use crate::graph::{Field, Scalar, Shape, TypeRef};
 use crate::zero;
 
@@ -102,7 +102,6 @@ impl<'a> Walk<'a> {
         let mut object = Map::new();
         let mut seen = Seen::default();
         let name = of.node().name.as_str();
-        let name = name.rsplit('.').next().unwrap_or(name);
         let mut first = true;
         self.reader.begin_object()?;
         while let Some(key) = self.reader.next_key(first)? {
@@ -263,7 +262,11 @@ impl<'a> Walk<'a> {
         match self.context.last() {
             None => format!("json: cannot unmarshal {value} into Go value of type {go}"),
             Some((object, _)) => {
-                let fields: Vec<&str> = self.context.iter().map(|(_, field)| *field).collect();
+                let object = object.rsplit('.').next().unwrap_or(object);
+                let steps = self.context.iter();
+                let fields: Vec<&str> = steps
+                    .flat_map(|(of, field)| embedded::struct_of(of, field).into_iter().chain([*field]))
+                    .collect();
                 let fields = fields.join(".");
                 format!("json: cannot unmarshal {value} into Go struct field {object}.{fields} of type {go}")
             }

@@ -317,6 +317,19 @@ fn container_status(role: Role, spec: &Value, state: &State, restarts: i64, old:
     if let Some(container) = container {
         status["containerID"] = container.into();
     }
+    // What is asked for is there at once, also after a resize.
+    if matches!(state, State::Running(_)) {
+        let mut resources = json!({});
+        for list in ["limits", "requests"] {
+            if spec["resources"][list].is_object() {
+                resources[list] = spec["resources"][list].clone();
+            }
+        }
+        if resources["requests"].is_object() {
+            status["allocatedResources"] = resources["requests"].clone();
+        }
+        status["resources"] = resources;
+    }
     // The last run that ended, of another run than this one.
     let previous = old
         .map(|old| &old["state"]["terminated"])

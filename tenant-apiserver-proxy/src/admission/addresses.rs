@@ -8,6 +8,7 @@ use crate::cache::record;
 use crate::gateway::{Extra, Place};
 use crate::planes::Plane;
 use crate::server::Server;
+use api_resources::kinds::services::needs_health_check_port;
 use api_types::{ApiError, Cause, GroupResource, ObjectName, ResourceKey};
 use object_store::Space;
 use rand::Rng;
@@ -18,7 +19,7 @@ use std::time::Duration;
 /// The range of cluster IPs that planes allocate from: 10.96.0.0/12.
 const RANGE: (u32, u32) = (0x0A60_0000, 20);
 /// The first node port, and their number.
-const NODE_PORTS: (u16, u16) = (30_000, 2_768);
+const NODE_PORTS: (i64, i64) = (30_000, 2_768);
 /// How long a super cluster may take to reserve.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often a random address is tried.
@@ -43,7 +44,7 @@ fn address_name(address: &str) -> String {
     format!("ip-{address}")
 }
 
-fn port_name(port: u16) -> String {
+fn port_name(port: i64) -> String {
     format!("port-{port}")
 }
 
@@ -99,6 +100,81 @@ fn apply(service: &mut Value, reservation: &plane_client::Reservation) {
     }
 }
 
+/// Fills in addresses and ports that nobody reserves: what a dry run shows.
+pub fn preview(
+    server: &Server,
+    plane: &Plane,
+    place: &Place,
+    old: Option<&Value>,
+    service: &mut Value,
+) -> Result<(), ApiError> {
+    let unchanged = old.is_some_and(|old| old["spec"] == service["spec"]);
+    if !is_service(place) || unchanged || service["metadata"]["deletionTimestamp"].is_string() {
+        return Ok(());
+    }
+    complete(server, plane, &mut service["spec"])
+}
+
+/// Fills in what a Service needs and does not say.
+fn complete(server: &Server, plane: &Plane, spec: &mut Value) -> Result<(), ApiError> {
+    let kind = spec["type"].as_str().unwrap_or("ClusterIP").to_owned();
+    if kind == "ExternalName" {
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            if let Some(fields) = spec.as_object_mut() {
+                fields.remove(field);
+            }
+        }
+        return Ok(());
+    }
+    let given = spec["clusterIP"].as_str().unwrap_or("").to_owned();
+    let address = if given.is_empty() { free_address(server, plane)? } else { given };
+    spec["clusterIP"] = address.clone().into();
+    spec["clusterIPs"] = json!([address]);
+    if !spec["ipFamilies"].is_array() {
+        spec["ipFamilies"] = json!(["IPv4"]);
+    }
+    if !spec["ipFamilyPolicy"].is_string() {
+        spec["ipFamilyPolicy"] = "SingleStack".into();
+    }
+    let balancer = kind == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"] != Value::Bool(false);
+    let mut taken: Vec<i64> = Vec::new();
+    if kind == "NodePort" || balancer {
+        complete_ports(server, plane, &mut spec["ports"], &mut taken)?;
+    }
+    if needs_health_check_port(spec) && spec["healthCheckNodePort"].as_i64().unwrap_or(0) == 0 {
+        spec["healthCheckNodePort"] = free_port(server, plane, &taken)?.into();
+    }
+    Ok(())
+}
+
+/// Ports of one number share a node port, whatever their protocols.
+fn complete_ports(
+    server: &Server,
+    plane: &Plane,
+    ports: &mut Value,
+    taken: &mut Vec<i64>,
+) -> Result<(), ApiError> {
+    let Some(ports) = ports.as_array_mut() else { return Ok(()) };
+    for index in 0..ports.len() {
+        if ports[index]["nodePort"].as_i64().unwrap_or(0) != 0 {
+            continue;
+        }
+        let shared = ports.iter().find(|other| {
+            other["port"] == ports[index]["port"] && other["nodePort"].as_i64().unwrap_or(0) != 0
+        });
+        let port = match shared {
+            Some(other) => other["nodePort"].clone(),
+            None => {
+                let free = free_port(server, plane, taken)?;
+                taken.push(free);
+                free.into()
+            }
+        };
+        ports[index]["nodePort"] = port;
+    }
+    Ok(())
+}
+
 /// The plane's own allocation.
 fn allocate(
     server: &Server,
@@ -108,45 +184,18 @@ fn allocate(
 ) -> Result<Extra, ApiError> {
     let space = Space::new(plane.id);
     let mut extra = Extra::default();
-    let spec = &mut service["spec"];
     let before = old.map(held).unwrap_or_default();
-    let kind = spec["type"].as_str().unwrap_or("ClusterIP").to_owned();
-    if kind == "ExternalName" {
-        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            if let Some(fields) = spec.as_object_mut() {
-                fields.remove(field);
-            }
-        }
-    } else {
-        let given = spec["clusterIP"].as_str().unwrap_or("").to_owned();
-        let address = if given.is_empty() { free_address(server, plane)? } else { given };
-        spec["clusterIP"] = address.clone().into();
-        spec["clusterIPs"] = json!([address]);
-        if !spec["ipFamilies"].is_array() {
-            spec["ipFamilies"] = json!(["IPv4"]);
-        }
-        if !spec["ipFamilyPolicy"].is_string() {
-            spec["ipFamilyPolicy"] = "SingleStack".into();
-        }
-        if matches!(kind.as_str(), "NodePort" | "LoadBalancer")
-            && spec["allocateLoadBalancerNodePorts"] != Value::Bool(false)
-        {
-            let mut taken: Vec<u16> = Vec::new();
-            for port in spec["ports"].as_array_mut().into_iter().flatten() {
-                if port["nodePort"].as_u64().unwrap_or(0) == 0 {
-                    let free = free_port(server, plane, &taken)?;
-                    taken.push(free);
-                    port["nodePort"] = free.into();
-                }
-            }
-        }
+    if let Some(cause) = two_families(&service["spec"]) {
+        let name = service["metadata"]["name"].as_str().unwrap_or("");
+        return Err(ApiError::invalid("", "Service", name, vec![cause]));
     }
+    complete(server, plane, &mut service["spec"])?;
     let after = held(service);
     let own = service["metadata"]["namespace"] == "default" && service["metadata"]["name"] == "kubernetes";
     let kubernetes = address_name(crate::bootstrap::KUBERNETES_IP);
     let has = |name: &String| before.contains(name) || (own && *name == kubernetes);
     for name in after.iter().filter(|name| !has(name)) {
-        if let Some(cause) = out_of_range(name) {
+        if let Some(cause) = out_of_range(service, name) {
             let name = service["metadata"]["name"].as_str().unwrap_or("");
             return Err(ApiError::invalid("", "Service", name, vec![cause]));
         }
@@ -180,9 +229,9 @@ pub fn release(plane: &Plane, place: &Place, service: &Value) -> Extra {
 fn held(service: &Value) -> Vec<String> {
     let spec = &service["spec"];
     let address = spec["clusterIP"].as_str().filter(|ip| !ip.is_empty() && *ip != "None");
-    let ports = spec["ports"].as_array().into_iter().flatten().filter_map(|port| port["nodePort"].as_u64());
-    let mut ports: Vec<u16> =
-        ports.filter(|port| *port != 0).filter_map(|port| u16::try_from(port).ok()).collect();
+    let ports = spec["ports"].as_array().into_iter().flatten().filter_map(|port| port["nodePort"].as_i64());
+    let ports = ports.chain(spec["healthCheckNodePort"].as_i64());
+    let mut ports: Vec<i64> = ports.filter(|port| *port != 0).collect();
     ports.sort_unstable();
     ports.dedup();
     address.map(address_name).into_iter().chain(ports.into_iter().map(port_name)).collect()
@@ -194,8 +243,26 @@ fn is_free(server: &Server, plane: &Plane, name: &str) -> bool {
         && server.cache.get(plane.id, &resource(), &ObjectName::cluster(name)).is_none()
 }
 
+/// The plane's own addresses are of one family. A headless service without selector has what its endpoints have.
+fn two_families(spec: &Value) -> Option<Cause> {
+    let policy = &spec["ipFamilyPolicy"];
+    let anything =
+        spec["clusterIP"] == "None" && spec["selector"].as_object().is_none_or(serde_json::Map::is_empty);
+    let why = "this cluster is not configured for dual-stack services";
+    (policy == "RequireDualStack" && !anything).then(|| Cause::invalid("spec.ipFamilyPolicy", policy, why))
+}
+
+/// Where a Service names a node port.
+fn port_path(service: &Value, port: i64) -> String {
+    let ports = service["spec"]["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match ports.iter().position(|of| of["nodePort"] == port) {
+        Some(index) => format!("spec.ports[{index}].nodePort"),
+        None => "spec.healthCheckNodePort".to_owned(),
+    }
+}
+
 /// What is wrong with an address or a port that a client chose.
-fn out_of_range(name: &str) -> Option<Cause> {
+fn out_of_range(service: &Value, name: &str) -> Option<Cause> {
     if let Some(address) = name.strip_prefix("ip-") {
         let inside =
             address.parse::<Ipv4Addr>().is_ok_and(|ip| u32::from(ip) >> RANGE.1 == RANGE.0 >> RANGE.1);
@@ -206,14 +273,14 @@ fn out_of_range(name: &str) -> Option<Cause> {
         );
         return (!inside).then(|| Cause::invalid("spec.clusterIPs", &json!([address]), &why));
     }
-    let port = name.trim_start_matches("port-").parse::<u16>().unwrap_or(0);
+    let port = name.strip_prefix("port-").unwrap_or("").parse::<i64>().unwrap_or(0);
     let last = NODE_PORTS.0 + NODE_PORTS.1 - 1;
     let why = format!(
         "provided port is not in the valid range. The range of valid ports is {}-{last}",
         NODE_PORTS.0
     );
     let inside = (NODE_PORTS.0..=last).contains(&port);
-    (!inside).then(|| Cause::invalid("spec.ports[0].nodePort", &json!(port), &why))
+    (!inside).then(|| Cause::invalid(port_path(service, port), &json!(port), &why))
 }
 
 /// 422 for an address or a port that another Service has.
@@ -225,8 +292,8 @@ fn taken(service: &Value, name: &str) -> ApiError {
             &format!("failed to allocate IP {address}: provided IP is already allocated"),
         ),
         None => {
-            let port = name.trim_start_matches("port-").parse::<u16>().unwrap_or(0);
-            Cause::invalid("spec.ports[0].nodePort", &json!(port), "provided port is already allocated")
+            let port = name.strip_prefix("port-").unwrap_or("").parse::<i64>().unwrap_or(0);
+            Cause::invalid(port_path(service, port), &json!(port), "provided port is already allocated")
         }
     };
     let name = service["metadata"]["name"].as_str().unwrap_or("");
@@ -246,7 +313,7 @@ fn free_address(server: &Server, plane: &Plane) -> Result<String, ApiError> {
     Err(ApiError::internal("failed to allocate a service IP: the range is full"))
 }
 
-fn free_port(server: &Server, plane: &Plane, taken: &[u16]) -> Result<u16, ApiError> {
+fn free_port(server: &Server, plane: &Plane, taken: &[i64]) -> Result<i64, ApiError> {
     let mut rng = rand::rng();
     for _ in 0..TRIES {
         let port = NODE_PORTS.0 + rng.random_range(0..NODE_PORTS.1);

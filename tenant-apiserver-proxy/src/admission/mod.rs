@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod authors;
 pub mod definitions;
 pub mod namespaces;
+pub mod nodes;
 pub mod pods;
 pub mod profiles;
 pub mod roles;
@@ -23,7 +24,18 @@ pub fn create(server: &Server, auth: &Authorized, place: &Place, object: &mut Va
     authors::record(auth, place, object, None);
     roles::check(server, auth, place, object, None)?;
     profiles::check(server, place, object, None)?;
+    nodes::admit(auth, place, object);
     pods::admit(server, auth, place, object)
+}
+
+/// Looks at a new object that is known to be valid.
+pub fn check_valid(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    object: &Value,
+) -> Result<(), ApiError> {
+    pods::check_valid(server, auth, place, object)
 }
 
 /// Admits a change.
@@ -37,7 +49,9 @@ pub fn update(
     namespaces::label(place, new);
     authors::record(auth, place, new, Some(old));
     roles::check(server, auth, place, new, Some(old))?;
-    profiles::check(server, place, new, Some(old))
+    profiles::check(server, place, new, Some(old))?;
+    pods::admit_change(place, new, old);
+    Ok(())
 }
 
 /// Admits a deletion.
@@ -67,6 +81,17 @@ pub async fn reserve(
         Some(_) => tenants::change(place, object),
     }
     Ok(extra)
+}
+
+/// What a dry run shows of what [`reserve`] would have set.
+pub fn preview(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    old: Option<&Value>,
+    object: &mut Value,
+) -> Result<(), ApiError> {
+    addresses::preview(server, auth.plane(), place, old, object)
 }
 
 /// What goes when an object goes.

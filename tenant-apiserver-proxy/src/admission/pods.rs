@@ -14,6 +14,15 @@ pub fn admit(server: &Server, auth: &Authorized, place: &Place, pod: &mut Value)
     }
     let account = pods_admission::service_account_name(pod).to_owned();
     let resource = GroupResource::new("", "serviceaccounts");
+    let wrong = api_resources::names::path_segment(&account);
+    if !wrong.is_empty() {
+        let why = format!(
+            "error looking up service account {}/{account}: invalid resource name {account:?}: [{}]",
+            place.namespace,
+            wrong.join(" ")
+        );
+        return Err(ApiError::forbidden(&place.resource(), &place.name, &why));
+    }
     let record = server.cache.get(auth.plane().id, &resource, &ObjectName::new(&place.namespace, &account));
     let Some(record) = record else {
         let why = format!(
@@ -28,6 +37,44 @@ pub fn admit(server: &Server, auth: &Authorized, place: &Place, pod: &mut Value)
     let class = priority_class(server, auth, place, pod)?;
     pods_admission::priority_admission(pod, class.as_ref())
         .map_err(|why| ApiError::forbidden(&place.resource(), &place.name, &why))
+}
+
+/// What a changed pod leaves out of what admission gave it stays.
+pub fn admit_change(place: &Place, new: &mut Value, old: &Value) {
+    if place.row.group.is_empty() && place.row.plural == "pods" && place.subresource.is_empty() {
+        pods_admission::default_tolerations(new);
+        pods_admission::keep_priority(new, old);
+    }
+}
+
+/// What is looked at once a new pod is known to be valid.
+pub fn check_valid(server: &Server, auth: &Authorized, place: &Place, pod: &Value) -> Result<(), ApiError> {
+    if !(place.row.group.is_empty() && place.row.plural == "pods" && place.subresource.is_empty()) {
+        return Ok(());
+    }
+    overhead(server, auth, pod).map_err(|why| ApiError::forbidden(&place.resource(), &place.name, &why))
+}
+
+/// A pod says what its runtime class says that it costs. Whether the class is there is for the cluster to say on
+/// which the pod will run.
+fn overhead(server: &Server, auth: &Authorized, pod: &Value) -> Result<(), String> {
+    let own = &pod["spec"]["overhead"];
+    if own.is_null() || auth.is_platform() {
+        return Ok(());
+    }
+    let classes = GroupResource::new("node.k8s.io", "runtimeclasses");
+    let named = pod["spec"]["runtimeClassName"].as_str().unwrap_or("");
+    let found = server.cache.get(auth.plane().id, &classes, &ObjectName::cluster(named));
+    let class = found.and_then(|record| record.value().ok()).unwrap_or_default();
+    match &class["overhead"]["podFixed"] {
+        Value::Null => {
+            Err("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead".into())
+        }
+        fixed if fixed != own => {
+            Err("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead".into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The priority class of a pod: the one it names, else the plane's default one.

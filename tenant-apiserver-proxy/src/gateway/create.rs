@@ -44,6 +44,9 @@ async fn run(
     let prefix = metadata::text(&object, "generateName").to_owned();
     let generated = metadata::text(&object, "name").is_empty() && !prefix.is_empty();
     metadata::stamp_new(&mut object, place, now)?;
+    if place.row.strategy.named_by_server && metadata::text(&object, "name").is_empty() && !generated {
+        metadata::of(&mut object).insert("name".into(), uuid::Uuid::new_v4().to_string().into());
+    }
     if metadata::text(&object, "name").is_empty() && !generated {
         let cause = Cause::required("metadata.name", "name or generateName is required");
         return Err(place.invalid("", vec![cause]));
@@ -78,9 +81,12 @@ async fn run(
         if !causes.is_empty() {
             return Err(place.invalid(&name, causes));
         }
-        let mut warnings = (place.row.strategy.warnings)(&object);
+        admission::check_valid(server, auth, place, &object)?;
+        let mut warnings = (place.row.strategy.create_warnings)(&object);
+        warnings.extend((place.row.strategy.warnings)(&object));
         warnings.extend(api_resources::table::idle(&place.row.group, &place.row.plural));
         if options.dry_run {
+            admission::preview(server, auth, place, None, &mut object)?;
             let object = unstored(place, &object, None)?;
             return Ok(Written { object, created: true, removed: false, warnings });
         }
@@ -139,11 +145,18 @@ pub(super) fn normalize(place: &Place, object: &mut Value) {
     }
 }
 
+/// Kubernetes' own kinds have a list of finalizers that need no prefix; definitions and what they define do not.
+pub(super) fn kube_finalizers(place: &Place, object: &Value) -> Vec<Cause> {
+    let exempt = place.row.is_custom() || place.row.group == "apiextensions.k8s.io";
+    if exempt { Vec::new() } else { api_resources::metadata::kube_finalizers(object) }
+}
+
 /// All defects of a new object.
 pub(super) fn validate_new(place: &Place, object: &Value) -> Vec<Cause> {
     let strategy = &place.row.strategy;
     let mut causes =
         api_resources::metadata::validate_create(object, place.row.namespaced, strategy.validate_name);
+    causes.extend(kube_finalizers(place, object));
     causes.extend((strategy.validate_create)(object));
     if let Some(schema) = place.version.schema.as_ref() {
         causes.extend(schema.validate(object, None));

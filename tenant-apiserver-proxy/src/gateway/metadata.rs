@@ -66,7 +66,7 @@ pub fn set_namespace(object: &mut Value, place: &Place) -> Result<(), ApiError> 
             ));
         }
         of(object).insert("namespace".into(), place.namespace.to_string().into());
-    } else if given.is_empty() {
+    } else {
         of(object).remove("namespace");
     }
     Ok(())

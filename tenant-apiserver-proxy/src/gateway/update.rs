@@ -1,13 +1,13 @@
 //! Update: from the old object to the new one, again and again until no other write comes between.
 
-use super::create::{default_schema, normalize};
+use super::create::{default_schema, kube_finalizers, normalize};
 use super::{Place, Refused, TRIES, WriteOptions, Written, commit, delete, live, metadata, unstored};
 use crate::admission;
 use crate::cache::record::Record;
 use crate::ownership;
 use crate::server::Server;
 use crate::stages::Authorized;
-use api_resources::kinds::pods_ephemeral;
+use api_resources::kinds::{pods_ephemeral, pods_resize};
 use api_types::{ApiError, Cause};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -77,7 +77,8 @@ async fn step(
     if !causes.is_empty() {
         return Err(place.invalid(&place.name, causes));
     }
-    let warnings = (place.row.strategy.warnings)(&new);
+    let main = place.subresource.is_empty();
+    let warnings = if main { (place.row.strategy.warnings)(&new) } else { Vec::new() };
     api_schema::managed_fields::keep_times(&old, &mut new);
     let mut comparable = old.clone();
     metadata::of(&mut comparable).remove("resourceVersion");
@@ -86,6 +87,7 @@ async fn step(
     }
     let removed = delete::is_over(&new);
     if options.dry_run {
+        admission::preview(server, auth, place, Some(&old), &mut new)?;
         let object = unstored(place, &new, Some(record.revision))?;
         return Ok(Step::Done(Written { object, created: false, removed, warnings }));
     }
@@ -119,6 +121,8 @@ fn default(place: &Place, new: &mut Value, old: &Value) {
         keep_all_but_status(place, new, old);
     } else if place.subresource == "ephemeralcontainers" {
         pods_ephemeral::prepare(new, old);
+    } else if place.subresource == "resize" {
+        pods_resize::prepare(new, old);
     } else if place.row.has_status() && place.subresource.is_empty() {
         keep_status(new, old);
     }
@@ -152,9 +156,16 @@ fn admit(
         normalize(place, new);
     }
     let mut causes = api_resources::metadata::validate_update(new, old);
+    causes.extend(kube_finalizers(place, new));
+    if place.subresource != "status" && strategy.metadata_twice {
+        let (namespaced, name) = (place.row.namespaced, strategy.validate_name);
+        causes.extend(api_resources::metadata::validate_create(new, namespaced, name));
+        causes.extend(kube_finalizers(place, new));
+    }
     match place.subresource.as_str() {
         "status" => causes.extend((strategy.validate_status)(new, old)),
         "ephemeralcontainers" => causes.extend(pods_ephemeral::validate(new, old)),
+        "resize" => causes.extend(pods_resize::validate(new, old)),
         "" | "scale" => causes.extend((strategy.validate_update)(new, old)),
         _ => {}
     }

@@ -225,7 +225,11 @@ fn values(place: &Place, page: &Page) -> Result<Vec<Value>, ApiError> {
 }
 
 fn list_metadata(page: &Page) -> Value {
-    let mut metadata = json!({"resourceVersion": page.revision.to_string()});
+    let mut metadata = json!({});
+    // What is not stored has no version.
+    if page.revision != Revision::ZERO {
+        metadata["resourceVersion"] = page.revision.to_string().into();
+    }
     if let Some(next) = &page.next {
         metadata["continue"] = next.clone().into();
     }

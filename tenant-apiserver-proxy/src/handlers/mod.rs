@@ -1,6 +1,7 @@
 //! What is done with an authorized request. One file for each verb; [`dispatch`] chooses.
 
 pub mod actions;
+pub mod components;
 pub mod continuation;
 pub mod delete;
 pub mod get;
@@ -106,6 +107,9 @@ async fn whole(
     body: Incoming,
 ) -> Result<Reply, ApiError> {
     let verb = auth.resource().map_or("", |request| request.verb.as_str());
+    if components::is(place) {
+        return components::answer(server, auth, place, verb).await;
+    }
     let offered = |verb: Verb| if place.row.has(verb) { Ok(()) } else { Err(not_allowed()) };
     match verb {
         "get" => offered(Verb::Get).and_then(|()| get::get(server, auth, place)),
@@ -172,10 +176,12 @@ async fn sub(
         ("status" | "finalize" | "ephemeralcontainers" | "resize" | "approval", "get") => {
             get::get(server, auth, place)
         }
-        ("status" | "finalize" | "ephemeralcontainers", "update") => {
+        ("status" | "finalize" | "ephemeralcontainers" | "resize", "update") => {
             write::update(server, auth, place, &body).await
         }
-        ("status" | "ephemeralcontainers", "patch") => write::patch(server, auth, place, &body).await,
+        ("status" | "ephemeralcontainers" | "resize", "patch") => {
+            write::patch(server, auth, place, &body).await
+        }
         ("scale", "get") => scale::get(server, auth, place),
         ("scale", "update" | "patch") => scale::write(server, auth, place, &body).await,
         ("binding", "create") => actions::bind(server, auth, place, &body).await,

@@ -4,6 +4,7 @@
 mod boundaries;
 mod concurrency;
 mod conversion;
+mod core_kinds;
 mod custom_resources;
 mod deletion;
 mod formats;

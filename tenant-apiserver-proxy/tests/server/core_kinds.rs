@@ -1,0 +1,113 @@
+//! What the server adds to the rules of the core kinds: addresses, taints, subresources of pods, components.
+
+use crate::harness::{Installation, names, text};
+use serde_json::{Value, json};
+
+const SERVICES: &str = "/api/v1/namespaces/default/services";
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+fn service(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
+}
+
+#[tokio::test]
+async fn services_get_the_ports_that_they_need() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let spec = json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "ports": [
+        {"name": "tcp", "port": 53, "protocol": "TCP"}, {"name": "udp", "port": 53, "protocol": "UDP"}]});
+    for query in ["?dryRun=All", ""] {
+        let made = acme.post(&format!("{SERVICES}{query}"), &service("dns", spec.clone())).await;
+        let made = made.expect_code(201).json()["spec"].clone();
+        assert!(made["ports"][0]["nodePort"].as_i64().is_some_and(|port| port >= 30_000), "{made}");
+        assert_eq!(made["ports"][0]["nodePort"], made["ports"][1]["nodePort"], "one number, two protocols");
+        assert!(made["healthCheckNodePort"].as_i64().is_some_and(|port| port >= 30_000), "{made}");
+        assert_ne!(made["ports"][0]["nodePort"], made["healthCheckNodePort"]);
+    }
+    for (ports, field) in [
+        (
+            json!([{"name": "a", "port": 1}, {"name": "b", "port": 2, "nodePort": 80}]),
+            "spec.ports[1].nodePort",
+        ),
+        (json!([{"name": "a", "port": 1, "nodePort": 70_000}]), "spec.ports[0].nodePort"),
+    ] {
+        let refused = acme.post(SERVICES, &service("odd", json!({"type": "NodePort", "ports": ports}))).await;
+        let cause = refused.expect_code(422).json()["details"]["causes"][0].clone();
+        assert_eq!(cause["field"], field);
+        assert!(text(&cause["message"]).contains("provided port is not in the valid range"), "{cause}");
+    }
+    let two = service("two", json!({"ipFamilyPolicy": "RequireDualStack", "ports": [{"port": 80}]}));
+    let refused = acme.post(SERVICES, &two).await.expect_code(422).json();
+    assert!(text(&refused["message"]).contains("not configured for dual-stack"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_pod_is_resized_in_cpu_and_memory_only() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [
+        {"name": "c", "image": "i", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}]}});
+    acme.post(PODS, &pod).await.expect_code(201);
+    let path = format!("{PODS}/p/resize");
+    let of = "application/strategic-merge-patch+json";
+    let patch = |resources: Value| {
+        let container = json!({"name": "c", "image": "other", "resources": resources});
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [container]}}).to_string()
+    };
+    let resized = acme.send("PATCH", &path, of, patch(json!({"requests": {"cpu": "2"}}))).await;
+    let resized = resized.expect_code(200).json();
+    let container = &resized["spec"]["containers"][0];
+    assert_eq!(container["resources"]["requests"], json!({"cpu": "2", "memory": "1Gi"}));
+    assert_eq!((text(&container["image"]), &resized["metadata"]["generation"]), ("i", &json!(2)));
+    assert!(resized["metadata"]["labels"].is_null());
+    let refused = acme.send("PATCH", &path, of, patch(json!({"requests": {"example.com/gpu": "2"}}))).await;
+    let refused = refused.expect_code(422).json();
+    assert!(text(&refused["message"]).contains("only cpu and memory resources are mutable"), "{refused}");
+    assert_eq!(acme.get(&path).await.expect_code(200).json()["metadata"]["generation"], 2);
+}
+
+#[tokio::test]
+async fn a_pod_that_leaves_its_admitted_fields_out_keeps_them() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {
+        "automountServiceAccountToken": false, "serviceAccountName": "default",
+        "containers": [{"name": "c", "image": "i"}]}});
+    let made = acme.post(PODS, &pod).await.expect_code(201).json();
+    let same = acme.put(&format!("{PODS}/p"), &pod).await.expect_code(200).json();
+    assert_eq!(same["spec"], made["spec"]);
+}
+
+#[tokio::test]
+async fn a_node_of_a_client_is_not_ready() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"},
+        "spec": {"podCIDR": "10.0.0.0/24"}});
+    let made = acme.post("/api/v1/nodes", &node).await.expect_code(201).json();
+    assert_eq!(made["spec"]["taints"][0]["key"], "node.kubernetes.io/not-ready");
+    assert_eq!(made["spec"]["podCIDRs"], json!(["10.0.0.0/24"]));
+}
+
+#[tokio::test]
+async fn components_are_made_up_and_deprecated() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let path = "/api/v1/componentstatuses";
+    let listed = acme.get(path).await;
+    assert!(listed.header("warning").contains("v1 ComponentStatus is deprecated"));
+    let list = listed.expect_code(200).json();
+    assert_eq!(names(&list), ["scheduler", "controller-manager", "etcd-0"]);
+    assert_eq!(list["metadata"], json!({}));
+    let one = acme.get(&format!("{path}?fieldSelector=metadata.name=etcd-0")).await.json();
+    assert_eq!(names(&one), ["etcd-0"]);
+    let table = acme.with("accept", "application/json;as=Table;v=v1;g=meta.k8s.io").get(path).await.json();
+    assert_eq!(table["rows"][2]["cells"], json!(["etcd-0", "Healthy", "ok", ""]));
+    let missing = acme.get(&format!("{path}/none")).await;
+    assert!(missing.header("warning").contains("deprecated"));
+    assert_eq!(missing.expect_code(404).json()["message"], "componentstatus \"none\" not found");
+    acme.get(&format!("{path}?watch=1")).await.expect_code(405);
+    acme.post(path, &json!({"apiVersion": "v1", "kind": "ComponentStatus", "metadata": {"name": "x"}}))
+        .await
+        .expect_code(405);
+}

@@ -2,6 +2,7 @@
 //!
 //! This crate does no I/O and knows no runtime. Everything else depends on it.
 
+pub mod cause;
 pub mod cloud;
 pub mod condition;
 pub mod error;
@@ -11,6 +12,7 @@ pub mod meta;
 pub mod oam;
 pub mod tenancy;
 
-pub use error::{ApiError, Cause, CauseReason, Reason};
+pub use cause::{Cause, CauseReason};
+pub use error::{ApiError, Reason};
 pub use identity::{GroupResource, GroupVersion, ObjectName, Resource, ResourceKey, Revision, TenantId};
 pub use meta::{Meta, Owner};

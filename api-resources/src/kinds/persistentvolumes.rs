@@ -190,10 +190,11 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
     };
     let (mut now, before) = (source(new), source(old));
     let secret = "controllerExpandSecretRef";
-    if before["csi"].is_object() && before["csi"][secret].is_null() && now["csi"].is_object() {
-        if let Some(csi) = now["csi"].as_object_mut() {
-            csi.remove(secret);
-        }
+    if before["csi"].is_object()
+        && before["csi"][secret].is_null()
+        && let Some(csi) = now["csi"].as_object_mut()
+    {
+        csi.remove(secret);
     }
     if now != before {
         let message = format!(

@@ -171,8 +171,8 @@ fn keep_allocated(new: &mut Value, old: &Value) {
         // Ports are known again by their names.
         let used = node_ports(new);
         for port in each_mut(new, "ports").filter(|p| p["nodePort"].as_i64().unwrap_or(0) == 0) {
-            let before = lookup(old, "ports").as_array().into_iter().flatten();
-            let known = before.filter(|o| text(o, "name") == text(port, "name")).last();
+            let before = lookup(old, "ports").as_array().map(Vec::as_slice).unwrap_or_default().iter();
+            let known = before.rev().find(|o| text(o, "name") == text(port, "name"));
             if let Some(number) = known.and_then(|o| o["nodePort"].as_i64()).filter(|n| !used.contains(n)) {
                 port["nodePort"] = Value::from(number);
             }

@@ -128,8 +128,20 @@ fn an_application_lives_on_a_real_cluster_and_leaves_nothing() {
         "
 apiVersion: v1
 kind: Pod
-metadata: {name: gated}
-spec: {readinessGates: [{conditionType: example.com/ok}], containers: [{name: c, image: 'registry.k8s.io/pause:3.10'}]}
+metadata: {name: gated, labels: {app: gated}}
+spec:
+  readinessGates: [{conditionType: example.com/ok}]
+  topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector: {matchLabels: {tier: a}}
+    matchLabelKeys: [app]
+  affinity:
+    podAntiAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+      - {topologyKey: kubernetes.io/hostname, labelSelector: {matchLabels: {tier: a}}, mismatchLabelKeys: [app]}
+  containers: [{name: c, image: 'registry.k8s.io/pause:3.10'}]
 ",
     );
     tenant.run(&["wait", "pod/gated", "--for=jsonpath={.status.phase}=Running", "--timeout=60s"]);

@@ -1,8 +1,12 @@
 //! Affinity and spread on the way down: they see the tenant's pods, and no one else's.
 
-use crate::translation::{Place, list_mut};
+use crate::translation::{Place, list_mut, remove};
 use api_types::labels;
 use serde_json::{Value, json};
+
+/// What the tenant's API put into the selectors when the pod was made (KEP-3633, KEP-3243). Clusters refuse a key that
+/// is in both.
+const MERGED: &[&str] = &["matchLabelKeys", "mismatchLabelKeys"];
 
 /// Confines `spec.affinity` and `spec.topologySpreadConstraints` in place.
 pub fn confine(place: Place<'_>, spec: &mut Value) {
@@ -20,11 +24,13 @@ pub fn confine(place: Place<'_>, spec: &mut Value) {
         }
     }
     for constraint in list_mut(spec, "topologySpreadConstraints").into_iter().flatten() {
+        remove(constraint, MERGED);
         confine_selector(place, constraint, "labelSelector");
     }
 }
 
 fn confine_term(place: Place<'_>, term: &mut Value) {
+    remove(term, MERGED);
     confine_selector(place, term, "labelSelector");
     confine_selector(place, term, "namespaceSelector");
     for namespace in list_mut(term, "namespaces").into_iter().flatten() {
@@ -59,10 +65,12 @@ mod tests {
             "affinity": {"podAntiAffinity": {
                 "requiredDuringSchedulingIgnoredDuringExecution": [
                     {"labelSelector": {"matchLabels": {"app": "web"}}, "namespaces": ["other"], "topologyKey": "h"},
-                    {"labelSelector": null, "namespaceSelector": {}, "topologyKey": "h"}],
+                    {"labelSelector": null, "namespaceSelector": {}, "topologyKey": "h",
+                        "mismatchLabelKeys": ["team"]}],
                 "preferredDuringSchedulingIgnoredDuringExecution": [
                     {"weight": 1, "podAffinityTerm": {"labelSelector": {"matchExpressions": []}, "topologyKey": "h"}}]}},
-            "topologySpreadConstraints": [{"labelSelector": {"matchLabels": {"app": "web"}}, "topologyKey": "z"}],
+            "topologySpreadConstraints": [{"labelSelector": {"matchLabels": {"app": "web"}}, "topologyKey": "z",
+                "matchLabelKeys": ["app"]}],
         });
         confine(place, &mut spec);
         assert_eq!(

@@ -61,8 +61,7 @@ pub struct Credentials {
 pub fn claimed_plane(server: &Server, credentials: &Credentials) -> Option<std::sync::Arc<Plane>> {
     if let Some(token) = &credentials.token {
         let issuer = tokens::unverified_issuer(token)?;
-        let path = issuer.strip_prefix(&server.base_url())?.to_owned();
-        return match crate::request_info::plane_of(&path) {
+        return match crate::request_info::plane_of(server.addresses.path_of(&issuer)?) {
             crate::request_info::PlanePath::Tenant(name, _) => server.planes.named(PlaneKind::Tenant, name),
             crate::request_info::PlanePath::Super(name, _) => server.planes.named(PlaneKind::Super, name),
             crate::request_info::PlanePath::Root(_) => None,
@@ -106,9 +105,9 @@ pub async fn authenticate(
 /// The user of a token for the plane's own audience. Its signature is verified once.
 async fn token_user(server: &Server, plane: &Plane, token: &str) -> Option<Identity> {
     let key = server.stored_token_key(plane).await.ok()??;
-    let issuer = server.issuer(plane);
     let verify = || {
-        let claims = key.verify(token, &issuer, std::slice::from_ref(&issuer)).ok()?;
+        let issuers = server.addresses.issuers(plane);
+        let claims = key.verify(token, &issuers, &issuers).ok()?;
         let expires = claims.exp;
         Some((claims, expires))
     };
@@ -125,7 +124,7 @@ pub async fn verify_token(
     audiences: &[String],
 ) -> Option<Claims> {
     let key = server.stored_token_key(plane).await.ok()??;
-    let claims = key.verify(token, &server.issuer(plane), audiences).ok()?;
+    let claims = key.verify(token, &server.addresses.issuers(plane), audiences).ok()?;
     still_bound(server, plane, &claims)?;
     Some(claims)
 }

@@ -24,6 +24,7 @@ pub mod bootstrap;
 pub mod crds;
 pub mod documents;
 pub mod in_process;
+pub mod issuers;
 pub mod kubeconfig;
 pub mod own_address;
 pub mod pki;

@@ -1,7 +1,8 @@
 //! Where planes are reached, as their own objects say it: the endpoints of the Service `kubernetes` of each plane, and
 //! `status.endpoint` and the kubeconfig of each tenant.
 //!
-//! Guarantees: after a start, all of them say the address that the server was started with. Caveats: endpoints need
+//! Guarantees: after a start, all of them say the address that the server was started with. Tokens of former addresses
+//! are the matter of [`crate::issuers`]. Caveats: endpoints need
 //! an IP address that other machines can reach, so there are none when the address is a name or of the loopback; a
 //! kubeconfig that someone rewrote so that it cannot be read is left as it is.
 

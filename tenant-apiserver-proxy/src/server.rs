@@ -3,6 +3,7 @@
 use crate::admission::definitions;
 use crate::authentication::Credentials;
 use crate::cache::{self, Cache, feed};
+use crate::issuers::{self, Addresses};
 use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::planes::{self, Plane, PlaneKind, Planes};
 use crate::tokens::{TokenError, TokenKey};
@@ -38,6 +39,8 @@ pub struct Server {
     /// Every plane.
     pub planes: Planes,
     options: Options,
+    /// Where it is and was reached.
+    pub(crate) addresses: Addresses,
     serving_ca: KeyedCertificate,
     reserver: ArcSwapOption<Box<dyn ServiceReserver>>,
     token_keys: tokio::sync::Mutex<()>,
@@ -85,6 +88,7 @@ impl Server {
             store: store.clone(),
             cache: cache.clone(),
             planes: Planes::default(),
+            addresses: Addresses::new(&options.base_url),
             options,
             serving_ca,
             reserver: ArcSwapOption::empty(),
@@ -113,6 +117,8 @@ impl Server {
         tokio::spawn(trim(server.clone(), shutdown.clone()));
         bootstrap::ensure(&server).await?;
         definitions::establish_all(&server).await.map_err(StartError::Definition)?;
+        // Before the tenants forget where they were reached.
+        issuers::ensure(&server).await?;
         own_address::ensure(&server).await?;
         tokio::spawn(usage::run(server.clone(), shutdown));
         Ok(server)
@@ -128,7 +134,7 @@ impl Server {
         format!("{}{}", self.options.base_url, plane.path())
     }
 
-    /// The issuer of a plane's tokens, which is their default audience too.
+    /// The issuer of a plane's new tokens, which is their default audience too.
     pub fn issuer(&self, plane: &Plane) -> String {
         self.endpoint(plane)
     }
@@ -239,6 +245,9 @@ impl Server {
         }
         if tenant == TenantId::HOST && *resource == *tenants::PROFILES {
             tenants::observe_profile(self);
+        }
+        if tenant == TenantId::HOST && *resource == *issuers::ADDRESSES {
+            issuers::observe(self);
         }
         if *resource == *crds::DEFINITIONS
             && let Some(plane) = self.planes.get(tenant)

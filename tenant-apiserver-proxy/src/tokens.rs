@@ -116,11 +116,16 @@ impl TokenKey {
         Ok(jsonwebtoken::encode(&header, claims, &self.signing)?)
     }
 
-    /// Verifies signature, issuer, audience and time. Whether what it is bound to still exists is the caller's to
+    /// Verifies signature, issuer, audience (one of these each) and time. Whether what it is bound to still exists is the caller's to
     /// check.
-    pub fn verify(&self, token: &str, issuer: &str, audiences: &[String]) -> Result<Claims, TokenError> {
+    pub fn verify(
+        &self,
+        token: &str,
+        issuers: &[String],
+        audiences: &[String],
+    ) -> Result<Claims, TokenError> {
         let mut validation = Validation::new(Algorithm::ES256);
-        validation.set_issuer(&[issuer]);
+        validation.set_issuer(issuers);
         validation.set_audience(audiences);
         validation.validate_nbf = true;
         validation.leeway = 10;
@@ -168,12 +173,15 @@ mod tests {
         let key = TokenKey::read(&make_key().unwrap()).unwrap();
         let other = TokenKey::read(&make_key().unwrap()).unwrap();
         let token = key.sign(&claims(far)).unwrap();
-        let audience = |a: &str| vec![a.to_owned()];
-        assert_eq!(key.verify(&token, "https://i", &audience("a")).unwrap().sub, "system:serviceaccount:n:s");
-        assert!(other.verify(&token, "https://i", &audience("a")).is_err());
-        assert!(key.verify(&token, "https://other", &audience("a")).is_err());
-        assert!(key.verify(&token, "https://i", &audience("b")).is_err());
-        assert!(key.verify(&key.sign(&claims(1000)).unwrap(), "https://i", &audience("a")).is_err());
+        let one = |text: &str| vec![text.to_owned()];
+        let (issuer, audience) = (one("https://i"), one("a"));
+        assert_eq!(key.verify(&token, &issuer, &audience).unwrap().sub, "system:serviceaccount:n:s");
+        let former = ["https://now".to_owned(), "https://i".to_owned()];
+        assert!(key.verify(&token, &former, &audience).is_ok());
+        assert!(other.verify(&token, &issuer, &audience).is_err());
+        assert!(key.verify(&token, &one("https://other"), &audience).is_err());
+        assert!(key.verify(&token, &issuer, &one("b")).is_err());
+        assert!(key.verify(&key.sign(&claims(1000)).unwrap(), &issuer, &audience).is_err());
         assert_eq!(unverified_issuer(&token).as_deref(), Some("https://i"));
         assert_eq!(unverified_issuer("nonsense"), None);
     }

@@ -195,7 +195,7 @@ async fn token_review(server: &Server, plane: &Plane, review: &mut Value) {
     let token = review["spec"]["token"].as_str().unwrap_or("").to_owned();
     let mut audiences = texts(&review["spec"]["audiences"]);
     if audiences.is_empty() {
-        audiences.push(server.issuer(plane));
+        audiences = server.addresses.issuers(plane);
     }
     review["status"] = match authentication::verify_token(server, plane, &token, &audiences).await {
         Some(claims) => {

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use object_store::{EmbeddedOptions, EmbeddedStore, StoreError};
+use object_store::{EmbeddedOptions, EmbeddedStore, ObjectStore, StoreError};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
@@ -46,15 +46,22 @@ impl Installation {
 
     /// One on a directory that may have been used before.
     pub async fn start_in(dir: TempDir) -> Self {
+        // The same after a restart, whatever the port is.
+        Self::start_at("https://127.0.0.1", dir).await
+    }
+
+    /// One that is told that clients reach it at an address.
+    pub async fn start_at(base_url: &str, dir: TempDir) -> Self {
+        let store = Arc::new(open(dir.path()).await);
+        Self::start_on(store, base_url, dir).await
+    }
+
+    /// One on a store.
+    pub async fn start_on(store: Arc<dyn ObjectStore>, base_url: &str, dir: TempDir) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let options = Options {
-            // The same after a restart, whatever the port is.
-            base_url: "https://127.0.0.1".into(),
-            names: vec!["127.0.0.1".into()],
-            embedded_super: true,
-        };
-        let store = Arc::new(open(dir.path()).await);
+        let options =
+            Options { base_url: base_url.into(), names: vec!["127.0.0.1".into()], embedded_super: true };
         let server = Server::start(store, options, Shutdown::new()).await.unwrap();
         let serving = server.serving_certificate().unwrap();
         let acceptor = TlsAcceptor::from(tenant_apiserver_proxy::tls::server_config(&serving).unwrap());
@@ -115,7 +122,7 @@ impl Installation {
             key_pem: decode(&user["client-key-data"]),
         };
         let endpoint = text(&config["clusters"][0]["cluster"]["server"]).to_owned();
-        let path = endpoint.strip_prefix("https://127.0.0.1").unwrap().to_owned();
+        let path = endpoint.strip_prefix(&self.server.base_url()).unwrap().to_owned();
         assert_eq!(
             decode(&config["clusters"][0]["cluster"]["certificate-authority-data"]),
             self.server.ca_pem()

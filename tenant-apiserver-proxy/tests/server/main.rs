@@ -1,12 +1,15 @@
 //! The API server as clients meet it: the embedded store in a directory, the listener on a free port, TLS and HTTP.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod addresses;
 mod boundaries;
 mod concurrency;
 mod conversion;
 mod core_kinds;
 mod custom_resources;
 mod deletion;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod formats;
 mod harness;
 mod lists;

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::external_address::ExternalAddress;
 use crate::output::{self, Format};
 use crate::{tenant, up};
 use anyhow::Context;
@@ -20,6 +21,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run everything in one process: API server, controllers, syncer, applications, clouds, on the embedded store
+    #[command(after_help = ABOUT_THE_PROCESS)]
     Up(Up),
     /// Create, list, show and delete tenants, and get their kubeconfigs
     #[command(subcommand)]
@@ -33,27 +35,37 @@ enum Command {
     },
 }
 
-/// Flags of `insula up`.
+/// Flags of `insula up`. What it says after them is about the process.
 #[derive(Args, Clone, Debug)]
 pub struct Up {
-    /// Where everything is kept
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR, env = "INSULA_DATA_DIR")]
+    /// Where everything is kept; made when it is not there
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA_DIR, env = DATA_DIR)]
     pub data_dir: PathBuf,
-    /// The address to serve on
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443")]
+    /// The IP address and port to serve HTTPS on; 0.0.0.0:7443 for all interfaces
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7443", value_parser = listen_address)]
     pub listen: SocketAddr,
-    /// A name or address by which clients reach the server; the first one goes into kubeconfigs
+    /// A name or address, with or without a port, by which clients and pods reach the server. Can be repeated: all go
+    /// into the certificate, the first into kubeconfigs and tokens [default: the address served on]
     #[arg(long, value_name = "NAME")]
-    pub external_address: Vec<String>,
+    pub external_address: Vec<ExternalAddress>,
     /// Simulated nodes of the embedded super cluster, 1 to 256
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "super_kubeconfig", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub nodes: u32,
-    /// A kubeconfig of a real Kubernetes cluster to use as super cluster, instead of the embedded one
+    /// A kubeconfig of a real Kubernetes cluster to use as super cluster, instead of the embedded one. Can be repeated
     #[arg(long, value_name = "FILE")]
     pub super_kubeconfig: Vec<PathBuf>,
-    /// How to say where the server is once it is ready
-    #[arg(long, short, value_enum, default_value_t = Format::Table)]
+    /// How to say where the server is once it is ready; json and yaml show no progress
+    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
     pub output: Format,
+}
+
+/// Said below the flags of `insula up`.
+const ABOUT_THE_PROCESS: &str = "Ctrl-C lets requests under way finish, at most 4 s; a second Ctrl-C ends at once. \
+    INSULA_LOG sets the log on standard error: a level, or crates with theirs, such as syncer=debug,warn [default: warn].";
+
+/// `IP:PORT`.
+fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "an IP address and a port are needed, such as 127.0.0.1:7443 or [::1]:7443")
 }
 
 #[derive(Subcommand)]
@@ -62,7 +74,7 @@ enum Tenant {
     Create {
         /// A DNS label of at most 40 characters
         name: String,
-        /// A file with a Tenant (YAML or JSON) to begin with; its name may be left out
+        /// A file with a Tenant (YAML or JSON) to begin with, - for standard input; its name may be left out
         #[arg(short, long, value_name = "FILE")]
         file: Option<PathBuf>,
         /// Return only when it is ready
@@ -106,11 +118,12 @@ enum Tenant {
 }
 
 const DEFAULT_DATA_DIR: &str = ".insula";
+const DATA_DIR: &str = "INSULA_DATA_DIR";
 
 /// Where the server is.
 #[derive(Args, Clone, Debug)]
 pub struct Server {
-    /// The admin kubeconfig; without it, that of the data directory
+    /// The admin kubeconfig [default: `kubeconfig` in INSULA_DATA_DIR, else in .insula]
     #[arg(long, value_name = "FILE", env = "INSULA_KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,
 }
@@ -118,7 +131,10 @@ pub struct Server {
 impl Server {
     /// The kubeconfig to use.
     pub fn path(&self) -> PathBuf {
-        self.kubeconfig.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR).join("kubeconfig"))
+        self.kubeconfig.clone().unwrap_or_else(|| {
+            let dir = std::env::var_os(DATA_DIR).filter(|dir| !dir.is_empty());
+            dir.map_or_else(|| PathBuf::from(DEFAULT_DATA_DIR), PathBuf::from).join("kubeconfig")
+        })
     }
 }
 
@@ -128,7 +144,7 @@ pub struct Common {
     #[command(flatten)]
     pub server: Server,
     /// How to show it
-    #[arg(long, short, value_enum, default_value_t = Format::Table)]
+    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
     pub output: Format,
 }
 

@@ -1,9 +1,10 @@
 //! The host plane, as the commands reach it.
 
 use crate::cli::Server;
-use anyhow::{Context, anyhow};
+use crate::kubeconfigs;
+use anyhow::{Context, bail};
 use http::{Method, Request};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 use serde_json::Value;
 
@@ -17,12 +18,14 @@ impl HostPlane {
     pub async fn connect(server: &Server) -> anyhow::Result<Self> {
         let path = server.path();
         let shown = path.display();
-        let kubeconfig = Kubeconfig::read_from(&path).map_err(|error| {
-            anyhow!(
-                "the admin kubeconfig {shown} cannot be read: {error}; is `insula up` running here? Otherwise name the file \
-                 with --kubeconfig or INSULA_KUBECONFIG"
-            )
-        })?;
+        if !path.try_exists().unwrap_or(true) {
+            bail!(
+                "there is no admin kubeconfig {shown}: is `insula up` running here? Otherwise name its file with \
+                 --kubeconfig or INSULA_KUBECONFIG"
+            );
+        }
+        let kubeconfig = kubeconfigs::read(&path)
+            .with_context(|| format!("the admin kubeconfig {shown} cannot be read"))?;
         let options = KubeConfigOptions::default();
         let config = Config::from_custom_kubeconfig(kubeconfig, &options)
             .await

@@ -2,9 +2,13 @@
 
 mod cli;
 mod client;
+mod external_address;
+mod kubeconfigs;
 mod output;
+mod private_file;
 mod progress;
 mod services;
+mod tasks;
 mod tenant;
 mod up;
 
@@ -28,6 +32,34 @@ fn main() -> ExitCode {
 
 /// One line: what is wrong, and why.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    output::error(&format!("insula: {error:#}"));
+    output::error(&format!("insula: {}", in_a_line(error)));
     ExitCode::FAILURE
+}
+
+/// An error and its causes. Libraries that say their cause themselves, or need several lines, are set right.
+fn in_a_line(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let text: Vec<&str> = text.split_whitespace().collect();
+        let text = text.join(" ");
+        if told.is_empty() {
+            told = text;
+        } else if !told.contains(&text) {
+            told = format!("{told}: {text}");
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_in_a_line_and_once() {
+        let inner = anyhow::anyhow!("no such file");
+        let error = inner.context("a.pem: no such file").context("the kubeconfig\n  cannot be used");
+        assert_eq!(in_a_line(&error), "the kubeconfig cannot be used: a.pem: no such file");
+    }
 }

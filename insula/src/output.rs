@@ -8,11 +8,11 @@ use std::io::Write;
 /// How results are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Text for people
     Table,
-    /// For programs
+    /// JSON, for programs
     Json,
-    /// For both
+    /// YAML
     Yaml,
 }
 

@@ -1,5 +1,6 @@
 //! Wires the services into the process.
 
+use crate::tasks::Tasks;
 use anyhow::Context;
 use api_types::{Resource, TenantId, tenancy};
 use base64::Engine;
@@ -11,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tenant_apiserver_proxy::in_process::InProcess;
 use tenant_apiserver_proxy::server::Server;
-use tokio::task::JoinSet;
 
 /// A real cluster to use as super cluster.
 pub struct SuperKubeconfig {
@@ -76,7 +76,7 @@ pub struct Wiring<'a> {
 }
 
 /// Starts every service. Each supervises its own tasks and runs until shutdown.
-pub async fn start(tasks: &mut JoinSet<()>, wiring: Wiring<'_>, shutdown: &Shutdown) -> anyhow::Result<()> {
+pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -> anyhow::Result<()> {
     let client: Arc<dyn PlaneClient> = Arc::new(InProcess::new(wiring.server.clone()));
     for cluster in &wiring.supers {
         register(&*client, cluster).await?;
@@ -95,10 +95,13 @@ pub async fn start(tasks: &mut JoinSet<()>, wiring: Wiring<'_>, shutdown: &Shutd
         embedded: wiring.local.map(syncer::Embedded::Kubeconfig),
         ..syncer::Options::default()
     };
-    tasks.spawn(builtin_controllers::run(client.clone(), controllers, shutdown.clone()));
-    tasks.spawn(syncer::run(client.clone(), syncing, reserver, shutdown.clone()));
-    tasks.spawn(oam_runtime::run(client.clone(), oam_runtime::Options::default(), shutdown.clone()));
-    tasks.spawn(cloud_adapters::run(client, cloud_adapters::Options::default(), shutdown.clone()));
+    tasks.spawn("controllers", builtin_controllers::run(client.clone(), controllers, shutdown.clone()));
+    tasks.spawn("syncer", syncer::run(client.clone(), syncing, reserver, shutdown.clone()));
+    tasks.spawn(
+        "applications",
+        oam_runtime::run(client.clone(), oam_runtime::Options::default(), shutdown.clone()),
+    );
+    tasks.spawn("clouds", cloud_adapters::run(client, cloud_adapters::Options::default(), shutdown.clone()));
     Ok(())
 }
 

@@ -3,11 +3,10 @@
 use crate::cli::{Common, Server};
 use crate::client::HostPlane;
 use crate::output::{self, Format};
-use crate::up::write_private;
+use crate::{kubeconfigs, private_file};
 use anyhow::{Context, bail};
 use base64::Engine;
 use http::Method;
-use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,21 +27,15 @@ pub async fn create(name: &str, file: Option<PathBuf>, wait: bool, common: &Comm
     let mut tenant = match file {
         None => json!({}),
         Some(file) => {
-            let shown = file.display();
-            let text = std::fs::read_to_string(&file).with_context(|| format!("{shown} cannot be read"))?;
-            let value: Value =
-                serde_yaml_ng::from_str(&text).with_context(|| format!("{shown} is not YAML"))?;
-            let given = value["metadata"]["name"].as_str().unwrap_or(name);
-            if given != name {
-                bail!("{shown} is the tenant {given:?}, not {name:?}");
-            }
-            if !matches!(value["kind"].as_str(), None | Some("Tenant")) {
-                bail!("{shown} is not a Tenant but a {}", value["kind"]);
-            }
-            if !matches!(value["apiVersion"].as_str(), None | Some(API_VERSION)) {
-                bail!("{shown} is of {}: a tenant is of {API_VERSION:?}", value["apiVersion"]);
-            }
-            value
+            let (shown, text) = if file.as_os_str() == "-" {
+                let read = std::io::read_to_string(std::io::stdin());
+                ("standard input".to_owned(), read.context("standard input cannot be read")?)
+            } else {
+                let shown = file.display().to_string();
+                let text = std::fs::read_to_string(&file);
+                (shown.clone(), text.with_context(|| format!("{shown} cannot be read"))?)
+            };
+            from_file(name, &shown, &text)?
         }
     };
     tenant["apiVersion"] = API_VERSION.into();
@@ -52,7 +45,7 @@ pub async fn create(name: &str, file: Option<PathBuf>, wait: bool, common: &Comm
     let mut tenant =
         plane.request(Method::POST, &format!("{TENANTS}?fieldManager=insula"), Some(&tenant)).await?;
     if wait {
-        tenant = until(&plane, name, |tenant| tenant["status"]["phase"] == "Ready").await?;
+        tenant = until(&plane, name, |tenant| ["Ready", "Suspended"].contains(&phase(tenant))).await?;
     }
     match common.output {
         Format::Table => {
@@ -65,6 +58,28 @@ pub async fn create(name: &str, file: Option<PathBuf>, wait: bool, common: &Comm
         }
         format => output::value(&tenant, format),
     }
+}
+
+/// The tenant that a file has, which may leave out what the command line says.
+fn from_file(name: &str, shown: &str, text: &str) -> anyhow::Result<Value> {
+    let value: Value = serde_yaml_ng::from_str(text)
+        .with_context(|| format!("{shown} is not one object in YAML or JSON"))?;
+    if !value.is_object() {
+        bail!("{shown} is not a Tenant: it has no fields");
+    }
+    for (field, expected) in [("kind", "Tenant"), ("apiVersion", API_VERSION)] {
+        if !value[field].is_null() && value[field] != expected {
+            bail!("{shown} is not a Tenant of {API_VERSION}: its {field} is {}", value[field]);
+        }
+    }
+    let metadata = &value["metadata"];
+    if !(metadata.is_null() || metadata.is_object()) {
+        bail!("{shown} is not a Tenant: its metadata has no fields");
+    }
+    if !metadata["name"].is_null() && metadata["name"] != name {
+        bail!("{shown} is the tenant {}, not {name:?}", metadata["name"]);
+    }
+    Ok(value)
 }
 
 async fn until(plane: &HostPlane, name: &str, done: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
@@ -145,22 +160,18 @@ pub async fn kubeconfig(name: &str, merge: bool, server: &Server) -> anyhow::Res
         return Ok(());
     }
     let target = kubectl_config()?;
-    let theirs: Kubeconfig = serde_yaml_ng::from_str(&text)?;
-    let current = theirs.current_context.clone();
-    let mut merged = if target.exists() {
-        let shown = target.display();
-        let existing = Kubeconfig::read_from(&target).with_context(|| format!("{shown} cannot be read"))?;
-        // Entries of the same name are replaced: the new ones come first, and the first of a name wins.
-        theirs.merge(existing)?
-    } else {
-        theirs
+    let shown = target.display();
+    let there = match std::fs::read_to_string(&target) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read.with_context(|| format!("{shown} cannot be read"))?,
     };
-    merged.current_context = current;
+    let merged = kubeconfigs::merge(&there, &text)
+        .with_context(|| format!("the tenant cannot be put into {shown}"))?;
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", parent.display()))?;
     }
-    write_private(&target, &serde_yaml_ng::to_string(&merged)?)?;
-    output::error(&format!("context {name} is current in {}", target.display()));
+    private_file::write(&target, &merged)?;
+    output::error(&format!("context {name} is current in {shown}"));
     Ok(())
 }
 
@@ -197,4 +208,39 @@ pub async fn delete(name: &str, wait: bool, server: &Server) -> anyhow::Result<(
     }
     output::line(&format!("tenant {name} deleted"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_one_tenant_and_that_of_the_command_line() {
+        let of = |text| from_file("acme", "f.yaml", text);
+        for good in
+            ["spec: {weight: 2}", "kind: Tenant", "{\"metadata\": {\"name\": \"acme\"}}", "metadata: null"]
+        {
+            assert!(of(good).is_ok(), "{good}");
+        }
+        for (bad, said) in [
+            ("", "f.yaml is not a Tenant: it has no fields"),
+            ("- kind: Tenant", "f.yaml is not a Tenant: it has no fields"),
+            ("metadata: acme", "f.yaml is not a Tenant: its metadata has no fields"),
+            ("kind: Pod", "f.yaml is not a Tenant of tenancy.insula.dev/v1alpha1: its kind is \"Pod\""),
+            (
+                "kind: [Tenant]",
+                "f.yaml is not a Tenant of tenancy.insula.dev/v1alpha1: its kind is [\"Tenant\"]",
+            ),
+            (
+                "apiVersion: v1",
+                "f.yaml is not a Tenant of tenancy.insula.dev/v1alpha1: its apiVersion is \"v1\"",
+            ),
+            ("metadata: {name: other}", "f.yaml is the tenant \"other\", not \"acme\""),
+            ("metadata: {name: 3}", "f.yaml is the tenant 3, not \"acme\""),
+            ("a: [", "f.yaml is not one object in YAML or JSON"),
+            ("kind: Tenant\n---\nkind: Tenant\n", "f.yaml is not one object in YAML or JSON"),
+        ] {
+            assert_eq!(of(bad).unwrap_err().to_string(), said, "{bad}");
+        }
+    }
 }

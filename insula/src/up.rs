@@ -1,17 +1,21 @@
 //! `insula up`: everything in one process.
 
 use crate::cli::Up;
+use crate::external_address::ExternalAddress;
 use crate::output::{self, Format};
+use crate::private_file;
 use crate::progress::Progress;
 use crate::services;
+use crate::tasks::Tasks;
 use anyhow::Context;
 use api_types::TenantId;
 use object_store::{EmbeddedOptions, EmbeddedStore};
 use serde_json::json;
 use service_runtime::Shutdown;
 use std::fs;
-use std::io::{IsTerminal, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +25,7 @@ use tenant_apiserver_proxy::server::{Options, Server};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
+use tracing_subscriber::EnvFilter;
 
 /// What is logged unless `INSULA_LOG` says otherwise. The client of super clusters tells its callers of every failure,
 /// and they log what matters of it.
@@ -31,7 +36,7 @@ const DRAIN: Duration = Duration::from_millis(3_500);
 /// Runs until Ctrl-C.
 pub async fn run(flags: Up) -> anyhow::Result<()> {
     let progress = Progress::new(flags.output != Format::Table);
-    init_log();
+    init_log()?;
     let supers = services::read_super_kubeconfigs(&flags.super_kubeconfig)?;
     let embedded = supers.is_empty();
     let super_names: Vec<String> = supers.iter().map(|cluster| cluster.name.clone()).collect();
@@ -43,9 +48,9 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     let store =
         store.with_context(|| format!("the data directory {} cannot be used", flags.data_dir.display()))?;
 
-    let listener = TcpListener::bind(flags.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", flags.listen))?;
+    let listener = TcpListener::bind(flags.listen).await.with_context(|| {
+        format!("cannot listen on {}; choose another address with --listen", flags.listen)
+    })?;
     let address = listener.local_addr()?;
 
     progress.step("starting the API server");
@@ -59,8 +64,8 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     let server = Server::start(Arc::new(store), options, shutdown.clone()).await?;
     let serving = server.serving_certificate()?;
     let acceptor = TlsAcceptor::from(tenant_apiserver_proxy::tls::server_config(&serving)?);
-    let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(listener::serve(server.clone(), listener, acceptor));
+    let mut tasks = Tasks::default();
+    tasks.spawn("API server", listener::serve(server.clone(), listener, acceptor));
 
     progress.step("starting controllers, syncer, applications and clouds");
     let path = flags.data_dir.join("kubeconfig");
@@ -70,18 +75,31 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
 
     let took = progress.done();
     announce(&flags, &base_url, &path, &super_names, took)?;
-    wait_for_signal().await?;
-    output::error("stopping; Ctrl-C again to stop at once");
+    let failed = tokio::select! {
+        signal = wait_for_signal() => signal.map(|()| None)?,
+        ended = tasks.ended() => ended,
+    };
+    match failed {
+        None => output::error("stopping; Ctrl-C again to stop at once"),
+        Some(name) => {
+            output::error(&format!("stopping: {name} ended by itself, which is a defect of Insula"))
+        }
+    }
     shutdown.trigger();
     tokio::select! {
-        () = drain(&mut tasks) => {}
-        () = tokio::time::sleep(DRAIN) => output::error("some requests did not finish in time"),
+        () = tasks.all_ended() => {}
+        () = tokio::time::sleep(DRAIN) => {
+            output::error(&format!("not finished in time, given up: {}", tasks.running().join(", ")));
+        }
         done = wait_for_signal() => {
             done?;
             std::process::exit(130);
         }
     }
-    Ok(())
+    match failed {
+        None => Ok(()),
+        Some(name) => anyhow::bail!("{name} ended by itself; start it again, and see the log"),
+    }
 }
 
 /// Opens the store. A damaged file may make the library panic; the store turns that into an error, which is all that is
@@ -94,10 +112,6 @@ fn open_store(dir: &Path) -> Result<EmbeddedStore, object_store::StoreError> {
     opened
 }
 
-async fn drain(tasks: &mut tokio::task::JoinSet<()>) {
-    while tasks.join_next().await.is_some() {}
-}
-
 async fn wait_for_signal() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -107,15 +121,19 @@ async fn wait_for_signal() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn init_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("INSULA_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(DEFAULT_LOG));
+fn init_log() -> anyhow::Result<()> {
+    let said = std::env::var("INSULA_LOG").unwrap_or_default();
+    let filter = if said.is_empty() { DEFAULT_LOG } else { said.as_str() };
+    let filter = EnvFilter::try_new(filter).with_context(|| {
+        format!("INSULA_LOG {said:?} is not a filter of logs, such as \"info\" or \"syncer=debug,warn\"")
+    })?;
     // A second call in one process (there is none) would be refused and change nothing.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
+    Ok(())
 }
 
 fn create_private_dir(dir: &Path) -> anyhow::Result<()> {
@@ -127,32 +145,16 @@ fn create_private_dir(dir: &Path) -> anyhow::Result<()> {
 }
 
 /// The first external address, else the address served on.
-fn base_url(flags: &Up, address: std::net::SocketAddr) -> String {
-    let host = match flags.external_address.first() {
-        Some(name) if name.contains(':') && name.parse::<std::net::Ipv6Addr>().is_err() => {
-            return format!("https://{name}");
-        }
-        Some(name) => name.clone(),
-        None => local_host(address),
-    };
-    url(&host, address.port())
+fn base_url(flags: &Up, address: SocketAddr) -> String {
+    match flags.external_address.first() {
+        Some(external) => external.url(address.port()),
+        None => ExternalAddress::local(address).url(address.port()),
+    }
 }
 
-/// The address served on; one that stands for all addresses is reached locally.
-fn local_host(address: std::net::SocketAddr) -> String {
-    if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() }
-}
-
-fn url(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("https://[{host}]:{port}") } else { format!("https://{host}:{port}") }
-}
-
-fn serving_names(flags: &Up, address: std::net::SocketAddr) -> Vec<String> {
-    let without_port = |name: &String| match name.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok() && !host.contains(':') => host.to_owned(),
-        _ => name.clone(),
-    };
-    let mut names: Vec<String> = flags.external_address.iter().map(without_port).collect();
+fn serving_names(flags: &Up, address: SocketAddr) -> Vec<String> {
+    let mut names: Vec<String> =
+        flags.external_address.iter().map(|external| external.host.clone()).collect();
     for fixed in [
         "localhost",
         "127.0.0.1",
@@ -177,7 +179,7 @@ fn serving_names(flags: &Up, address: std::net::SocketAddr) -> Vec<String> {
 fn write_kubeconfig(
     server: &Server,
     path: &Path,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     base_url: &str,
     embedded: bool,
 ) -> anyhow::Result<Option<String>> {
@@ -192,28 +194,13 @@ fn write_kubeconfig(
     if let Some(credentials) = &local {
         contexts.push(KubeContext { name: "local", server: &local_url, user: "admin", credentials });
     }
-    write_private(path, &kubeconfig::render(&contexts, server.ca_pem()))?;
+    private_file::write(path, &kubeconfig::render(&contexts, server.ca_pem()))?;
     // The syncer is in this process: it needs no external address.
-    let server_url = format!("{}/supers/local", url(&local_host(address), address.port()));
+    let server_url = format!("{}/supers/local", ExternalAddress::local(address).url(address.port()));
     Ok(local.as_ref().map(|credentials| {
         let context = KubeContext { name: "local", server: &server_url, user: "admin", credentials };
         kubeconfig::render(&[context], server.ca_pem())
     }))
-}
-
-/// Writes a file for its owner's eyes, whole or not at all.
-pub fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let temporary = path.with_extension("new");
-    let failed = || format!("{} cannot be written", path.display());
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
-        .with_context(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(failed)?;
-    fs::rename(&temporary, path).with_context(failed)
 }
 
 fn announce(

@@ -6,4 +6,4 @@ pub mod queue;
 pub mod shutdown;
 
 pub use queue::{FairQueue, Lease, QueueLimits};
-pub use shutdown::Shutdown;
+pub use shutdown::{Shutdown, ShutdownOnDrop};

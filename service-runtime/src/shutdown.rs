@@ -27,3 +27,34 @@ impl Shutdown {
         self.0.is_cancelled()
     }
 }
+
+/// Gives its signal when it is dropped: for what has to run as long as its owner is used by anybody.
+#[derive(Debug, Default)]
+pub struct ShutdownOnDrop(Shutdown);
+
+impl ShutdownOnDrop {
+    /// The signal.
+    pub fn signal(&self) -> Shutdown {
+        self.0.clone()
+    }
+}
+
+impl Drop for ShutdownOnDrop {
+    fn drop(&mut self) {
+        self.0.trigger();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signal_is_given_with_the_end_of_its_owner() {
+        let owner = ShutdownOnDrop::default();
+        let signal = owner.signal();
+        assert!(!signal.is_requested());
+        drop(owner);
+        assert!(signal.is_requested());
+    }
+}

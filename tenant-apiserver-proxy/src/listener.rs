@@ -91,7 +91,10 @@ async fn connection(
     handshake: Handshake,
 ) -> Result<(), ConnectionError> {
     stream.set_nodelay(true)?;
-    let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
+    let stream = tokio::select! {
+        stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => stream??,
+        () = server.shutdown.requested() => return Err("the server is stopping".into()),
+    };
     drop(handshake);
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let certificate = certificate.map(|der| Arc::new(der.as_ref().to_vec()));

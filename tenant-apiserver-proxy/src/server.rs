@@ -12,7 +12,7 @@ use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
 use arc_swap::ArcSwapOption;
 use object_store::{Commit, CommitError, ObjectStore, Precondition, Space, StoreError};
 use plane_client::ServiceReserver;
-use service_runtime::Shutdown;
+use service_runtime::{Shutdown, ShutdownOnDrop};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub struct Server {
     pub(crate) documents: crate::documents::Documents,
     /// Given when the server is to end.
     pub shutdown: Shutdown,
+    /// The store is followed for as long as anybody can write: a write waits until reads show it.
+    used: ShutdownOnDrop,
 }
 
 /// The server could not start.
@@ -96,6 +98,7 @@ impl Server {
             crds: crds::Schemas::default(),
             documents: crate::documents::Documents::default(),
             shutdown: shutdown.clone(),
+            used: ShutdownOnDrop::default(),
         });
         server.planes.add(Plane::new(TenantId::HOST, PlaneKind::Host, ""));
         if server.options.embedded_super {
@@ -105,13 +108,17 @@ impl Server {
         for plane in server.planes.all() {
             crds::refresh(&server, &plane);
         }
-        let observer = server.clone();
+        let observer = Arc::downgrade(&server);
         let follow = feed::follow(
             cache,
             store,
             revision_to_follow(&server, revision),
-            move |tenant, key| observer.observe(tenant, key),
-            shutdown.clone(),
+            move |tenant, key| {
+                if let Some(server) = observer.upgrade() {
+                    server.observe(tenant, key);
+                }
+            },
+            server.used.signal(),
         );
         tokio::spawn(follow);
         tokio::spawn(trim(server.clone(), shutdown.clone()));

@@ -18,6 +18,8 @@ pub struct Insula {
     dir: TempDir,
     port: u16,
     super_kubeconfig: Option<PathBuf>,
+    /// `--external-address`; empty for the address that it serves on.
+    external: String,
     child: Option<Child>,
 }
 
@@ -42,7 +44,13 @@ impl Insula {
         let mut dir = tempfile::Builder::new().prefix("insula-test-").tempdir().unwrap();
         for _ in 0..5 {
             let port = tools::free_port();
-            let mut server = Insula { dir, port, super_kubeconfig: super_kubeconfig.clone(), child: None };
+            let mut server = Insula {
+                dir,
+                port,
+                super_kubeconfig: super_kubeconfig.clone(),
+                external: String::new(),
+                child: None,
+            };
             server.spawn();
             match server.ready() {
                 Ok(()) => return server,
@@ -67,6 +75,25 @@ impl Insula {
         }
     }
 
+    /// Starts it again on the same folder, but on another port and with another address for its clients.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_again_elsewhere(&mut self, external: &str) {
+        external.clone_into(&mut self.external);
+        for _ in 0..5 {
+            self.port = tools::free_port();
+            self.spawn();
+            match self.ready() {
+                Ok(()) => return,
+                // Another process was faster to take the port.
+                Err(stderr) if stderr.contains("cannot listen") => {}
+                Err(stderr) => panic!("insula up ended:\n{stderr}"),
+            }
+        }
+        panic!("no free port for insula")
+    }
+
     /// Kills it with SIGKILL: it has no chance to tidy up.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -80,9 +107,25 @@ impl Insula {
     /// # Panics
     /// When it does not end.
     pub fn interrupt(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("it runs");
-        let id = child.id().to_string();
+        self.press_ctrl_c();
+        self.end()
+    }
+
+    /// Presses Ctrl-C, and waits for nothing.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn press_ctrl_c(&self) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub fn end(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
         until("the server ends after Ctrl-C", || {
             child.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
         })
@@ -108,9 +151,15 @@ impl Insula {
         self.port
     }
 
+    /// Where clients reach it.
+    pub fn url(&self) -> String {
+        let host = if self.external.is_empty() { "127.0.0.1" } else { &self.external };
+        format!("https://{host}:{}", self.port)
+    }
+
     /// The address of a tenant's plane.
     pub fn tenant_url(&self, tenant: &str) -> String {
-        format!("https://127.0.0.1:{}/tenants/{tenant}", self.port)
+        format!("{}/tenants/{tenant}", self.url())
     }
 
     /// The admin kubeconfig that it writes.
@@ -169,6 +218,7 @@ impl Insula {
         let child = command(self.dir.path())
             .args(["up", "--output", "json", "--listen", &format!("127.0.0.1:{}", self.port), "--data-dir"])
             .arg(self.data_dir())
+            .args((!self.external.is_empty()).then(|| format!("--external-address={}", self.external)))
             .args(
                 self.super_kubeconfig
                     .iter()
@@ -191,7 +241,7 @@ impl Insula {
             if let Some((line, _)) = text.split_once('\n') {
                 let ready: Value =
                     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-                assert_eq!(ready["address"], format!("https://127.0.0.1:{}", self.port), "{line}");
+                assert_eq!(ready["address"], self.url(), "{line}");
                 let contexts: &[&str] = if embedded { &["host", "local"] } else { &["host"] };
                 assert_eq!(ready["contexts"], serde_json::json!(contexts), "{line}");
                 return Ok(Ok(()));

@@ -3,6 +3,7 @@
 
 use redb::TableDefinition;
 use serde_json::Value;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -65,7 +66,7 @@ fn up_says_in_a_line_why_it_cannot_start() {
 
     let port = format!("127.0.0.1:{}", insula.port());
     let said = refused(home.path(), &["--data-dir", &dir("port"), "--listen", &port]);
-    assert_has(&said, &["cannot listen on", &port, "in use"]);
+    assert_has(&said, &["cannot listen on", &port, "in use", "--listen"]);
 
     std::fs::create_dir(dir("corrupt")).unwrap();
     std::fs::write(home.path().join("corrupt/objects.redb"), "this is not a store").unwrap();
@@ -83,6 +84,49 @@ fn up_says_in_a_line_why_it_cannot_start() {
     let said = refused(home.path(), &["--data-dir", &dir("new"), any, "--super-kubeconfig", &dir("file")]);
     assert_has(&said, &["the kubeconfig", "file"]);
     assert!(!Path::new(&dir("new")).exists(), "nothing is made when a flag is wrong");
+}
+
+#[test]
+fn addresses_and_log_filters_that_mean_nothing_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    for (arguments, parts) in [
+        (["--listen", "7443"], &["--listen", "127.0.0.1:7443"][..]),
+        (["--listen", "localhost:7443"], &["--listen", "127.0.0.1:7443"]),
+        (["--external-address", "https://insula.example.com"], &["--external-address", "without https://"]),
+        (["--external-address", "insula.example.com:0"], &["--external-address", "between 1 and 65535"]),
+        (["--external-address", ""], &["--external-address"]),
+        (["--data-dir", ""], &["--data-dir"]),
+        (["--nodes", "257"], &["--nodes", "1..=256"]),
+        (["--output", "xml"], &["--output", "table, json, yaml"]),
+    ] {
+        let output = command(home.path()).arg("up").args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        assert_has(&text(&output), parts);
+    }
+    let output = command(home.path())
+        .args(["up", "--listen=127.0.0.1:0"])
+        .env("INSULA_LOG", "loud=x=y")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_has(&text(&output), &["INSULA_LOG \"loud=x=y\" is not a filter of logs"]);
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "nothing is made");
+}
+
+#[test]
+fn tenant_commands_find_the_server_by_its_data_directory() {
+    let insula = Insula::start();
+    let home = tempfile::tempdir().unwrap();
+    let list = || {
+        let mut list = command(home.path());
+        list.args(["tenant", "list", "--output=json"]);
+        list
+    };
+    let found = list().env("INSULA_DATA_DIR", insula.data_dir()).output().unwrap();
+    assert!(found.status.success(), "{found:?}");
+    let nowhere = list().output().unwrap();
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert_has(&text(&nowhere), &["there is no admin kubeconfig .insula/kubeconfig", "insula up"]);
 }
 
 #[test]
@@ -148,6 +192,10 @@ fn tenant_commands_say_in_a_line_what_is_wrong() {
     std::fs::write(&bad, "kind: Tenant\nspec: {wieght: 3}\n").unwrap();
     let old = insula.scratch("old.yaml");
     std::fs::write(&old, "apiVersion: tenancy.x-k8s.io/v1\nkind: Tenant\n").unwrap();
+    let list = insula.scratch("list.yaml");
+    std::fs::write(&list, "- kind: Tenant\n").unwrap();
+    let broken = insula.scratch("broken.yaml");
+    std::fs::write(&broken, "clusters: [\n\n").unwrap();
     let long = "a".repeat(41);
     for (arguments, parts) in [
         (&["get", "nobody"][..], &["tenants.tenancy.insula.dev \"nobody\" not found"][..]),
@@ -163,12 +211,23 @@ fn tenant_commands_say_in_a_line_what_is_wrong() {
         (&["create", "third", "-f", bad.to_str().unwrap()], &["wieght"]),
         (
             &["create", "third", "-f", old.to_str().unwrap()],
-            &["old.yaml is of \"tenancy.x-k8s.io/v1\"", "tenancy.insula.dev/v1alpha1"],
+            &[
+                "is not a Tenant of tenancy.insula.dev/v1alpha1: its apiVersion is \"tenancy.x-k8s.io/v1\"",
+                "tenancy.insula.dev/v1alpha1",
+            ],
         ),
         (&["create", "third", "-f", "/nowhere.yaml"], &["/nowhere.yaml cannot be read"]),
         (
             &["list", "--kubeconfig", "/nowhere"],
-            &["the admin kubeconfig /nowhere cannot be read", "insula up"],
+            &["there is no admin kubeconfig /nowhere", "insula up", "--kubeconfig"],
+        ),
+        (
+            &["create", "third", "-f", list.to_str().unwrap()],
+            &["list.yaml is not a Tenant: it has no fields"],
+        ),
+        (
+            &["list", "--kubeconfig", broken.to_str().unwrap()],
+            &["the admin kubeconfig", "broken.yaml cannot be read: it is not YAML"],
         ),
     ] {
         let output = insula.try_insula(&[&["tenant"], arguments].concat());
@@ -203,8 +262,17 @@ fn a_kubeconfig_is_merged_into_the_one_that_kubectl_uses() {
         let output = run.output().unwrap();
         assert!(output.status.success(), "{output:?}");
     };
-    std::fs::create_dir(insula.scratch("home")).unwrap();
+    // The file that was there is a link, with what only its owner knows.
+    std::fs::create_dir_all(insula.scratch("home/.kube")).unwrap();
+    let real = insula.scratch("home/real");
+    let mine =
+        "{name: mine, cluster: {server: https://mine, certificate-authority: certs/ca.pem, unheard-of: 1}}";
+    std::fs::write(&real, format!("preferences: {{colors: true}}\nclusters: [{mine}]\n")).unwrap();
+    std::os::unix::fs::symlink(&real, &target).unwrap();
     merge("acme");
+    assert!(std::fs::symlink_metadata(&target).unwrap().is_symlink());
+    let written = std::fs::read_to_string(&real).unwrap();
+    assert_has(&written, &["colors: true", "certificate-authority: certs/ca.pem", "unheard-of: 1"]);
     let kubectl = Kubectl::new(&target, &insula.scratch("home"));
     let context = || kubectl.run(&["config", "current-context"]).trim().to_owned();
     assert_eq!(context(), "acme");
@@ -264,6 +332,36 @@ fn ctrl_c_ends_it_while_clients_watch() {
     assert!(status.success(), "{status}: {}", insula.stderr());
     assert!(pressed.elapsed() < END, "it took {:?}", pressed.elapsed());
     assert!(!insula.stderr().contains("panicked"), "{}", insula.stderr());
+    assert!(!insula.stderr().contains("given up"), "{}", insula.stderr());
+}
+
+#[test]
+fn ctrl_c_ends_it_while_it_still_settles() {
+    let mut insula = Insula::start();
+    let pressed = Instant::now();
+    let status = insula.interrupt();
+    assert!(status.success(), "{status}: {}", insula.stderr());
+    assert!(pressed.elapsed() < END, "it took {:?}", pressed.elapsed());
+    assert!(!insula.stderr().contains("given up"), "{}", insula.stderr());
+}
+
+#[test]
+fn a_second_ctrl_c_ends_it_at_once() {
+    let mut insula = Insula::start();
+    // A request whose body does not end. So much of it cannot be in pipes: it is under way.
+    let mut request =
+        insula.host().command(&["create", "--raw=/api/v1/namespaces/default/configmaps", "-f", "-"]);
+    let mut request = Killed(request.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut body = request.0.stdin.take().unwrap();
+    body.write_all(" ".repeat(512 << 10).as_bytes()).unwrap();
+    insula.press_ctrl_c();
+    until("it is stopping", || {
+        if insula.stderr().contains("Ctrl-C again") { Ok(()) } else { Err(insula.stderr()) }
+    });
+    insula.press_ctrl_c();
+    let status = insula.end();
+    assert_eq!(status.code(), Some(130), "{status}: {}", insula.stderr());
+    drop(body);
 }
 
 #[test]

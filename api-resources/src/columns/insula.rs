@@ -37,15 +37,11 @@ const TENANTS: &[Col] = &[
     text("Endpoint", "The URL of the tenant's API.", |o, _| string(&o["status"]["endpoint"])),
     AGE,
     wide("Super Cluster", "Where the tenant's pods run.", |o, _| string(&o["status"]["superCluster"])),
+    // Nothing at all until they are told for the first time.
+    Col { of: "integer", ..wide("Pods", "The tenant's pods.", |o, _| o["status"]["usage"]["pods"].clone()) },
     Col {
         of: "integer",
-        ..wide("Pods", "The tenant's pods.", |o, _| number(&o["status"]["usage"]["pods"]).into())
-    },
-    Col {
-        of: "integer",
-        ..wide("Objects", "The tenant's stored objects.", |o, _| {
-            number(&o["status"]["usage"]["objects"]).into()
-        })
+        ..wide("Objects", "The tenant's stored objects.", |o, _| o["status"]["usage"]["objects"].clone())
     },
 ];
 

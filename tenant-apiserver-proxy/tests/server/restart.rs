@@ -2,7 +2,11 @@
 
 use crate::custom_resources::{DEFINITIONS, definition};
 use crate::harness::{CONFIGMAPS, Installation, configmap, version};
+use api_types::{Resource, TenantId};
+use plane_client::{Actor, PlaneClient, Target, Write};
 use serde_json::json;
+use std::time::Duration;
+use tenant_apiserver_proxy::in_process::InProcess;
 
 #[tokio::test]
 async fn everything_is_as_it_was_and_versions_never_go_back() {
@@ -49,4 +53,19 @@ async fn a_token_survives_the_server() {
     let robot =
         insula.certified("/tenants/acme", None).await.with("authorization", format!("Bearer {token}"));
     robot.get("/version").await.expect_code(200);
+}
+
+#[tokio::test]
+async fn a_write_that_is_under_way_at_the_end_ends() {
+    let insula = Installation::start().await;
+    let client = InProcess::new(insula.server.clone());
+    insula.server.shutdown.trigger();
+    let target = Target::new(TenantId::HOST, &Resource::new("", "v1", "configmaps"), "default", "last");
+    let write = Write::Create(configmap("last", json!({"k": "v"})));
+    let actor = Actor::Platform("test");
+    let written = client.write(&actor, &target, write);
+    tokio::time::timeout(Duration::from_secs(20), written).await.expect("the write never ends").unwrap();
+    drop(client);
+    let insula = Installation::start_in(insula.stop().await).await;
+    insula.admin().await.get(&format!("{CONFIGMAPS}/last")).await.expect_code(200);
 }

@@ -58,6 +58,7 @@ pub fn strategy() -> Strategy {
         metadata_twice: false,
         named_by_server: false,
         generation: true,
+        status_keeps: &[],
         grace: |_| None,
         create_on_update: false,
         unconditional_update: false,

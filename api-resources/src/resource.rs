@@ -245,6 +245,8 @@ pub struct Strategy {
     pub named_by_server: bool,
     /// `metadata.generation` counts changes of anything but metadata and status.
     pub generation: bool,
+    /// The fields of `metadata` that a write of the status leaves alone, beside owners and finalizers.
+    pub status_keeps: &'static [&'static str],
     /// A plain deletion waits for this many seconds (pods: `spec.terminationGracePeriodSeconds`); `None`: at once.
     pub grace: fn(&Value) -> Option<i64>,
     /// PUT of an object that is not there creates it.

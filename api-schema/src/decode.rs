@@ -6,6 +6,7 @@
 
 mod embedded;
 pub(crate) mod json;
+mod restore;
 pub(crate) mod scalar;
 pub mod time;
 mod typed;
@@ -16,6 +17,7 @@ use thiserror::Error;
 
 use crate::graph::TypeRef;
 use json::{Kind, Reader};
+pub use restore::restore;
 use typed::{Fit, Walk};
 
 /// What a body is written in.
@@ -140,9 +142,13 @@ fn looks_like_json(body: &[u8]) -> bool {
 
 /// Reads a body as any JSON, without a type.
 pub fn decode_any(body: &[u8], format: Format) -> Result<Value, DecodeError> {
+    decode_untyped(body, format, FieldValidation::Ignore).map(|decoded| decoded.value)
+}
+
+/// The same with a word about keys that are there twice.
+pub fn decode_untyped(body: &[u8], format: Format, mode: FieldValidation) -> Result<Decoded, DecodeError> {
     let graph = crate::graph::TypeGraph::new(vec![crate::graph::TypeNode::default()]);
-    let root = graph.at(crate::graph::TypeId(0));
-    run(body, format, root, FieldValidation::Ignore, Fit::Structural).map(|decoded| decoded.value)
+    run(body, format, graph.at(crate::graph::TypeId(0)), mode, Fit::Structural)
 }
 
 /// The `apiVersion` and `kind` of a body, empty where it has none. The whole body is checked to be JSON.

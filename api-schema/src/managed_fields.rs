@@ -8,8 +8,7 @@
 //! Everything here is pure: types and values in, values out; the time is an argument. The caller defaults what
 //! [`apply`] gives, and calls [`update`] before admission, as Kubernetes does, so that what admission sets is
 //! nobody's.
-//!
-//! Caveat: entries of other versions of the kind are compared by the same paths, without conversion.
+//! Managers of several versions are compared each in its own version.
 
 mod apply;
 mod check;
@@ -20,19 +19,23 @@ mod managers;
 mod merge;
 mod path;
 mod remove;
+mod scale;
 mod set;
 #[cfg(test)]
 mod tests;
 mod update;
+mod versions;
 
-pub use apply::{ApplyError, Conflict, Conflicts, apply};
+pub use apply::{ApplyError, Conflict, Conflicts, apply, kind_of, name_of};
 pub use compare::{Comparison, compare};
 pub use extract::fields_of;
 pub use managers::Operation;
 pub use path::PathElement;
 pub(crate) use path::same as same_value;
+pub use scale::{ReplicasPaths, from_scale, to_scale};
 pub use set::FieldSet;
 pub use update::{keep_times, update};
+pub use versions::Versions;
 
 use jiff::Timestamp;
 
@@ -52,4 +55,6 @@ pub struct Writer<'a> {
     pub reset: &'a [&'a [&'a str]],
     /// When it happens; recorded in seconds.
     pub now: Timestamp,
+    /// The other versions of the kind; `None`: all have the type of this one.
+    pub versions: Option<&'a dyn Versions>,
 }

@@ -1,7 +1,8 @@
 //! JSON Patch (RFC 6902) and JSON Merge Patch (RFC 7386), with the limits and errors of the Kubernetes API.
 
+mod operations;
+
 use api_types::{ApiError, Reason};
-use json_patch::PatchOperation;
 use serde_json::Value;
 
 /// The most operations that one JSON Patch may have.
@@ -18,12 +19,14 @@ pub enum PatchError {
     #[error("{0}")]
     Malformed(String),
     /// A JSON Patch with too many operations; how many: 413.
-    #[error("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {0}")]
+    #[error(
+        "Request entity too large: The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {0}"
+    )]
     TooManyOperations(usize),
     /// The patch is well-formed and does not fit the object: 422, without a word why, as Kubernetes answers.
     #[error("{0}")]
     Rejected(String),
-    /// A strategic merge patch that contradicts itself or the object: 500, with the reason as message.
+    /// A strategic merge patch that contradicts itself or the object: 500 without a reason, as Kubernetes answers.
     #[error("{0}")]
     Contradictory(String),
 }
@@ -42,45 +45,34 @@ impl PatchError {
                 "the server rejected our request due to an error in our request",
             )
             .about("", "", ""),
-            PatchError::Contradictory(why) => ApiError::new(Reason::InternalError, why),
+            PatchError::Contradictory(why) => ApiError::new(Reason::Unknown, why),
         }
     }
 }
 
-/// Applies a JSON Patch (RFC 6902), all of it or nothing.
+/// Applies a JSON Patch (RFC 6902), all of it or nothing. A patch that is null changes nothing.
 ///
 /// Errors: [`PatchError::Malformed`] when `patch` is no array of objects, [`PatchError::TooManyOperations`], and
 /// [`PatchError::Rejected`] for an unknown operation, a path that is not there, or a `test` that fails.
 pub fn json_patch(target: &Value, patch: &Value) -> Result<Value, PatchError> {
-    let Value::Array(operations) = patch else {
-        return Err(PatchError::Malformed(
-            "error decoding patch: a JSON patch is an array of operations".into(),
-        ));
+    let operations = match patch {
+        Value::Null => return Ok(target.clone()),
+        Value::Array(operations) => operations,
+        _ => {
+            let why = "error decoding patch: a JSON patch is an array of operations";
+            return Err(PatchError::Malformed(why.into()));
+        }
     };
-    if let Some(odd) = operations.iter().find(|o| !o.is_object()) {
-        return Err(PatchError::Malformed(format!("error decoding patch: {odd} is not an operation")));
-    }
     if operations.len() > MAX_OPERATIONS {
         return Err(PatchError::TooManyOperations(operations.len()));
+    }
+    if let Some(odd) = operations.iter().find(|o| !(o.is_object() || o.is_null())) {
+        return Err(PatchError::Malformed(format!("error decoding patch: {odd} is not an operation")));
     }
     let mut object = target.clone();
     let mut copied = 0;
     for operation in operations {
-        let parsed: PatchOperation = serde_json::from_value(operation.clone())
-            .map_err(|error| PatchError::Rejected(format!("{operation}: {error}")))?;
-        if let PatchOperation::Copy(copy) = &parsed {
-            copied += object.pointer(copy.from.as_str()).map_or(0, size);
-            if copied > MAX_COPIED_BYTES {
-                return Err(PatchError::Rejected(format!(
-                    "the copy operations copy more than {MAX_COPIED_BYTES} bytes"
-                )));
-            }
-        }
-        if tests_for_absence(&object, &parsed) {
-            continue;
-        }
-        json_patch::patch_unsafe(&mut object, std::slice::from_ref(&parsed))
-            .map_err(|error| PatchError::Rejected(error.to_string()))?;
+        operations::run(&mut object, operation, &mut copied)?;
     }
     Ok(object)
 }
@@ -90,21 +82,11 @@ pub fn json_patch(target: &Value, patch: &Value) -> Result<Value, PatchError> {
 /// Errors: [`PatchError::Malformed`] when `patch` is no object, since the result would be none.
 pub fn merge_patch(target: &Value, patch: &Value) -> Result<Value, PatchError> {
     if !patch.is_object() {
-        return Err(PatchError::Malformed("error decoding patch: a merge patch is an object".into()));
+        return Err(PatchError::Malformed("Invalid JSON Patch".into()));
     }
     let mut object = target.clone();
-    json_patch::merge(&mut object, patch);
+    operations::merge(&mut object, patch);
     Ok(object)
-}
-
-/// True for a `test` of a field for null that is not there. Kubernetes lets that pass, and clients use it to ask
-/// for absence.
-fn tests_for_absence(object: &Value, operation: &PatchOperation) -> bool {
-    let PatchOperation::Test(test) = operation else { return false };
-    let parent = test.path.parent().and_then(|parent| object.pointer(parent.as_str()));
-    test.value.is_null()
-        && parent.is_some_and(Value::is_object)
-        && object.pointer(test.path.as_str()).is_none()
 }
 
 /// About as many bytes as the value has as JSON.
@@ -163,6 +145,29 @@ mod tests {
                 json!([{"op": "test", "path": "/spec/none", "value": null}, {"op": "remove", "path": "/spec"}]),
                 json!({}),
             ),
+            // Where Kubernetes is more lenient than the RFC.
+            (
+                json!([{"op": "remove", "path": "/spec/a/-1"}, {"op": "add", "path": "/spec/a/-1", "value": 9}]),
+                json!({"spec": {"a": [1, 2, 9], "b": {"x": 1}}}),
+            ),
+            (
+                json!([{"op": "replace", "path": "/spec/a/01", "value": 9}, {"op": "add", "path": "/spec/c"}]),
+                json!({"spec": {"a": [1, 9, 3], "b": {"x": 1}, "c": null}}),
+            ),
+            (
+                json!([{"op": "replace", "path": "/spec/b/y", "value": 9}, {"op": "test", "path": "/spec/none"}]),
+                json!({"spec": {"a": [1, 2, 3], "b": {"x": 1, "y": 9}}}),
+            ),
+            (
+                json!([{"op": "copy", "from": "/spec/none", "path": "/spec/b"}]),
+                json!({"spec": {"a": [1, 2, 3], "b": null}}),
+            ),
+            (json!([{"op": "replace", "path": "", "value": {"z": 1}}]), json!({"z": 1})),
+            (
+                json!([{"op": "move", "from": "/spec/a/0", "path": "/spec/a/1"}, {"op": "add", "path": "/~01"}]),
+                json!({"spec": {"a": [2, 1, 3], "b": {"x": 1}}, "~1": null}),
+            ),
+            (json!(null), json!({"spec": {"a": [1, 2, 3], "b": {"x": 1}}})),
         ] {
             assert_eq!(json_patch(&target, &patch), Ok(result), "{patch}");
         }
@@ -182,6 +187,12 @@ mod tests {
             json!([{"op": "frob", "path": "/spec"}]),
             json!([{"path": "/spec"}]),
             json!([{"op": "add", "path": "spec", "value": 1}]),
+            json!([{"op": "add", "path": "", "value": {}}]),
+            json!([{"op": "replace", "path": "", "value": 1}]),
+            json!([{"op": "add", "path": "/spec/list/-3", "value": 1}]),
+            json!([{"op": "remove", "path": "/spec/none"}]),
+            json!([{"op": "copy", "from": "/spec/list/1", "path": "/spec/x"}]),
+            json!([null]),
         ] {
             let error = json_patch(&target, &patch).unwrap_err();
             assert!(matches!(error, PatchError::Rejected(_)), "{patch}");
@@ -196,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_is_no_patch_is_a_bad_request() {
-        for patch in [json!({}), json!("x"), json!(null), json!([1]), json!([[]])] {
+        for patch in [json!({}), json!("x"), json!([1]), json!([[]])] {
             let error = json_patch(&json!({}), &patch).unwrap_err();
             assert_eq!(error.to_api_error().code(), 400, "{patch}");
         }
@@ -209,12 +220,15 @@ mod tests {
     fn operations_and_copies_are_bounded() {
         let many = Value::Array(vec![json!({"op": "test", "path": "", "value": {}}); MAX_OPERATIONS + 1]);
         let error = json_patch(&json!({}), &many).unwrap_err();
-        assert_eq!(error.to_string(), "The allowed maximum operations in a JSON patch is 10000, got 10001");
+        assert_eq!(
+            error.to_string(),
+            "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001"
+        );
         assert_eq!(error.to_api_error().code(), 413);
         let doubling = Value::Array(
-            (0..64).map(|n| json!({"op": "copy", "from": "", "path": format!("/{n}")})).collect(),
+            (0..64).map(|n| json!({"op": "copy", "from": "/a", "path": format!("/a/{n}")})).collect(),
         );
-        assert!(matches!(json_patch(&json!({"a": "bcd"}), &doubling), Err(PatchError::Rejected(_))));
+        assert!(matches!(json_patch(&json!({"a": {"b": "cd"}}), &doubling), Err(PatchError::Rejected(_))));
     }
 
     #[test]
@@ -229,6 +243,10 @@ mod tests {
             (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
             (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
             (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+            // Where Kubernetes differs: nulls inside of lists, and a list in the place of an object.
+            (json!({"a": 1}), json!({"a": [{"b": null, "c": 1}]}), json!({"a": [{"c": 1}]})),
+            (json!({"a": null}), json!({"a": [{"b": null}]}), json!({"a": [{}]})),
+            (json!({"a": {}}), json!({"a": [{"b": null}]}), json!({"a": [{"b": null}]})),
         ] {
             assert_eq!(merge_patch(&target, &patch), Ok(result), "{target} {patch}");
         }

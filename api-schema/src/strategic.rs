@@ -24,8 +24,11 @@ const ORDER: &str = "$setElementOrder";
 /// What the type does not know is merged as a merge patch would: objects merge, everything else replaces.
 /// Errors: [`PatchError::Malformed`] when patch or target is no object or a directive has the wrong form,
 /// [`PatchError::Rejected`] for lists of lists in merged lists, [`PatchError::Contradictory`] for elements without
-/// their merge key and for unknown directives.
+/// their merge key and for unknown directives. A patch that is null changes nothing.
 pub fn strategic_merge(root: TypeRef<'_>, target: &Value, patch: &Value) -> Result<Value, PatchError> {
+    if patch.is_null() {
+        return Ok(target.clone());
+    }
     let (Value::Object(target), Value::Object(patch)) = (target, patch) else {
         return Err(PatchError::Malformed("invalid JSON document".into()));
     };
@@ -209,9 +212,9 @@ fn is_directive(name: &str) -> bool {
 
 fn unknown_directive(directive: &Value, mut patch: Object) -> PatchError {
     patch.insert(PATCH.into(), directive.clone());
-    let directive = directive.as_str().map_or_else(|| directive.to_string(), str::to_owned);
     PatchError::Contradictory(format!(
-        "unknown patch type: {directive} in map: {}",
+        "unknown patch type: {} in map: {}",
+        go_text(directive),
         go_format(&Value::Object(patch))
     ))
 }
@@ -240,8 +243,22 @@ fn go_type(value: &Value) -> &'static str {
     }
 }
 
+/// A value as Kubernetes' messages print it where they expect a text: `%!s(int64=1)`.
+fn go_text(value: &Value) -> String {
+    match value {
+        Value::Null => "%!s(<nil>)".into(),
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) => format!("%!s({}={value})", go_type(value)),
+        Value::Array(items) => format!("[{}]", items.iter().map(go_text).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let members: Vec<String> = map.iter().map(|(k, v)| format!("{k}:{}", go_text(v))).collect();
+            format!("map[{}]", members.join(" "))
+        }
+    }
+}
+
 /// A value as Kubernetes' messages print it: `map[a:1 b:[x y]]`.
-pub(crate) fn go_format(value: &Value) -> String {
+pub fn go_format(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".into(),
         Value::String(text) => text.clone(),

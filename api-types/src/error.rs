@@ -75,6 +75,8 @@ struct Inner {
     continue_token: String,
     /// False where Kubernetes sends no `details` at all.
     details: bool,
+    /// For `Warning` headers; not part of the status.
+    warnings: Vec<String>,
 }
 
 impl ApiError {
@@ -91,6 +93,7 @@ impl ApiError {
             retry_after: row(reason).3,
             continue_token: String::new(),
             details: row(reason).3.is_some(),
+            warnings: Vec::new(),
         }))
     }
 
@@ -251,6 +254,18 @@ impl ApiError {
     /// The message.
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// Adds what the client is warned of beside being refused.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.0.warnings.splice(0..0, warnings);
+        self
+    }
+
+    /// What the client is warned of, for `Warning` headers.
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
     }
 
     /// The causes.

@@ -69,8 +69,18 @@ pub fn field_validation(call: &Call, place: &Place) -> Result<FieldValidation, A
 
 /// Decodes an object of the place's kind.
 pub fn object(place: &Place, payload: &Payload, mode: FieldValidation) -> Result<Decoded, ApiError> {
-    let decode: Decode = if place.row.is_custom() { decode::decode_structural } else { decode::decode };
-    decode_with(&place.row.kind, &place.api_version(), place.root(), payload, mode, decode)
+    let custom = place.row.is_custom();
+    let decode: Decode = if custom { decode::decode_structural } else { decode::decode };
+    let mut decoded =
+        decode_with(&place.row.kind, &place.api_version(), place.root(), payload, mode, decode)?;
+    // An empty list of managers is a wish of writers of built-in kinds only.
+    if custom
+        && let Some(metadata) = decoded.value.get_mut("metadata").and_then(Value::as_object_mut)
+        && metadata.get("managedFields").and_then(Value::as_array).is_some_and(Vec::is_empty)
+    {
+        metadata.remove("managedFields");
+    }
+    Ok(decoded)
 }
 
 /// Decodes an object of a kind.

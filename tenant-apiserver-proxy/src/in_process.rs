@@ -215,16 +215,16 @@ impl InProcess {
             }
             Write::Patch(Patch::Apply(config)) => {
                 let config = decoded(&place, &config)?;
-                handlers::write::apply_object(server, &auth, &place, &config, true, &options).await?
+                handlers::patch::apply_object(server, &auth, &place, &config, true, &options).await?
             }
             Write::Patch(patch) => {
                 let (of, patch) = match &patch {
-                    Patch::Json(patch) => (handlers::write::PatchType::Json, patch),
-                    Patch::Strategic(patch) => (handlers::write::PatchType::Strategic, patch),
-                    Patch::Merge(patch) | Patch::Apply(patch) => (handlers::write::PatchType::Merge, patch),
+                    Patch::Json(patch) => (handlers::patch::PatchType::Json, patch),
+                    Patch::Strategic(patch) => (handlers::patch::PatchType::Strategic, patch),
+                    Patch::Merge(patch) | Patch::Apply(patch) => (handlers::patch::PatchType::Merge, patch),
                 };
                 crate::gateway::update::update(server, &auth, &place, &options, false, |old| {
-                    let object = decoded(&place, &handlers::write::patched(&place, of, old, patch)?)?;
+                    let object = decoded(&place, &handlers::patch::patched(&place, of, old, patch)?)?;
                     Ok(crate::gateway::update::Wanted { object, owned: false })
                 })
                 .await?

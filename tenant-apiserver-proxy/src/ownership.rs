@@ -1,10 +1,37 @@
 //! Who owns which fields: `metadata.managedFields` on every write, and server-side apply.
 
 use crate::gateway::Place;
-use api_schema::managed_fields::{self, Writer};
+use api_schema::TypeRef;
+use api_schema::managed_fields::{self, Versions, Writer};
 use api_types::ApiError;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::fmt;
+
+/// The versions of the kind of a place, for managers that own fields of other versions.
+struct Served<'a>(&'a Place);
+
+impl fmt::Debug for Served<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "versions of {}", self.0.row.plural)
+    }
+}
+
+impl Versions for Served<'_> {
+    fn convert(&self, object: &Value, from: &str, to: &str) -> Option<(TypeRef<'_>, Value)> {
+        let row = &self.0.row;
+        let version = |api_version: &str| {
+            let found =
+                api_types::GroupVersion::parse(api_version).filter(|found| found.group == row.group)?;
+            row.versions.iter().find(|version| version.name == found.version)
+        };
+        let (from, to) = (version(from)?, version(to)?);
+        let mut object = object.clone();
+        api_resources::convert::to_stored(row, from, &mut object);
+        api_resources::convert::from_stored(row, to, &mut object);
+        Some((to.graph.at(to.root), object))
+    }
+}
 
 /// The fields that a write of the object or of its status does not own, because it does not write them.
 fn reset_fields(place: &Place) -> &'static [&'static [&'static str]] {
@@ -16,7 +43,13 @@ fn reset_fields(place: &Place) -> &'static [&'static [&'static str]] {
     }
 }
 
-fn writer<'a>(place: &'a Place, manager: &'a str, api_version: &'a str, now: Timestamp) -> Writer<'a> {
+fn writer<'a>(
+    place: &'a Place,
+    versions: &'a Served<'a>,
+    manager: &'a str,
+    api_version: &'a str,
+    now: Timestamp,
+) -> Writer<'a> {
     Writer {
         manager,
         api_version,
@@ -24,6 +57,8 @@ fn writer<'a>(place: &'a Place, manager: &'a str, api_version: &'a str, now: Tim
         subresource: &place.subresource,
         reset: reset_fields(place),
         now,
+        // One version needs no other's eyes.
+        versions: (place.row.versions.len() > 1).then_some(versions as &dyn Versions),
     }
 }
 
@@ -31,7 +66,8 @@ fn writer<'a>(place: &'a Place, manager: &'a str, api_version: &'a str, now: Tim
 /// Both objects are as they are stored.
 pub fn record(place: &Place, live: Option<&Value>, new: &mut Value, by: &str, now: Timestamp) {
     let version = place.api_version();
-    let writer = writer(place, by, &version, now);
+    let versions = Served(place);
+    let writer = writer(place, &versions, by, &version, now);
     if !place.converts() {
         return managed_fields::update(place.root(), live, new, &writer);
     }
@@ -57,6 +93,7 @@ pub fn apply(
     now: Timestamp,
 ) -> Result<Value, ApiError> {
     let version = place.api_version();
-    managed_fields::apply(place.root(), live, config, &writer(place, by, &version, now), force)
-        .map_err(|error| error.to_api_error())
+    let versions = Served(place);
+    let writer = writer(place, &versions, by, &version, now);
+    managed_fields::apply(place.root(), live, config, &writer, force).map_err(|error| error.to_api_error())
 }

@@ -1,6 +1,6 @@
 //! Deployments.
 
-use super::generic::plain;
+use super::generic::{keep_status, plain};
 use super::place::{Causes, Place, immutable, lookup, map_at, not_negative, set_default, set_default_text};
 use super::pods_defaults;
 use super::workloads::{
@@ -16,12 +16,29 @@ pub fn strategy() -> Strategy {
     Strategy {
         default,
         prepare_create: |object| object["status"] = json!({}),
+        prepare_update: |new, old| {
+            keep_status(new, old);
+            count_annotations(new, old);
+        },
         validate_create,
         validate_update,
         validate_status,
         warnings: super::pods_warnings::template,
         generation: true,
+        status_keeps: &["labels"],
         ..plain()
+    }
+}
+
+/// A change of the annotations counts as one of what is desired: they are passed on to replica sets.
+fn count_annotations(new: &mut Value, old: &Value) {
+    let annotations =
+        |object: &Value| object["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
+    if annotations(new) != annotations(old)
+        && let Some(metadata) = map_at(new, "metadata")
+    {
+        let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
+        metadata["generation"] = (generation + 1).into();
     }
 }
 

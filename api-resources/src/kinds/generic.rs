@@ -22,6 +22,7 @@ pub fn plain() -> Strategy {
         metadata_twice: false,
         named_by_server: false,
         generation: false,
+        status_keeps: &[],
         grace: |_| None,
         create_on_update: false,
         unconditional_update: true,

@@ -8,6 +8,9 @@ const FILE_MODE: i64 = 0o644;
 
 /// The defaults of a pod, beside those of its spec: requests from limits, service links, host ports.
 pub fn pod(object: &mut Value) {
+    if let Some(status) = map_at(object, "status") {
+        same_addresses(status);
+    }
     let Some(spec) = map_at(object, "spec") else { return };
     pod_spec(spec);
     // A pod is told to stop before it is killed; its template may still say otherwise.
@@ -26,6 +29,23 @@ pub fn pod(object: &mut Value) {
                 }
             });
         }
+    }
+}
+
+/// `podIP` is the address of the first of `podIPs`; where they differ, the older field wins, and stands alone.
+fn same_addresses(status: &mut Value) {
+    let Some(map) = status.as_object_mut() else { return };
+    let said = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
+    let one = map.get("podIP").filter(|value| said(value)).cloned();
+    let first = map.get("podIPs").map(|list| list[0]["ip"].clone()).filter(said);
+    match (one, first) {
+        (Some(one), first) if first.as_ref() != Some(&one) => {
+            map.insert("podIPs".to_owned(), json!([{ "ip": one }]));
+        }
+        (None, Some(first)) => {
+            map.insert("podIP".to_owned(), first);
+        }
+        _ => {}
     }
 }
 

@@ -95,8 +95,10 @@ fn prepare_update(new: &mut Value, old: &Value) {
         }
     }
     families(spec);
-    if !is_load_balancer(spec) && new.get("status").is_some() {
-        new["status"] = json!({"loadBalancer": {}});
+    if !is_load_balancer(spec)
+        && let Some(status) = object_at(new, "status")
+    {
+        status["loadBalancer"] = json!({});
     }
 }
 

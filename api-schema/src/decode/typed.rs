@@ -131,7 +131,10 @@ impl<'a> Walk<'a> {
             let value = self.value(of.at(field.of))?;
             self.context.pop();
             self.path.truncate(length);
-            if self.fit == Fit::Checked && zero::is_left_out(of.at(field.of), field.presence, &value) {
+            // An empty list of managers is a wish: that who owns what be forgotten.
+            let wish = field.name == "managedFields" && of.node().name == OBJECT_META && value.is_array();
+            if self.fit == Fit::Checked && !wish && zero::is_left_out(of.at(field.of), field.presence, &value)
+            {
                 object.remove(field.name.as_str());
             } else {
                 object.insert(key.into_owned(), value);

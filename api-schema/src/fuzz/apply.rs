@@ -41,6 +41,7 @@ proptest! {
                 subresource,
                 reset: if subresource.is_empty() { &[&["status"]] } else { &[] },
                 now: Timestamp::from_second(turn).unwrap(),
+                versions: None,
             };
             let mut config = if random.one_in(2) { sampled(&mut random) } else { first.clone() };
             if random.one_in(2) {

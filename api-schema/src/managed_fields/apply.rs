@@ -10,7 +10,8 @@ use super::merge::merge;
 use super::path::same;
 use super::remove::remove;
 use super::set::FieldSet;
-use super::update::{NEVER_OWNED, put_managed_fields, reconcile, record, take_managed_fields};
+use super::update::{NEVER_OWNED, put_managed_fields, record, take_managed_fields};
+use super::versions::{self, Changes, reconcile};
 use crate::graph::TypeRef;
 use api_types::{ApiError, Cause, CauseReason, Reason};
 use serde_json::{Map, Value};
@@ -28,7 +29,8 @@ pub enum ApplyError {
     Conflicts(Conflicts),
     /// It is for another kind or version, or brings managed fields: 400.
     BadRequest(String),
-    /// It does not fit the type, or the live object's entries cannot be read: 500, as Kubernetes answers.
+    /// It does not fit the type, or the live object's entries cannot be read: 500 without a reason, as Kubernetes
+    /// answers.
     Invalid(String),
 }
 
@@ -48,7 +50,7 @@ impl ApplyError {
                     .with_causes(conflicts.0.iter().map(cause).collect())
             }
             ApplyError::BadRequest(why) => ApiError::bad_request(why),
-            ApplyError::Invalid(why) => ApiError::new(Reason::InternalError, why),
+            ApplyError::Invalid(why) => ApiError::new(Reason::Unknown, why),
         }
     }
 }
@@ -115,7 +117,7 @@ pub fn apply(
     if managers.is_empty() && live.is_some() {
         managers = record(root, &zero(root, 0), &old, managers, writer, "before-first-apply");
     }
-    reconcile(root, &mut managers);
+    reconcile(root, &old, &mut managers, writer);
     let run = Run { root, old: &old, created: live.is_none(), config, writer };
     let kubectl = writer.manager == "kubectl";
     let (merged, managers) = match run.apply(managers.clone(), force) {
@@ -143,27 +145,33 @@ pub fn apply(
     Ok(merged)
 }
 
-fn check_request(root: TypeRef<'_>, config: &Value, writer: &Writer<'_>) -> Result<(), ApplyError> {
+/// The version and kind that a configuration is for, as messages show them: `apps/v1, Kind=Deployment`.
+pub fn kind_of(config: &Value) -> String {
     let text = |name: &str| config[name].as_str().unwrap_or("");
-    let version = text("apiVersion");
-    let kind = text("kind");
-    let of_kind = match version.split_once('/') {
-        Some((group, version)) => format!("{group}/{version}, Kind={kind}"),
-        None => format!("/{version}, Kind={kind}"),
-    };
-    if version != writer.api_version || !(writer.kind.is_empty() || kind == writer.kind) {
+    match text("apiVersion").split_once('/') {
+        Some((group, version)) => format!("{group}/{version}, Kind={}", text("kind")),
+        None => format!("/{}, Kind={}", text("apiVersion"), text("kind")),
+    }
+}
+
+/// The namespace and name of a configuration, as messages show them: `default/web`.
+pub fn name_of(config: &Value) -> String {
+    let text = |name: &str| config["metadata"][name].as_str().unwrap_or("");
+    format!("{}/{}", text("namespace"), text("name"))
+}
+
+fn check_request(root: TypeRef<'_>, config: &Value, writer: &Writer<'_>) -> Result<(), ApplyError> {
+    let of_kind = kind_of(config);
+    let right_kind = writer.kind.is_empty() || config["kind"].as_str() == Some(writer.kind);
+    if config["apiVersion"].as_str() != Some(writer.api_version) || !right_kind {
         return Err(ApplyError::BadRequest(format!("invalid object type: {of_kind}")));
     }
     if !config["metadata"]["managedFields"].is_null() {
         return Err(ApplyError::BadRequest("metadata.managedFields must be nil".into()));
     }
     check(root, config).map_err(|why| {
-        let meta = |name: &str| config["metadata"][name].as_str().unwrap_or("");
-        ApplyError::Invalid(format!(
-            "failed to create typed patch object ({}/{}; {of_kind}): {why}",
-            meta("namespace"),
-            meta("name")
-        ))
+        let name = name_of(config);
+        ApplyError::Invalid(format!("failed to create typed patch object ({name}; {of_kind}): {why}"))
     })
 }
 
@@ -223,30 +231,24 @@ impl Run<'_> {
         let last = managers.0.iter().position(|e| e.is_same_manager(&mine)).map(|at| managers.0.remove(at));
         mine.time = last.as_ref().and_then(|e| e.time);
         let merged = match &last {
-            Some(last) if !last.set.is_empty() => self.prune(merged, &last.set, &mine.set, &managers),
+            Some(last) if !last.set.is_empty() => self.prune(merged, last, &mine, &managers),
             _ => merged,
         };
-        let mut changes = compare(self.root, self.old, &merged);
-        changes.exclude(&reset);
-        let changed = changes.modified.union(changes.added);
+        let mut changes = Changes::new(self.root, self.old, &merged, self.writer);
         let mut conflicts = Vec::new();
         for entry in &managers.0 {
             if force {
                 break;
             }
-            entry
-                .set
-                .intersection(&changed)
-                .visit(&mut |path| conflicts.push((entry.clone(), path.to_vec())));
+            let Some(change) = changes.at(&entry.api_version) else { continue };
+            let contested = entry.set.intersection(&change.modified);
+            let contested = contested.union(entry.set.intersection(&change.added));
+            contested.visit(&mut |path| conflicts.push((entry.clone(), path.to_vec())));
         }
         if !conflicts.is_empty() {
             return Err(Failure::Conflicts(conflicts));
         }
-        for entry in &mut managers.0 {
-            entry.subtract(&changed);
-            entry.subtract(&changes.removed);
-        }
-        managers.drop_empty();
+        changes.take_from(&mut managers);
         mine.set.subtract(&NEVER_OWNED);
         let unchanged = !self.created && same(self.old, &merged);
         if !unchanged {
@@ -258,21 +260,44 @@ impl Run<'_> {
         Ok(((!unchanged).then_some(merged), managers))
     }
 
-    /// Removes what this manager applied last time and no longer does, unless another manager owns it.
-    fn prune(&self, merged: Value, last: &FieldSet, mine: &FieldSet, others: &Managers) -> Value {
-        let ty = Ty::of(self.root);
-        let named = |set: &FieldSet| with_named_fields(ty, set);
-        let of = |value: &Value| named(&fields(ty, value).1);
-        let last = named(last);
-        let pruned = remove(ty, &merged, &last);
-        let all = others.0.iter().fold(mine.clone(), |all, e| all.union(e.set.clone()));
-        let merged_set = of(&merged);
+    /// Removes what this manager applied last time and no longer does, unless another manager owns it. Each is
+    /// asked in its own version.
+    fn prune(&self, merged: Value, last: &Entry, mine: &Entry, others: &Managers) -> Value {
+        let own = self.writer.api_version;
+        let convert =
+            |value: &Value, from: &str, to: &str| versions::at(self.root, value, from, to, self.writer);
+        let Some((root, whole)) = convert(&merged, own, &last.api_version) else { return merged };
+        let last_set = with_named_fields(Ty::of(root), &last.set);
+        let mut pruned = remove(Ty::of(root), &whole, &last_set);
+        let mut version = last.api_version.as_str();
         // Whatever somebody owns comes back,
-        let drop = merged_set.difference(&of(&pruned).union(named(&all)));
-        let pruned = remove(ty, &merged, &drop);
+        let mut owners: Vec<&Entry> = others.0.iter().chain([mine]).collect();
+        owners.sort_by_key(|entry| (entry.api_version != last.api_version, entry.api_version.clone()));
+        for owned in owners.chunk_by(|a, b| a.api_version == b.api_version) {
+            let to = owned[0].api_version.as_str();
+            let (Some((root, whole)), Some((_, kept))) =
+                (convert(&merged, own, to), convert(&pruned, version, to))
+            else {
+                continue;
+            };
+            let ty = Ty::of(root);
+            let named = |set: &FieldSet| with_named_fields(ty, set);
+            let all = owned.iter().fold(FieldSet::default(), |all, entry| all.union(entry.set.clone()));
+            let drop =
+                named(&fields(ty, &whole).1).difference(&named(&fields(ty, &kept).1).union(named(&all)));
+            pruned = remove(ty, &whole, &drop);
+            version = to;
+        }
         // and whatever hung below a removed item without having been this manager's.
-        let drop = merged_set.difference(&of(&pruned)).intersection(&last);
-        remove(ty, &merged, &drop)
+        let Some((_, kept)) = convert(&pruned, version, &last.api_version) else { return merged };
+        let ty = Ty::of(root);
+        let named = |value: &Value| with_named_fields(ty, &fields(ty, value).1);
+        let drop = named(&whole).difference(&named(&kept)).intersection(&last_set);
+        let pruned = remove(ty, &whole, &drop);
+        match convert(&pruned, &last.api_version, own) {
+            Some((_, pruned)) => pruned,
+            None => merged,
+        }
     }
 }
 

@@ -92,11 +92,27 @@ fn scalar_defect(scalar: Scalar, value: &Value) -> Option<String> {
             Some(format!("expected numeric (int or float), got {}", go_type(value)))
         }
         Scalar::String | Scalar::Bytes if !value.is_string() => {
-            Some(format!("expected string, got {}", got()))
+            Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(value)))
         }
         Scalar::Boolean if !value.is_boolean() => Some(format!("expected boolean, got {}", got())),
         _ if value.is_object() || value.is_array() => Some(format!("expected any scalar, got {}", got())),
         _ => None,
+    }
+}
+
+/// A value as Go's source has it.
+fn go_syntax(value: &Value) -> String {
+    let joined = |parts: Vec<String>| parts.join(", ");
+    match value {
+        Value::Null => "interface {}(nil)".to_owned(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+        Value::Array(items) => {
+            format!("[]interface {{}}{{{}}}", joined(items.iter().map(go_syntax).collect()))
+        }
+        Value::Object(map) => {
+            let members = map.iter().map(|(k, v)| format!("{}:{}", Value::from(k.as_str()), go_syntax(v)));
+            format!("map[string]interface {{}}{{{}}}", joined(members.collect()))
+        }
     }
 }
 

@@ -172,11 +172,6 @@ impl Managers {
         self.0.is_empty()
     }
 
-    /// Drops entries that own nothing.
-    pub fn drop_empty(&mut self) {
-        self.0.retain(|e| !e.set.is_empty());
-    }
-
     /// `metadata.managedFields`, in Kubernetes' order; `None` without entries.
     pub fn write(mut self) -> Option<Value> {
         if self.0.is_empty() {

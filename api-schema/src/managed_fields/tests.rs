@@ -10,7 +10,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn writer(manager: &str) -> Writer<'_> {
-    Writer { manager, api_version: "v1", kind: "", subresource: "", reset: &[], now: at(0) }
+    Writer { manager, api_version: "v1", kind: "", subresource: "", reset: &[], now: at(0), versions: None }
 }
 
 /// `[manager, operation, fields]` of each entry, with the subresource behind the manager where there is one.

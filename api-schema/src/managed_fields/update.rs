@@ -1,10 +1,10 @@
 //! What a write other than apply does to `metadata.managedFields`.
 
 use super::Writer;
-use super::compare::compare;
 use super::form::zero;
 use super::managers::{Entry, Managers, Operation};
 use super::set::FieldSet;
+use super::versions::{Changes, reconcile};
 use crate::graph::TypeRef;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -70,15 +70,10 @@ pub(super) fn record(
     writer: &Writer<'_>,
     manager: &str,
 ) -> Managers {
-    reconcile(root, &mut managers);
-    let mut changes = compare(root, old, new);
-    changes.exclude(&FieldSet::of_fields(writer.reset.iter().copied()));
-    let mut owned = changes.modified.union(changes.added);
-    for entry in &mut managers.0 {
-        entry.subtract(&owned);
-        entry.subtract(&changes.removed);
-    }
-    managers.drop_empty();
+    reconcile(root, new, &mut managers, writer);
+    let mut changes = Changes::new(root, old, new, writer);
+    changes.take_from(&mut managers);
+    let mut owned = changes.own.modified.union(changes.own.added);
     owned.subtract(&NEVER_OWNED);
     if !owned.is_empty() {
         let mut entry = Entry {
@@ -97,15 +92,6 @@ pub(super) fn record(
     }
     managers.cap_updaters();
     managers
-}
-
-/// Brings entries up to the schema: what has become atomic since they were written is owned as one.
-pub(super) fn reconcile(root: TypeRef<'_>, managers: &mut Managers) {
-    for entry in &mut managers.0 {
-        if let Some(set) = super::extract::reconciled(super::form::Ty::of(root), &entry.set) {
-            entry.set_fields(set);
-        }
-    }
 }
 
 /// Gives `new` the entries of `live` when nothing but the times of entries differs between them, so that a write

@@ -1,6 +1,7 @@
 //! Merging lists: which elements, and in which order.
 
 use super::{ListRule, PATCH, go_format, merge_objects, missing_key, unknown_directive, without_directives};
+use crate::graph::Shape;
 use crate::patch::PatchError;
 use serde_json::Value;
 use std::mem::discriminant;
@@ -27,7 +28,11 @@ pub(super) fn merge(
         return in_order("", merged, &patch, &live);
     }
     if rule.key.is_empty() {
-        return Err(PatchError::Contradictory("cannot merge lists without merge key for map".into()));
+        let of = match rule.element.map(|element| element.shape()) {
+            Some(Shape::Object(_)) => "struct",
+            _ => "map",
+        };
+        return Err(PatchError::Contradictory(format!("cannot merge lists without merge key for {of}")));
     }
     let (live, patch) = apply_element_directives(rule.key, live, patch)?;
     let mut merged = live.clone();
@@ -39,7 +44,8 @@ pub(super) fn merge(
                     merged[at] = Value::Object(merge_objects(rule.element, old, new)?);
                 }
             }
-            None => merged.extend(without_directives(element.clone())),
+            // It stays as it was sent: what it says to lists inside of it is an unknown field then.
+            None => merged.push(element.clone()),
         }
     }
     in_order(rule.key, merged, &patch, &live)
@@ -55,13 +61,19 @@ pub(super) fn merge_in_order(
 ) -> Result<Option<Vec<Value>>, PatchError> {
     check_order(rule.key, patch.as_deref().unwrap_or_default(), order)?;
     let original = live.clone().unwrap_or_default();
+    let sent = patch.clone().unwrap_or_default();
     let merged = match (live, patch) {
         (None, None) => return Ok(None),
         (Some(live), None) => live,
         (None, Some(patch)) => patch.into_iter().filter_map(without_directives).collect(),
         (Some(live), Some(patch)) => merge(rule, live, patch)?,
     };
-    in_order(rule.key, merged, order, &original).map(Some)
+    let ordered = in_order(rule.key, merged, order, &original)?;
+    if original.is_empty() && sent.is_empty() {
+        return Err(PatchError::Contradictory("no elements in any of the given slices".into()));
+    }
+    same_kind(&original, &sent)?;
+    Ok(Some(ordered))
 }
 
 /// True when the elements of both lists are objects; an error when they are not all of one kind.

@@ -116,17 +116,26 @@ pub fn keep_old(object: &mut Value, old: &Value) {
     metadata.remove("resourceVersion");
 }
 
+/// The name of an object must be that of the path.
+pub fn check_name(object: &Value, place: &Place) -> Result<(), ApiError> {
+    let name = text(object, "name");
+    if name == place.name {
+        return Ok(());
+    }
+    let url = place.name.as_str();
+    Err(ApiError::bad_request(if name.is_empty() {
+        format!("the name of the object ({url} based on URL) was undeterminable: name must be provided")
+    } else {
+        format!("the name of the object ({name}) does not match the name on the URL ({url})")
+    }))
+}
+
 /// Checks the name, `resourceVersion` and UID that an update gives against the path and the old object.
 /// `unconditional`: an update without `resourceVersion` is let through. A patched object has that of the old object
 /// unless the patch says another.
 pub fn check_update(object: &Value, old: &Value, place: &Place, unconditional: bool) -> Result<(), ApiError> {
+    check_name(object, place)?;
     let name = text(object, "name");
-    if name != place.name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            place.name
-        )));
-    }
     let uid = text(object, "uid");
     let resource = place.resource();
     if !uid.is_empty() && uid != text(old, "uid") {
@@ -136,6 +145,13 @@ pub fn check_update(object: &Value, old: &Value, place: &Place, unconditional: b
         );
         return Err(ApiError::conflict(&resource, name, &why));
     }
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let said = &object["metadata"][field];
+        if !said.is_null() && *said != old["metadata"][field] {
+            let field = format!("metadata.{field}");
+            return Err(place.invalid(name, vec![Cause::invalid(field, said, "field is immutable")]));
+        }
+    }
     let version = text(object, "resourceVersion");
     if version.is_empty() || version == "0" {
         if unconditional {
@@ -143,7 +159,12 @@ pub fn check_update(object: &Value, old: &Value, place: &Place, unconditional: b
         }
         let cause =
             Cause::invalid("metadata.resourceVersion", &Value::from(0), "must be specified for an update");
-        return Err(place.invalid(name, vec![cause]));
+        // Kubernetes names the resource here, not the kind.
+        return Err(ApiError::invalid(&resource.group, &resource.resource, name, vec![cause]));
+    }
+    if version.parse::<u64>().is_err() {
+        let why = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+        return Err(ApiError::new(api_types::Reason::Unknown, why));
     }
     if version != text(old, "resourceVersion") {
         return Err(ApiError::stale(&resource, name));

@@ -69,16 +69,20 @@ async fn step(
     new["apiVersion"] = place.stored_api_version().into();
     metadata::set_namespace(&mut new, place)?;
     metadata::keep_old(&mut new, &old);
+    // Normalizing takes an empty list away, which here is a wish.
+    let forget = new["metadata"].get("managedFields").filter(|sent| **sent == serde_json::json!([])).cloned();
     default(place, &mut new, &old);
     if !owned {
+        if let Some(forget) = forget {
+            metadata::of(&mut new).insert("managedFields".into(), forget);
+        }
         ownership::record(place, Some(&old), &mut new, &options.manager, now);
     }
     let causes = admit(server, auth, place, &mut new, &old)?;
     if !causes.is_empty() {
         return Err(place.invalid(&place.name, causes));
     }
-    let main = place.subresource.is_empty();
-    let warnings = if main { (place.row.strategy.warnings)(&new) } else { Vec::new() };
+    let warnings = warnings(place, &new, &old);
     api_schema::managed_fields::keep_times(&old, &mut new);
     let mut comparable = old.clone();
     metadata::of(&mut comparable).remove("resourceVersion");
@@ -113,6 +117,22 @@ async fn step(
         Err(Refused::Object | Refused::Extra) => Ok(Step::Again),
         Err(Refused::Failed(error)) => Err(error),
     }
+}
+
+/// What the client is warned of. Who writes a subresource answers for nothing else; and where changes of what is desired
+/// are counted, only for what these change.
+fn warnings(place: &Place, new: &Value, old: &Value) -> Vec<String> {
+    let strategy = &place.row.strategy;
+    let generation = |object: &Value| object["metadata"]["generation"].clone();
+    if !place.subresource.is_empty() || (strategy.generation && generation(new) == generation(old)) {
+        return Vec::new();
+    }
+    let mut warnings = (strategy.warnings)(new);
+    if strategy.generation && !warnings.is_empty() {
+        let known = (strategy.warnings)(old);
+        warnings.retain(|warning| !known.contains(warning));
+    }
+    warnings
 }
 
 /// Keeps what this path may not write, and sets defaults.
@@ -204,7 +224,8 @@ fn keep_all_but_status(place: &Place, new: &mut Value, old: &Value) {
     if place.row.is_custom() {
         metadata = old["metadata"].clone();
     } else if let Some(fields) = metadata.as_object_mut() {
-        for field in ["ownerReferences", "finalizers"] {
+        let kept = ["ownerReferences", "finalizers"].iter().chain(place.row.strategy.status_keeps);
+        for field in kept.copied() {
             match old["metadata"].get(field) {
                 Some(value) => fields.insert(field.into(), value.clone()),
                 None => fields.remove(field),

@@ -7,6 +7,7 @@ pub mod delete;
 pub mod get;
 pub mod list;
 pub mod list_options;
+pub mod patch;
 pub mod paths;
 pub mod reviews;
 pub mod scale;
@@ -139,7 +140,7 @@ async fn whole(
         }
         "patch" => {
             offered(Verb::Patch)?;
-            write::patch(server, auth, place, &body).await
+            patch::patch(server, auth, place, &body).await
         }
         "delete" => {
             offered(Verb::Delete)?;
@@ -180,7 +181,7 @@ async fn sub(
             write::update(server, auth, place, &body).await
         }
         ("status" | "ephemeralcontainers" | "resize", "patch") => {
-            write::patch(server, auth, place, &body).await
+            patch::patch(server, auth, place, &body).await
         }
         ("scale", "get") => scale::get(server, auth, place),
         ("scale", "update" | "patch") => scale::write(server, auth, place, &body).await,

@@ -80,6 +80,7 @@ pub fn own(auth: &Authorized, place: &Place, kind: (&str, &str, &str), review: &
         subresource: &place.subresource,
         reset: &[&["status"]],
         now: jiff::Timestamp::now(),
+        versions: None,
     };
     api_schema::managed_fields::update(api_schema::builtin::graph().at(id), None, review, &writer);
 }

@@ -1,15 +1,24 @@
 //! The `scale` subresource: replicas and selector of anything that has them.
 
+use super::patch::{self, PatchType};
 use super::{Incoming, get, write};
-use crate::decoding::{self, Media, Payload};
+use crate::decoding;
 use crate::gateway::update::Wanted;
-use crate::gateway::{self, Place};
+use crate::gateway::{self, Place, metadata};
 use crate::reply::Reply;
 use crate::server::Server;
 use crate::stages::Authorized;
+use api_schema::TypeRef;
+use api_schema::decode::{self, Decoded, FieldValidation};
+use api_schema::managed_fields::{self, Writer};
+use api_schema::strategic::go_format;
 use api_types::{ApiError, Cause};
 use http::StatusCode;
+use jiff::Timestamp;
 use serde_json::{Value, json};
+
+/// What stands for replicas that an object does not say, while its `Scale` is written.
+const NO_REPLICAS: i64 = i32::MIN as i64;
 
 /// Where an object keeps what `Scale` shows: paths of fields.
 struct Paths {
@@ -18,8 +27,11 @@ struct Paths {
     selector: Option<Vec<String>>,
 }
 
+fn split(path: &str) -> Vec<String> {
+    path.trim_start_matches('.').split('.').map(str::to_owned).collect()
+}
+
 fn paths(place: &Place) -> Paths {
-    let split = |path: &str| path.trim_start_matches('.').split('.').map(str::to_owned).collect::<Vec<_>>();
     match &place.version.scale {
         Some(scale) => Paths {
             spec: split(&scale.spec_replicas_path),
@@ -71,7 +83,12 @@ fn selector_text(selector: &Value) -> String {
 pub fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
     let found = server.cache.get(auth.plane().id, &place.resource(), &place.object());
     let record = found.ok_or_else(|| ApiError::not_found(&place.resource(), &place.name))?;
-    answer(auth, place, &get::value(&record)?)
+    let object = get::value(&record)?;
+    if place.row.is_custom() && at(&object, &paths(place).spec).is_null() {
+        let path = place.version.scale.as_ref().map_or("", |scale| scale.spec_replicas_path.as_str());
+        return Err(ApiError::internal(format!("the spec replicas field {path:?} does not exist")));
+    }
+    answer(auth, place, &object)
 }
 
 fn answer(auth: &Authorized, place: &Place, object: &Value) -> Result<Reply, ApiError> {
@@ -87,76 +104,176 @@ fn answer(auth: &Authorized, place: &Place, object: &Value) -> Result<Reply, Api
     Ok(Reply::value(&scale))
 }
 
-/// PUT and PATCH: the number of replicas is the only thing that changes.
+/// PUT and PATCH: the number of replicas is the only thing that changes. Who owns it changes as for any other field,
+/// on the `Scale`, and then on the object.
 pub async fn write(
     server: &Server,
     auth: &Authorized,
     place: &Place,
     body: &Incoming,
 ) -> Result<Reply, ApiError> {
-    let call = auth.call();
-    let options = write::options(call)?;
     let patching = auth.resource().is_some_and(|request| request.verb == "patch");
-    let spec_path = paths(place).spec;
-    let written = if patching {
-        let of = write::PatchType::parse(&body.content_type, false)?;
-        let patch: Value = serde_json::from_slice(&body.bytes)
-            .or_else(|error| serde_yaml_ng::from_slice(&body.bytes).map_err(|_| error))
-            .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
-        gateway::update::update(server, auth, place, &options, false, |old| {
-            let scale = scale_of(place, old);
-            let patched = match of {
-                write::PatchType::Json => api_schema::patch::json_patch(&scale, &patch),
-                _ => api_schema::patch::merge_patch(&scale, &patch),
-            };
-            let patched = patched.map_err(|error| error.to_api_error())?;
-            let payload = Payload { bytes: patched.to_string().into(), media: Media::Json };
-            wanted(place, old, &decode_scale(&payload)?, &spec_path)
-        })
-        .await?
+    let mode = decoding::field_validation(auth.call(), place)?;
+    let (mut options, mut force) = (write::options(auth.call())?, false);
+    let mut warnings = Vec::new();
+    let sent = if patching {
+        let of = PatchType::parse(&body.content_type, place.row.is_custom())?;
+        if of == PatchType::Apply {
+            (options, force) = patch::apply_options(auth)?;
+            let config = patch::read_config(body, mode)?;
+            warnings = config.warnings;
+            Sent::Config(config.value)
+        } else {
+            Sent::Patch(of, patch::read(of, &body.bytes, mode)?)
+        }
     } else {
-        let scale = decode_scale(&body.payload()?)?;
-        gateway::update::update(server, auth, place, &options, false, |old| {
-            wanted(place, old, &scale, &spec_path)
-        })
-        .await?
+        let scale = decoding::of_kind("Scale", "autoscaling/v1", root()?, &body.payload()?, mode)?;
+        warnings = scale.warnings;
+        Sent::Whole(scale.value)
     };
-    answer(auth, place, &get::value(&written.object)?)
+    let written = gateway::update::update(server, auth, place, &options, false, |old| {
+        let writer = Writer {
+            manager: &options.manager,
+            api_version: "autoscaling/v1",
+            kind: "Scale",
+            subresource: "scale",
+            reset: &[],
+            now: Timestamp::now(),
+            versions: None,
+        };
+        let before = before(place, old)?;
+        let (mut scale, more) = sent.onto(&before, &writer, force, mode)?;
+        if !more.is_empty() {
+            warnings = more;
+        }
+        metadata::check_name(&scale, place)?;
+        if !matches!(sent, Sent::Config(_)) {
+            managed_fields::update(root()?, Some(&before), &mut scale, &writer);
+        }
+        wanted(place, old, &scale)
+    })
+    .await;
+    match written {
+        Ok(written) => {
+            warnings.extend(written.warnings);
+            Ok(answer(auth, place, &get::value(&written.object)?)?.warnings(warnings))
+        }
+        Err(error) => Err(error.with_warnings(warnings)),
+    }
 }
 
-fn decode_scale(payload: &Payload) -> Result<Value, ApiError> {
-    let Some(id) = api_schema::builtin::kind("autoscaling", "v1", "Scale") else {
-        return Err(ApiError::internal("the type of Scale is not known"));
-    };
-    let root = api_schema::builtin::graph().at(id);
-    let mode = api_schema::decode::FieldValidation::Ignore;
-    Ok(decoding::of_kind("Scale", "autoscaling/v1", root, payload, mode)?.value)
+/// The type of `Scale`.
+fn root() -> Result<TypeRef<'static>, ApiError> {
+    let id = api_schema::builtin::kind("autoscaling", "v1", "Scale");
+    let id = id.ok_or_else(|| ApiError::internal("the type of Scale is not known"))?;
+    Ok(api_schema::builtin::graph().at(id))
 }
 
-/// The old object with the replicas of a `Scale`.
-fn wanted(place: &Place, old: &Value, scale: &Value, path: &[String]) -> Result<Wanted, ApiError> {
+/// What a client sends to change a `Scale`.
+enum Sent {
+    /// PUT.
+    Whole(Value),
+    /// A patch.
+    Patch(PatchType, Decoded),
+    /// Server-side apply.
+    Config(Value),
+}
+
+impl Sent {
+    /// The new `Scale`, and what is to be warned of.
+    fn onto(
+        &self,
+        before: &Value,
+        writer: &Writer<'_>,
+        force: bool,
+        mode: FieldValidation,
+    ) -> Result<(Value, Vec<String>), ApiError> {
+        match self {
+            Sent::Whole(scale) => Ok((scale.clone(), Vec::new())),
+            Sent::Patch(of, patch) => {
+                let patched = patch::apply_patch(*of, root()?, before, &patch.value);
+                let patched = patched.map_err(|error| error.to_api_error())?;
+                let (decoded, shown) = match of {
+                    PatchType::Strategic => {
+                        (decode::restore(&patched, root()?, mode), go_format(&patch.value))
+                    }
+                    _ => (decode::decode_value(&patched, root()?, mode), patched.to_string()),
+                };
+                let decoded = decoded.map_err(|error| patch::unfit(&shown, &error.to_string()))?;
+                let mut warnings = patch.warnings.clone();
+                warnings.extend(decoded.warnings);
+                Ok((decoded.value, warnings))
+            }
+            Sent::Config(config) => {
+                let merged = managed_fields::apply(root()?, Some(before), config, writer, force);
+                let merged = merged.map_err(|error| error.to_api_error())?;
+                let restored = decode::restore(&merged, root()?, FieldValidation::Ignore);
+                let restored =
+                    restored.map_err(|error| ApiError::new(api_types::Reason::Unknown, error.to_string()))?;
+                Ok((restored.value, Vec::new()))
+            }
+        }
+    }
+}
+
+/// The `Scale` that is written, with the owners of the replicas.
+fn before(place: &Place, old: &Value) -> Result<Value, ApiError> {
+    let mut scale = scale_of(place, old);
+    if place.row.is_custom() && at(old, &paths(place).spec).is_null() {
+        scale["spec"]["replicas"] = NO_REPLICAS.into();
+    }
+    let owners = managed_fields::to_scale(&old["metadata"]["managedFields"], &replicas_paths(place));
+    if let Some(owners) = owners.map_err(ApiError::internal)? {
+        scale["metadata"]["managedFields"] = owners;
+    }
+    Ok(scale)
+}
+
+/// Where each version keeps its replicas.
+fn replicas_paths(place: &Place) -> Vec<(String, Option<Vec<String>>)> {
+    let path = |version: &api_resources::Version| match &version.scale {
+        Some(scale) => Some(split(&scale.spec_replicas_path)),
+        None if place.row.is_custom() => None,
+        None => Some(split("spec.replicas")),
+    };
+    let named = |version: &api_resources::Version| {
+        api_types::GroupVersion::new(&place.row.group, &version.name).to_string()
+    };
+    place.row.versions.iter().map(|version| (named(version), path(version))).collect()
+}
+
+/// The old object with the replicas of a `Scale`, and their owners.
+fn wanted(place: &Place, old: &Value, scale: &Value) -> Result<Wanted, ApiError> {
+    let path = paths(place).spec;
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+    if replicas == NO_REPLICAS {
+        let path = place.version.scale.as_ref().map_or("", |scale| scale.spec_replicas_path.as_str());
+        return Err(ApiError::bad_request(format!("the spec replicas field {path:?} cannot be empty")));
+    }
     if replicas < 0 {
         let cause = Cause::invalid("spec.replicas", &json!(replicas), "must be greater than or equal to 0");
-        return Err(ApiError::invalid("autoscaling", "Scale", &place.name, vec![cause]));
-    }
-    let name = scale["metadata"]["name"].as_str().unwrap_or("");
-    if !name.is_empty() && name != place.name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            place.name
-        )));
+        return Err(if place.row.is_custom() {
+            place.invalid(&place.name, vec![cause])
+        } else {
+            ApiError::invalid("autoscaling", "Scale", &place.name, vec![cause])
+        });
     }
     let mut object = old.clone();
     // A version or UID that the `Scale` names is checked like that of the object itself.
     for field in ["resourceVersion", "uid"] {
-        match scale["metadata"][field].as_str().filter(|text| !text.is_empty()) {
-            Some(text) => object["metadata"][field] = text.into(),
-            None => object["metadata"][field] = Value::Null,
+        if let Some(text) = scale["metadata"][field].as_str().filter(|text| !text.is_empty()) {
+            object["metadata"][field] = text.into();
         }
     }
+    let paths = replicas_paths(place);
+    let (before, after) = (&old["metadata"]["managedFields"], &scale["metadata"]["managedFields"]);
+    let owners = managed_fields::from_scale(before, after, &paths, &place.api_version());
+    match owners.map_err(ApiError::internal)? {
+        Some(owners) => object["metadata"]["managedFields"] = owners,
+        None => drop(metadata::of(&mut object).remove("managedFields")),
+    }
     let mut target = &mut object;
-    for key in path {
+    for key in &path {
         if !(target.is_object() || target.is_null()) {
             let cause = Cause::invalid(path.join("."), &json!(replicas), "the object has no such field");
             return Err(place.invalid(&place.name, vec![cause]));
@@ -164,5 +281,5 @@ fn wanted(place: &Place, old: &Value, scale: &Value, path: &[String]) -> Result<
         target = &mut target[key.as_str()];
     }
     *target = replicas.into();
-    Ok(Wanted { object, owned: false })
+    Ok(Wanted { object, owned: true })
 }

@@ -60,7 +60,7 @@ async fn appliers_own_their_fields() {
     let admin = insula.admin().await;
     let of = "application/apply-patch+yaml";
     let path = |manager: &str| format!("{CONFIGMAPS}/a?fieldManager={manager}");
-    let config = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data}).to_string();
+    let config = |data: Value| configmap("a", data).to_string();
     let made = admin.send("PATCH", &path("one"), of, config(json!({"a": "1", "b": "1"}))).await;
     assert_eq!(made.expect_code(201).json()["metadata"]["managedFields"][0]["manager"], "one");
     let status =
@@ -128,7 +128,7 @@ async fn generation_counts_what_is_desired() {
     assert_eq!(admin.get(&web).await.json()["status"]["replicas"], 9);
     // A number that is none is refused; it does not mean zero.
     let wrong = admin.merge(&format!("{web}/scale"), &json!({"spec": {"replicas": "three"}})).await;
-    wrong.expect_code(400);
+    wrong.expect_code(422);
     assert_eq!(admin.get(&web).await.json()["spec"]["replicas"], 4);
 }
 

@@ -1,0 +1,115 @@
+//! Who owns which fields, by the writes of several managers.
+
+use crate::harness::{CONFIGMAPS, Client, Installation, configmap, text};
+use serde_json::{Value, json};
+
+const APPLY: &str = "application/apply-patch+yaml";
+const AUTOSCALERS: &str = "/namespaces/default/horizontalpodautoscalers";
+
+async fn apply(client: &Client, path: &str, manager: &str, config: &Value, code: u16) -> Value {
+    let path = format!("{path}?fieldManager={manager}");
+    client.send("PATCH", &path, APPLY, config.to_string()).await.expect_code(code).json()
+}
+
+fn fields(object: &Value, manager: &str) -> Value {
+    let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    entries.into_iter().find(|entry| entry["manager"] == manager).unwrap_or_default()["fieldsV1"].clone()
+}
+
+#[tokio::test]
+async fn what_is_empty_is_applied_too() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let path = format!("{CONFIGMAPS}/a");
+    apply(&admin, &path, "one", &configmap("a", json!({"k": "v"})), 201).await;
+    let shared = apply(&admin, &path, "two", &configmap("a", json!({})), 200).await;
+    assert_eq!(fields(&shared, "two"), json!({"f:data": {}}));
+    assert_eq!(shared["data"], json!({"k": "v"}));
+}
+
+#[tokio::test]
+async fn a_configuration_that_does_not_fit_is_refused_in_words_of_its_own() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let path = format!("{CONFIGMAPS}/a");
+    let config = |change: &dyn Fn(&mut Value)| {
+        let mut config = configmap("a", json!({"k": "v"}));
+        change(&mut config);
+        config
+    };
+    let about = "failed to create typed patch object (/a; /v1, Kind=ConfigMap)";
+    for (change, code, message) in [
+        (config(&|c| c["foo"] = 1.into()), 500, format!("{about}: .foo: field not declared in schema")),
+        (
+            config(&|c| c["data"]["k"] = 1.into()),
+            500,
+            format!("{about}: .data.k: expected string, got &value.valueUnstructured{{Value:1}}"),
+        ),
+        (config(&|c| c["kind"] = "Secret".into()), 400, "invalid object type: /v1, Kind=Secret".to_owned()),
+        (
+            config(&|c| c["metadata"]["managedFields"] = json!([])),
+            400,
+            "metadata.managedFields must be nil".to_owned(),
+        ),
+        (
+            config(&|c| c["metadata"] = json!({})),
+            400,
+            "the name of the object (a based on URL) was undeterminable: name must be provided".to_owned(),
+        ),
+    ] {
+        let status = apply(&admin, &path, "one", &change, code).await;
+        assert_eq!(text(&status["message"]), message);
+        assert_eq!(status["reason"].as_str(), (code != 500).then_some("BadRequest"));
+    }
+    admin.get(&path).await.expect_code(404);
+    // A version is no condition for an object that is not there.
+    let named = config(&|c| c["metadata"]["resourceVersion"] = "7".into());
+    apply(&admin, &path, "one", &named, 201).await;
+    apply(&admin, &path, "one", &named, 409).await;
+}
+
+#[tokio::test]
+async fn an_empty_list_of_managers_forgets_who_owns_what() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let path = format!("{CONFIGMAPS}/a");
+    let mut made = apply(&admin, &path, "one", &configmap("a", json!({"k": "v"})), 201).await;
+    made["metadata"]["managedFields"] = json!([]);
+    let forgotten = admin.put(&path, &made).await.expect_code(200).json();
+    assert!(forgotten["metadata"].get("managedFields").is_none(), "{forgotten}");
+    let status = apply(&admin, &path, "two", &configmap("a", json!({"k": "w"})), 409).await;
+    assert!(text(&status["message"]).contains("\"before-first-apply\" using v1"), "{status}");
+}
+
+#[tokio::test]
+async fn managers_of_several_versions_own_each_in_their_own() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let path = |version: &str| format!("/apis/autoscaling/{version}{AUTOSCALERS}/a");
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let config = |version: &str, more: &[(&str, Value)]| {
+        let mut config = json!({"apiVersion": format!("autoscaling/{version}"), "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "a"}, "spec": {"maxReplicas": 5, "scaleTargetRef": target}});
+        for (field, value) in more {
+            config["spec"][*field] = value.clone();
+        }
+        config
+    };
+    let percent = |percent: i64| ("targetCPUUtilizationPercentage", json!(percent));
+    apply(&acme, &path("v1"), "old", &config("v1", &[percent(50)]), 201).await;
+    let metric = |percent: i64| {
+        json!([{"type": "Resource", "resource": {"name": "cpu",
+            "target": {"type": "Utilization", "averageUtilization": percent}}}])
+    };
+    // The field that one version calls otherwise is contested all the same.
+    let status = apply(&acme, &path("v2"), "new", &config("v2", &[("metrics", metric(70))]), 409).await;
+    let cause = &status["details"]["causes"][0];
+    assert_eq!(text(&cause["message"]), "conflict with \"old\"");
+    assert_eq!(text(&cause["field"]), ".spec.targetCPUUtilizationPercentage");
+    apply(&acme, &path("v2"), "new", &config("v2", &[("metrics", metric(50))]), 200).await;
+    // Who said it in one version and says it no longer in the other leaves it to the other owner.
+    let left = apply(&acme, &path("v2"), "old", &config("v2", &[]), 200).await;
+    assert_eq!(left["spec"]["metrics"], metric(50));
+    let gone = apply(&acme, &path("v2"), "new", &config("v2", &[]), 200).await;
+    assert_ne!(gone["spec"]["metrics"], metric(50));
+}

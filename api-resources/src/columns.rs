@@ -1,6 +1,7 @@
 //! Printer columns: the definitions and cells of `Table` (`meta.k8s.io/v1`) as Kubernetes prints each kind.
 
 mod access;
+mod admission;
 pub mod age;
 mod cluster;
 mod core;
@@ -69,6 +70,7 @@ pub(crate) fn of(group: &str, plural: &str) -> Vec<Column> {
         cluster::KINDS,
         flow::KINDS,
         access::KINDS,
+        admission::KINDS,
         insula::KINDS,
     ]
     .iter()

@@ -11,7 +11,7 @@ mod keywords;
 mod lists;
 mod number;
 mod pattern;
-mod rules;
+pub(crate) mod rules;
 mod schema;
 mod structural;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A [`TypeGraph`] describes types: the built-in one comes from the text table in `tables/`, and each version of
 //! a CRD makes one from its schema. Everything else here is a pure function over a type and a JSON value.
 
+pub mod cel;
 pub mod crd;
 pub mod graph;
 

@@ -23,6 +23,7 @@ mod scale;
 mod set;
 #[cfg(test)]
 mod tests;
+mod unowned;
 mod update;
 mod versions;
 
@@ -34,6 +35,7 @@ pub use path::PathElement;
 pub(crate) use path::same as same_value;
 pub use scale::{ReplicasPaths, from_scale, to_scale};
 pub use set::FieldSet;
+pub use unowned::apply_unowned;
 pub use update::{keep_times, update};
 pub use versions::Versions;
 

@@ -320,5 +320,6 @@ fn delete_options(delete: &Delete) -> DeleteOptions {
         grace_period_seconds: delete.grace_period_seconds.map(i64::from),
         propagation: delete.propagation,
         dry_run: false,
+        admitted: false,
     }
 }

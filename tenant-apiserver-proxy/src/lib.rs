@@ -22,6 +22,7 @@ pub mod verified;
 
 pub mod bootstrap;
 pub mod crds;
+pub mod dialer;
 pub mod documents;
 pub mod in_process;
 pub mod issuers;

@@ -232,9 +232,14 @@ async fn stages(
     let deprecated = authorized.resource().and_then(|of| {
         api_resources::table::deprecated(&of.group, &of.version, &of.resource).map(str::to_owned)
     });
-    let Some(warning) = deprecated else { return done };
+    // What guards warn of is told with a refusal too.
+    let told = authorized.take_warnings();
+    if deprecated.is_none() && told.is_empty() {
+        return done;
+    }
     let mut reply = done.unwrap_or_else(Reply::from);
-    reply.warnings.insert(0, warning);
+    reply.warnings.splice(0..0, deprecated);
+    reply.warnings.extend(told);
     Ok(reply)
 }
 

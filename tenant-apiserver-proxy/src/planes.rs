@@ -1,6 +1,8 @@
 //! The planes that this server serves, and what belongs to each alone.
 
+use crate::admission::guards;
 use crate::authentication::Identity;
+use crate::dialer::{Dialer, addresses::Reach};
 use crate::limits::{Amounts, Limits};
 use crate::pki::KeyedCertificate;
 use crate::tokens::Claims;
@@ -54,6 +56,12 @@ pub struct Plane {
     pub(crate) certificates: Verified<Identity>,
     /// What it may take of the server.
     pub(crate) limits: Limits,
+    /// Its webhooks and admission policies, read.
+    pub(crate) guards: guards::GuardsCell,
+    /// Places for writes of the platform that wait for its webhooks.
+    pub(crate) platform_waits: Arc<tokio::sync::Semaphore>,
+    /// Dials the addresses that it chooses.
+    pub(crate) dialer: Dialer,
 }
 
 /// Whether a plane answers.
@@ -83,6 +91,13 @@ impl Plane {
             tokens: Verified::default(),
             certificates: Verified::default(),
             limits: Limits::new(Amounts::platform()),
+            guards: guards::GuardsCell::default(),
+            platform_waits: Arc::new(tokio::sync::Semaphore::new(guards::PLATFORM_WAITS)),
+            // Until more is said, a tenant reaches what is public.
+            dialer: Dialer::new(match kind {
+                PlaneKind::Tenant => Reach::PublicAnd(Vec::new()),
+                PlaneKind::Host | PlaneKind::Super => Reach::Everything,
+            }),
         }
     }
 

@@ -115,6 +115,31 @@ pub fn decide(server: &Server, plane: &Plane, user: &User, what: &Attributes<'_>
     rbac::authorize(&*policy(server, plane), user, action(what))
 }
 
+/// Says what a user may do, as the plane's roles are now.
+pub struct Judge {
+    policy: Arc<Read>,
+    user: User,
+}
+
+/// A judge of a user.
+pub fn judge(server: &Server, plane: &Plane, user: &User) -> Judge {
+    Judge { policy: policy(server, plane), user: user.clone() }
+}
+
+impl Judge {
+    /// Whether the user, or the one who is named instead, may do it, and why.
+    pub fn ask(&self, instead: Option<&User>, what: &Attributes<'_>) -> (bool, String) {
+        let user = instead.unwrap_or(&self.user);
+        if user.is_master() {
+            return (true, String::new());
+        }
+        let groups = groups(user);
+        let asked = rbac::User { name: &user.name, groups: &groups };
+        let decision = rbac::authorize(&*self.policy, asked, action(what));
+        (decision.allowed, decision.reason)
+    }
+}
+
 /// Nobody writes a role that allows more than they may.
 pub fn check_escalation(
     server: &Server,

@@ -7,6 +7,7 @@ use crate::planes::{Plane, PlaneState};
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::server::Server;
 use api_types::{ApiError, GroupResource};
+use parking_lot::Mutex;
 use service_runtime::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +108,7 @@ impl Authenticated {
         if !call.info.is_about_the_server() {
             answers(&call.plane)?;
         }
-        Ok(Authorized { call, user, expires })
+        Ok(Authorized { call, user, expires, warnings: Mutex::default() })
     }
 }
 
@@ -126,7 +127,13 @@ pub struct Authorized {
     call: Call,
     user: User,
     expires: Option<i64>,
+    warnings: Mutex<Vec<String>>,
 }
+
+/// The most characters of a warning of a guard.
+const MAX_WARNING: usize = 256;
+/// The most characters of all of them.
+const MAX_WARNINGS: usize = 4 << 10;
 
 /// When an open stream has to end.
 pub struct StreamEnd {
@@ -143,7 +150,7 @@ impl Authorized {
             format!("system:{component}"),
             ["system:masters".to_owned(), PLATFORM.into()],
         );
-        Authorized { call, user, expires: None }
+        Authorized { call, user, expires: None, warnings: Mutex::default() }
     }
 
     /// What is asked.
@@ -171,6 +178,21 @@ impl Authorized {
         let left = |expires: i64| expires.saturating_sub(jiff::Timestamp::now().as_second());
         let credentials = self.expires.map(|e| Duration::from_secs(u64::try_from(left(e)).unwrap_or(0)));
         Ok(StreamEnd { plane, credentials })
+    }
+
+    /// Has the user warned, whatever becomes of the request; of the same thing once.
+    pub fn warn(&self, text: &str) {
+        let mut warnings = self.warnings.lock();
+        let text: String = text.chars().take(MAX_WARNING).collect();
+        let taken: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
+        if !warnings.contains(&text) && taken + text.chars().count() <= MAX_WARNINGS {
+            warnings.push(text);
+        }
+    }
+
+    /// What the user is to be warned of.
+    pub fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut self.warnings.lock())
     }
 
     /// True when a part of the platform asks.

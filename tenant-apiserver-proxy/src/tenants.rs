@@ -1,6 +1,7 @@
 //! A tenant's plane is born with its `Tenant`, in the same commit, and ends with it, in the same commit.
 
 use crate::cache::feed::store_key;
+use crate::dialer::addresses::{Network, Reach};
 use crate::gateway::{Extra, Place};
 use crate::limits::Amounts;
 use crate::pki::{self, KeyedCertificate};
@@ -168,7 +169,11 @@ pub fn observe(server: &Server, name: &ObjectName) {
     let plane = server.planes.add(Plane::new(id, PlaneKind::Tenant, &name.name));
     let tenant = record.value().unwrap_or_default();
     let suspended = tenant["spec"]["suspended"] == Value::Bool(true);
-    plane.limits.set(Amounts::of_tenant(&effective(server, &tenant["spec"]).limits));
+    let effective = effective(server, &tenant["spec"]);
+    plane.limits.set(Amounts::of_tenant(&effective.limits));
+    // Validation lets only ranges pass that can be read.
+    let networks = effective.egress.allowed_cidrs.iter().filter_map(|range| Network::parse(range));
+    plane.dialer.set(Reach::PublicAnd(networks.collect()));
     plane.set_state(match (record.meta.deleting, suspended) {
         (true, _) => PlaneState::Terminating,
         (false, true) => PlaneState::Suspended,

@@ -3,6 +3,7 @@
 //! Everything here is a pure function over objects in their stored version. What needs other objects (addresses,
 //! quota, service accounts, priority classes) is the server's admission.
 
+pub mod admission;
 pub mod certificatesigningrequests;
 mod configmaps;
 mod controllerrevisions;
@@ -93,6 +94,12 @@ const STRATEGIES: &[Row] = &[
     ("", "ReplicationController", replicationcontrollers::strategy),
     ("", "ResourceQuota", resourcequotas::strategy),
     ("", "LimitRange", limitranges::strategy),
+    (admission::GROUP, "MutatingAdmissionPolicy", admission::mutating_policy),
+    (admission::GROUP, "MutatingAdmissionPolicyBinding", admission::mutating_binding),
+    (admission::GROUP, "MutatingWebhookConfiguration", admission::mutating_webhooks),
+    (admission::GROUP, "ValidatingAdmissionPolicy", admission::validating_policy),
+    (admission::GROUP, "ValidatingAdmissionPolicyBinding", admission::validating_binding),
+    (admission::GROUP, "ValidatingWebhookConfiguration", admission::validating_webhooks),
     ("apps", "Deployment", deployments::strategy),
     ("apps", "ReplicaSet", replicasets::strategy),
     ("apps", "StatefulSet", statefulsets::strategy),

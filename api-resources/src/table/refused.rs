@@ -9,7 +9,6 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("", "pods", "portforward", "streaming to super clusters is not there yet"),
     ("", "pods", "proxy", "proxying to super clusters is not there yet"),
     ("", "services", "proxy", "proxying to super clusters is not there yet"),
-    ("admissionregistration.k8s.io", "*", "", "admission webhooks and policies are not there yet"),
     ("apiregistration.k8s.io", "*", "", "aggregated API servers are not there yet"),
     ("resource.k8s.io", "*", "", "dynamic resource allocation is not there yet"),
 ];

@@ -16,5 +16,9 @@ mod evaluate;
 mod names;
 mod result;
 
+pub(crate) use analyze::{Findings, Node, Reader};
+pub(crate) use compile::{MAX_DEPTH, MAX_NESTING, MAX_TEXT, PARSER_STACK, nesting};
 pub(super) use compile::{RuleTree, check_text, compile};
 pub(super) use evaluate::evaluate;
+pub(crate) use evaluate::{DEEP_STACK, ENGINE, Engine, SHALLOW, words};
+pub(crate) use result::{depth, kind_of};

@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod authors;
 pub mod definitions;
+pub mod guards;
 pub mod namespaces;
 pub mod nodes;
 pub mod pods;

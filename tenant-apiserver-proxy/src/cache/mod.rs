@@ -138,6 +138,11 @@ impl Cache {
         collections.entry(resource.clone()).or_insert_with(made).clone()
     }
 
+    /// One resource of one plane, if anything of it is or was stored since the start.
+    pub fn existing(&self, tenant: TenantId, resource: &GroupResource) -> Option<Arc<Collection>> {
+        self.plane(tenant)?.collections.read().get(resource).cloned()
+    }
+
     /// One object.
     pub fn get(&self, tenant: TenantId, resource: &GroupResource, name: &ObjectName) -> Option<Arc<Record>> {
         self.collection(tenant, resource).get(name)

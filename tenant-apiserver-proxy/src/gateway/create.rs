@@ -1,7 +1,8 @@
 //! Create: what the server sets, defaults, admission, validation, ownership, commit.
 
-use super::{Place, Refused, TRIES, WriteOptions, Written, commit, metadata, unstored};
+use super::{Place, Refused, TRIES, WriteOptions, Written, commit, guarding, metadata, unstored};
 use crate::admission;
+use crate::admission::guards::{self, Asked, Operation};
 use crate::ownership;
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -74,6 +75,8 @@ async fn run(
             ownership::record(place, None, &mut object, &options.manager, now);
         }
         admission::create(server, auth, place, &mut object)?;
+        let asked = Asked::to_write(server, auth, place, Operation::Create, options.dry_run);
+        guarding::mutate_new(&asked, &mut object, generated).await?;
         prepare_new(place, &mut object);
         admission::definitions::check_new(server, auth, place, &object)?;
         normalize(place, &mut object);
@@ -82,6 +85,7 @@ async fn run(
             return Err(place.invalid(&name, causes));
         }
         admission::check_valid(server, auth, place, &object)?;
+        guards::validate(&asked, Some(&object), None).await?;
         let mut warnings = (place.row.strategy.create_warnings)(&object);
         warnings.extend((place.row.strategy.warnings)(&object));
         warnings.extend(api_resources::table::idle(&place.row.group, &place.row.plural));
@@ -110,7 +114,7 @@ async fn run(
 }
 
 /// Sets what is not said: first what the schema says, then what depends on other fields.
-fn default_new(place: &Place, object: &mut Value) {
+pub(super) fn default_new(place: &Place, object: &mut Value) {
     default_schema(place, object);
     (place.row.strategy.default)(object);
     normalize(place, object);

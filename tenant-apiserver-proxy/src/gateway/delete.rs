@@ -1,7 +1,8 @@
 //! Delete: at once, or marked until finalizers and the grace period are over.
 
-use super::{Extra, Place, Refused, TRIES, Written, commit, live, metadata, unstored};
+use super::{Extra, Place, Refused, TRIES, Written, commit, guarding, live, metadata, unstored};
 use crate::admission;
+use crate::admission::guards::Asked;
 use crate::planes::Plane;
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -28,6 +29,8 @@ pub struct DeleteOptions {
     pub propagation: Option<Propagation>,
     /// Do everything but commit.
     pub dry_run: bool,
+    /// The plane's guards have admitted it as something else: an eviction.
+    pub admitted: bool,
 }
 
 /// Deletes the object of a place, or marks it.
@@ -43,6 +46,9 @@ pub async fn delete(
         let old = record.value().map_err(ApiError::internal)?;
         check_preconditions(place, &old, options)?;
         admission::delete(server, auth, place, &old)?;
+        if !options.admitted {
+            guarding::admit_deletion(&Asked::to_delete(server, auth, place, options), &old).await?;
+        }
         let mut new = old.clone();
         metadata::of(&mut new).remove("resourceVersion");
         let plane = auth.plane();

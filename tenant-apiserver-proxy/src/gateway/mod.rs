@@ -2,10 +2,11 @@
 //!
 //! A write is a function from the old object to the new one, run again with the newer old object when another
 //! write came between. Read in the order in which a write runs: [`metadata`] (what the server sets), [`create`],
-//! [`update`], [`delete`].
+//! [`update`], [`delete`]; and [`guarding`] (what webhooks and policies are shown of it).
 
 pub mod create;
 pub mod delete;
+pub mod guarding;
 pub mod metadata;
 pub mod update;
 

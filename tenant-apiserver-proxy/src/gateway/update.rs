@@ -1,8 +1,11 @@
 //! Update: from the old object to the new one, again and again until no other write comes between.
 
 use super::create::{default_schema, kube_finalizers, normalize};
-use super::{Place, Refused, TRIES, WriteOptions, Written, commit, delete, live, metadata, unstored};
+use super::{
+    Place, Refused, TRIES, WriteOptions, Written, commit, delete, guarding, live, metadata, unstored,
+};
 use crate::admission;
+use crate::admission::guards::{Asked, Operation};
 use crate::cache::record::Record;
 use crate::ownership;
 use crate::server::Server;
@@ -78,9 +81,19 @@ async fn step(
         }
         ownership::record(place, Some(&old), &mut new, &options.manager, now);
     }
-    let causes = admit(server, auth, place, &mut new, &old)?;
+    admit(server, auth, place, &mut new, &old)?;
+    let asked = Asked::to_write(server, auth, place, Operation::Update, options.dry_run);
+    // A binding has been shown to guards as what it is.
+    let guarded = place.subresource != "binding";
+    if guarded {
+        guarding::mutate_changed(&asked, &mut new, &old).await?;
+    }
+    let causes = validate(server, auth, place, &mut new, &old)?;
     if !causes.is_empty() {
         return Err(place.invalid(&place.name, causes));
+    }
+    if guarded {
+        guarding::validate_changed(&asked, &new, &old).await?;
     }
     let warnings = warnings(place, &new, &old);
     api_schema::managed_fields::keep_times(&old, &mut new);
@@ -136,7 +149,7 @@ fn warnings(place: &Place, new: &Value, old: &Value) -> Vec<String> {
 }
 
 /// Keeps what this path may not write, and sets defaults.
-fn default(place: &Place, new: &mut Value, old: &Value) {
+pub(super) fn default(place: &Place, new: &mut Value, old: &Value) {
     if place.subresource == "status" {
         keep_all_but_status(place, new, old);
     } else if place.subresource == "ephemeralcontainers" {
@@ -151,8 +164,23 @@ fn default(place: &Place, new: &mut Value, old: &Value) {
     normalize(place, new);
 }
 
-/// Admits and validates; returns the defects.
-fn admit(
+/// The built-in rules.
+pub(super) fn admit(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    new: &mut Value,
+    old: &Value,
+) -> Result<(), ApiError> {
+    if place.subresource != "status" {
+        return admission::update(server, auth, place, new, old);
+    }
+    admission::authors::record(auth, place, new, Some(old));
+    Ok(())
+}
+
+/// Prepares and validates; returns the defects.
+fn validate(
     server: &Server,
     auth: &Authorized,
     place: &Place,
@@ -161,7 +189,6 @@ fn admit(
 ) -> Result<Vec<Cause>, ApiError> {
     let strategy = &place.row.strategy;
     if place.subresource != "status" {
-        admission::update(server, auth, place, new, old)?;
         if place.subresource.is_empty() {
             (strategy.prepare_update)(new, old);
             admission::definitions::accept(server, auth, place, new)?;
@@ -172,7 +199,6 @@ fn admit(
             metadata::count_generation(new, old);
         }
     } else {
-        admission::authors::record(auth, place, new, Some(old));
         normalize(place, new);
     }
     let mut causes = api_resources::metadata::validate_update(new, old);

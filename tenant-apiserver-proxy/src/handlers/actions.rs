@@ -1,6 +1,7 @@
 //! Subresources that do something: binding a pod, evicting it, asking for a token.
 
 use super::{Incoming, write};
+use crate::admission::guards::{self, Asked, Operation};
 use crate::decoding;
 use crate::gateway::delete::DeleteOptions;
 use crate::gateway::update::Wanted;
@@ -34,6 +35,19 @@ fn done(code: StatusCode) -> Reply {
     Reply::value(&status).code(code)
 }
 
+/// Shows the body of an action to the plane's guards.
+async fn show_guards(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    dry_run: bool,
+    body: &mut Value,
+) -> Result<(), ApiError> {
+    metadata::set_namespace(body, place)?;
+    let asked = Asked::to_write(server, auth, place, Operation::Create, dry_run);
+    guards::admit_body(&asked, body).await
+}
+
 /// `bindings`: binds the pod that the body names, as clients did before pods had `binding`.
 pub async fn bind_named(
     server: &Server,
@@ -61,8 +75,9 @@ pub async fn bind(
     place: &Place,
     body: &Incoming,
 ) -> Result<Reply, ApiError> {
-    let binding = decode(body, "", "v1", "Binding")?;
+    let mut binding = decode(body, "", "v1", "Binding")?;
     let options = write::options(auth.call())?;
+    show_guards(server, auth, place, options.dry_run, &mut binding).await?;
     let node = binding["target"]["name"].as_str().unwrap_or("").to_owned();
     let kind = binding["target"]["kind"].as_str().unwrap_or("");
     let mut causes = Vec::new();
@@ -134,7 +149,11 @@ pub async fn evict(
     place: &Place,
     body: &Incoming,
 ) -> Result<Reply, ApiError> {
-    let eviction = decode(body, "policy", "v1", "Eviction")?;
+    let mut eviction = decode(body, "policy", "v1", "Eviction")?;
+    let of_body = &eviction["deleteOptions"]["dryRun"];
+    let dry_run =
+        of_body.as_array().is_some_and(|list| !list.is_empty()) || write::options(auth.call())?.dry_run;
+    show_guards(server, auth, place, dry_run, &mut eviction).await?;
     let found = server.cache.get(auth.plane().id, &place.resource(), &place.object());
     let pod = found.ok_or_else(|| ApiError::not_found(&place.resource(), &place.name))?;
     let budgets = GroupResource::new("policy", "poddisruptionbudgets");
@@ -149,13 +168,13 @@ pub async fn evict(
         }
     }
     let wanted = &eviction["deleteOptions"];
-    let dry_run = wanted["dryRun"].as_array().is_some_and(|list| !list.is_empty());
     let options = DeleteOptions {
         uid: wanted["preconditions"]["uid"].as_str().map(str::to_owned),
         resource_version: wanted["preconditions"]["resourceVersion"].as_str().map(str::to_owned),
         grace_period_seconds: wanted["gracePeriodSeconds"].as_i64(),
         propagation: None,
-        dry_run: dry_run || write::options(auth.call())?.dry_run,
+        dry_run,
+        admitted: true,
     };
     let mut whole = place.clone();
     whole.subresource = "".into();
@@ -174,6 +193,8 @@ pub async fn token(
     let plane = auth.plane();
     let found = server.cache.get(plane.id, &place.resource(), &place.object());
     let account = found.ok_or_else(|| ApiError::not_found(&place.resource(), &place.name))?;
+    let dry_run = write::options(auth.call())?.dry_run;
+    show_guards(server, auth, place, dry_run, &mut request).await?;
     let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);
     let mut causes = Vec::new();
     let value = json!(seconds);

@@ -66,6 +66,7 @@ pub fn options(call: &Call, body: &Incoming) -> Result<DeleteOptions, ApiError> 
         grace_period_seconds: grace,
         propagation,
         dry_run: !dry_runs.is_empty(),
+        admitted: false,
     })
 }
 

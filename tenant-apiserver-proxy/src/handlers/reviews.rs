@@ -1,6 +1,7 @@
 //! Reviews: questions that are asked by creating an object, answered in its status, and not stored.
 
 use super::Incoming;
+use crate::admission::guards::{self, Asked, Operation};
 use crate::authentication::{self, User};
 use crate::authorization::{self, Attributes};
 use crate::decoding;
@@ -27,6 +28,9 @@ pub async fn create(
     let mut review = decoded.value;
     let plane = auth.plane();
     own(auth, place, (&place.row.group, &place.version.name, &place.row.kind), &mut review);
+    let dry_run = super::write::options(auth.call())?.dry_run;
+    let asked = Asked::to_write(server, auth, place, Operation::Create, dry_run);
+    guards::admit_body(&asked, &mut review).await?;
     match place.row.plural.as_str() {
         "selfsubjectaccessreviews" => {
             valid(place, question(&review["spec"]))?;

@@ -47,7 +47,7 @@ fn at<'a>(object: &'a Value, path: &[String]) -> &'a Value {
 }
 
 /// `Scale` of an object.
-fn scale_of(place: &Place, object: &Value) -> Value {
+pub(crate) fn scale_of(place: &Place, object: &Value) -> Value {
     let paths = paths(place);
     let metadata = &object["metadata"];
     let mut shown = json!({});
@@ -272,8 +272,23 @@ fn wanted(place: &Place, old: &Value, scale: &Value) -> Result<Wanted, ApiError>
         Some(owners) => object["metadata"]["managedFields"] = owners,
         None => drop(metadata::of(&mut object).remove("managedFields")),
     }
-    let mut target = &mut object;
-    for key in &path {
+    put(place, &mut object, replicas, &path)?;
+    Ok(Wanted { object, owned: true })
+}
+
+/// Gives an object the replicas of a `Scale` that guards have seen.
+pub(crate) fn set_replicas(place: &Place, object: &mut Value, scale: &Value) -> Result<(), ApiError> {
+    let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+    let path = paths(place).spec;
+    if at(object, &path).as_i64().unwrap_or(0) == replicas {
+        return Ok(());
+    }
+    put(place, object, replicas, &path)
+}
+
+fn put(place: &Place, object: &mut Value, replicas: i64, path: &[String]) -> Result<(), ApiError> {
+    let mut target = object;
+    for key in path {
         if !(target.is_object() || target.is_null()) {
             let cause = Cause::invalid(path.join("."), &json!(replicas), "the object has no such field");
             return Err(place.invalid(&place.name, vec![cause]));
@@ -281,5 +296,5 @@ fn wanted(place: &Place, old: &Value, scale: &Value) -> Result<Wanted, ApiError>
         target = &mut target[key.as_str()];
     }
     *target = replicas.into();
-    Ok(Wanted { object, owned: true })
+    Ok(())
 }

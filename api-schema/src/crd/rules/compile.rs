@@ -14,13 +14,13 @@ const RULE_LIMIT: u64 = 10_000_000;
 const SCHEMA_LIMIT: u64 = 100_000_000;
 
 /// The most bytes of a rule's text.
-const MAX_TEXT: usize = 16 * 1024;
+pub(crate) const MAX_TEXT: usize = 16 * 1024;
 /// How deep expressions may be nested, which bounds the stack of an evaluation.
-const MAX_DEPTH: usize = 200;
+pub(crate) const MAX_DEPTH: usize = 200;
 /// How deep brackets may be nested.
-const MAX_NESTING: usize = 64;
+pub(crate) const MAX_NESTING: usize = 64;
 /// The stack for reading rules, whose parser takes some for each operator: enough for the longest text.
-const PARSER_STACK: usize = 256 * 1024 * 1024;
+pub(crate) const PARSER_STACK: usize = 256 * 1024 * 1024;
 
 /// The rules of a schema and of all below it, where there are any.
 #[derive(Debug, Default)]
@@ -328,7 +328,7 @@ impl Compiler {
 }
 
 /// How deep brackets are nested in an expression, leaving out its strings.
-fn nesting(text: &str) -> usize {
+pub(crate) fn nesting(text: &str) -> usize {
     let (mut depth, mut deepest) = (0usize, 0);
     let mut quote = None;
     let mut chars = text.chars();

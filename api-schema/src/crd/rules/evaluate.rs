@@ -26,23 +26,32 @@ const MAX_MESSAGE: usize = 5 * 1024;
 
 /// How deep rules may be nested that run on the caller's stack. Each level takes up to 40 KiB without
 /// optimization.
-const SHALLOW: usize = 16;
+pub(crate) const SHALLOW: usize = 16;
 /// The stack for deeper ones.
-const DEEP_STACK: usize = 64 * 1024 * 1024;
+pub(crate) const DEEP_STACK: usize = 64 * 1024 * 1024;
 /// How many regular expressions a thread keeps compiled.
 const MAX_PATTERNS: usize = 256;
 
-struct Engine {
-    context: Context<'static>,
+/// The library with all that expressions can call.
+pub(crate) struct Engine {
+    pub context: Context<'static>,
     converter: Converter,
+}
+
+impl Engine {
+    /// A value that no schema describes, as CEL sees it.
+    pub fn value(&self, value: &Value) -> Cel {
+        self.converter.value(value, None, &self.context)
+    }
 }
 
 thread_local! {
     // What all evaluations share, and what cannot be shared between threads.
-    static ENGINE: Engine = {
+    pub(crate) static ENGINE: Engine = {
         let mut context = Context::default().with_all();
         context.add_function("matches", matches);
         context.add_function("dyn", |value: Cel| -> Result<Cel, ExecutionError> { Ok(value) });
+        crate::cel::add_functions(&mut context);
         Engine { context, converter: Converter::new() }
     };
     static PATTERNS: RefCell<HashMap<Arc<String>, Pattern>> = RefCell::default();
@@ -268,7 +277,7 @@ fn run(program: &Program, scope: &Context<'_>) -> Result<Cel, ExecutionError> {
 }
 
 /// An error in the words of Kubernetes' CEL library.
-fn words(error: &ExecutionError) -> String {
+pub(crate) fn words(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
         ExecutionError::NoSuchOverload

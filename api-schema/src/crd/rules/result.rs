@@ -4,7 +4,7 @@ use super::analyze::Node;
 use kube_cel::cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
 
 /// How deep expressions are nested in it.
-pub(super) fn depth(expression: &IdedExpr) -> usize {
+pub(crate) fn depth(expression: &IdedExpr) -> usize {
     let all = |parts: &[IdedExpr]| parts.iter().map(depth).max().unwrap_or(0);
     let entry = |entry: &EntryExpr| match entry {
         EntryExpr::StructField(field) => depth(&field.value),
@@ -26,7 +26,7 @@ pub(super) fn depth(expression: &IdedExpr) -> usize {
 }
 
 /// The kind of what an expression gives, when that can be told by reading it.
-pub(super) fn kind_of(expression: &IdedExpr, this: &Node<'_>) -> Option<&'static str> {
+pub(crate) fn kind_of(expression: &IdedExpr, this: &Node<'_>) -> Option<&'static str> {
     match &expression.expr {
         Expr::Literal(LiteralValue::Boolean(_)) => Some("bool"),
         Expr::Literal(LiteralValue::String(_)) => Some("string"),

@@ -1,0 +1,28 @@
+//! Expressions in CEL over the variables of a request: match conditions of webhooks, and admission policies.
+//!
+//! Guarantees: what names or calls something that is not there does not compile. Before an expression runs, its steps
+//! are bounded with the sizes of the values at hand; what is beyond the budget fails instead of running. A defect of
+//! the library ends one evaluation, not the process.
+//!
+//! Caveats: `object`, `oldObject` and `params` have no declared types, so that a field which is not there comes up when
+//! the expression runs. The bound is counted before the run, and is never below what the run takes.
+
+mod authorizer;
+mod expression;
+mod json;
+mod rewrite;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use authorizer::add_functions;
+pub use authorizer::{Authorizer, Question};
+pub use expression::{Declared, Expression, Gives};
+pub use session::{Activation, Failure, Session, Variable, run};
+
+/// The most steps of one expression.
+pub const EXPRESSION_LIMIT: u64 = 1_000_000;
+/// The most steps of all expressions of one policy for one request.
+pub const POLICY_BUDGET: u64 = 10_000_000;
+/// The most steps of all match conditions of one webhook or policy for one request.
+pub const CONDITIONS_BUDGET: u64 = POLICY_BUDGET / 4;

@@ -1,0 +1,133 @@
+//! Expressions of guards.
+
+use super::*;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const NAMES: &[&str] = &["object", "oldObject", "request", "params", "authorizer"];
+
+struct Judge;
+
+impl Authorizer for Judge {
+    fn decide(&self, question: &Question) -> (bool, String) {
+        let Question { verb, group, resource, namespace, name, path, account, .. } = question;
+        let asked = format!("{verb} {group}/{resource} {namespace}/{name} {path:?} {account:?}");
+        (verb == "get", asked)
+    }
+}
+
+fn evaluate(text: &str, own: &[(&str, &str)]) -> Result<Value, String> {
+    let names: Vec<&str> = own.iter().map(|(name, _)| *name).collect();
+    let declared = |own| Declared { names: NAMES, own, constructs: true };
+    let expression = Expression::compile(text, declared(&names), Gives::Any)?;
+    let own: Vec<Variable> = own
+        .iter()
+        .map(|(name, text)| Variable {
+            name: (*name).to_owned(),
+            expression: Expression::compile(text, declared(&names), Gives::Any),
+        })
+        .collect();
+    let object = json!({"metadata": {"name": "web", "namespace": "shop", "labels": {"a-b": "c"}},
+        "spec": {"replicas": 3, "images": ["a", "b"]}});
+    let request = json!({"namespace": "shop", "operation": "CREATE"});
+    let values = [("object", &object), ("request", &request)];
+    let about = Question { resource: "deployments".into(), name: "web".into(), ..Question::default() };
+    let activation = Activation { values: &values, own: &own, authorizer: Some((Arc::new(Judge), about)) };
+    let result =
+        run(&activation, POLICY_BUDGET, expression.depth(), |session| session.evaluate(&expression))?;
+    result.map_err(|failure| match failure {
+        Failure::Error(why) => why,
+        Failure::OutOfBudget => "out of budget".to_owned(),
+    })
+}
+
+#[test]
+fn expressions_see_the_request() {
+    for (text, given) in [
+        ("object.spec.replicas <= 5", json!(true)),
+        ("object.metadata.namespace == request.namespace", json!(true)),
+        ("object.metadata.labels['a-b']", json!("c")),
+        ("oldObject == null", json!(true)),
+        ("params == null ? 'none' : params.x", json!("none")),
+        ("has(object.spec.paused)", json!(false)),
+        ("object.spec.?paused.orValue(false)", json!(false)),
+        ("object.spec.images.all(i, i.size() == 1)", json!(true)),
+        ("object.spec.images.map(object, object + '!')", json!(["a!", "b!"])),
+        ("Object{spec: Object.spec{replicas: object.spec.replicas + 1}}", json!({"spec": {"replicas": 4}})),
+        (
+            "[JSONPatch{op: 'add', path: '/a', value: Object.spec{b: 1}}]",
+            json!([{"op": "add", "path": "/a", "value": {"b": 1}}]),
+        ),
+        (
+            "authorizer.group('apps').resource('deployments').namespace('x').check('get').allowed()",
+            json!(true),
+        ),
+        ("authorizer.requestResource.check('list').reason()", json!("list /deployments /web None None")),
+        (
+            "authorizer.serviceAccount('ns', 'sa').path('/x').check('get').reason()",
+            json!("get / / Some(\"/x\") Some((\"ns\", \"sa\"))"),
+        ),
+    ] {
+        assert_eq!(evaluate(text, &[]), Ok(given), "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_there_fails_and_never_counts_as_false() {
+    for (text, why) in [
+        ("!object.spec.paused", "no such key: paused"),
+        ("!oldObject.spec", "no such overload"),
+        ("has(oldObject.spec)", "no such overload"),
+        ("params.x == 1", "no such overload"),
+        ("nothing.x", "undeclared reference to 'nothing'"),
+        ("object.x()", "undeclared reference to 'x'"),
+        ("Foo{a: 1}", "undeclared reference to 'Foo'"),
+        ("Object{spec: Object.wrong{a: 1}}", "type mismatch"),
+        ("variables.x", "undeclared reference to 'variables'"),
+    ] {
+        let failed = evaluate(text, &[]).unwrap_err();
+        assert!(failed.contains(why), "{text}: {failed}");
+    }
+}
+
+#[test]
+fn own_variables_fail_where_they_are_read() {
+    let own = [
+        ("many", "object.spec.replicas > 2"),
+        ("bad", "object.spec.nothing"),
+        ("both", "variables.many && true"),
+    ];
+    assert_eq!(evaluate("variables.both", &own), Ok(json!(true)));
+    assert_eq!(evaluate("variables.many || variables.bad", &own), Ok(json!(true)));
+    let failed = evaluate("variables.bad == 1", &own).unwrap_err();
+    assert!(failed.contains("composited variable \"bad\" fails to evaluate: "), "{failed}");
+    assert!(failed.contains("no such key: nothing"), "{failed}");
+    assert!(evaluate("variables.missing", &own).unwrap_err().contains("undefined field 'missing'"));
+}
+
+#[test]
+fn results_that_do_not_fit_are_told_by_reading() {
+    let compile = |text, gives| {
+        Expression::compile(text, Declared { names: NAMES, own: &[], constructs: false }, gives).map(|_| ())
+    };
+    assert_eq!(compile("'a'", Gives::Bool), Err("must evaluate to bool".into()));
+    assert_eq!(compile("1 + 1 == 2", Gives::Text), Err("must evaluate to string".into()));
+    assert_eq!(compile("object.spec", Gives::Bool), Ok(()));
+    assert!(compile("Object{}", Gives::Any).is_err());
+}
+
+#[test]
+fn what_takes_too_long_does_not_run() {
+    let range = "[1,2,3,4,5,6,7,8,9,10]";
+    let deep = (0..8).fold("true".to_owned(), |inner, at| format!("{range}.all(x{at}, {inner})"));
+    let failed = evaluate(&deep, &[]).unwrap_err();
+    assert!(failed.contains("cost limit exceeded"), "{failed}");
+    // Each fits, all together do not.
+    let declared = Declared { names: NAMES, own: &[], constructs: false };
+    let one = Expression::compile(&format!("{range}.all(x, x > 0)"), declared, Gives::Bool).unwrap();
+    let activation = Activation { values: &[], own: &[], authorizer: None };
+    let ended = run(&activation, 100, one.depth(), |session| {
+        (0..10).map(|_| session.evaluate(&one)).find(Result::is_err)
+    });
+    assert_eq!(ended, Ok(Some(Err(Failure::OutOfBudget))));
+}

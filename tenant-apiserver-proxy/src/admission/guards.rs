@@ -1,0 +1,97 @@
+//! Guards of a plane, chosen by who administers it: webhooks and admission policies, as `admissionregistration.k8s.io`
+//! describes them.
+//!
+//! Read in this order: [`asked`] (a request as guards see it), [`matching`] (for which guards it is), [`compiled`] (the
+//! plane's guards, read once), [`conditions`] and [`parameters`] (what expressions see), then the guards themselves:
+//! [`mutations`], [`webhooks`] with [`reviews`], [`policies`].
+//!
+//! Guarantees: who writes does not matter, the platform's own parts are guarded too. The objects of
+//! `admissionregistration.k8s.io` are shown to no guard, so that a bad one can always be removed. A plane without guards
+//! pays for looking. What a guard of a plane takes, it takes from the seats of that plane; of the writes of the
+//! platform, a bounded number waits for the webhooks of one plane.
+
+pub mod asked;
+mod compiled;
+mod conditions;
+pub mod matching;
+mod mutations;
+mod parameters;
+mod policies;
+mod reinvocation;
+mod reviews;
+mod webhooks;
+
+pub use asked::{Asked, Operation};
+pub use compiled::GuardsCell;
+pub use webhooks::PLATFORM_WAITS;
+
+use api_types::ApiError;
+use reinvocation::Reinvocation;
+use serde_json::Value;
+
+/// What happens to an object between two mutations.
+pub trait Between: Send + Sync {
+    /// Sets defaults after a mutation.
+    fn default(&self, object: &mut Value);
+    /// Runs the built-in rules that mutate again.
+    fn admit(&self, object: &mut Value) -> Result<(), ApiError>;
+}
+
+/// Lets mutating guards change a new or changed object, in its stored form. `None` for a deletion, which they may only
+/// refuse.
+pub async fn mutate(
+    asked: &Asked<'_>,
+    mut object: Option<&mut Value>,
+    old: Option<&Value>,
+    between: &dyn Between,
+) -> Result<(), ApiError> {
+    let Some(guards) = compiled::of(asked) else { return Ok(()) };
+    if guards.mutating_policies.is_empty() && guards.mutating_webhooks.is_empty() {
+        return Ok(());
+    }
+    let mut again = Reinvocation::default();
+    for round in 0..2 {
+        mutations::run(asked, &guards, object.as_deref_mut(), old, between, &mut again)?;
+        webhooks::mutate(asked, &guards, object.as_deref_mut(), old, between, &mut again).await?;
+        let Some(object) = object.as_deref_mut() else { break };
+        if round == 1 || !again.next_round() {
+            break;
+        }
+        let before = object.clone();
+        between.admit(object)?;
+        if *object != before {
+            again.everything_again();
+        }
+    }
+    if let Some(object) = object {
+        asked.check_identity(object)?;
+    }
+    Ok(())
+}
+
+/// Lets validating guards refuse a write.
+pub async fn validate(
+    asked: &Asked<'_>,
+    object: Option<&Value>,
+    old: Option<&Value>,
+) -> Result<(), ApiError> {
+    let Some(guards) = compiled::of(asked) else { return Ok(()) };
+    policies::run(asked, &guards, object, old)?;
+    webhooks::validate(asked, &guards, object, old).await
+}
+
+/// Nothing happens between mutations of what is not stored.
+struct Nothing;
+
+impl Between for Nothing {
+    fn default(&self, _object: &mut Value) {}
+    fn admit(&self, _object: &mut Value) -> Result<(), ApiError> {
+        Ok(())
+    }
+}
+
+/// Shows guards the body of an action: a binding, an eviction, a review.
+pub async fn admit_body(asked: &Asked<'_>, body: &mut Value) -> Result<(), ApiError> {
+    mutate(asked, Some(body), None, &Nothing).await?;
+    validate(asked, Some(body), None).await
+}

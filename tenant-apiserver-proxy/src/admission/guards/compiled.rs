@@ -1,0 +1,335 @@
+//! The guards of a plane, read from its cache and compiled when one of their six collections changes. What has not
+//! changed since is not compiled again.
+
+use super::asked::Asked;
+use super::conditions::Condition;
+use super::matching::Matching;
+use super::parameters::ParamRef;
+use crate::cache::record::Record;
+use api_resources::kinds::admission::{CONDITION_NAMES, GROUP, POLICY_NAMES};
+use api_schema::cel::{Declared, Expression, Gives, Variable};
+use api_types::{GroupResource, GroupVersion, Revision};
+use arc_swap::ArcSwapOption;
+use base64::Engine;
+use compact_str::CompactString;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What was read last.
+pub type GuardsCell = ArcSwapOption<Guards>;
+
+/// A compiled expression, or why it is none.
+pub type Compiled = Result<Expression, String>;
+
+/// The guards of a plane, in the order in which they are asked.
+pub struct Guards {
+    versions: [u64; 6],
+    kept: HashMap<(usize, CompactString), (Revision, Made)>,
+    pub mutating_webhooks: Vec<Arc<Webhook>>,
+    pub validating_webhooks: Vec<Arc<Webhook>>,
+    pub mutating_policies: Vec<Bound>,
+    pub validating_policies: Vec<Bound>,
+}
+
+/// A policy and its bindings, of which there is at least one.
+pub struct Bound {
+    pub policy: Arc<Policy>,
+    pub bindings: Vec<Arc<Binding>>,
+}
+
+/// One webhook.
+pub struct Webhook {
+    pub name: String,
+    /// Tells it apart from all others of the plane.
+    pub id: String,
+    pub matching: Matching,
+    pub conditions: Vec<Condition>,
+    pub target: Target,
+    pub ca_bundle: Vec<u8>,
+    pub timeout: Duration,
+    /// A call that fails counts as allowed.
+    pub ignores_failure: bool,
+    pub allows_dry_run: bool,
+    pub if_needed: bool,
+}
+
+/// Where a webhook is.
+pub enum Target {
+    /// At an address.
+    Url(String),
+    /// Behind a Service: namespace and name.
+    Service(String, String),
+}
+
+/// One policy.
+pub struct Policy {
+    pub name: String,
+    pub matching: Matching,
+    pub conditions: Vec<Condition>,
+    pub variables: Vec<Variable>,
+    /// Group, version and kind of the parameters.
+    pub param_kind: Option<(GroupVersion, String)>,
+    pub ignores_failure: bool,
+    pub if_needed: bool,
+    pub validations: Vec<Validation>,
+    pub annotations: Vec<Compiled>,
+    pub mutations: Vec<Mutation>,
+    /// How deep the deepest expression is nested.
+    pub depth: usize,
+}
+
+/// What must hold.
+pub struct Validation {
+    pub expression: Compiled,
+    pub text: String,
+    pub message: String,
+    pub message_expression: Option<Compiled>,
+    pub reason: String,
+}
+
+/// How an object is changed.
+pub struct Mutation {
+    pub expression: Compiled,
+    /// A JSON patch; else what is applied.
+    pub is_patch: bool,
+}
+
+/// One binding.
+pub struct Binding {
+    pub name: String,
+    pub policy: String,
+    pub matching: Matching,
+    pub params: Option<ParamRef>,
+    pub actions: Vec<String>,
+}
+
+#[derive(Clone)]
+enum Made {
+    Webhooks(Vec<Arc<Webhook>>),
+    Policy(Arc<Policy>),
+    Binding(Arc<Binding>),
+}
+
+/// The resources, and whether they mutate.
+const RESOURCES: [(&str, bool); 6] = [
+    ("mutatingwebhookconfigurations", true),
+    ("validatingwebhookconfigurations", false),
+    ("mutatingadmissionpolicies", true),
+    ("validatingadmissionpolicies", false),
+    ("mutatingadmissionpolicybindings", true),
+    ("validatingadmissionpolicybindings", false),
+];
+
+/// The guards that a request has to pass; `None`: there are none.
+pub fn of(asked: &Asked<'_>) -> Option<Arc<Guards>> {
+    if asked.place.row.group == GROUP {
+        return None;
+    }
+    let plane = asked.auth.plane();
+    let collections =
+        RESOURCES.map(|(name, _)| asked.server.cache.existing(plane.id, &GroupResource::new(GROUP, name)));
+    if collections.iter().flatten().all(|collection| collection.is_empty()) {
+        // Nothing is kept for a plane that has none any more.
+        if plane.guards.load().is_some() {
+            plane.guards.store(None);
+        }
+        return None;
+    }
+    let versions = [0, 1, 2, 3, 4, 5].map(|at: usize| collections[at].as_ref().map_or(0, |c| c.version()));
+    let before = plane.guards.load_full();
+    if let Some(guards) = &before
+        && guards.versions == versions
+    {
+        return before;
+    }
+    let records = collections.map(|collection| collection.map_or_else(Vec::new, |c| c.list("", None)));
+    let guards = Arc::new(Guards::read(versions, &records, before.as_deref()));
+    plane.guards.store(Some(guards.clone()));
+    Some(guards)
+}
+
+impl Guards {
+    fn read(versions: [u64; 6], records: &[Vec<Arc<Record>>; 6], before: Option<&Guards>) -> Guards {
+        let mut kept = HashMap::new();
+        let mut made: [Vec<Made>; 6] = Default::default();
+        for (at, list) in records.iter().enumerate() {
+            for record in list {
+                let key = (at, record.name.name.clone());
+                let same = before.and_then(|guards| guards.kept.get(&key));
+                let one = match same.filter(|(revision, _)| *revision == record.revision) {
+                    Some((_, one)) => one.clone(),
+                    None => {
+                        // What the cache holds can be read.
+                        let Ok(object) = record.value() else { continue };
+                        make(at, &object)
+                    }
+                };
+                kept.insert(key, (record.revision, one.clone()));
+                made[at].push(one);
+            }
+        }
+        let [mutating, validating, policies_m, policies_v, bindings_m, bindings_v] = made;
+        let hooks = |list: Vec<Made>| -> Vec<Arc<Webhook>> {
+            list.into_iter()
+                .flat_map(|one| if let Made::Webhooks(hooks) = one { hooks } else { Vec::new() })
+                .collect()
+        };
+        Guards {
+            versions,
+            kept,
+            mutating_webhooks: hooks(mutating),
+            validating_webhooks: hooks(validating),
+            mutating_policies: bind(policies_m, bindings_m),
+            validating_policies: bind(policies_v, bindings_v),
+        }
+    }
+}
+
+fn bind(policies: Vec<Made>, bindings: Vec<Made>) -> Vec<Bound> {
+    let bindings: Vec<Arc<Binding>> = bindings
+        .into_iter()
+        .filter_map(|one| if let Made::Binding(one) = one { Some(one) } else { None })
+        .collect();
+    let bound = policies.into_iter().filter_map(|one| {
+        let Made::Policy(policy) = one else { return None };
+        let bindings: Vec<_> = bindings.iter().filter(|b| b.policy == policy.name).cloned().collect();
+        // A policy without a binding does nothing.
+        (!bindings.is_empty()).then_some(Bound { policy, bindings })
+    });
+    bound.collect()
+}
+
+fn make(at: usize, object: &Value) -> Made {
+    match at {
+        0 | 1 => Made::Webhooks(webhooks(object)),
+        2 | 3 => Made::Policy(Arc::new(policy(object, RESOURCES[at].1))),
+        _ => Made::Binding(Arc::new(binding(object))),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or("").to_owned()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn conditions(holder: &Value, names: &[&str]) -> Vec<Condition> {
+    let declared = Declared { names, own: &[], constructs: false };
+    let read = |condition: &Value| {
+        let expression = Expression::compile(text(&condition["expression"]).trim(), declared, Gives::Bool);
+        Condition { expression }
+    };
+    list(&holder["matchConditions"]).iter().map(read).collect()
+}
+
+fn webhooks(object: &Value) -> Vec<Arc<Webhook>> {
+    let configuration = text(&object["metadata"]["name"]);
+    let make = |(at, hook): (usize, &Value)| {
+        let config = &hook["clientConfig"];
+        let service = &config["service"];
+        let target = match config["url"].as_str() {
+            Some(url) => Target::Url(url.to_owned()),
+            None => Target::Service(text(&service["namespace"]), text(&service["name"])),
+        };
+        let bundle = config["caBundle"].as_str().unwrap_or("");
+        Arc::new(Webhook {
+            name: text(&hook["name"]),
+            id: format!("{configuration}/{at}/{}", text(&hook["name"])),
+            matching: Matching::of_webhook(hook),
+            conditions: conditions(hook, CONDITION_NAMES),
+            target,
+            ca_bundle: base64::engine::general_purpose::STANDARD.decode(bundle).unwrap_or_default(),
+            timeout: Duration::from_secs(hook["timeoutSeconds"].as_u64().unwrap_or(10)),
+            ignores_failure: hook["failurePolicy"] == "Ignore",
+            allows_dry_run: matches!(hook["sideEffects"].as_str(), Some("None" | "NoneOnDryRun")),
+            if_needed: hook["reinvocationPolicy"] == "IfNeeded",
+        })
+    };
+    list(&object["webhooks"]).iter().enumerate().map(make).collect()
+}
+
+fn policy(object: &Value, mutating: bool) -> Policy {
+    let spec = &object["spec"];
+    let param_kind = spec["paramKind"].as_object().map(|kind| {
+        let version = GroupVersion::parse(kind["apiVersion"].as_str().unwrap_or(""));
+        (version.unwrap_or_else(|| GroupVersion::new("", "")), text(&kind["kind"]))
+    });
+    let names: Vec<&str> =
+        POLICY_NAMES.iter().copied().filter(|name| *name != "params" || param_kind.is_some()).collect();
+    let mut own: Vec<&str> = Vec::new();
+    let mut variables = Vec::new();
+    for variable in list(&spec["variables"]) {
+        let expression = Expression::compile(
+            &text(&variable["expression"]),
+            Declared { names: &names, own: &own, constructs: mutating },
+            Gives::Any,
+        );
+        variables.push(Variable { name: text(&variable["name"]), expression });
+        own.push(variable["name"].as_str().unwrap_or(""));
+    }
+    let declared = Declared { names: &names, own: &own, constructs: mutating };
+    let compile = |expression: &Value, gives| Expression::compile(&text(expression), declared, gives);
+    let validation = |of: &Value| Validation {
+        expression: compile(&of["expression"], Gives::Bool),
+        text: text(&of["expression"]),
+        message: text(&of["message"]),
+        message_expression: of["messageExpression"]
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .map(|_| compile(&of["messageExpression"], Gives::Text)),
+        reason: text(&of["reason"]),
+    };
+    let mutation = |of: &Value| {
+        let is_patch = of["patchType"] == "JSONPatch";
+        let holder = if is_patch { &of["jsonPatch"] } else { &of["applyConfiguration"] };
+        let expression = Expression::compile(text(&holder["expression"]).trim(), declared, Gives::Any);
+        Mutation { expression, is_patch }
+    };
+    let mut policy = Policy {
+        name: text(&object["metadata"]["name"]),
+        matching: Matching::of_resources(&spec["matchConstraints"]),
+        conditions: conditions(spec, &names),
+        validations: list(&spec["validations"]).iter().map(validation).collect(),
+        annotations: list(&spec["auditAnnotations"])
+            .iter()
+            .map(|of| compile(&of["valueExpression"], Gives::TextOrNull))
+            .collect(),
+        mutations: list(&spec["mutations"]).iter().map(mutation).collect(),
+        variables,
+        param_kind,
+        ignores_failure: spec["failurePolicy"] == "Ignore",
+        if_needed: spec["reinvocationPolicy"] == "IfNeeded",
+        depth: 0,
+    };
+    policy.depth = deepest(&policy);
+    policy
+}
+
+fn deepest(policy: &Policy) -> usize {
+    let depth = |compiled: &Compiled| compiled.as_ref().map_or(0, Expression::depth);
+    let all = policy
+        .conditions
+        .iter()
+        .map(|c| &c.expression)
+        .chain(policy.variables.iter().map(|v| &v.expression))
+        .chain(policy.validations.iter().map(|v| &v.expression))
+        .chain(policy.validations.iter().filter_map(|v| v.message_expression.as_ref()))
+        .chain(policy.annotations.iter())
+        .chain(policy.mutations.iter().map(|m| &m.expression));
+    all.map(depth).max().unwrap_or(0)
+}
+
+fn binding(object: &Value) -> Binding {
+    let spec = &object["spec"];
+    Binding {
+        name: text(&object["metadata"]["name"]),
+        policy: text(&spec["policyName"]),
+        matching: Matching::of_resources(&spec["matchResources"]),
+        params: spec["paramRef"].is_object().then(|| ParamRef::of(&spec["paramRef"])),
+        actions: list(&spec["validationActions"]).iter().map(text).collect(),
+    }
+}

@@ -1,0 +1,119 @@
+//! The one dialer of addresses that tenants choose.
+//!
+//! Guarantees: a name is looked up once, each address that comes of it is checked, and the connection goes to an
+//! address that was checked. No proxy of the environment is used and no redirect is followed. Requests and answers are
+//! bounded in size and time. Lookups are bounded for each plane, since they hold a thread until the resolver gives up.
+//!
+//! Read in this order: [`addresses`] (what may be reached), [`tls`] (who answers), [`exchange`] (what is said).
+
+pub mod addresses;
+mod exchange;
+mod tls;
+
+pub use exchange::{Exchange, post};
+
+use addresses::Reach;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Lookups under way of one plane.
+const MAX_LOOKUPS: usize = 8;
+
+/// What a plane may dial, and its lookups.
+pub struct Dialer {
+    reach: arc_swap::ArcSwap<Reach>,
+    lookups: Arc<Semaphore>,
+}
+
+/// Why nothing was answered. Each says what to do about it where its cause cannot.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The address is none.
+    #[error("{0:?} is no address of the form https://host[:port][/path]")]
+    Address(String),
+    /// The name leads nowhere.
+    #[error("dial tcp: lookup {host}: {why}")]
+    Lookup {
+        /// The name.
+        host: String,
+        /// Why not.
+        why: String,
+    },
+    /// Nothing that the name leads to may be reached.
+    #[error(
+        "{host} leads to {address}, which is not public: a platform admin allows it with spec.egress.allowedCIDRs of the \
+         Tenant"
+    )]
+    Refused {
+        /// The name.
+        host: String,
+        /// The first address.
+        address: std::net::IpAddr,
+    },
+    /// Nobody answers there.
+    #[error("dial tcp {address}: connect: {why}")]
+    Connect {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        why: String,
+    },
+    /// The certificate is not that of the caBundle, or not for the name.
+    #[error("tls: failed to verify certificate: {0}")]
+    Tls(String),
+    /// The conversation broke off.
+    #[error("{0}")]
+    Broken(String),
+    /// It took too long.
+    #[error("context deadline exceeded")]
+    Timeout,
+    /// It leads somewhere else.
+    #[error("the answer is a redirect ({0}), which is not followed: name the final address")]
+    Redirect(u16),
+    /// It is no success.
+    #[error("{0}")]
+    Status(String),
+    /// It is too large.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+impl Dialer {
+    /// A dialer that reaches what is public.
+    pub fn new(reach: Reach) -> Self {
+        Dialer {
+            reach: arc_swap::ArcSwap::from_pointee(reach),
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+        }
+    }
+
+    /// Changes what may be reached, from the next connection on.
+    pub fn set(&self, reach: Reach) {
+        self.reach.store(Arc::new(reach));
+    }
+
+    /// The addresses of a host that may be reached, in the order of the resolver.
+    async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+        let lookup = |why: String| DialError::Lookup { host: host.to_owned(), why };
+        // The permit goes with the thread: who gives up waiting does not make room for another thread.
+        let permit = self.lookups.clone().acquire_owned().await.map_err(|e| lookup(e.to_string()))?;
+        let name = host.to_owned();
+        let found = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            (name.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>)
+        });
+        let found = match found.await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return Err(lookup(error.to_string())),
+            Err(error) => return Err(lookup(error.to_string())),
+        };
+        let first = found.first().copied().ok_or_else(|| lookup("no such host".into()))?;
+        let reach = self.reach.load();
+        let allowed: Vec<SocketAddr> = found.into_iter().filter(|at| reach.allows(at.ip())).collect();
+        if allowed.is_empty() {
+            return Err(DialError::Refused { host: host.to_owned(), address: first.ip() });
+        }
+        Ok(allowed)
+    }
+}

@@ -1,0 +1,167 @@
+//! A webhook: a small HTTPS server in the test's own process.
+
+use base64::Engine;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use parking_lot::Mutex;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+/// What reviews were asked for: path and `request`.
+type Seen = Arc<Mutex<Vec<(String, Value)>>>;
+
+/// A running webhook.
+#[derive(Clone)]
+pub struct Hook {
+    pub url: String,
+    pub ca_bundle: String,
+    seen: Seen,
+    /// Reviews at `/slow` wait for a permit.
+    pub go: Arc<Semaphore>,
+}
+
+impl Hook {
+    /// Starts one on a free port of the loopback address.
+    pub async fn start() -> Hook {
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into(), "localhost".into()]).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let hook = Hook {
+            url,
+            ca_bundle: base64::engine::general_purpose::STANDARD.encode(made.cert.pem()),
+            seen: Seen::default(),
+            go: Arc::new(Semaphore::new(0)),
+        };
+        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), hook.clone()));
+        hook
+    }
+
+    /// What was asked for since the last look: `PATH OPERATION resource[/sub] name`.
+    pub fn asked(&self) -> Vec<String> {
+        let take = std::mem::take(&mut *self.seen.lock());
+        let line = |(path, request): &(String, Value)| {
+            let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+            let sub = text(&request["subResource"]);
+            let slash = if sub.is_empty() { "" } else { "/" };
+            let resource = text(&request["resource"]["resource"]);
+            format!(
+                "{path} {} {resource}{slash}{sub} {}",
+                text(&request["operation"]),
+                text(&request["name"])
+            )
+        };
+        take.iter().map(line).collect()
+    }
+
+    /// The last request of a review, and forgets all.
+    pub fn last(&self) -> Value {
+        std::mem::take(&mut *self.seen.lock()).pop().unwrap().1
+    }
+
+    /// How many reviews were asked for since the last look.
+    pub fn count(&self) -> usize {
+        self.seen.lock().len()
+    }
+
+    /// A configuration with a webhook for each path, for ConfigMaps.
+    pub fn configuration(&self, kind: &str, name: &str, paths: &[&str], change: &Value) -> Value {
+        let hooks = paths.iter().enumerate().map(|(at, path)| {
+            let mut hook = json!({"name": format!("h{at}.{name}.example.com"),
+                "clientConfig": {"url": format!("{}{path}", self.url), "caBundle": self.ca_bundle},
+                "admissionReviewVersions": ["v1"], "sideEffects": "None",
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"],
+                    "resources": ["configmaps"]}]});
+            for (field, value) in change.as_object().unwrap() {
+                hook[field] = value.clone();
+            }
+            hook
+        });
+        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name},
+            "webhooks": hooks.collect::<Vec<_>>()})
+    }
+}
+
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, hook: Hook) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (acceptor, hook) = (acceptor.clone(), hook.clone());
+        tokio::spawn(async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                let hook = hook.clone();
+                async move {
+                    let path = request.uri().path().to_owned();
+                    let body = request.into_body().collect().await.unwrap().to_bytes();
+                    Ok::<_, Infallible>(hook.answer(&path, &body).await)
+                }
+            });
+            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+impl Hook {
+    async fn answer(&self, path: &str, body: &[u8]) -> http::Response<Full<Bytes>> {
+        let review: Value = serde_json::from_slice(body).unwrap();
+        let request = review["request"].clone();
+        self.seen.lock().push((path.to_owned(), request.clone()));
+        let mut response = json!({"uid": request["uid"], "allowed": true});
+        let plain = |code: u16, body: Vec<u8>| {
+            http::Response::builder().status(code).body(Full::new(Bytes::from(body))).unwrap()
+        };
+        match path {
+            "/deny" => {
+                response["allowed"] = json!(false);
+                response["status"] = json!({"message": "no way", "code": 403});
+            }
+            "/warn" => response["warnings"] = json!(["take care"]),
+            "/baduid" => response["uid"] = json!("x"),
+            "/slow" => self.go.acquire().await.unwrap().forget(),
+            "/500" => return plain(500, Vec::new()),
+            "/redirect" => {
+                let location = format!("{}/allow", self.url);
+                return http::Response::builder()
+                    .status(307)
+                    .header("location", location)
+                    .body(Full::default())
+                    .unwrap();
+            }
+            "/garbage" => return plain(200, b"hello".to_vec()),
+            "/large" => return plain(200, vec![b' '; 4 << 20]),
+            _ => {}
+        }
+        if let Some(key) = path.strip_prefix("/patch/") {
+            let annotations = &request["object"]["metadata"]["annotations"];
+            let mut patch = Vec::new();
+            if !annotations.is_object() {
+                patch.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+            }
+            // Counts how often it was asked.
+            let count = annotations[key].as_str().map_or(0, str::len);
+            let value = "x".repeat(count + 1);
+            patch.push(json!({"op": "add", "path": format!("/metadata/annotations/{key}"), "value": value}));
+            response["patchType"] = json!("JSONPatch");
+            let text = Value::Array(patch).to_string();
+            response["patch"] = base64::engine::general_purpose::STANDARD.encode(text).into();
+        }
+        let review =
+            json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
+        plain(200, review.to_string().into_bytes())
+    }
+}

@@ -1,0 +1,229 @@
+//! Admission policies, validating and mutating.
+
+use crate::harness::{CONFIGMAPS, Client, Installation, configmap, text};
+use serde_json::{Value, json};
+
+const GROUP: &str = "/apis/admissionregistration.k8s.io/v1";
+
+fn policy(kind: &str, name: &str, spec: &Value) -> Value {
+    let mut whole = json!({"matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE"], "resources": ["configmaps"]}]}});
+    for (field, value) in spec.as_object().unwrap() {
+        whole[field] = value.clone();
+    }
+    json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "spec": whole})
+}
+
+fn binding(kind: &str, name: &str, change: &Value) -> Value {
+    let mut spec = json!({"policyName": name});
+    if kind.starts_with("Validating") {
+        spec["validationActions"] = json!(["Deny"]);
+    }
+    for (field, value) in change.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
+async fn validate_with(admin: &Client, name: &str, spec: Value, bound: Value) {
+    let made = policy("ValidatingAdmissionPolicy", name, &spec);
+    admin.post(&format!("{GROUP}/validatingadmissionpolicies"), &made).await.expect_code(201);
+    let made = binding("ValidatingAdmissionPolicyBinding", name, &bound);
+    admin.post(&format!("{GROUP}/validatingadmissionpolicybindings"), &made).await.expect_code(201);
+}
+
+async fn mutate_with(admin: &Client, name: &str, spec: Value) {
+    let made = policy("MutatingAdmissionPolicy", name, &spec);
+    admin.post(&format!("{GROUP}/mutatingadmissionpolicies"), &made).await.expect_code(201);
+    let made = binding("MutatingAdmissionPolicyBinding", name, &json!({}));
+    admin.post(&format!("{GROUP}/mutatingadmissionpolicybindings"), &made).await.expect_code(201);
+}
+
+async fn forget(admin: &Client, kind: &str, name: &str) {
+    for resource in [format!("{kind}admissionpolicybindings"), format!("{kind}admissionpolicies")] {
+        admin.delete(&format!("{GROUP}/{resource}/{name}")).await.expect_code(200);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_hold_is_denied_warned_of_or_neither() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let spec = json!({"validations": [
+        {"expression": "object.metadata.name.startsWith('a')"},
+        {"expression": "!has(object.data) || size(object.data) < 2", "reason": "Forbidden",
+            "message": "too much", "messageExpression": "'there are ' + string(size(object.data))"}]});
+    validate_with(&admin, "p", spec.clone(), json!({})).await;
+    admin.post(CONFIGMAPS, &configmap("a", json!({"k": "v"}))).await.expect_code(201);
+    let status = admin.post(CONFIGMAPS, &configmap("b", json!({}))).await.expect_code(422).json();
+    let told = "configmaps \"b\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: failed \
+                expression: object.metadata.name.startsWith('a')";
+    assert_eq!((text(&status["message"]), text(&status["reason"])), (told, "Invalid"));
+    let status =
+        admin.merge(&format!("{CONFIGMAPS}/a"), &json!({"data": {"x": "y"}})).await.expect_code(403).json();
+    assert!(text(&status["message"]).ends_with("denied request: there are 2"), "{status}");
+    assert_eq!(status["reason"], "Forbidden");
+    forget(&admin, "validating", "p").await;
+
+    validate_with(&admin, "p", spec, json!({"validationActions": ["Warn", "Audit"]})).await;
+    let answer = admin.post(CONFIGMAPS, &configmap("b", json!({}))).await.expect_code(201);
+    let told = "299 - \"Validation failed for ValidatingAdmissionPolicy 'p' with binding 'p': failed expression: \
+                object.metadata.name.startsWith('a')\"";
+    assert_eq!(answer.header("warning"), told);
+    // Other planes have their own.
+    insula.admin().await.post(CONFIGMAPS, &configmap("b", json!({}))).await.expect_code(201);
+}
+
+#[tokio::test]
+async fn expressions_see_all_of_the_request() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let limits = configmap("limits", json!({"most": "1"}));
+    admin.post(CONFIGMAPS, &limits).await.expect_code(201);
+    for (name, expression) in [
+        ("user", "request.userInfo.username == 'admin' && request.operation == 'CREATE'"),
+        ("namespace", "namespaceObject.metadata.name == request.namespace"),
+        ("old", "oldObject == null"),
+        ("may", "authorizer.group('').resource('configmaps').namespace('default').check('delete').allowed()"),
+        ("same", "authorizer.requestResource.check('create').allowed()"),
+        ("variable", "variables.most <= 1 && variables.twice == 2"),
+        ("params", "params.data.most == '1'"),
+    ] {
+        let holds = json!({"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+            "variables": [{"name": "most", "expression": "int(params.data.most)"},
+                {"name": "twice", "expression": "variables.most * 2"}],
+            "validations": [{"expression": expression, "message": "it does not hold"}]});
+        let params = json!({"paramRef": {"name": "limits", "parameterNotFoundAction": "Deny"}});
+        validate_with(&admin, name, holds.clone(), params.clone()).await;
+        admin.post(CONFIGMAPS, &configmap(name, json!({}))).await.expect_code(201);
+        forget(&admin, "validating", name).await;
+        let mut not = holds;
+        not["validations"][0]["expression"] = json!(format!("!({expression})"));
+        validate_with(&admin, name, not, params).await;
+        let status = admin.post(CONFIGMAPS, &configmap("z", json!({}))).await.expect_code(422).json();
+        assert!(text(&status["message"]).ends_with("denied request: it does not hold"), "{status}");
+        forget(&admin, "validating", name).await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_is_decided_by_the_failure_policy() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let range = "[1,2,3,4,5,6,7,8,9,10]";
+    let endless = (0..8).fold("true".to_owned(), |inner, at| format!("{range}.all(x{at}, {inner})"));
+    let bad = json!({"validations": [{"expression": "object.data.nothing == 'x'"}]});
+    let long = json!({"validations": [{"expression": endless}]});
+    let condition = json!({"validations": [{"expression": "false"}],
+        "matchConditions": [{"name": "c", "expression": "object.data.nothing == 'x'"}]});
+    let elsewhere = json!({"validations": [{"expression": "false"}],
+        "matchConditions": [{"name": "c", "expression": "object.metadata.name == 'elsewhere'"}]});
+    let param = json!({"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}, "validations": [{"expression": "true"}]});
+    let missing = json!({"paramRef": {"name": "none", "parameterNotFoundAction": "Deny"}});
+    let allowed = json!({"paramRef": {"name": "none", "parameterNotFoundAction": "Allow"}});
+    for (case, spec, bound, told) in [
+        ("key", &bad, json!({}), Some("no such key: nothing")),
+        ("cost", &long, json!({}), Some("cost limit exceeded")),
+        ("condition", &condition, json!({}), Some("no such key: nothing")),
+        ("elsewhere", &elsewhere, json!({}), None),
+        (
+            "param",
+            &param,
+            missing,
+            Some("failed to configure binding: no params found for policy binding with `Deny`"),
+        ),
+        ("allowed", &param, allowed, None),
+    ] {
+        for (policy, ignore) in [("Fail", false), ("Ignore", true)] {
+            let mut spec = spec.clone();
+            spec["failurePolicy"] = json!(policy);
+            validate_with(&admin, "p", spec, bound.clone()).await;
+            let name = format!("{case}-{ignore}");
+            let answer = admin.post(CONFIGMAPS, &configmap(&name, json!({"k": "v"}))).await;
+            match told.filter(|_| !ignore) {
+                Some(told) => {
+                    let status = answer.expect_code(422).json();
+                    assert!(text(&status["message"]).contains(told), "{case}: {status}");
+                }
+                None => drop(answer.expect_code(201)),
+            }
+            forget(&admin, "validating", "p").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn bad_policies_are_not_written() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    for (spec, field) in [
+        (json!({"validations": [{"expression": "object.x("}]}), "spec.validations[0].expression"),
+        (json!({"validations": [{"expression": "nothing == 1"}]}), "spec.validations[0].expression"),
+        (json!({"validations": [{"expression": "params.x == 1"}]}), "spec.validations[0].expression"),
+        (json!({"validations": [{"expression": "'text'"}]}), "spec.validations[0].expression"),
+        (json!({"validations": []}), "spec.validations"),
+        (json!({"validations": [{"expression": "true", "reason": "Sun"}]}), "spec.validations[0].reason"),
+        (
+            json!({"validations": [{"expression": "true"}], "variables": [{"name": "1", "expression": "1"}]}),
+            "spec.variables[0].name",
+        ),
+        (json!({"validations": [{"expression": "true"}], "matchConstraints": {}}), "resourceRules"),
+    ] {
+        let made = policy("ValidatingAdmissionPolicy", "p", &spec);
+        let status =
+            admin.post(&format!("{GROUP}/validatingadmissionpolicies"), &made).await.expect_code(422).json();
+        assert!(text(&status["message"]).contains(field), "{spec}: {status}");
+    }
+    let made =
+        binding("ValidatingAdmissionPolicyBinding", "p", &json!({"validationActions": ["Deny", "Warn"]}));
+    let at = format!("{GROUP}/validatingadmissionpolicybindings");
+    let status = admin.post(&at, &made).await.expect_code(422).json();
+    assert!(text(&status["message"]).contains("must not contain both Deny and Warn"), "{status}");
+}
+
+#[tokio::test]
+async fn objects_are_changed_by_policies() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let apply = json!({"reinvocationPolicy": "Never", "mutations": [{"patchType": "ApplyConfiguration",
+        "applyConfiguration": {"expression": "Object{metadata: Object.metadata{labels: {'by': 'policy'}}, data: \
+            {'size': string(size(object.data))}}"}}]});
+    mutate_with(&admin, "apply", apply).await;
+    let patch = json!({"reinvocationPolicy": "IfNeeded",
+        "matchConditions": [{"name": "c", "expression": "has(object.metadata.labels)"}],
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression":
+            "[JSONPatch{op: 'add', path: '/metadata/labels/' + jsonpatch.escapeKey('a/b'), value: 'c'}]"}}]});
+    mutate_with(&admin, "patch", patch).await;
+    let made = admin.post(CONFIGMAPS, &configmap("a", json!({"k": "v"}))).await.expect_code(201).json();
+    assert_eq!(made["data"], json!({"k": "v", "size": "1"}));
+    assert_eq!(made["metadata"]["labels"], json!({"by": "policy", "a/b": "c"}));
+    // Validating policies see what came of it.
+    validate_with(
+        &admin,
+        "v",
+        json!({"validations": [{"expression": "object.data.size == '0'"}]}),
+        json!({}),
+    )
+    .await;
+    admin.post(CONFIGMAPS, &configmap("b", json!({"k": "v"}))).await.expect_code(422);
+    forget(&admin, "validating", "v").await;
+    forget(&admin, "mutating", "patch").await;
+    forget(&admin, "mutating", "apply").await;
+
+    for (expression, told) in [
+        ("Object{spec: Object.spec{a: 1}}", "field not declared in schema"),
+        (
+            "Object{metadata: Object.metadata{ownerReferences: []}, data: {'k': object.nothing}}",
+            "no such key: nothing",
+        ),
+    ] {
+        let bad = json!({"reinvocationPolicy": "Never", "mutations": [{"patchType": "ApplyConfiguration",
+            "applyConfiguration": {"expression": expression}}]});
+        mutate_with(&admin, "bad", bad).await;
+        let status = admin.post(CONFIGMAPS, &configmap("c", json!({}))).await.expect_code(403).json();
+        let message = text(&status["message"]);
+        assert!(message.starts_with("policy 'bad' with binding 'bad' denied request: "), "{message}");
+        assert!(message.contains(told), "{message}");
+        forget(&admin, "mutating", "bad").await;
+    }
+}

@@ -4,7 +4,7 @@
 //! are bounded with the sizes of the values at hand; what is beyond the budget fails instead of running. A defect of
 //! the library ends one evaluation, not the process.
 //!
-//! Caveats: `object`, `oldObject` and `params` have no declared types, so that a field which is not there comes up when
+//! Caveats: optional fields (`object.?spec`) are refused, since the library fails where they are absent. `object`, `oldObject` and `params` have no declared types, so that a field which is not there comes up when
 //! the expression runs. The bound is counted before the run, and is never below what the run takes.
 
 mod authorizer;

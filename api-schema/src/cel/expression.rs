@@ -72,8 +72,7 @@ impl Expression {
 }
 
 fn compile_here(text: &str, declared: Declared<'_>, gives: Gives) -> Result<Expression, String> {
-    let parser = Parser::default().enable_optional_syntax(true);
-    let mut tree = parser.parse(text).map_err(|error| format!("compilation failed: {error}"))?;
+    let mut tree = Parser::default().parse(text).map_err(|error| format!("compilation failed: {error}"))?;
     let depth = depth(&tree);
     if depth > MAX_DEPTH {
         return Err(format!("compilation failed: the expression is nested deeper than {MAX_DEPTH} levels"));

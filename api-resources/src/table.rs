@@ -3,12 +3,14 @@
 //! The facts are text (`table/builtin.txt`, and `table/insula.rs` for the platform's own kinds); rows are made of
 //! them once and shared by all planes.
 
+mod deleted;
 mod fields;
 pub mod insula;
 mod line;
 mod refused;
 
 use crate::resource::{Alias, ResourceRow, SelectableField, Strategy, Subresource, Verb, Version};
+pub use deleted::returns_deleted;
 use line::{Line, parse};
 pub use refused::{deprecated, idle, refused};
 use std::sync::{Arc, LazyLock};

@@ -6,6 +6,7 @@
 
 mod custom;
 mod descriptions;
+mod items;
 mod operations;
 mod parameters;
 mod schemas;
@@ -57,6 +58,10 @@ pub struct ApiResource {
     pub schema: ApiSchema,
     /// The paths below an object.
     pub subresources: Vec<ApiSubresource>,
+    /// Its objects have a protobuf form.
+    pub protobuf: bool,
+    /// A deletion answers with the object, not with a `Status`.
+    pub returns_deleted: bool,
 }
 
 /// A path below an object.

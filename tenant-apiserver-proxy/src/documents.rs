@@ -226,6 +226,8 @@ fn resource(row: &ResourceRow, schema: ApiSchema) -> ApiResource {
         kind: row.kind.to_string(),
         namespaced: row.namespaced,
         verbs: verbs(&row.verbs),
+        protobuf: !row.is_custom() && !api_resources::table::insula::is_ours(&row.group),
+        returns_deleted: api_resources::table::returns_deleted(&row.group, &row.plural),
         schema,
         subresources: row
             .subresources

@@ -1,16 +1,39 @@
 //! Paths and operations of resources, independent of the document's version.
 
+use super::items;
 use super::parameters::{self, Parameter};
-use super::schemas::definition_name;
-use super::{ApiResource, ApiSubresource, GroupVersionApi};
+use super::schemas::{Dialect, definition_name};
+use super::{ApiResource, ApiSchema, ApiSubresource, GroupVersionApi};
 use crate::builtin;
+use serde_json::Value;
 
 /// A path.
 pub(super) struct Path {
     pub(super) path: String,
-    /// Of its `{name}`.
+    /// What its `{name}` is the name of.
     pub(super) kind: String,
     pub(super) operations: Vec<Operation>,
+}
+
+/// In which forms objects come and go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    /// JSON, YAML and protobuf.
+    Protobuf,
+    /// JSON and YAML.
+    Plain,
+    /// The same, without strategic merge patches.
+    Custom,
+}
+
+impl Media {
+    fn of(resource: &ApiResource) -> Media {
+        match resource.schema {
+            ApiSchema::Custom(_) => Media::Custom,
+            ApiSchema::Types(..) if resource.protobuf => Media::Protobuf,
+            ApiSchema::Types(..) => Media::Plain,
+        }
+    }
 }
 
 /// What a request or a response carries.
@@ -41,6 +64,7 @@ pub(super) struct Operation {
     pub(super) codes: &'static [(&'static str, &'static str)],
     /// Group, version, kind.
     pub(super) kind: (String, String, String),
+    pub(super) media: Media,
 }
 
 const CREATED: (&str, &str) = ("201", "Created");
@@ -49,11 +73,14 @@ const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
 /// The media types of patches.
 pub(super) const PATCHES: &[&str] = &[
-    "application/apply-patch+yaml",
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
 ];
+/// The same for custom resources.
+pub(super) const CUSTOM_PATCHES: &[&str] =
+    &["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
 
 /// All paths of a group and version.
 pub(super) fn paths(api: &GroupVersionApi) -> Vec<Path> {
@@ -64,25 +91,39 @@ pub(super) fn paths(api: &GroupVersionApi) -> Vec<Path> {
         let plural = &resource.plural;
         let inside = if resource.namespaced {
             let all = collection(&names, resource, true);
-            push(&mut paths, format!("{base}/{plural}"), resource, all);
+            push(&mut paths, format!("{base}/{plural}"), &resource.kind, all);
             format!("{base}/namespaces/{{namespace}}/{plural}")
         } else {
             format!("{base}/{plural}")
         };
-        push(&mut paths, inside.clone(), resource, collection(&names, resource, false));
-        push(&mut paths, format!("{inside}/{{name}}"), resource, object(&names, resource));
+        push(&mut paths, inside.clone(), &resource.kind, collection(&names, resource, false));
+        push(&mut paths, format!("{inside}/{{name}}"), &resource.kind, object(&names, resource));
         for sub in &resource.subresources {
             let path = format!("{inside}/{{name}}/{}", sub.name);
-            push(&mut paths, path, resource, subresource(&names, sub));
+            push(&mut paths, path, sub_kind(resource, sub), subresource(&names, sub));
         }
     }
     paths
 }
 
-fn push(paths: &mut Vec<Path>, path: String, resource: &ApiResource, operations: Vec<Operation>) {
+fn push(paths: &mut Vec<Path>, path: String, kind: &str, operations: Vec<Operation>) {
     if !operations.is_empty() {
-        paths.push(Path { path, kind: resource.kind.clone(), operations });
+        paths.push(Path { path, kind: kind.to_owned(), operations });
     }
+}
+
+/// What the name in the path of a subresource is said to be the name of.
+fn sub_kind<'a>(resource: &'a ApiResource, sub: &'a ApiSubresource) -> &'a str {
+    if matches!(resource.schema, ApiSchema::Custom(_)) { &resource.kind } else { &sub.kind }
+}
+
+/// `a Pod`, `an Ingress`, `Endpoints`.
+fn with_article(kind: &str) -> String {
+    if kind.ends_with('s') && !kind.ends_with("ss") {
+        return kind.to_owned();
+    }
+    let article = if kind.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
+    format!("{article} {kind}")
 }
 
 /// What operations are called.
@@ -95,20 +136,59 @@ struct Names {
     scope: &'static str,
     kind: (String, String, String),
     definition: String,
+    media: Media,
+}
+
+/// `RbacAuthorization` and `rbacAuthorization` for `rbac.authorization.k8s.io`.
+fn group_names(group: &str) -> (String, String) {
+    let group = if group.is_empty() { "core" } else { group.trim_end_matches(".k8s.io") };
+    let name = group.split(['.', '-']).map(capital).collect::<Vec<String>>().concat();
+    let tag = name.char_indices().map(|(at, c)| if at == 0 { c.to_ascii_lowercase() } else { c }).collect();
+    (name, tag)
+}
+
+/// The path of a group and version itself, which tells its resources.
+pub(super) fn discovery(api: &GroupVersionApi, dialect: Dialect) -> (String, Value) {
+    let (group, tag) = group_names(&api.group);
+    let item = items::read_only(
+        &format!("{tag}_{}", api.version),
+        &format!("get{group}{}APIResources", capital(&api.version)),
+        "get available resources",
+        &format!("{META}.APIResourceList"),
+        dialect,
+    );
+    (format!("/{}/", api.path()), item)
+}
+
+/// The path of a group, which tells its versions.
+pub(super) fn group_discovery(api: &GroupVersionApi) -> (String, Value) {
+    let (group, tag) = group_names(&api.group);
+    let (path, id, words, of) = if api.group.is_empty() {
+        ("/api/".to_owned(), "getCoreAPIVersions".to_owned(), "get available API versions", "APIVersions")
+    } else {
+        let (path, id) = (format!("/apis/{}/", api.group), format!("get{group}APIGroup"));
+        (path, id, "get information of a group", "APIGroup")
+    };
+    (path, items::read_only(&tag, &id, words, &format!("{META}.{of}"), Dialect::V2))
+}
+
+/// The path that tells all groups.
+pub(super) fn root_discovery() -> [(String, Value); 1] {
+    let words = "get available API versions";
+    let of = format!("{META}.APIGroupList");
+    [("/apis/".to_owned(), items::read_only("apis", "getAPIVersions", words, &of, Dialect::V2))]
 }
 
 impl Names {
     fn new(api: &GroupVersionApi, resource: &ApiResource) -> Names {
-        let group = if api.group.is_empty() { "core" } else { api.group.trim_end_matches(".k8s.io") };
-        let parts: Vec<String> = group.split(['.', '-']).map(capital).collect();
-        let group = parts.concat();
-        let tag = group.char_indices().map(|(at, c)| if at == 0 { c.to_ascii_lowercase() } else { c });
+        let (group, tag) = group_names(&api.group);
         Names {
             api: format!("{group}{}", capital(&api.version)),
-            tag: format!("{}_{}", tag.collect::<String>(), api.version),
+            tag: format!("{tag}_{}", api.version),
             scope: if resource.namespaced { "Namespaced" } else { "" },
             kind: (api.group.clone(), api.version.clone(), resource.kind.clone()),
             definition: definition_name(&resource.schema, &api.group, &api.version, &resource.kind),
+            media: Media::of(resource),
         }
     }
 
@@ -130,7 +210,14 @@ impl Names {
             response: Body::Object(self.definition.clone()),
             codes: &[],
             kind: self.kind.clone(),
+            media: self.media,
         }
+    }
+
+    /// A read of one object. That of a custom resource may say how new it has to be.
+    fn read(&self, id: &str, description: String) -> Operation {
+        let parameters = if self.media == Media::Custom { parameters::READ_CUSTOM } else { &[] };
+        Operation { parameters, ..self.operation("get", "get", id, description) }
     }
 }
 
@@ -156,7 +243,7 @@ fn collection(names: &Names, resource: &ApiResource, all_namespaces: bool) -> Ve
         operations.push(Operation {
             parameters: parameters::LIST,
             response: Body::List(format!("{definition}List")),
-            ..names.operation("get", "list", &id, format!("list or watch objects of kind {kind}"))
+            ..names.operation("get", "list", &id, list_words(names.media, kind))
         });
     }
     if all_namespaces {
@@ -171,14 +258,15 @@ fn collection(names: &Names, resource: &ApiResource, all_namespaces: bool) -> Ve
                 "post",
                 "post",
                 &format!("create{api}{scope}{kind}"),
-                format!("create a {kind}"),
+                format!("create {}", with_article(kind)),
             )
         });
     }
     if has(&resource.verbs, "deletecollection") {
+        let custom = names.media == Media::Custom;
         operations.push(Operation {
-            parameters: parameters::DELETE_COLLECTION,
-            request: Some((format!("{META}.DeleteOptions"), false)),
+            parameters: if custom { parameters::LIST } else { parameters::DELETE_COLLECTION },
+            request: (!custom).then(|| (format!("{META}.DeleteOptions"), false)),
             response: Body::Object(format!("{META}.Status")),
             ..names.operation(
                 "delete",
@@ -191,22 +279,31 @@ fn collection(names: &Names, resource: &ApiResource, all_namespaces: bool) -> Ve
     operations
 }
 
+fn list_words(media: Media, kind: &str) -> String {
+    let what = if media == Media::Custom { "list" } else { "list or watch" };
+    format!("{what} objects of kind {kind}")
+}
+
 fn object(names: &Names, resource: &ApiResource) -> Vec<Operation> {
     let Names { api, scope, .. } = names;
     let kind = &resource.kind;
     let id = |verb: &str| format!("{verb}{api}{scope}{kind}");
     let mut operations = Vec::new();
     if has(&resource.verbs, "get") {
-        operations.push(names.operation("get", "get", &id("read"), format!("read the specified {kind}")));
+        operations.push(names.read(&id("read"), format!("read the specified {kind}")));
     }
     operations.extend(writes(names, &resource.verbs, &id, kind));
     if has(&resource.verbs, "delete") {
         operations.push(Operation {
             parameters: parameters::DELETE,
             request: Some((format!("{META}.DeleteOptions"), false)),
-            response: Body::Object(format!("{META}.Status")),
+            response: Body::Object(if resource.returns_deleted {
+                names.definition.clone()
+            } else {
+                format!("{META}.Status")
+            }),
             codes: &[ACCEPTED],
-            ..names.operation("delete", "delete", &id("delete"), format!("delete a {kind}"))
+            ..names.operation("delete", "delete", &id("delete"), format!("delete {}", with_article(kind)))
         });
     }
     operations
@@ -230,7 +327,7 @@ fn writes(names: &Names, verbs: &[String], id: &dyn Fn(&str) -> String, kind: &s
         operations.push(Operation {
             parameters: parameters::PATCH,
             request: Some((format!("{META}.Patch"), true)),
-            codes: &[CREATED],
+            codes: if names.media == Media::Custom { &[] } else { &[CREATED] },
             ..names.operation(
                 "patch",
                 "patch",
@@ -248,7 +345,10 @@ fn subresource(names: &Names, sub: &ApiSubresource) -> Vec<Operation> {
     if let Some((_, connects, parameters)) = parameters::RAW.iter().find(|(name, ..)| *name == sub.name) {
         return raw(names, sub, &suffix, *connects, parameters);
     }
-    let own = sub.version.is_empty()
+    // What has a kind of its own without saying of which version is of the core group.
+    let core = sub.version.is_empty() && sub.kind != names.kind.2;
+    let (group, version) = if core { ("", "v1") } else { (sub.group.as_str(), sub.version.as_str()) };
+    let own = (sub.version.is_empty() && !core)
         || (&sub.group, &sub.version, &sub.kind) == {
             let (group, version, kind) = &names.kind;
             (group, version, kind)
@@ -256,7 +356,7 @@ fn subresource(names: &Names, sub: &ApiSubresource) -> Vec<Operation> {
     let definition = if own {
         names.definition.clone()
     } else {
-        match builtin::kind(&sub.group, &sub.version, &sub.kind) {
+        match builtin::kind(group, version, &sub.kind) {
             Some(id) => builtin::graph().at(id).node().name.to_string(),
             None => return Vec::new(),
         }
@@ -265,25 +365,31 @@ fn subresource(names: &Names, sub: &ApiSubresource) -> Vec<Operation> {
         api: names.api.clone(),
         tag: names.tag.clone(),
         scope: names.scope,
-        kind: if own {
+        kind: if own || names.media == Media::Custom {
             names.kind.clone()
         } else {
-            (sub.group.clone(), sub.version.clone(), sub.kind.clone())
+            (group.to_owned(), version.to_owned(), sub.kind.clone())
         },
         definition: definition.clone(),
+        media: names.media,
     };
     let id = |verb: &str| format!("{verb}{api}{scope}{kind}{suffix}");
     let what = format!("{} of the specified {kind}", sub.name);
     let mut operations = Vec::new();
     if has(&sub.verbs, "get") {
-        operations.push(of_sub.operation("get", "get", &id("read"), format!("read {what}")));
+        operations.push(of_sub.read(&id("read"), format!("read {what}")));
     }
     if has(&sub.verbs, "create") {
         operations.push(Operation {
             parameters: parameters::WRITE,
             request: Some((definition, true)),
             codes: &[CREATED, ACCEPTED],
-            ..of_sub.operation("post", "post", &id("create"), format!("create {} of a {kind}", sub.name))
+            ..of_sub.operation(
+                "post",
+                "post",
+                &id("create"),
+                format!("create {} of {}", sub.name, with_article(kind)),
+            )
         });
     }
     operations.extend(writes(&of_sub, &sub.verbs, &id, kind).into_iter().map(|operation| Operation {

@@ -64,6 +64,9 @@ pub(super) const LIST: &[Parameter] = &[
     parameter("watch", "boolean", "Changes are sent as they happen, instead of a list."),
 ];
 
+/// Of `get` of custom resources.
+pub(super) const READ_CUSTOM: &[Parameter] = &[RESOURCE_VERSION];
+
 /// Of `create` and `update`.
 pub(super) const WRITE: &[Parameter] = &[DRY_RUN, FIELD_MANAGER, FIELD_VALIDATION];
 

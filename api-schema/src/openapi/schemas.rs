@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::descriptions::Descriptions;
+use super::operations::{Body, Media, Path};
 use super::{ApiResource, ApiSchema, GroupVersionApi, custom};
 use crate::builtin;
 use crate::graph::{Field, GroupVersionKind, ListKind, Presence, Scalar, Shape, TypeGraph, TypeId, TypeRef};
@@ -33,6 +34,8 @@ pub(super) struct Schemas<'d> {
     /// The groups and versions of kinds that every group has.
     everywhere: Vec<(String, String)>,
     definitions: Map<String, Value>,
+    /// What operations carry, by the names of definitions.
+    needed: Vec<String>,
 }
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
@@ -52,23 +55,42 @@ pub(super) fn definition_name(schema: &ApiSchema, group: &str, version: &str, ki
 
 impl<'d> Schemas<'d> {
     pub(super) fn new(dialect: Dialect, descriptions: &'d Descriptions) -> Schemas<'d> {
-        Schemas { dialect, descriptions, everywhere: Vec::new(), definitions: Map::new() }
+        Schemas { dialect, descriptions, everywhere: Vec::new(), definitions: Map::new(), needed: Vec::new() }
     }
 
     /// Adds all that a group and version needs.
-    pub(super) fn add_api(&mut self, api: &GroupVersionApi) {
+    pub(super) fn add_api(&mut self, api: &GroupVersionApi, paths: &[Path]) {
         self.everywhere.push((api.group.clone(), api.version.clone()));
         for resource in &api.resources {
             self.add_resource(api, resource);
         }
+        for operation in paths.iter().flat_map(|path| &path.operations) {
+            self.needed.extend(operation.request.iter().map(|(name, _)| name.clone()));
+            match &operation.response {
+                Body::Object(name) => self.needed.push(name.clone()),
+                Body::List(name) => {
+                    self.needed.push(name.clone());
+                    if operation.media != Media::Custom {
+                        self.needed.push(format!("{META}.WatchEvent"));
+                    }
+                }
+                Body::Text | Body::None => {}
+            }
+        }
     }
 
-    /// The definitions.
+    /// Adds a type of the machinery, by its short name.
+    pub(super) fn add_meta(&mut self, name: &str) {
+        self.needed.push(format!("{META}.{name}"));
+    }
+
+    /// The definitions: kinds that every group has name all groups of the document.
     pub(super) fn finish(mut self) -> Map<String, Value> {
-        for name in
-            ["DeleteOptions", "Patch", "Status", "APIResourceList", "ListMeta", "ObjectMeta", "WatchEvent"]
-        {
-            self.add_builtin(&format!("{META}.{name}"));
+        let mut needed = std::mem::take(&mut self.needed);
+        needed.sort();
+        needed.dedup();
+        for name in needed {
+            self.add_builtin(&name);
         }
         self.definitions
     }
@@ -108,22 +130,30 @@ impl<'d> Schemas<'d> {
         }
     }
 
+    /// The words that a field has in every kind, as those of a kind say them.
+    fn usual(&self, field: &str, else_words: &str) -> String {
+        let of = if field == "items" { "" } else { "io.k8s.api.core.v1.ConfigMap" };
+        self.descriptions.of_field(of, field).unwrap_or(else_words).to_owned()
+    }
+
     /// Adds a custom resource and its list.
     fn add_custom(&mut self, api: &GroupVersionApi, resource: &ApiResource, name: &str, schema: Value) {
         let kind = |kind: &str| json!([{ "group": api.group, "version": api.version, "kind": kind }]);
         let text = |description: &str| json!({ "type": "string", "description": description });
-        let object = |description: &str, definition: &str| self.described(definition, description, false);
+        let version = self.usual("apiVersion", "The version of the object's schema.");
+        let of_kind = self.usual("kind", "The kind of the object.");
+        let metadata = self.usual("metadata", "Standard metadata of an object.");
         let mut whole = match schema {
             Value::Object(map) => map,
             _ => Map::new(),
         };
         whole.insert("type".to_owned(), json!("object"));
         whole.insert("x-kubernetes-group-version-kind".to_owned(), kind(&resource.kind));
+        let meta = self.described(&format!("{META}.ObjectMeta"), &metadata, false);
         let properties = whole.entry("properties").or_insert_with(|| json!({}));
         if let Value::Object(properties) = properties {
-            properties.insert("apiVersion".to_owned(), text("The version of the object's schema."));
-            properties.insert("kind".to_owned(), text("The kind of the object."));
-            let meta = object("Standard metadata of an object.", &format!("{META}.ObjectMeta"));
+            properties.insert("apiVersion".to_owned(), text(&version));
+            properties.insert("kind".to_owned(), text(&of_kind));
             properties.insert("metadata".to_owned(), meta);
         }
         let list = json!({
@@ -131,9 +161,9 @@ impl<'d> Schemas<'d> {
             "type": "object",
             "required": ["items"],
             "properties": {
-                "apiVersion": text("The version of the list's schema."),
-                "kind": text("The kind of the list."),
-                "metadata": object("Standard metadata of a list.", &format!("{META}.ListMeta")),
+                "apiVersion": text(&version),
+                "kind": text(&of_kind),
+                "metadata": self.described(&format!("{META}.ListMeta"), "Standard metadata of a list.", false),
                 "items": { "description": format!("List of {}.", resource.plural), "type": "array",
                     "items": self.dialect.reference(name) },
             },
@@ -141,6 +171,8 @@ impl<'d> Schemas<'d> {
         });
         self.definitions.insert(name.to_owned(), Value::Object(whole));
         self.definitions.insert(format!("{name}List"), list);
+        self.add_meta("ObjectMeta");
+        self.add_meta("ListMeta");
     }
 
     /// Adds a named type and what it refers to.
@@ -170,6 +202,7 @@ impl<'d> Schemas<'d> {
         let mut all = Vec::new();
         for kind in list {
             if kind.group == "*" {
+                all.push((String::new(), "v1".to_owned(), &kind.kind));
                 all.extend(
                     self.everywhere
                         .iter()
@@ -222,8 +255,10 @@ impl<'d> Schemas<'d> {
                 let schema = self.property(of, field, text, kinds);
                 properties.insert(field.name.to_string(), schema);
             }
-            let required: Vec<&str> =
-                fields.iter().filter(|field| field.required).map(|field| field.name.as_str()).collect();
+            // As they are declared, which is about the order of their numbers.
+            let mut required: Vec<&Field> = fields.iter().filter(|field| field.required).collect();
+            required.sort_by_key(|field| field.number);
+            let required: Vec<&str> = required.iter().map(|field| field.name.as_str()).collect();
             if !required.is_empty() {
                 map.insert("required".to_owned(), json!(required));
             }
@@ -274,6 +309,10 @@ impl<'d> Schemas<'d> {
         {
             map.insert("default".to_owned(), default);
         }
+        // The items of a list of objects are no list of which parts are owned.
+        if field.name == "items" && of.field("metadata").is_some_and(|meta| is_list_meta(of.at(meta.of))) {
+            map.remove("x-kubernetes-list-type");
+        }
         if !field.patch_strategy.is_empty() {
             map.insert("x-kubernetes-patch-strategy".to_owned(), json!(field.patch_strategy.as_str()));
         }
@@ -291,6 +330,8 @@ impl<'d> Schemas<'d> {
                 Value::Object(map) => map,
                 _ => Map::new(),
             },
+            // A reference that says no more stands alone.
+            Dialect::V3 if text.is_empty() && !always => return reference,
             Dialect::V3 => Map::from_iter([("allOf".to_owned(), json!([reference]))]),
         };
         if self.dialect == Dialect::V3 && always {
@@ -357,6 +398,10 @@ impl<'d> Schemas<'d> {
         self.marks(of, &mut map);
         Value::Object(map)
     }
+}
+
+fn is_list_meta(of: TypeRef<'_>) -> bool {
+    of.node().name.strip_prefix(META) == Some(".ListMeta")
 }
 
 /// Which kinds types are.

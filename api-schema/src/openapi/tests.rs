@@ -19,6 +19,8 @@ fn resource(group: &str, version: &str, plural: &str, kind: &str) -> ApiResource
         verbs: verbs(&ALL),
         schema: ApiSchema::Types(builtin::graph().clone(), id),
         subresources: Vec::new(),
+        protobuf: true,
+        returns_deleted: false,
     }
 }
 
@@ -55,7 +57,9 @@ fn widgets() -> GroupVersionApi {
             namespaced: false,
             verbs: verbs(&ALL),
             schema: ApiSchema::Custom(Arc::new(schema)),
-            subresources: Vec::new(),
+            subresources: vec![sub("scale", "autoscaling", "v1", "Scale", &["get", "patch", "update"])],
+            protobuf: false,
+            returns_deleted: false,
         }],
     }
 }
@@ -175,7 +179,7 @@ fn custom_resources_are_merged_in() {
         &v3["components"]["schemas"]["example.rec.v1.Widget"]["properties"]["spec"]["properties"]["size"];
     assert_eq!(size["default"], 3);
     let delete_options = &document["definitions"]["io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"];
-    assert_eq!(delete_options["x-kubernetes-group-version-kind"].as_array().unwrap().len(), 2);
+    assert_eq!(delete_options["x-kubernetes-group-version-kind"].as_array().unwrap().len(), 3);
 }
 
 /// The fields of a message with this number.
@@ -237,4 +241,59 @@ fn the_index_has_urls_without_a_prefix() {
     let index = index(&[("api/v1".to_owned(), "AB".to_owned()), (apps().path(), "CD".to_owned())]);
     assert_eq!(index["paths"]["api/v1"]["serverRelativeURL"], "/openapi/v3/api/v1?hash=AB");
     assert_eq!(index["paths"]["apis/apps/v1"]["serverRelativeURL"], "/openapi/v3/apis/apps/v1?hash=CD");
+}
+
+#[test]
+fn what_operations_take_and_give_depends_on_the_resource() {
+    let mut core = GroupVersionApi {
+        group: String::new(),
+        version: "v1".to_owned(),
+        resources: vec![resource("", "v1", "pods", "Pod"), resource("", "v1", "endpoints", "Endpoints")],
+    };
+    core.resources[0].returns_deleted = true;
+    core.resources[0].subresources = vec![sub("binding", "", "", "Binding", &["create"])];
+    let v3 = v3::document(&core, "1.36", &Descriptions::none());
+    let base = "/api/v1/namespaces/{namespace}";
+    let delete = |plural: &str| v3["paths"][format!("{base}/{plural}/{{name}}")]["delete"].clone();
+    let given = |operation: &Value| {
+        operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+            .as_str()
+            .and_then(|name| name.rsplit('.').next())
+            .map(str::to_owned)
+    };
+    assert_eq!(given(&delete("pods")).as_deref(), Some("Pod"));
+    assert_eq!(given(&delete("endpoints")).as_deref(), Some("Status"));
+    assert_eq!(delete("endpoints")["description"], "delete Endpoints");
+    assert_eq!(delete("pods")["description"], "delete a Pod");
+    let binding = &v3["paths"][format!("{base}/pods/{{name}}/binding")];
+    assert_eq!(given(&binding["post"]).as_deref(), Some("Binding"));
+    assert_eq!(binding["post"]["x-kubernetes-group-version-kind"]["kind"], "Binding");
+    // What all operations of a path take is said once.
+    let names = |list: &Value| -> Vec<String> {
+        let names = list.as_array().into_iter().flatten();
+        names.map(|p| p["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        names(&binding["parameters"]),
+        ["dryRun", "fieldManager", "fieldValidation", "name", "namespace", "pretty"]
+    );
+    assert!(binding["post"].get("parameters").is_none());
+    assert_eq!(v3["paths"]["/api/v1/"]["get"]["operationId"], "getCoreV1APIResources");
+
+    let custom = v3::document(&widgets(), "1.36", &Descriptions::none());
+    let widget = &custom["paths"]["/apis/rec.example/v1/widgets/{name}"];
+    let types = |content: &Value| content.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(types(&widget["put"]["requestBody"]["content"]), ["application/json", "application/yaml"]);
+    assert_eq!(
+        types(&widget["patch"]["requestBody"]["content"]),
+        ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"]
+    );
+    assert_eq!(types(&widget["patch"]["responses"]), ["200", "401"]);
+    assert_eq!(names(&widget["get"]["parameters"]), ["resourceVersion"]);
+    let scale = &custom["paths"]["/apis/rec.example/v1/widgets/{name}/scale"]["get"];
+    assert_eq!(scale["x-kubernetes-group-version-kind"]["kind"], "Widget");
+    assert!(custom["paths"].get("/apis/rec.example/v1/").is_none());
+    let v2 = v2::document(&[core, widgets()], "1.36", &Descriptions::none());
+    assert_eq!(v2["paths"]["/api/"]["get"]["operationId"], "getCoreAPIVersions");
+    assert_eq!(v2["paths"]["/apis/"]["get"]["tags"], json!(["apis"]));
 }

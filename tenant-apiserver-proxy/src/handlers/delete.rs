@@ -12,18 +12,6 @@ use http::StatusCode;
 use plane_client::Propagation;
 use serde_json::{Value, json};
 
-/// Kinds whose removal answers with the object, not with a `Status`, as in Kubernetes.
-const RETURNED: &[&str] = &[
-    "pods",
-    "podtemplates",
-    "persistentvolumes",
-    "persistentvolumeclaims",
-    "replicationcontrollers",
-    "resourcequotas",
-    "serviceaccounts",
-    "services",
-];
-
 /// Reads the options of a deletion: the body, or the query when there is no body.
 pub fn options(call: &Call, body: &Incoming) -> Result<DeleteOptions, ApiError> {
     let given = if body.bytes.is_empty() { from_query(call)? } else { decode_body(body)? };
@@ -127,7 +115,7 @@ pub async fn delete(
 ) -> Result<Reply, ApiError> {
     let options = options(auth.call(), body)?;
     let written = gateway::delete::delete(server, auth, place, &options).await?;
-    let returned = place.row.group.is_empty() && RETURNED.contains(&place.row.plural.as_str());
+    let returned = api_resources::table::returns_deleted(&place.row.group, &place.row.plural);
     if written.removed && !returned {
         let mut details =
             json!({"name": place.name, "kind": place.row.plural, "uid": written.object.meta.uid});

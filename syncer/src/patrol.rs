@@ -6,6 +6,7 @@
 
 use crate::kinds::{Key, Kind};
 use crate::ownership::{Identity, SELECTOR};
+use crate::reconcile::services::KUBERNETES;
 use crate::state::{State, SuperCluster};
 use crate::tenants::TenantView;
 use api_types::{ApiError, TenantId};
@@ -111,6 +112,12 @@ async fn compare(state: &State, cluster: &SuperCluster, tenant: &TenantView) -> 
             }
         }
         for object in client.list(tenant.id, &kind.group_resource(), "").await? {
+            // The one of every tenant stands for a shared one: it never goes down.
+            if kind == Kind::Service
+                && (object.name.namespace.as_str(), object.name.name.as_str()) == KUBERNETES
+            {
+                continue;
+            }
             let key = Key::Object(kind, object.name.clone());
             match there.remove(&key) {
                 Some(uid) if uid == object.meta.uid => {}

@@ -85,3 +85,23 @@ async fn a_change_of_a_service_is_reserved_before_the_tenant_reads_it() {
     let third = story.reserver.reserve(acme, &headless).await.unwrap().unwrap();
     assert_eq!(third.cluster_ips, ["None"]);
 }
+
+#[tokio::test]
+async fn the_patrol_does_not_miss_the_shared_service() {
+    let story = Story::with_tenants(&["acme"]);
+    placed(&story).await;
+    story.planes.put(id(0), service("kubernetes"));
+    story.planes.put(id(0), service("web"));
+    let space = story.super_namespace(id(0), "default").await;
+    story.in_super("services", &space, "web").await;
+    let state = story.reserver.state();
+    let cluster = state.super_cluster("local").unwrap();
+    // What has just been written may be told by the watch a moment later.
+    let looked = async {
+        while !crate::patrol::pass(&state, &cluster).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), looked).await.expect("something is missing");
+    assert!(story.planes.find(SUPER, &core("services"), &space, "kubernetes").is_none());
+}

@@ -61,7 +61,7 @@ impl Schemas {
 /// Makes the plane's rows anew from its definitions.
 pub fn refresh(server: &Server, plane: &Plane) {
     let mut rows = Vec::new();
-    for record in server.cache.collection(plane.id, &DEFINITIONS).list("", None) {
+    for record in server.cache.collection(plane.id, &DEFINITIONS).list("") {
         let Ok(definition) = record.value() else { continue };
         if !crd::is_established(&definition)
             || is_reserved(definition["spec"]["group"].as_str().unwrap_or(""))

@@ -6,9 +6,6 @@ use api_schema::decode::{self, DecodeError, Decoded, FieldValidation, Format};
 use api_types::{ApiError, Reason};
 use serde_json::Value;
 
-/// The longest body, as kube-apiserver has it.
-pub const MAX_BODY: usize = 3 << 20;
-
 /// The media type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
@@ -30,10 +27,14 @@ pub struct Payload {
 
 /// Reads a `Content-Type` header; an empty one is JSON.
 pub fn media_type(content_type: &str) -> Result<Media, ApiError> {
-    match content_type.split(';').next().unwrap_or("").trim() {
-        "" | "application/json" => Ok(Media::Json),
-        "application/yaml" => Ok(Media::Yaml),
-        "application/vnd.kubernetes.protobuf" => Ok(Media::Protobuf),
+    let mut parts = content_type.split(';').map(str::trim);
+    let media = parts.next().unwrap_or("").to_ascii_lowercase();
+    let readable = parts.all(|part| part.is_empty() || part.contains('='));
+    match media.as_str() {
+        "" if content_type.is_empty() => Ok(Media::Json),
+        "application/json" if readable => Ok(Media::Json),
+        "application/yaml" if readable => Ok(Media::Yaml),
+        "application/vnd.kubernetes.protobuf" if readable => Ok(Media::Protobuf),
         _ => Err(unsupported("application/json, application/yaml, application/vnd.kubernetes.protobuf")),
     }
 }

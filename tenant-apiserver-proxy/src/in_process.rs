@@ -80,7 +80,7 @@ impl PlaneClient for InProcess {
         namespace: &str,
     ) -> Result<Vec<Object>, ApiError> {
         self.server.cache.wait_for_whole_commit().await;
-        let records = self.server.cache.collection(tenant, resource).list(namespace, None);
+        let records = self.server.cache.collection(tenant, resource).list(namespace);
         Ok(records.iter().map(|record| Self::object(tenant, resource, record)).collect())
     }
 
@@ -152,7 +152,7 @@ impl InProcess {
     ) -> Option<()> {
         let mut changes = self.server.cache.watch_all(resource);
         for tenant in self.planes(scope) {
-            for record in self.server.cache.collection(tenant, resource).list("", None) {
+            for record in self.server.cache.collection(tenant, resource).list("") {
                 out.send(WatchItem::Applied(Self::object(tenant, resource, &record))).await.ok()?;
             }
         }
@@ -256,6 +256,7 @@ impl InProcess {
         let reply = handlers::dispatch(&self.server, auth, incoming).await?;
         let handlers_content = match reply.content {
             crate::reply::Content::Json(bytes) => bytes,
+            crate::reply::Content::Status(status) => status.to_string().into(),
             _ => return Err(ApiError::internal("the answer is not JSON")),
         };
         if reply.code.is_client_error() || reply.code.is_server_error() {
@@ -295,7 +296,8 @@ impl InProcess {
             subresource: place.subresource.clone(),
         });
         let query = Query::parse(&format!("fieldManager={}", actor.manager()));
-        let call = Call { plane, info, query, headers: http::HeaderMap::new() };
+        let (method, headers) = (http::Method::POST, http::HeaderMap::new());
+        let call = Call { plane, method, info, query, headers };
         match actor {
             Actor::Platform(name) => Ok(Authorized::platform(call, name)),
             Actor::User { user, groups, .. } => {

@@ -1,17 +1,17 @@
 //! The door: accepts connections, shakes hands, and takes each request through the stages in their order.
 
 use crate::authentication::Credentials;
-use crate::decoding::MAX_BODY;
+use crate::bodies::{self, Held};
 use crate::handlers::{self, Incoming};
+use crate::negotiation::Wish;
 use crate::planes::{Plane, PlaneKind};
-use crate::reply::{self, Body, Format, Reply};
+use crate::reply::{self, Body, Reply};
 use crate::request_info::{self, PlanePath, RequestInfo};
 use crate::server::Server;
 use crate::stages::{Call, Query, Received};
 use api_types::{ApiError, Reason, TenantId};
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -34,8 +34,6 @@ const MAX_HANDSHAKES: usize = 128;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be open before its first request.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a request that is no watch may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Streams of one HTTP/2 connection at a time.
@@ -179,20 +177,14 @@ async fn respond(
     certificate: Option<Arc<Vec<u8>>>,
     request: Request<hyper::body::Incoming>,
 ) -> Response<Body> {
-    let accepted =
-        request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
-    let gzip = request
-        .headers()
-        .get(header::ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.contains("gzip"));
-    let head = request.method() == http::Method::HEAD;
-    let reply = stages(server, certificate, request).await.unwrap_or_else(Reply::from);
-    let format = match reply::accept(&accepted, false) {
-        Ok(accept) => accept.format,
-        Err(_) => Format::Json,
-    };
-    let mut response = reply.into_response(format, gzip);
+    let encodings = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let gzip = encodings.is_some_and(|all| all.split(',').any(|encoding| encoding.trim() == "gzip"));
+    let head = request.method() == Method::HEAD;
+    let wish = Wish::of(request.headers(), &Query::parse(request.uri().query().unwrap_or("")));
+    let reply = stages(server.clone(), certificate, request).await.unwrap_or_else(Reply::from);
+    let (long, for_error) = (reply.is_long(&wish, gzip), wish.clone());
+    let written = server.heavy.compute(long, move || reply.into_response(&wish, gzip)).await;
+    let mut response = written.unwrap_or_else(|error| Reply::from(error).into_response(&for_error, gzip));
     if head {
         *response.body_mut() = reply::full(Bytes::new());
     }
@@ -207,31 +199,37 @@ async fn stages(
 ) -> Result<Reply, ApiError> {
     let (head, body) = request.into_parts();
     let credentials = Credentials { certificate, token: bearer(&head.headers) };
-    let (plane, path) = plane(&server, head.uri.path(), &credentials)?;
+    let (plane, path) = plane(&server, head.uri.path(), &credentials);
     let query = head.uri.query().unwrap_or("");
     let info = request_info::parse(&head.method, path, query)
         .ok_or_else(|| ApiError::bad_request("the path is not UTF-8 once it is decoded"))?;
     let reading = matches!(head.method, Method::GET | Method::HEAD);
     let watching = matches!(&info, RequestInfo::Resource(resource) if resource.verb == "watch");
-    let call = Call { plane: plane.clone(), info, query: Query::parse(query), headers: head.headers };
+    let headers = head.headers;
+    let call = Call { plane: plane.clone(), method: head.method, info, query: Query::parse(query), headers };
     let content_type = call.header("content-type").to_owned();
     let authenticated = Received::new(call, credentials).authenticate(&server).await?;
-    let authorized = authenticated.authorize(&server)?;
-    let _seat = plane.limits.seat().await?;
+    let authorized = Arc::new(authenticated.authorize(&server)?);
+    let _seat = authorized.seats(&server).seat().await?;
     // Nobody waits for what a GET sends after its head: a slow body would hold the seat, and reading needs few rights.
-    let bytes = if reading { Bytes::new() } else { read_body(body).await? };
-    let body = Incoming { bytes, content_type };
-    let work = handlers::dispatch(&server, &authorized, body);
-    let done = if watching {
-        work.await
-    } else {
-        tokio::time::timeout(REQUEST_TIMEOUT, work)
-            .await
-            .unwrap_or_else(|_| Err(ApiError::new(Reason::Timeout, "the request did not finish in time")))
-    };
+    let held =
+        if reading { Held::default() } else { bodies::read(body, &plane.bodies, &server.bodies).await? };
+    let body = Incoming { bytes: held.bytes, content_type };
     let deprecated = authorized.resource().and_then(|of| {
         api_resources::table::deprecated(&of.group, &of.version, &of.resource).map(str::to_owned)
     });
+    let done = if watching {
+        handlers::dispatch(&server, &authorized, body).await
+    } else {
+        let (long, serving) = (body.is_long(), server.clone());
+        let doing = authorized.clone();
+        let work = async move {
+            let _room = held.room;
+            tokio::time::timeout(REQUEST_TIMEOUT, handlers::dispatch(&serving, &doing, body)).await
+        };
+        let late = |_| Err(ApiError::new(Reason::Timeout, "the request did not finish in time"));
+        server.heavy.drive(long, work).await?.unwrap_or_else(late)
+    };
     // What guards warn of is told with a refusal too.
     let told = authorized.take_warnings();
     if deprecated.is_none() && told.is_empty() {
@@ -249,12 +247,9 @@ fn bearer(headers: &http::HeaderMap) -> Option<String> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-/// The plane of a request: by its path, else by its credential, else the host plane.
-fn plane<'a>(
-    server: &Server,
-    path: &'a str,
-    credentials: &Credentials,
-) -> Result<(Arc<Plane>, &'a str), ApiError> {
+/// The plane of a request: by its path, else by its credential, else the host plane. Whether a tenant exists is
+/// nobody's business without a credential for it: one that is not there is answered by a plane that is nobody's.
+fn plane<'a>(server: &Server, path: &'a str, credentials: &Credentials) -> (Arc<Plane>, &'a str) {
     let (found, rest) = match request_info::plane_of(path) {
         PlanePath::Tenant(name, rest) => (server.planes.named(PlaneKind::Tenant, name), rest),
         PlanePath::Super(name, rest) => (server.planes.named(PlaneKind::Super, name), rest),
@@ -263,19 +258,5 @@ fn plane<'a>(
             (claimed.or_else(|| server.planes.get(TenantId::HOST)), rest)
         }
     };
-    // Whether a plane exists is nobody's business without a credential for it: the answer is that of a wrong one.
-    found.map(|plane| (plane, rest)).ok_or_else(ApiError::unauthorized)
-}
-
-async fn read_body(body: hyper::body::Incoming) -> Result<Bytes, ApiError> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
-    match read {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::new(
-            Reason::RequestEntityTooLarge,
-            format!("Request entity too large: limit is {MAX_BODY}"),
-        )),
-        Ok(Err(error)) => Err(ApiError::bad_request(format!("the body could not be read: {error}"))),
-        Err(_) => Err(ApiError::new(Reason::Timeout, "the body did not arrive in time")),
-    }
+    (found.unwrap_or_else(|| server.nobody.clone()), rest)
 }

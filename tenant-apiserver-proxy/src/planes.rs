@@ -3,9 +3,10 @@
 use crate::admission::guards;
 use crate::authentication::Identity;
 use crate::dialer::{Dialer, addresses::Reach};
+use crate::bodies::{self, Budget};
 use crate::limits::{Amounts, Limits};
-use crate::pki::KeyedCertificate;
-use crate::tokens::Claims;
+use crate::pki::{self, KeyedCertificate, PkiError};
+use crate::tokens::{Claims, TokenError, TokenKey};
 use crate::verified::Verified;
 use api_resources::Catalog;
 use api_types::{ApiError, GroupResource, ObjectName, Reason, TenantId};
@@ -47,7 +48,7 @@ pub struct Plane {
     /// The client CA as DER, once it was needed.
     pub(crate) client_ca: OnceLock<Vec<u8>>,
     /// The key of its tokens, once it was needed.
-    pub(crate) token_key: tokio::sync::OnceCell<crate::tokens::TokenKey>,
+    pub(crate) token_key: tokio::sync::OnceCell<TokenKey>,
     /// Its roles and bindings, read.
     pub(crate) policy: crate::rbac::PolicyCell,
     /// Tokens for the plane's own audience that have been verified.
@@ -62,6 +63,22 @@ pub struct Plane {
     pub(crate) platform_waits: Arc<tokio::sync::Semaphore>,
     /// Dials the addresses that it chooses.
     pub(crate) dialer: Dialer,
+    /// For the bodies of its requests.
+    pub(crate) bodies: Budget,
+}
+
+/// Why nobody's plane could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NobodyError {
+    /// Its client CA.
+    #[error(transparent)]
+    Authority(#[from] PkiError),
+    /// Its client CA, as text.
+    #[error("a new client CA cannot be read")]
+    Pem,
+    /// The key of its tokens.
+    #[error(transparent)]
+    TokenKey(#[from] TokenError),
 }
 
 /// Whether a plane answers.
@@ -98,7 +115,23 @@ impl Plane {
                 PlaneKind::Tenant => Reach::PublicAnd(Vec::new()),
                 PlaneKind::Host | PlaneKind::Super => Reach::Everything,
             }),
+            bodies: Budget::new(bodies::PLANE_BYTES),
         }
+    }
+
+    /// A tenant's plane that is nobody's: who asks for a tenant that is not there is answered from it, as by one that
+    /// is there and does not know the caller. Nothing that proves who one is was ever signed by its keys.
+    pub(crate) fn nobodys() -> Result<Self, NobodyError> {
+        let id = TenantId::new(uuid::Uuid::new_v4());
+        let plane = Plane::new(id, PlaneKind::Tenant, "");
+        let authority = pki::make_authority(&format!("{}{id}", crate::authentication::AUTHORITY_PREFIX))?;
+        let (_, pem) = x509_parser::pem::parse_x509_pem(authority.certificate_pem.as_bytes())
+            .map_err(|_| NobodyError::Pem)?;
+        let token_key = TokenKey::read(&crate::tokens::make_key()?)?;
+        // Both cells are new, so that nothing is there.
+        let _ = plane.client_ca.set(pem.contents);
+        let _ = plane.token_key.set(token_key);
+        Ok(plane)
     }
 
     /// Its path below the server's address: empty for the host plane.

@@ -41,7 +41,7 @@ fn policy(server: &Server, plane: &Plane) -> Arc<Read> {
         return read;
     }
     let objects = |index: usize| -> Vec<Value> {
-        let records = collections[index].list("", None);
+        let records = collections[index].list("");
         // What cannot be read allows nothing.
         records.iter().filter_map(|record| record.value().ok()).collect()
     };

@@ -1,5 +1,7 @@
-//! What goes back: status, headers, body; and the formats that a client accepts.
+//! What goes back: status, headers, body.
 
+use crate::heavy;
+use crate::negotiation::{Format, Offer, Rendering, Wish};
 use api_types::ApiError;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -11,7 +13,7 @@ use std::convert::Infallible;
 /// The body of every response.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// Responses from this size on are compressed when the client accepts it, as kube-apiserver does.
+/// Responses over this size are compressed when the client accepts it, as kube-apiserver does.
 const COMPRESS_FROM: usize = 128 << 10;
 
 /// A response before it is encoded.
@@ -24,18 +26,22 @@ pub struct Reply {
     pub warnings: Vec<String>,
     /// More headers.
     pub headers: HeaderMap,
+    /// How JSON is written, where it is chosen already; else as for any document.
+    pub rendering: Option<Rendering>,
 }
 
 /// What a response says.
 pub enum Content {
-    /// JSON as it is.
+    /// JSON, which may be sent as YAML too.
     Json(Bytes),
+    /// A `Status`, which may be sent in each format.
+    Status(Value),
     /// Another type as it is.
     Raw(&'static str, Bytes),
     /// Another type, encoded already as the headers say.
     Encoded(&'static str, Bytes),
     /// A stream of another type.
-    Stream(HeaderValue, Body),
+    Stream(&'static str, Body),
 }
 
 impl Reply {
@@ -56,7 +62,19 @@ impl Reply {
 
     /// Any.
     pub fn with(code: StatusCode, content: Content) -> Self {
-        Reply { code, content, warnings: Vec::new(), headers: HeaderMap::new() }
+        Reply { code, content, warnings: Vec::new(), headers: HeaderMap::new(), rendering: None }
+    }
+
+    /// 200 with a `Status`.
+    pub fn status(status: Value) -> Self {
+        Self::with(StatusCode::OK, Content::Status(status))
+    }
+
+    /// The same with another rendering.
+    #[must_use]
+    pub fn rendered(mut self, rendering: Rendering) -> Self {
+        self.rendering = Some(rendering);
+        self
     }
 
     /// The same with another code.
@@ -73,42 +91,104 @@ impl Reply {
         self
     }
 
-    /// Encodes it for a client. YAML is made from JSON; protobuf is made where the content was.
-    pub fn into_response(self, format: Format, accepts_gzip: bool) -> Response<Body> {
-        let mut headers = self.headers;
-        let (content_type, body) = match self.content {
-            Content::Json(bytes) if format == Format::Yaml => (
-                HeaderValue::from_static("application/yaml"),
-                compress(yaml(&bytes), accepts_gzip, &mut headers),
-            ),
-            Content::Json(bytes) => {
-                (HeaderValue::from_static("application/json"), compress(bytes, accepts_gzip, &mut headers))
-            }
-            Content::Raw(of, bytes) => {
-                (HeaderValue::from_static(of), compress(bytes, accepts_gzip, &mut headers))
-            }
-            Content::Encoded(of, bytes) => (HeaderValue::from_static(of), full(bytes)),
-            Content::Stream(of, body) => (of, body),
-        };
-        headers.insert(header::CONTENT_TYPE, content_type);
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
-        for warning in self.warnings {
-            let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
-            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
-                headers.append(header::WARNING, value);
-            }
-        }
-        let mut response = Response::new(body);
-        *response.status_mut() = self.code;
-        *response.headers_mut() = headers;
-        response
+    /// How it is written for a client. Who accepts nothing that is there gets errors as people like to read them.
+    fn rendering(&self, wish: &Wish) -> Rendering {
+        let chosen = self.rendering.or_else(|| wish.choose(Offer::Document).map(|accept| accept.rendering));
+        chosen.unwrap_or(Rendering { format: Format::Json, pretty: true })
     }
+
+    /// True when [`Reply::into_response`] takes long.
+    pub fn is_long(&self, wish: &Wish, accepts_gzip: bool) -> bool {
+        match &self.content {
+            Content::Json(bytes) => {
+                let rendering = self.rendering(wish);
+                let changed = rendering.format == Format::Yaml || rendering.pretty;
+                (changed && bytes.len() > heavy::YAML_BYTES) || (accepts_gzip && bytes.len() > COMPRESS_FROM)
+            }
+            Content::Raw(_, bytes) => accepts_gzip && bytes.len() > COMPRESS_FROM,
+            Content::Status(_) | Content::Encoded(..) | Content::Stream(..) => false,
+        }
+    }
+
+    /// Encodes it for a client. YAML is made from JSON; objects in protobuf are made where the content was.
+    pub fn into_response(self, wish: &Wish, accepts_gzip: bool) -> Response<Body> {
+        let rendering = self.rendering(wish);
+        let mut headers = self.headers;
+        let (of, bytes) = match self.content {
+            Content::Json(bytes) => render(bytes, rendering),
+            Content::Status(status) => render_status(&status, rendering),
+            Content::Raw(of, bytes) => (of, bytes),
+            Content::Encoded(of, bytes) => {
+                return respond(of, full(bytes), self.code, headers, &self.warnings);
+            }
+            Content::Stream(of, body) => return respond(of, body, self.code, headers, &self.warnings),
+        };
+        let body = compress(bytes, accepts_gzip, &mut headers);
+        respond(of, body, self.code, headers, &self.warnings)
+    }
+}
+
+fn respond(
+    of: &'static str,
+    body: Body,
+    code: StatusCode,
+    mut headers: HeaderMap,
+    warnings: &[String],
+) -> Response<Body> {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(of));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+    for warning in warnings {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            headers.append(header::WARNING, value);
+        }
+    }
+    let mut response = Response::new(body);
+    *response.status_mut() = code;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The media type of protobuf bodies.
+pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// The media type of watches in protobuf.
+pub const PROTOBUF_STREAM: &str = "application/vnd.kubernetes.protobuf;stream=watch";
+
+/// JSON as it is to be written. What has no form but JSON stays JSON.
+fn render(json: Bytes, rendering: Rendering) -> (&'static str, Bytes) {
+    match rendering {
+        Rendering { format: Format::Yaml, .. } => ("application/yaml", yaml(&json)),
+        Rendering { pretty: true, .. } => ("application/json", pretty(json)),
+        Rendering { .. } => ("application/json", json),
+    }
+}
+
+fn render_status(status: &Value, rendering: Rendering) -> (&'static str, Bytes) {
+    if rendering.format == Format::Protobuf
+        && let Some(bytes) = protobuf_status(status)
+    {
+        return (PROTOBUF, bytes);
+    }
+    render(Bytes::from(status.to_string()), rendering)
+}
+
+/// A `Status` in protobuf.
+pub fn protobuf_status(status: &Value) -> Option<Bytes> {
+    let graph = api_schema::builtin::graph();
+    let root = graph.named("io.k8s.apimachinery.pkg.apis.meta.v1.Status")?;
+    api_schema::protobuf::encode(status, graph.at(root), "v1", "Status").ok().map(Bytes::from)
+}
+
+fn pretty(json: Bytes) -> Bytes {
+    let value: Option<Value> = serde_json::from_slice(&json).ok();
+    value.and_then(|value| serde_json::to_vec_pretty(&value).ok()).map_or(json, Bytes::from)
 }
 
 impl From<ApiError> for Reply {
     fn from(error: ApiError) -> Self {
         let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut reply = Reply::value(&error.to_status()).code(code).warnings(error.warnings().to_vec());
+        let mut reply = Reply::status(&error.to_status()).code(code).warnings(error.warnings().to_vec());
         if let Some(seconds) = error.retry_after_seconds() {
             reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -128,7 +208,7 @@ fn yaml(json: &[u8]) -> Bytes {
 
 fn compress(bytes: Bytes, accepted: bool, headers: &mut HeaderMap) -> Body {
     use std::io::Write;
-    if !accepted || bytes.len() < COMPRESS_FROM {
+    if !accepted || bytes.len() <= COMPRESS_FROM {
         return full(bytes);
     }
     let mut encoder =
@@ -143,101 +223,40 @@ fn compress(bytes: Bytes, accepted: bool, headers: &mut HeaderMap) -> Body {
     }
 }
 
-/// The encodings of objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// `application/json`.
-    Json,
-    /// `application/yaml`.
-    Yaml,
-    /// `application/vnd.kubernetes.protobuf`.
-    Protobuf,
-}
-
-/// How objects are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
-    /// As they are.
-    Object,
-    /// Rows and columns.
-    Table,
-    /// Their metadata only.
-    Metadata,
-}
-
-/// What a client accepts, the first that this server can give.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Accept {
-    /// The encoding.
-    pub format: Format,
-    /// The view.
-    pub view: View,
-    /// `g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList` was asked for.
-    pub aggregated_discovery: bool,
-}
-
-/// Reads an `Accept` header. `protobuf`: the answer can be given in protobuf.
-pub fn accept(header: &str, protobuf: bool) -> Result<Accept, ApiError> {
-    let default = Accept { format: Format::Json, view: View::Object, aggregated_discovery: false };
-    if header.is_empty() {
-        return Ok(default);
-    }
-    for offer in header.split(',') {
-        let mut parts = offer.split(';').map(str::trim);
-        let media = parts.next().unwrap_or("");
-        let (mut kind, mut group, mut version) = ("", "", "");
-        for part in parts {
-            match part.split_once('=') {
-                Some(("as", value)) => kind = value,
-                Some(("g", value)) => group = value,
-                Some(("v", value)) => version = value,
-                _ => {}
-            }
-        }
-        let format = match media {
-            "application/json" | "*/*" | "application/*" => Format::Json,
-            "application/yaml" => Format::Yaml,
-            "application/vnd.kubernetes.protobuf" if protobuf => Format::Protobuf,
-            _ => continue,
-        };
-        let view = match (kind, group, version) {
-            ("", ..) => View::Object,
-            ("Table", "meta.k8s.io", "v1") => View::Table,
-            ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1") => View::Metadata,
-            ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => {
-                return Ok(Accept { format, aggregated_discovery: true, ..default });
-            }
-            _ => continue,
-        };
-        if view != View::Object && format == Format::Protobuf {
-            continue;
-        }
-        return Ok(Accept { format, view, ..default });
-    }
-    let accepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
-    Err(ApiError::new(
-        api_types::Reason::NotAcceptable,
-        format!("only the following media types are accepted: {accepted}"),
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stages::Query;
+
+    fn wish(accept: &str) -> Wish {
+        let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
+        Wish::of(&headers, &Query::default())
+    }
+
+    async fn sent(reply: Reply, accept: &str) -> (String, Bytes) {
+        let response = reply.into_response(&wish(accept), true);
+        let of = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        (of, response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    #[tokio::test]
+    async fn errors_come_in_the_clients_format_or_as_people_read_them() {
+        let error = || Reply::from(ApiError::unauthorized());
+        assert_eq!(sent(error(), "application/yaml").await.0, "application/yaml");
+        let (of, bytes) = sent(error(), PROTOBUF).await;
+        assert!(of == PROTOBUF && bytes.starts_with(api_schema::protobuf::PREFIX));
+        assert!(!sent(error(), "application/*").await.1.contains(&b'\n'));
+        let (of, bytes) = sent(error(), "text/html").await;
+        assert!(of == "application/json" && bytes.contains(&b'\n'));
+    }
 
     #[test]
-    fn the_first_acceptable_offer_wins() {
-        let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
-        assert_eq!(accept(table, false).unwrap().view, View::Table);
-        let old = "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-        assert_eq!(accept(old, false).unwrap().view, View::Object);
-        let proto = "application/vnd.kubernetes.protobuf,application/json";
-        assert_eq!(accept(proto, false).unwrap().format, Format::Json);
-        assert_eq!(accept(proto, true).unwrap().format, Format::Protobuf);
-        let discovery =
-            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
-        assert!(accept(discovery, false).unwrap().aggregated_discovery);
-        assert_eq!(accept("application/cbor", true).unwrap_err().code(), 406);
-        assert_eq!(accept("", true).unwrap().format, Format::Json);
+    fn what_is_long_is_known_before_it_is_done() {
+        let reply = |size: usize| Reply::json(Bytes::from(vec![b' '; size]));
+        assert!(!reply(COMPRESS_FROM).is_long(&wish("application/json"), true));
+        assert!(reply(COMPRESS_FROM + 1).is_long(&wish("application/json"), true));
+        assert!(!reply(COMPRESS_FROM + 1).is_long(&wish("application/json"), false));
+        assert!(reply(COMPRESS_FROM).is_long(&wish("application/yaml"), false));
+        assert!(!reply(100).is_long(&wish("application/yaml"), true));
     }
 }

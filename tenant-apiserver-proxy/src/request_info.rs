@@ -114,17 +114,19 @@ pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
         [] => return Some(other()),
     }
     info.verb = match *method {
+        // The old form of a watch says so in its path, whatever the method is.
+        _ if watching => "watch",
         Method::POST => "create",
         Method::PUT => "update",
         Method::PATCH => "patch",
         Method::DELETE if info.name.is_empty() => "deletecollection",
         Method::DELETE => "delete",
-        Method::GET | Method::HEAD if watching => "watch",
         // Of one object there is a watch only under the old path.
         Method::GET | Method::HEAD if info.name.is_empty() && wants_watch => "watch",
         Method::GET | Method::HEAD if info.name.is_empty() => "list",
         Method::GET | Method::HEAD => "get",
-        _ => return Some(other()),
+        // No verb: nobody is given a right to it, and no resource does anything.
+        _ => "",
     }
     .into();
     if info.name.is_empty() && matches!(info.verb.as_str(), "list" | "watch") {
@@ -184,6 +186,10 @@ mod tests {
             ("GET", "/api/v1/namespaces", "", "list /v1  namespaces  "),
             ("GET", "/api/v1/namespaces/a/pods/p", "watch=true", "get /v1 a pods p "),
             ("GET", "/api/v1/watch/namespaces/a/pods/p", "", "watch /v1 a pods p "),
+            ("POST", "/api/v1/watch/namespaces/a/pods", "", "watch /v1 a pods  "),
+            ("HEAD", "/api/v1/namespaces/a/pods", "", "list /v1 a pods  "),
+            ("OPTIONS", "/api/v1/namespaces/a/pods", "", " /v1 a pods  "),
+            ("GET", "/api/v1/watch/namespaces/a", "", "watch /v1 a namespaces a "),
             ("GET", "/api/v1/namespaces/a", "", "get /v1 a namespaces a "),
             ("PUT", "/api/v1/namespaces/a/finalize", "", "update /v1 a namespaces a finalize"),
             ("GET", "/api/v1/namespaces/a/pods/p/log", "", "get /v1 a pods p log"),

@@ -2,6 +2,7 @@
 
 use crate::admission::definitions;
 use crate::authentication::Credentials;
+use crate::bodies::{self, Budget};
 use crate::cache::{self, Cache, feed};
 use crate::issuers::{self, Addresses};
 use crate::pki::{self, KeyedCertificate, PkiError};
@@ -38,6 +39,10 @@ pub struct Server {
     pub cache: Arc<Cache>,
     /// Every plane.
     pub planes: Planes,
+    /// Where requests go whose tenant is not there.
+    pub(crate) nobody: Arc<Plane>,
+    /// For the bodies of all requests.
+    pub(crate) bodies: Budget,
     options: Options,
     /// Where it is and was reached.
     pub(crate) addresses: Addresses,
@@ -46,6 +51,7 @@ pub struct Server {
     token_keys: tokio::sync::Mutex<()>,
     pub(crate) crds: crds::Schemas,
     pub(crate) documents: crate::documents::Documents,
+    pub(crate) heavy: crate::heavy::Heavy,
     /// Given when the server is to end.
     pub shutdown: Shutdown,
     /// The store is followed for as long as anybody can write: a write waits until reads show it.
@@ -70,6 +76,9 @@ pub enum StartError {
     /// The certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
+    /// The plane of those whose tenant is not there.
+    #[error(transparent)]
+    Nobody(#[from] planes::NobodyError),
     /// A plane has no client CA.
     #[error("plane {plane} has no client CA")]
     NoAuthority {
@@ -91,12 +100,15 @@ impl Server {
             cache: cache.clone(),
             planes: Planes::default(),
             addresses: Addresses::new(&options.base_url),
+            nobody: Arc::new(Plane::nobodys()?),
+            bodies: Budget::new(bodies::ALL_BYTES),
             options,
             serving_ca,
             reserver: ArcSwapOption::empty(),
             token_keys: tokio::sync::Mutex::default(),
             crds: crds::Schemas::default(),
             documents: crate::documents::Documents::default(),
+            heavy: crate::heavy::Heavy::default(),
             shutdown: shutdown.clone(),
             used: ShutdownOnDrop::default(),
         });

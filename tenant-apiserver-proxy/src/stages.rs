@@ -3,6 +3,8 @@
 
 use crate::authentication::{self, Credentials, Identity, User};
 use crate::authorization::{self, Attributes};
+use crate::limits::Limits;
+use crate::negotiation::Wish;
 use crate::planes::{Plane, PlaneState};
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::server::Server;
@@ -17,6 +19,8 @@ use std::time::Duration;
 pub struct Call {
     /// Whose plane.
     pub plane: Arc<Plane>,
+    /// By which method.
+    pub method: http::Method,
     /// What it asks for.
     pub info: RequestInfo,
     /// Its query, decoded, in order.
@@ -59,6 +63,11 @@ impl Query {
 }
 
 impl Call {
+    /// In which form the answer is wanted.
+    pub fn wish(&self) -> Wish {
+        Wish::of(&self.headers, &self.query)
+    }
+
     /// A header as text; empty when absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
@@ -193,6 +202,16 @@ impl Authorized {
     /// What the user is to be warned of.
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.warnings.lock())
+    }
+
+    /// Whose seats it takes. Those who do not say who they are, and ask for what says nothing of a plane, take none of
+    /// any plane's: how full one is would tell that it is there.
+    pub fn seats<'a>(&'a self, server: &'a Server) -> &'a Limits {
+        if self.user.is_anonymous() && self.call.info.is_about_the_server() {
+            &server.nobody.limits
+        } else {
+            &self.call.plane.limits
+        }
     }
 
     /// True when a part of the platform asks.

@@ -150,7 +150,7 @@ pub fn end(_server: &Server, place: &Place, tenant: &Value) -> Extra {
 
 /// Registers the tenants that are there at start.
 pub fn load(server: &Server) {
-    for record in server.cache.collection(TenantId::HOST, &TENANTS).list("", None) {
+    for record in server.cache.collection(TenantId::HOST, &TENANTS).list("") {
         observe(server, &record.name);
     }
 }

@@ -54,7 +54,7 @@ pub fn check_new(
 
 fn accept_names(server: &Server, plane: &Plane, name: &str, definition: &mut Value) -> Result<(), ApiError> {
     let mut others = Vec::new();
-    for record in server.cache.collection(plane.id, &DEFINITIONS).list("", None) {
+    for record in server.cache.collection(plane.id, &DEFINITIONS).list("") {
         if record.name.name != name {
             others.push(record.value().map_err(ApiError::internal)?);
         }
@@ -98,7 +98,7 @@ fn is_new(definition: &Value) -> bool {
 /// Accepts what a process that ended had created and not accepted.
 pub async fn establish_all(server: &Server) -> Result<(), ApiError> {
     for plane in server.planes.all() {
-        for record in server.cache.collection(plane.id, &DEFINITIONS).list("", None) {
+        for record in server.cache.collection(plane.id, &DEFINITIONS).list("") {
             if record.value().is_ok_and(|definition| is_new(&definition)) {
                 establish_named(server, &plane, &record.name.name).await?;
             }

@@ -96,7 +96,7 @@ fn priority_class(
         };
         return decode(found).map(Some);
     }
-    for record in server.cache.collection(auth.plane().id, &classes).list("", None) {
+    for record in server.cache.collection(auth.plane().id, &classes).list("") {
         let class = decode(record)?;
         if class["globalDefault"] == Value::Bool(true) {
             return Ok(Some(class));

@@ -55,7 +55,7 @@ pub fn check_delete(server: &Server, place: &Place) -> Result<(), ApiError> {
     if place.row.is_custom() || place.resource() != *PROFILES {
         return Ok(());
     }
-    let tenants = server.cache.collection(TenantId::HOST, &TENANTS).list("", None);
+    let tenants = server.cache.collection(TenantId::HOST, &TENANTS).list("");
     let named = tenants
         .iter()
         .filter(|record| record.value().is_ok_and(|tenant| tenant["spec"]["profile"] == place.name.as_str()));

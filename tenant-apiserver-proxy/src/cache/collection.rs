@@ -1,20 +1,18 @@
 //! One resource of one plane: its live objects, its recent history, its watchers.
 
+use super::objects::Objects;
 use super::record::Record;
+use super::snapshot::{Shared, Snapshot};
+use super::watchers::{Changes, Watchers};
 use api_types::{ObjectName, Revision};
-use compact_str::CompactString;
 use parking_lot::RwLock;
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 /// The most changes kept for resuming watches and for lists at an older revision.
 const HISTORY_CHANGES: usize = 8_192;
 /// The most bytes of objects that the history of one collection keeps alive.
 const HISTORY_BYTES: usize = 64 << 20;
-/// How many changes a watcher may lag before its stream is ended.
-const WATCH_BUFFER: usize = 1_024;
 
 /// One change of one object.
 #[derive(Debug)]
@@ -44,27 +42,22 @@ impl Change {
 pub struct Collection {
     inner: RwLock<Inner>,
     /// Objects that all planes have unless a stored one hides them.
-    shared: Option<Arc<BTreeMap<ObjectName, Arc<Record>>>>,
+    shared: Option<Shared>,
 }
 
 struct Inner {
-    live: BTreeMap<ObjectName, Arc<Record>>,
+    live: Objects,
     history: VecDeque<Arc<Change>>,
     history_bytes: usize,
     /// Changes at or before this revision are no longer in the history.
     floor: Revision,
-    watchers: Vec<Watcher>,
+    watchers: Watchers,
     /// Counts changes.
     version: u64,
 }
 
-struct Watcher {
-    namespace: CompactString,
-    sender: mpsc::Sender<Arc<Change>>,
-}
-
 /// A resumed watch: what was missed, then what comes.
-pub type Resumed = (Vec<Arc<Change>>, mpsc::Receiver<Arc<Change>>);
+pub type Resumed = (Vec<Arc<Change>>, Changes);
 
 /// The history does not reach back so far.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,13 +68,13 @@ pub struct Forgotten {
 
 impl Collection {
     /// Of which nothing is known before `floor`.
-    pub(super) fn new(shared: Option<Arc<BTreeMap<ObjectName, Arc<Record>>>>, floor: Revision) -> Self {
+    pub(super) fn new(shared: Option<Shared>, floor: Revision) -> Self {
         let inner = Inner {
-            live: BTreeMap::new(),
+            live: Objects::default(),
             history: VecDeque::new(),
             history_bytes: 0,
             floor,
-            watchers: Vec::new(),
+            watchers: Watchers::default(),
             version: 0,
         };
         Collection { inner: RwLock::new(inner), shared }
@@ -93,75 +86,30 @@ impl Collection {
         found.or_else(|| self.shared.as_ref()?.get(name).cloned())
     }
 
-    /// The objects of a namespace (empty: of all) in order of name, those after `after`.
-    pub fn list(&self, namespace: &str, after: Option<&ObjectName>) -> Vec<Arc<Record>> {
+    /// What is there now. It costs the same whatever there is, and whoever walks through it holds no writer up.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { stored: self.inner.read().live.clone(), shared: self.shared.clone(), newer: Vec::new() }
+    }
+
+    /// What was there at a revision; costs as much as has been changed since.
+    pub fn snapshot_at(&self, at: Revision) -> Result<Snapshot, Forgotten> {
         let inner = self.inner.read();
-        self.merged(&inner.live, namespace, after)
+        if at < inner.floor {
+            return Err(Forgotten { oldest: inner.floor });
+        }
+        let start = inner.history.partition_point(|change| change.revision <= at);
+        let newer = inner.history.range(start..).cloned().collect();
+        Ok(Snapshot { stored: inner.live.clone(), shared: self.shared.clone(), newer })
     }
 
-    /// The same as of an older revision.
-    pub fn list_at(
-        &self,
-        namespace: &str,
-        after: Option<&ObjectName>,
-        at: Revision,
-    ) -> Result<Vec<Arc<Record>>, Forgotten> {
-        let (records, newer) = {
-            let inner = self.inner.read();
-            if at < inner.floor {
-                return Err(Forgotten { oldest: inner.floor });
-            }
-            let start = inner.history.partition_point(|change| change.revision <= at);
-            let newer: Vec<Arc<Change>> = inner.history.range(start..).cloned().collect();
-            (self.merged(&inner.live, namespace, after), newer)
-        };
-        // Undone outside of the lock: what feeds the cache does not wait for it.
-        let mut before: BTreeMap<&ObjectName, Option<&Arc<Record>>> = BTreeMap::new();
-        for change in newer.iter().filter(|change| in_namespace(change, namespace)) {
-            let name = &change.object.name;
-            if after.is_none_or(|after| name > after) {
-                before.entry(name).or_insert(change.previous.as_ref());
-            }
-        }
-        if before.is_empty() {
-            return Ok(records);
-        }
-        let mut all: BTreeMap<&ObjectName, &Arc<Record>> =
-            records.iter().map(|record| (&record.name, record)).collect();
-        for (name, record) in before {
-            match record {
-                Some(record) => all.insert(name, record),
-                None => all.remove(name),
-            };
-        }
-        Ok(all.into_values().cloned().collect())
-    }
-
-    fn merged(
-        &self,
-        live: &BTreeMap<ObjectName, Arc<Record>>,
-        namespace: &str,
-        after: Option<&ObjectName>,
-    ) -> Vec<Arc<Record>> {
-        let first = ObjectName::new(namespace, "");
-        let from = match after {
-            Some(after) if *after >= first => Bound::Excluded(after.clone()),
-            _ => Bound::Included(first),
-        };
-        let wanted = |name: &ObjectName| namespace.is_empty() || name.namespace == namespace;
-        let stored = live.range((from.clone(), Bound::Unbounded)).take_while(|(name, _)| wanted(name));
-        let Some(shared) = &self.shared else {
-            return stored.map(|(_, record)| record.clone()).collect();
-        };
-        let mut all: BTreeMap<&ObjectName, &Arc<Record>> =
-            shared.range((from, Bound::Unbounded)).take_while(|(name, _)| wanted(name)).collect();
-        all.extend(stored);
-        all.into_values().cloned().collect()
+    /// The objects of a namespace (empty: of all) in order of name.
+    pub fn list(&self, namespace: &str) -> Vec<Arc<Record>> {
+        self.snapshot().records(namespace, None).to_vec()
     }
 
     /// The number of stored objects.
     pub fn len(&self) -> usize {
-        self.inner.read().live.len()
+        self.inner.read().live.count()
     }
 
     /// Grows with every change: what was computed from the objects at the same version still holds.
@@ -183,29 +131,27 @@ impl Collection {
         }
         let start = inner.history.partition_point(|change| change.revision <= from);
         let missed = inner.history.range(start..).filter(|c| in_namespace(c, namespace)).cloned().collect();
-        let (sender, receiver) = mpsc::channel(WATCH_BUFFER);
-        inner.watchers.push(Watcher { namespace: namespace.into(), sender });
-        Ok((missed, receiver))
+        Ok((missed, inner.watchers.add(namespace)))
     }
 
-    /// Lists and watches in one step: nothing falls between.
-    pub fn list_and_watch(&self, namespace: &str) -> (Vec<Arc<Record>>, mpsc::Receiver<Arc<Change>>) {
+    /// What is there and what comes, in one step: nothing falls between.
+    pub fn list_and_watch(&self, namespace: &str) -> (Snapshot, Changes) {
         let mut inner = self.inner.write();
-        let (sender, receiver) = mpsc::channel(WATCH_BUFFER);
-        inner.watchers.push(Watcher { namespace: namespace.into(), sender });
-        (self.merged(&inner.live, namespace, None), receiver)
+        let changes = inner.watchers.add(namespace);
+        let stored = inner.live.clone();
+        (Snapshot { stored, shared: self.shared.clone(), newer: Vec::new() }, changes)
     }
 
     /// Objects read at start, before anything is served: they have no history.
     pub(super) fn load(&self, record: Arc<Record>) {
         let mut inner = self.inner.write();
-        inner.live.insert(record.name.clone(), record);
+        inner.live.insert(record);
         inner.version += 1;
     }
 
     pub(super) fn put(&self, record: Arc<Record>) -> Option<Arc<Change>> {
         let mut inner = self.inner.write();
-        let stored = inner.live.insert(record.name.clone(), record.clone());
+        let stored = inner.live.insert(record.clone());
         let previous = stored.or_else(|| self.shared.as_ref()?.get(&record.name).cloned());
         let revision = record.revision;
         Some(inner.record(Change { revision, object: record, previous, deleted: false }))
@@ -238,7 +184,7 @@ impl Collection {
         while inner.history.front().is_some_and(|change| change.revision <= at) {
             inner.drop_oldest();
         }
-        inner.watchers.retain(|watcher| !watcher.sender.is_closed());
+        inner.watchers.tidy();
     }
 }
 
@@ -251,11 +197,7 @@ impl Inner {
         while self.history.len() > HISTORY_CHANGES || self.history_bytes > HISTORY_BYTES {
             self.drop_oldest();
         }
-        self.watchers.retain(|watcher| {
-            !watcher.sender.is_closed()
-                && (!in_namespace(&change, &watcher.namespace)
-                    || watcher.sender.try_send(change.clone()).is_ok())
-        });
+        self.watchers.send(&change);
         change
     }
 
@@ -267,7 +209,7 @@ impl Inner {
     }
 }
 
-fn in_namespace(change: &Change, namespace: &str) -> bool {
+pub(super) fn in_namespace(change: &Change, namespace: &str) -> bool {
     namespace.is_empty() || change.object.name.namespace == namespace
 }
 
@@ -276,6 +218,7 @@ mod tests {
     use super::super::record;
     use super::*;
     use serde_json::json;
+    use std::collections::BTreeMap;
 
     fn make(namespace: &str, name: &str, revision: u64) -> Arc<Record> {
         let object = json!({"kind": "ConfigMap", "apiVersion": "v1",
@@ -284,8 +227,14 @@ mod tests {
         Arc::new(record::decode(ObjectName::new(namespace, name), &stored, Revision(revision)).unwrap())
     }
 
-    fn names(list: &[Arc<Record>]) -> Vec<String> {
-        list.iter().map(|r| format!("{}@{}", r.name, r.revision)).collect()
+    fn names(snapshot: &Snapshot, namespace: &str, after: Option<&ObjectName>) -> Vec<String> {
+        let records = snapshot.records(namespace, after);
+        assert_eq!(records.len(), records.iter().count());
+        records.iter().map(|r| format!("{}@{}", r.name, r.revision)).collect()
+    }
+
+    fn now(collection: &Collection) -> Vec<String> {
+        names(&collection.snapshot(), "", None)
     }
 
     #[test]
@@ -296,13 +245,31 @@ mod tests {
         collection.put(make("a", "x", 3));
         collection.remove(&ObjectName::new("b", "y"), Revision(4));
         collection.put(make("b", "z", 5));
-        assert_eq!(names(&collection.list("", None)), ["a/x@3", "b/z@5"]);
-        assert_eq!(names(&collection.list_at("", None, Revision(2)).unwrap()), ["a/x@1", "b/y@2"]);
-        assert_eq!(names(&collection.list_at("b", None, Revision(3)).unwrap()), ["b/y@2"]);
+        assert_eq!(now(&collection), ["a/x@3", "b/z@5"]);
+        let at = |at| collection.snapshot_at(Revision(at));
+        assert_eq!(names(&at(2).unwrap(), "", None), ["a/x@1", "b/y@2"]);
+        assert_eq!(names(&at(3).unwrap(), "b", None), ["b/y@2"]);
         let after = ObjectName::new("a", "x");
-        assert_eq!(names(&collection.list("", Some(&after))), ["b/z@5"]);
+        assert_eq!(names(&collection.snapshot(), "", Some(&after)), ["b/z@5"]);
+        assert_eq!(names(&at(2).unwrap(), "", Some(&after)), ["b/y@2"]);
         collection.trim(Revision(2));
-        assert_eq!(collection.list_at("", None, Revision(1)).unwrap_err(), Forgotten { oldest: Revision(2) });
+        assert_eq!(at(1).err(), Some(Forgotten { oldest: Revision(2) }));
+    }
+
+    #[test]
+    fn a_snapshot_stays_as_it_is() {
+        let collection = Collection::new(None, Revision::ZERO);
+        collection.put(make("a", "x", 1));
+        collection.put(make("a", "y", 2));
+        let before = collection.snapshot();
+        let (with_watch, _changes) = collection.list_and_watch("a");
+        collection.put(make("a", "x", 3));
+        collection.remove(&ObjectName::new("a", "y"), Revision(4));
+        collection.put(make("a", "z", 5));
+        for snapshot in [before, with_watch] {
+            assert_eq!(names(&snapshot, "a", None), ["a/x@1", "a/y@2"]);
+        }
+        assert_eq!(now(&collection), ["a/x@3", "a/z@5"]);
     }
 
     #[test]
@@ -315,7 +282,7 @@ mod tests {
         assert_eq!(missed.iter().map(|c| c.revision.0).collect::<Vec<_>>(), [2, 3]);
         collection.put(make("b", "other", 4));
         collection.remove(&ObjectName::new("a", "x"), Revision(5));
-        let change = stream.try_recv().unwrap();
+        let change = &stream.try_recv().unwrap().change;
         assert!(change.is_deleted() && change.revision == Revision(5));
         assert_eq!(change.object.value().unwrap()["metadata"]["resourceVersion"], "5");
         assert!(stream.try_recv().is_err());
@@ -324,25 +291,10 @@ mod tests {
     #[test]
     fn nothing_is_said_about_what_was_before_the_floor() {
         let collection = Collection::new(None, Revision(10));
-        assert_eq!(collection.watch("", Revision(9)).unwrap_err(), Forgotten { oldest: Revision(10) });
-        assert_eq!(
-            collection.list_at("", None, Revision(9)).unwrap_err(),
-            Forgotten { oldest: Revision(10) }
-        );
+        let forgotten = Some(Forgotten { oldest: Revision(10) });
+        assert_eq!(collection.watch("", Revision(9)).err(), forgotten);
+        assert_eq!(collection.snapshot_at(Revision(9)).err(), forgotten);
         assert!(collection.watch("", Revision(10)).is_ok());
-    }
-
-    #[test]
-    fn a_watcher_that_lags_is_ended() {
-        let collection = Collection::new(None, Revision::ZERO);
-        let (_, mut stream) = collection.watch("", Revision::ZERO).unwrap();
-        for revision in 1..=WATCH_BUFFER as u64 + 1 {
-            collection.put(make("a", "x", revision));
-        }
-        for _ in 0..WATCH_BUFFER {
-            stream.try_recv().unwrap();
-        }
-        assert_eq!(stream.try_recv().unwrap_err(), mpsc::error::TryRecvError::Disconnected);
     }
 
     #[test]
@@ -352,13 +304,13 @@ mod tests {
         let record = Arc::new(record::shared(name.clone(), &object, Revision(1)));
         let collection =
             Collection::new(Some(Arc::new(BTreeMap::from([(name.clone(), record)]))), Revision::ZERO);
-        assert_eq!(names(&collection.list("", None)), ["view@1"]);
+        assert_eq!(now(&collection), ["view@1"]);
         assert_eq!(collection.get(&name).unwrap().expected(), Revision::ZERO);
         let change = collection.put(make("", "view", 9)).unwrap();
         assert!(change.previous.as_ref().unwrap().shared);
-        assert_eq!(names(&collection.list("", None)), ["view@9"]);
+        assert_eq!(now(&collection), ["view@9"]);
         let change = collection.remove(&name, Revision(10)).unwrap();
         assert!(!change.is_deleted());
-        assert_eq!(names(&collection.list("", None)), ["view@1"]);
+        assert_eq!(now(&collection), ["view@1"]);
     }
 }

@@ -1,23 +1,27 @@
 //! Every object of every plane, in memory, once.
 //!
 //! The store's one watch feeds the cache; a write is acknowledged after the cache has it, so that every read after
-//! it sees it. Read in this order: [`record`] (one object), [`collection`] (one resource of one plane, its history
-//! and watchers), [`planes`](self::Cache) (all of them), [`feed`] (from the store).
+//! it sees it. Read in this order: [`record`] (one object), [`objects`] (many, in order), [`collection`] (one
+//! resource of one plane, its history and [`watchers`]), [`snapshot`] (what it was at one revision),
+//! [`planes`](self::Cache) (all of them), [`feed`] (from the store).
 
 pub mod collection;
 pub mod feed;
+pub mod objects;
 pub mod record;
+pub mod snapshot;
+pub mod watchers;
 
 use api_types::{GroupResource, ObjectName, Revision, TenantId};
 use collection::{Change, Collection};
 use parking_lot::{Mutex, RwLock};
 use record::Record;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 /// The objects that planes have without storing them: by resource, by name.
-pub type SharedObjects = HashMap<GroupResource, Arc<BTreeMap<ObjectName, Arc<Record>>>>;
+pub type SharedObjects = HashMap<GroupResource, snapshot::Shared>;
 
 /// The shared objects of each kind of plane.
 pub struct SharedByPlane {

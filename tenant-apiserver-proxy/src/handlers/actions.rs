@@ -32,7 +32,7 @@ fn decode(body: &Incoming, group: &str, version: &str, kind: &str) -> Result<Val
 fn done(code: StatusCode) -> Reply {
     let mut status = super::delete::success(None);
     status["code"] = code.as_u16().into();
-    Reply::value(&status).code(code)
+    Reply::status(status).code(code)
 }
 
 /// Shows the body of an action to the plane's guards.
@@ -157,7 +157,7 @@ pub async fn evict(
     let found = server.cache.get(auth.plane().id, &place.resource(), &place.object());
     let pod = found.ok_or_else(|| ApiError::not_found(&place.resource(), &place.name))?;
     let budgets = GroupResource::new("policy", "poddisruptionbudgets");
-    for budget in server.cache.collection(auth.plane().id, &budgets).list(&place.namespace, None) {
+    for budget in server.cache.collection(auth.plane().id, &budgets).list(&place.namespace) {
         let value = super::get::value(&budget)?;
         let selector = api_resources::selectors::LabelSelector::from_json(&value["spec"]["selector"]);
         if selector.is_ok_and(|selector| selector.matches(&pod.meta.labels))

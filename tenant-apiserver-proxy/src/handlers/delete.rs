@@ -122,7 +122,7 @@ pub async fn delete(
         if !place.row.group.is_empty() {
             details["group"] = place.row.group.to_string().into();
         }
-        return Ok(Reply::value(&success(Some(details))));
+        return Ok(Reply::status(success(Some(details))));
     }
     get::show(auth, place, &written.object, StatusCode::OK)
 }
@@ -144,7 +144,8 @@ pub async fn collection(
     body: &Incoming,
 ) -> Result<Reply, ApiError> {
     let options = options(auth.call(), body)?;
-    let page = list::read(server, auth, place).await?;
+    let form = get::Form::of(auth, place)?;
+    let page = list::find(server, auth, place).await?.page();
     for record in &page.records {
         let mut one = place.clone();
         one.namespace = record.name.namespace.clone();
@@ -155,5 +156,5 @@ pub async fn collection(
             Err(error) => return Err(error),
         }
     }
-    list::show(auth, place, &page)
+    list::show(&form, place, &page)
 }

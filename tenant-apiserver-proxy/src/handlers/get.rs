@@ -2,7 +2,8 @@
 
 use crate::cache::record::Record;
 use crate::gateway::Place;
-use crate::reply::{self, Content, Format, Reply, View};
+use crate::negotiation::{self, Accept, Format, MetaVersion, Offer, View};
+use crate::reply::{Content, PROTOBUF, Reply};
 use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::columns::{IncludeObject, TableOptions};
@@ -19,26 +20,90 @@ pub fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, A
     show(auth, place, &record, StatusCode::OK)
 }
 
+/// In which form a client gets objects.
+#[derive(Clone)]
+pub struct Form {
+    /// Encoding and view.
+    pub accept: Accept,
+    /// What a table has of each object.
+    pub include: String,
+}
+
+impl Form {
+    /// Reads it from a request for objects of the place's kind; 406 when they cannot be had so.
+    pub fn of(auth: &Authorized, place: &Place) -> Result<Self, ApiError> {
+        let call = auth.call();
+        let accept = call.wish().accept(Offer::Objects { protobuf: place.has_protobuf() })?;
+        let include = call.query.get("includeObject").unwrap_or("Metadata").to_owned();
+        Ok(Form { accept, include })
+    }
+}
+
 /// Shows an object as the client asks for it.
 pub fn show(auth: &Authorized, place: &Place, record: &Record, code: StatusCode) -> Result<Reply, ApiError> {
-    let accept = reply::accept(auth.call().header("accept"), place.has_protobuf())?;
-    let content = match (accept.view, accept.format) {
-        (View::Object, Format::Protobuf) => {
+    let Form { accept, include } = Form::of(auth, place)?;
+    let format = accept.rendering.format;
+    let content = match accept.view {
+        View::Object if format == Format::Protobuf => {
             protobuf(place.root(), &place.api_version(), &place.row.kind, &converted(place, record)?)?
         }
-        (View::Object, _) => Content::Json(bytes_in_version(place, record)?),
-        (View::Metadata, _) => Content::Json(Bytes::from(metadata_only(&value(record)?).to_string())),
-        (View::Table, _) => {
+        View::Object => Content::Json(bytes_in_version(place, record)?),
+        View::Metadata(version) => {
+            meta_content(format, version, "PartialObjectMetadata", &metadata_only(&value(record)?, version))?
+        }
+        View::MetadataList(_) => {
+            let is = format!("not a list (*{})", go_type(place, &place.row.kind));
+            return Err(negotiation::misfit("PartialObjectMetadataList", &is));
+        }
+        View::Table(version) => {
             let value = value(record)?;
-            let include = auth.call().query.get("includeObject").unwrap_or("Metadata");
-            let options = table_options(include, false)?;
-            let (row, version) = (&place.row, &place.version);
-            let mut table = api_resources::columns::table(row, version, [&value].into_iter(), options);
+            let options = table_options(&include, false)?;
+            let mut table =
+                api_resources::columns::table(&place.row, &place.version, [&value].into_iter(), options);
             table["metadata"] = json!({"resourceVersion": record.revision.to_string()});
-            Content::Json(Bytes::from(table.to_string()))
+            Content::Json(Bytes::from(in_version(table, version).to_string()))
         }
     };
-    Ok(Reply::with(code, content))
+    Ok(Reply::with(code, content).rendered(accept.rendering))
+}
+
+/// A document of `meta.k8s.io` in a format.
+pub fn meta_content(
+    format: Format,
+    version: MetaVersion,
+    kind: &str,
+    value: &Value,
+) -> Result<Content, ApiError> {
+    if format != Format::Protobuf {
+        return Ok(Content::Json(Bytes::from(value.to_string())));
+    }
+    let root = api_schema::builtin::kind("meta.k8s.io", "v1", kind)
+        .ok_or_else(|| ApiError::internal(format_args!("{kind} has no protobuf form")))?;
+    protobuf(api_schema::builtin::graph().at(root), version.api_version(), kind, value)
+}
+
+/// What Kubernetes' messages call the type of a kind.
+pub fn go_type(place: &Place, kind: &str) -> String {
+    if place.row.is_custom() {
+        let list = if kind.ends_with("List") { "List" } else { "" };
+        return format!("unstructured.Unstructured{list}");
+    }
+    let group = match place.row.stored_group() {
+        "" => "core",
+        group => group.split('.').next().unwrap_or(group),
+    };
+    format!("{group}.{kind}")
+}
+
+/// A table, and the metadata in its rows, in a version of `meta.k8s.io`.
+pub fn in_version(mut table: Value, version: MetaVersion) -> Value {
+    table["apiVersion"] = version.api_version().into();
+    for row in table["rows"].as_array_mut().into_iter().flatten() {
+        if row["object"]["kind"] == "PartialObjectMetadata" {
+            row["object"]["apiVersion"] = version.api_version().into();
+        }
+    }
+    table
 }
 
 /// Decodes a stored object; one that cannot be is an error with its name.
@@ -60,12 +125,9 @@ pub fn bytes_in_version(place: &Place, record: &Record) -> Result<Bytes, ApiErro
 }
 
 /// `PartialObjectMetadata` of an object.
-pub fn metadata_only(object: &Value) -> Value {
-    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
+pub fn metadata_only(object: &Value, version: MetaVersion) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": version.api_version(), "metadata": object["metadata"]})
 }
-
-/// The media type of protobuf bodies.
-pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// An object in protobuf.
 pub fn protobuf(

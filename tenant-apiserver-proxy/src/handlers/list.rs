@@ -1,12 +1,15 @@
 //! LIST: the stored bytes joined, over one revision, in pages.
 
 use super::continuation::Continuation;
-use super::get;
+use super::get::{self, Form};
 use super::list_options::{ListOptions, Wanted};
 use crate::cache::collection::Collection;
 use crate::cache::record::Record;
+use crate::cache::snapshot::{Records, Snapshot};
 use crate::gateway::Place;
-use crate::reply::{self, Content, Format, Reply, View};
+use crate::heavy;
+use crate::negotiation::{self, Format, View};
+use crate::reply::{Content, Reply};
 use crate::server::Server;
 use crate::stages::{Authorized, Query};
 use api_resources::selectors::{FieldSelector, LabelSelector};
@@ -19,6 +22,8 @@ use std::time::Duration;
 
 /// How long a list waits for a revision that is not there yet.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// A list that looks at more objects than this takes long.
+const LONG: usize = 500;
 
 /// What a list or a watch selects.
 pub struct Selection {
@@ -37,6 +42,9 @@ impl Selection {
         let labels = LabelSelector::parse(query.get("labelSelector").unwrap_or("")).map_err(|e| bad(&e))?;
         let fields = FieldSelector::parse(query.get("fieldSelector").unwrap_or("")).map_err(|e| bad(&e))?;
         fields.check(&place.row).map_err(|e| bad(&e))?;
+        if !place.name.is_empty() && fields.name().is_some_and(|name| place.name != name) {
+            return Err(ApiError::bad_request("fieldSelector metadata.name doesn't match requested name"));
+        }
         let fields = fields.stored(&place.row);
         Ok(Selection { labels, fields, name: place.name.to_string() })
     }
@@ -54,6 +62,18 @@ impl Selection {
     }
 }
 
+/// What a list has to look through.
+pub struct Found {
+    records: Records,
+    /// The revision that they show.
+    revision: Revision,
+    selection: Selection,
+    /// 0: no limit.
+    limit: usize,
+    /// Of all namespaces: pages go on after a namespace and a name.
+    all: bool,
+}
+
 /// What a list found.
 pub struct Page {
     /// The objects.
@@ -66,28 +86,28 @@ pub struct Page {
     pub remaining: Option<usize>,
 }
 
-/// Reads a page as the query asks.
-pub async fn read(server: &Server, auth: &Authorized, place: &Place) -> Result<Page, ApiError> {
+/// Finds what the query asks for, as of one revision. This holds nobody up, and takes no time to speak of.
+pub async fn find(server: &Server, auth: &Authorized, place: &Place) -> Result<Found, ApiError> {
     let query = &auth.call().query;
     let options = ListOptions::parse(query, false)?;
     let selection = Selection::parse(query, place)?;
     let collection = server.cache.collection(auth.plane().id, &place.resource());
     let limit = usize::try_from(options.limit).unwrap_or(0);
-    let (records, revision) = if options.token.is_empty() {
-        match options.wanted()? {
-            Wanted::Newest => newest(server, &collection, place, None).await?,
+    let all = place.row.namespaced && place.namespace.is_empty();
+    let (snapshot, after, revision) = if options.token.is_empty() {
+        let (snapshot, revision) = match options.wanted()? {
+            Wanted::Newest => newest(server, &collection).await?,
             Wanted::AtLeast(at) => {
                 wait_for(server, at).await?;
-                newest(server, &collection, place, None).await?
+                newest(server, &collection).await?
             }
             Wanted::Exactly(at) => {
                 wait_for(server, at).await?;
-                let records = collection.list_at(&place.namespace, None, at).map_err(|_| too_old())?;
-                (records, at)
+                (collection.snapshot_at(at).map_err(|_| too_old())?, at)
             }
-        }
+        };
+        (snapshot, None, revision)
     } else {
-        let all = place.row.namespaced && place.namespace.is_empty();
         let mut from = Continuation::decode(&options.token, all)?;
         if !matches!(options.version.as_str(), "" | "0") {
             return Err(ApiError::bad_request(
@@ -97,51 +117,61 @@ pub async fn read(server: &Server, auth: &Authorized, place: &Place) -> Result<P
         if !all {
             from.after.namespace = place.namespace.clone();
         }
-        let read = |at| collection.list_at(&place.namespace, Some(&from.after), at);
-        match from.revision {
+        let (snapshot, revision) = match from.revision {
             Some(at) => {
                 wait_for(server, at).await?;
                 let shown = || {
                     let name = if all { from.after.clone() } else { ObjectName::cluster(&from.after.name) };
                     Continuation { after: name, ..from.clone() }
                 };
-                (read(at).map_err(|_| shown().expired())?, at)
+                (collection.snapshot_at(at).map_err(|_| shown().expired())?, at)
             }
-            None => newest(server, &collection, place, Some(&from.after)).await?,
-        }
+            None => newest(server, &collection).await?,
+        };
+        (snapshot, Some(from.after), revision)
     };
-    let everything = selection.is_everything();
-    let mut selected: Vec<Arc<Record>> = if everything {
-        records
-    } else {
-        records.into_iter().filter(|record| selection.matches(record)).collect()
-    };
-    let mut page = Page { records: Vec::new(), revision, next: None, remaining: None };
-    if limit > 0 && selected.len() > limit {
-        page.remaining = everything.then(|| selected.len() - limit);
-        selected.truncate(limit);
-        let all = place.row.namespaced && place.namespace.is_empty();
-        page.next = selected.last().map(|last| {
-            let after = if all { last.name.clone() } else { ObjectName::cluster(&last.name.name) };
-            Continuation { revision: Some(revision), after }.encode()
-        });
+    let records = snapshot.records(&place.namespace, after.as_ref());
+    Ok(Found { records, revision, selection, limit, all })
+}
+
+impl Found {
+    /// True when [`Found::page`], and showing it, takes long.
+    fn is_long(&self) -> bool {
+        let everything = self.selection.is_everything();
+        let walked =
+            if everything && self.limit > 0 { self.limit } else { usize::MAX }.min(self.records.len());
+        let size = |record: &Arc<Record>| record.bytes.len();
+        walked > LONG || self.records.iter().take(walked).map(size).sum::<usize>() > heavy::OTHER_BYTES
     }
-    page.records = selected;
-    Ok(page)
+
+    /// Walks through it to the end of the page.
+    pub fn page(&self) -> Page {
+        let mut page = Page { records: Vec::new(), revision: self.revision, next: None, remaining: None };
+        let mut selected = self.records.iter().filter(|record| self.selection.matches(record));
+        if self.limit == 0 {
+            page.records.extend(selected.cloned());
+            return page;
+        }
+        page.records.extend(selected.by_ref().take(self.limit).cloned());
+        if let Some(last) = page.records.last()
+            && selected.next().is_some()
+        {
+            let after = if self.all { last.name.clone() } else { ObjectName::cluster(&last.name.name) };
+            page.next = Some(Continuation { revision: Some(self.revision), after }.encode());
+            let left = self.records.len() - page.records.len();
+            page.remaining = self.selection.is_everything().then_some(left);
+        }
+        page
+    }
 }
 
 /// What is there now, without what is newer than the revision that the list names: a commit may be entering the cache
 /// at this moment.
-async fn newest(
-    server: &Server,
-    collection: &Collection,
-    place: &Place,
-    after: Option<&ObjectName>,
-) -> Result<(Vec<Arc<Record>>, Revision), ApiError> {
+async fn newest(server: &Server, collection: &Collection) -> Result<(Snapshot, Revision), ApiError> {
     loop {
         let at = server.cache.revision();
-        match collection.list_at(&place.namespace, after, at) {
-            Ok(records) => return Ok((records, at)),
+        match collection.snapshot_at(at) {
+            Ok(snapshot) => return Ok((snapshot, at)),
             // So large a commit is entering that its beginning is history already.
             Err(forgotten) => wait_for(server, forgotten.oldest).await?,
         }
@@ -165,39 +195,45 @@ fn too_old() -> ApiError {
 
 /// Answers a list.
 pub async fn list(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
-    let page = read(server, auth, place).await?;
-    show(auth, place, &page)
+    let form = Form::of(auth, place)?;
+    let found = find(server, auth, place).await?;
+    let place = place.clone();
+    server.heavy.compute(found.is_long(), move || show(&form, &place, &found.page())).await?
 }
 
 /// Shows a page as the client asks for it.
-pub fn show(auth: &Authorized, place: &Place, page: &Page) -> Result<Reply, ApiError> {
-    let accept = reply::accept(auth.call().header("accept"), place.has_protobuf())?;
-    let content = match (accept.view, accept.format) {
-        (View::Object, Format::Protobuf) => {
+pub fn show(form: &Form, place: &Place, page: &Page) -> Result<Reply, ApiError> {
+    let accept = form.accept;
+    let content = match accept.view {
+        View::Object if accept.rendering.format == Format::Protobuf => {
             let mut list = json!({"metadata": list_metadata(page), "items": values(place, page)?});
             list["kind"] = place.row.list_kind.to_string().into();
             list["apiVersion"] = place.api_version().into();
             protobuf_list(place, &list)?
         }
-        (View::Object, _) => Content::Json(join(place, page)?),
-        (View::Metadata, _) => {
-            let items: Vec<Value> = values(place, page)?.iter().map(get::metadata_only).collect();
-            let list = json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
-                "metadata": list_metadata(page), "items": items});
-            Content::Json(Bytes::from(list.to_string()))
+        View::Object => Content::Json(join(place, page)?),
+        View::Metadata(_) => {
+            let is = format!("a list (*{})", get::go_type(place, &place.row.list_kind));
+            return Err(negotiation::misfit("PartialObjectMetadata", &is));
         }
-        (View::Table, _) => {
-            let include = auth.call().query.get("includeObject").unwrap_or("Metadata");
-            let options = get::table_options(include, false)?;
+        View::MetadataList(version) => {
+            let only = |value: &Value| get::metadata_only(value, version);
+            let items: Vec<Value> = values(place, page)?.iter().map(only).collect();
+            const KIND: &str = "PartialObjectMetadataList";
+            let list = json!({"kind": KIND, "apiVersion": version.api_version(),
+                "metadata": list_metadata(page), "items": items});
+            get::meta_content(accept.rendering.format, version, KIND, &list)?
+        }
+        View::Table(version) => {
+            let options = get::table_options(&form.include, false)?;
             let stored: Vec<Value> =
                 page.records.iter().map(|record| get::value(record)).collect::<Result<_, _>>()?;
-            let (row, version) = (&place.row, &place.version);
-            let mut table = api_resources::columns::table(row, version, stored.iter(), options);
+            let mut table = api_resources::columns::table(&place.row, &place.version, stored.iter(), options);
             table["metadata"] = list_metadata(page);
-            Content::Json(Bytes::from(table.to_string()))
+            Content::Json(Bytes::from(get::in_version(table, version).to_string()))
         }
     };
-    Ok(Reply::with(StatusCode::OK, content))
+    Ok(Reply::with(StatusCode::OK, content).rendered(accept.rendering))
 }
 
 /// An object of another version than the stored one, as an item of a list.

@@ -4,6 +4,7 @@ pub mod actions;
 pub mod components;
 pub mod continuation;
 pub mod delete;
+pub mod events;
 pub mod get;
 pub mod list;
 pub mod list_options;
@@ -16,7 +17,9 @@ pub mod write;
 
 use crate::decoding::Payload;
 use crate::gateway::Place;
-use crate::reply::{self, Reply};
+use crate::heavy;
+use crate::negotiation::Offer;
+use crate::reply::Reply;
 use crate::request_info::ResourceRequest;
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -33,6 +36,12 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// True when reading it, and what follows from it, takes long.
+    pub fn is_long(&self) -> bool {
+        let yaml = self.content_type.to_ascii_lowercase().contains("yaml");
+        self.bytes.len() > if yaml { heavy::YAML_BYTES } else { heavy::OTHER_BYTES }
+    }
+
     /// The body as an object's.
     pub fn payload(&self) -> Result<Payload, ApiError> {
         Ok(Payload { bytes: self.bytes.clone(), media: crate::decoding::media_type(&self.content_type)? })
@@ -49,9 +58,11 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
         if let Some(error) = refused(request) {
             return Err(error);
         }
-        let group_served =
-            catalog.rows().any(|row| row.group == request.group && row.version(&request.version).is_some());
-        return if group_served { Err(ApiError::no_such_path()) } else { Ok(paths::no_such_page()) };
+        return if paths::is_built_in(&catalog, &request.group) {
+            Err(ApiError::no_such_path())
+        } else {
+            Ok(paths::no_such_page())
+        };
     };
     let Some(version) = row.version(&request.version).cloned() else { return Err(ApiError::no_such_path()) };
     let place = Place {
@@ -62,8 +73,14 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
         subresource: request.subresource.clone(),
     };
     check_scope(request, &place)?;
+    check_method(auth, request, &place)?;
     // Nothing is done whose answer could not be given.
-    reply::accept(auth.call().header("accept"), place.has_protobuf() || !place.subresource.is_empty())?;
+    let wish = auth.call().wish();
+    if !place.row.is_custom() {
+        wish.is_produced(matches!(request.verb.as_str(), "list" | "watch"))?;
+    }
+    let protobuf = place.has_protobuf() || !place.subresource.is_empty();
+    wish.accept(Offer::Objects { protobuf })?;
     if place.subresource.is_empty() {
         whole(server, auth, &place, body).await
     } else {
@@ -93,6 +110,34 @@ fn check_scope(request: &ResourceRequest, place: &Place) -> Result<(), ApiError>
         (true, false) if request.verb == "create" || request.verb == "deletecollection" => Err(not_allowed()),
         _ => Ok(()),
     }
+}
+
+/// What is done is what the verb says; some methods come to a verb that they are not served by.
+fn check_method(auth: &Authorized, request: &ResourceRequest, place: &Place) -> Result<(), ApiError> {
+    let reading = matches!(request.verb.as_str(), "get" | "list" | "watch");
+    if request.verb == "watch" && !place.subresource.is_empty() {
+        return Err(ApiError::no_such_path());
+    }
+    if place.row.is_custom() {
+        // Custom resources ask for the verb alone.
+        if request.verb.is_empty() {
+            let resource = place.resource();
+            let why =
+                format!("{} is not supported on resources of kind {:?}", request.verb, resource.to_string());
+            let error = ApiError::new(Reason::MethodNotAllowed, why);
+            return Err(error.about(&resource.group, &resource.resource, ""));
+        }
+        return Ok(());
+    }
+    let known = if place.subresource.is_empty() {
+        place.row.verbs.iter().any(|verb| verb.as_str() == request.verb)
+    } else {
+        place
+            .row
+            .subresource(&place.subresource)
+            .is_none_or(|sub| sub.verbs.iter().any(|verb| verb.as_str() == request.verb))
+    };
+    if known && (!reading || auth.call().method == http::Method::GET) { Ok(()) } else { Err(not_allowed()) }
 }
 
 /// 405.

@@ -1,6 +1,7 @@
 //! PATCH of objects and their status: JSON patch, merge patch, strategic merge patch, server-side apply.
 
 use super::{Incoming, write};
+use crate::bodies;
 use crate::decoding::{self, Media, Payload};
 use crate::gateway::update::Wanted;
 use crate::gateway::{self, Place, WriteOptions, Written};
@@ -39,10 +40,11 @@ impl PatchType {
             _ if custom => Err(decoding::unsupported(
                 "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
             )),
-            _ => Err(decoding::unsupported(
-                "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
-                 application/apply-patch+yaml",
-            )),
+            _ => {
+                let error =
+                    ApiError::new(api_types::Reason::UnsupportedMediaType, "415: Unsupported Media Type");
+                Err(error.with_causes(Vec::new()))
+            }
         }
     }
 }
@@ -235,9 +237,8 @@ fn redecode(
 
 /// 422 for a patch whose result is no object of the kind.
 pub fn unfit(shown: &str, why: &str) -> ApiError {
-    if shown.len() > decoding::MAX_BODY {
-        let why = format!("Request entity too large: limit is {}", decoding::MAX_BODY);
-        return ApiError::new(api_types::Reason::RequestEntityTooLarge, why);
+    if shown.len() > bodies::MAX_BODY {
+        return bodies::too_large();
     }
     ApiError::invalid("", "", "", vec![Cause::invalid("patch", &Value::from(shown), why)])
 }

@@ -1,6 +1,7 @@
 //! Paths that are no resources: discovery, OpenAPI, version, health, keys of tokens.
 
-use crate::reply::{self, Content, Reply};
+use crate::negotiation::{self, Format, Offer, Rendering};
+use crate::reply::{Content, Reply};
 use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::discovery;
@@ -11,19 +12,29 @@ use serde_json::{Value, json};
 /// The Kubernetes version whose API this is.
 const KUBERNETES: (&str, &str, &str) = ("1", "36", "v1.36.2");
 
-/// Answers a GET of a path.
+/// What is only read, with all below. Other paths answer every method, as in Kubernetes.
+const ONLY_READ: &[&str] = &["/version", "/api", "/apis", "/openid", "/.well-known", "/openapi"];
+
+/// Answers a path.
 pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiError> {
     let crate::request_info::RequestInfo::Path { path, verb } = &auth.call().info else {
         return Ok(no_such_page());
     };
-    if verb != "get" && verb != "head" {
-        return Err(super::not_allowed());
-    }
     let path = path.trim_end_matches('/');
     let catalog = auth.plane().catalog.load_full();
+    let below =
+        |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if verb != "get" && ONLY_READ.iter().any(below) {
+        return Err(super::not_allowed());
+    }
     match path {
-        "" => Ok(Reply::value(&json!({"paths": roots(&catalog)}))),
-        "/version" => Ok(Reply::value(&version())),
+        "" => Ok(Reply::value(&json!({"paths": roots(&catalog)})).rendered(FOR_PEOPLE)),
+        "/version" => match auth.call().wish().choose(Offer::Document) {
+            Some(accept) if accept.rendering.format == Format::Json => {
+                Ok(Reply::value(&version()).rendered(FOR_PEOPLE))
+            }
+            _ => Err(negotiation::not_produced("application/json")),
+        },
         "/healthz" | "/livez" | "/readyz" => Ok(Reply::text("ok")),
         "/openid/v1/jwks" | "/.well-known/openid-configuration" => server_keys(server, auth, path).await,
         _ if path == "/api" || path.starts_with("/api/") || path == "/apis" || path.starts_with("/apis/") => {
@@ -36,6 +47,16 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
         }
         _ => Ok(no_such_page()),
     }
+}
+
+/// As programs read it.
+const PLAIN: Rendering = Rendering { format: Format::Json, pretty: false };
+/// As Kubernetes always writes what it has no type for.
+const FOR_PEOPLE: Rendering = Rendering { format: Format::Json, pretty: true };
+
+/// True for the groups that Kubernetes' own server would answer for: what is not there in them is told as a `Status`.
+pub fn is_built_in(catalog: &api_resources::Catalog, group: &str) -> bool {
+    catalog.rows().any(|row| row.group == group && !row.is_custom())
 }
 
 /// The plain 404 of a path that nothing answers.
@@ -83,8 +104,10 @@ fn discover(
     address: &str,
     path: &str,
 ) -> Result<Reply, ApiError> {
-    let accept = reply::accept(auth.call().header("accept"), false)?;
-    let aggregated = accept.aggregated_discovery && (path == "/api" || path == "/apis");
+    let wish = auth.call().wish();
+    wish.is_produced(false)?;
+    let aggregated = wish.aggregated_discovery() && (path == "/api" || path == "/apis");
+    let rendering = if aggregated { PLAIN } else { wish.accept(Offer::Document)?.rendering };
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let found = match segments.as_slice() {
         ["api"] if aggregated => Some(discovery::aggregated(catalog, discovery::Root::Api)),
@@ -96,19 +119,22 @@ fn discover(
         ["apis", group, version] => discovery::resource_list(catalog, group, version),
         _ => None,
     };
-    let Some(document) = found else { return Ok(no_such_page()) };
+    let Some(document) = found else {
+        let group = if segments[0] == "api" { "" } else { segments.get(1).copied().unwrap_or("") };
+        let known = is_built_in(catalog, group);
+        return if known { Err(ApiError::no_such_path()) } else { Ok(no_such_page()) };
+    };
     let text = document.to_string();
     let tag = discovery::etag(text.as_bytes());
-    let of = if aggregated {
-        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-    } else {
-        "application/json"
-    };
+    const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     let mut reply = if auth.call().header("if-none-match") == tag {
         // With the type: client-go puts the headers of a 304 over those that it has kept, and reads by the type.
+        let of = if aggregated { AGGREGATED } else { "application/json" };
         Reply::with(StatusCode::NOT_MODIFIED, Content::Raw(of, bytes::Bytes::new()))
+    } else if aggregated {
+        Reply::with(StatusCode::OK, Content::Raw(AGGREGATED, text.into()))
     } else {
-        Reply::with(StatusCode::OK, Content::Raw(of, text.into()))
+        Reply::json(text).rendered(rendering)
     };
     if let Ok(value) = HeaderValue::from_str(&tag) {
         reply.headers.insert(header::ETAG, value);

@@ -6,8 +6,9 @@ use crate::authentication::{self, User};
 use crate::authorization::{self, Attributes};
 use crate::decoding;
 use crate::gateway::Place;
+use crate::negotiation::{Format, Offer};
 use crate::planes::Plane;
-use crate::reply::{self, Format, Reply};
+use crate::reply::Reply;
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -97,16 +98,16 @@ pub fn answer(
     kind: &str,
     object: &Value,
 ) -> Result<Reply, ApiError> {
-    let accept = reply::accept(auth.call().header("accept"), true)?;
+    let rendering = auth.call().wish().accept(Offer::Document)?.rendering;
     let api_version = api_types::GroupVersion::new(group, version).to_string();
-    if accept.format == Format::Protobuf
+    if rendering.format == Format::Protobuf
         && let Some(id) = api_schema::builtin::kind(group, version, kind)
     {
         let root = api_schema::builtin::graph().at(id);
         let content = super::get::protobuf(root, &api_version, kind, object)?;
         return Ok(Reply::with(StatusCode::CREATED, content));
     }
-    Ok(Reply::value(object).code(StatusCode::CREATED))
+    Ok(Reply::value(object).code(StatusCode::CREATED).rendered(rendering))
 }
 
 fn texts(value: &Value) -> Vec<String> {

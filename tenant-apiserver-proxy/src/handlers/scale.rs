@@ -5,6 +5,7 @@ use super::{Incoming, get, write};
 use crate::decoding;
 use crate::gateway::update::Wanted;
 use crate::gateway::{self, Place, metadata};
+use crate::negotiation::{Format, Offer};
 use crate::reply::Reply;
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -93,15 +94,15 @@ pub fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, A
 
 fn answer(auth: &Authorized, place: &Place, object: &Value) -> Result<Reply, ApiError> {
     let scale = scale_of(place, object);
-    let accept = crate::reply::accept(auth.call().header("accept"), true)?;
-    if accept.format == crate::reply::Format::Protobuf
+    let rendering = auth.call().wish().accept(Offer::Document)?.rendering;
+    if rendering.format == Format::Protobuf
         && let Some(id) = api_schema::builtin::kind("autoscaling", "v1", "Scale")
     {
         let root = api_schema::builtin::graph().at(id);
         let content = get::protobuf(root, "autoscaling/v1", "Scale", &scale)?;
         return Ok(Reply::with(StatusCode::OK, content));
     }
-    Ok(Reply::value(&scale))
+    Ok(Reply::value(&scale).rendered(rendering))
 }
 
 /// PUT and PATCH: the number of replicas is the only thing that changes. Who owns it changes as for any other field,

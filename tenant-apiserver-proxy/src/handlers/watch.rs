@@ -1,20 +1,22 @@
 //! WATCH: the changes of a resource as they come, selected for the watcher.
 
-use super::get;
+use super::events::Encoder;
+use super::get::Form;
 use super::list::{self, Selection};
 use super::list_options::{self, ListOptions};
 use crate::cache::collection::Change;
-use crate::cache::record::Record;
+use crate::cache::snapshot::Records;
+use crate::cache::watchers::{Changes, Event};
 use crate::gateway::Place;
-use crate::reply::{self, Content, Format, Reply, View};
+use crate::negotiation::Format;
+use crate::reply::{self, Content, Reply};
 use crate::server::Server;
 use crate::stages::Authorized;
 use api_types::{ApiError, Revision};
-use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderValue, StatusCode};
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,11 +30,15 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 const FRAMES: usize = 4;
 /// Events are joined into frames up to this size.
 const FRAME_BYTES: usize = 64 << 10;
+/// So many objects are looked at before others have their turn.
+const BREATH: usize = 128;
 
 /// Answers a watch with a stream.
 pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
     let query = &auth.call().query;
-    let accept = reply::accept(auth.call().header("accept"), place.has_protobuf())?;
+    let form = Form::of(auth, place)?;
+    auth.call().wish().stream(form.accept)?;
+    let format = form.accept.rendering.format;
     let selection = Selection::parse(query, place)?;
     let options = ListOptions::parse(query, true)?;
     let asked = list_options::parse_version(&options.version)?;
@@ -45,30 +51,23 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
         && asked > server.cache.revision()
         && let Err(error) = list::wait_for(server, asked).await
     {
-        return Ok(ended(error, accept.format));
+        return Ok(ended(error, format));
     }
     // Read before the list: whatever is at or before it is in the list.
     let begun = server.cache.revision();
     let from = if asked == Revision::ZERO { begun } else { asked };
     let (records, missed, changes) = if initial {
-        let (records, changes) = collection.list_and_watch(&place.namespace);
-        (records, Vec::new(), changes)
+        let (snapshot, changes) = collection.list_and_watch(&place.namespace);
+        (Some(snapshot.records(&place.namespace, None)), Vec::new(), changes)
     } else {
         match collection.watch(&place.namespace, from) {
-            Ok((missed, changes)) => (Vec::new(), missed, changes),
+            Ok((missed, changes)) => (None, missed, changes),
             Err(forgotten) => {
-                return Ok(ended(ApiError::expired(asked, forgotten.oldest), accept.format));
+                return Ok(ended(ApiError::expired(asked, forgotten.oldest), format));
             }
         }
     };
-    let encoder = Encoder {
-        place: place.clone(),
-        selection,
-        view: accept.view,
-        format: accept.format,
-        include: query.get("includeObject").unwrap_or("Metadata").to_owned(),
-        first_table: true,
-    };
+    let encoder = Encoder::new(place, selection, form);
     let (frames, stream) = mpsc::channel(FRAMES);
     let task = Stream {
         server: server.clone(),
@@ -85,7 +84,7 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     let timeout = end.credentials.map_or(timeout(&options), |valid| timeout(&options).min(valid));
     let deadline = tokio::time::Instant::now() + timeout;
     tokio::spawn(task.run(records, missed, deadline));
-    Ok(streamed(accept.format, stream))
+    Ok(streamed(format, stream))
 }
 
 /// How long a watch lasts. Watches that begin together and name no time do not end together.
@@ -100,21 +99,8 @@ fn timeout(options: &ListOptions) -> Duration {
 fn ended(error: ApiError, format: Format) -> Reply {
     let (frames, stream) = mpsc::channel(1);
     // The channel is empty, so there is room.
-    let _ = frames.try_send(error_event(&error, format));
+    let _ = frames.try_send(super::events::error_event(&error, format));
     streamed(format, stream)
-}
-
-fn error_event(error: &ApiError, format: Format) -> Bytes {
-    let status = error.to_status();
-    if format == Format::Protobuf {
-        let root = api_schema::builtin::graph();
-        if let Some(id) = root.named("io.k8s.apimachinery.pkg.apis.meta.v1.Status") {
-            let object =
-                api_schema::protobuf::encode(&status, root.at(id), "v1", "Status").unwrap_or_default();
-            return Bytes::from(api_schema::protobuf::watch_frame("ERROR", &object));
-        }
-    }
-    Bytes::from(format!("{{\"type\":\"ERROR\",\"object\":{status}}}\n"))
 }
 
 fn streamed(format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
@@ -123,11 +109,11 @@ fn streamed(format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
         Some((Ok::<_, Infallible>(Frame::data(bytes)), frames))
     });
     let of = match format {
-        Format::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        Format::Protobuf => reply::PROTOBUF_STREAM,
         _ => "application/json",
     };
     let body = BodyExt::boxed_unsync(StreamBody::new(stream));
-    Reply::with(StatusCode::OK, Content::Stream(HeaderValue::from_static(of), body))
+    Reply::with(StatusCode::OK, Content::Stream(of, body))
 }
 
 /// One watch under way.
@@ -137,7 +123,7 @@ struct Stream {
     /// Its place among the watches that the plane may have open.
     _place: crate::limits::Taken,
     encoder: Encoder,
-    changes: mpsc::Receiver<Arc<Change>>,
+    changes: Changes,
     frames: mpsc::Sender<Bytes>,
     bookmarks: bool,
     /// What the bookmark says that ends the initial events: whoever comes again with it has missed nothing, though
@@ -152,15 +138,18 @@ struct Stream {
 impl Stream {
     async fn run(
         mut self,
-        records: Vec<Arc<Record>>,
+        records: Option<Records>,
         missed: Vec<Arc<Change>>,
         deadline: tokio::time::Instant,
     ) {
         let end = tokio::time::sleep_until(deadline);
         tokio::pin!(end);
         let (ended, shutdown) = (self.ended.clone(), self.server.shutdown.clone());
+        let lagging = self.changes.ended();
         tokio::select! {
             () = &mut end => {}
+            // Also while it waits for a client that does not read.
+            () = lagging => {}
             () = ended.requested() => {}
             () = shutdown.requested() => {}
             _ = self.stream(records, missed) => {}
@@ -168,21 +157,26 @@ impl Stream {
     }
 
     /// Ends when the client is gone or lags too much.
-    async fn stream(&mut self, records: Vec<Arc<Record>>, missed: Vec<Arc<Change>>) -> Option<()> {
+    async fn stream(&mut self, records: Option<Records>, missed: Vec<Arc<Change>>) -> Option<()> {
         let mut buffer = BytesMut::new();
-        for record in &records {
+        for (index, record) in records.iter().flat_map(Records::iter).enumerate() {
             if self.encoder.selection.matches(record) {
-                self.encoder.event(&mut buffer, "ADDED", record);
+                let event = self.encoder.added(record);
+                self.put(&mut buffer, event).await?;
             }
             self.sent = self.sent.max(record.revision);
-            self.flush_full(&mut buffer).await?;
+            if index % BREATH == BREATH - 1 {
+                tokio::task::yield_now().await;
+            }
         }
-        for change in &missed {
-            self.change(&mut buffer, change);
-            self.flush_full(&mut buffer).await?;
+        // What they were part of may be freed as it changes.
+        drop(records);
+        for change in missed {
+            self.change(&mut buffer, &change, None).await?;
         }
         if let Some(begun) = self.initial_end.filter(|_| self.bookmarks) {
-            self.encoder.bookmark(&mut buffer, begun, true);
+            let bookmark = self.encoder.bookmark(begun, true);
+            self.put(&mut buffer, bookmark).await?;
         }
         self.flush(&mut buffer).await?;
         let mut idle = tokio::time::interval(BOOKMARK_INTERVAL);
@@ -191,18 +185,18 @@ impl Stream {
             // Read before the channel: what is at or before it has been sent to the channel already.
             let applied = self.server.cache.revision();
             tokio::select! {
-                change = self.changes.recv() => {
-                    let change = change?;
-                    self.change(&mut buffer, &change);
-                    while let Ok(change) = self.changes.try_recv() {
-                        self.change(&mut buffer, &change);
-                        self.flush_full(&mut buffer).await?;
+                event = self.changes.recv() => {
+                    let event = event?;
+                    self.change(&mut buffer, &event.change, Some(&event)).await?;
+                    while let Ok(event) = self.changes.try_recv() {
+                        self.change(&mut buffer, &event.change, Some(&event)).await?;
                     }
                 }
                 _ = idle.tick(), if self.bookmarks => {
                     if self.changes.is_empty() && applied > self.sent {
                         self.sent = applied;
-                        self.encoder.bookmark(&mut buffer, applied, false);
+                        let bookmark = self.encoder.bookmark(applied, false);
+                        self.put(&mut buffer, bookmark).await?;
                     }
                 }
                 () = self.frames.closed() => return None,
@@ -211,31 +205,28 @@ impl Stream {
         }
     }
 
-    /// A change, as the selection sees it: an object that begins or ceases to be selected is added or deleted.
-    fn change(&mut self, buffer: &mut BytesMut, change: &Change) {
+    /// A change, as the selection sees it. `event`: where those who see the same find it encoded.
+    async fn change(&mut self, buffer: &mut BytesMut, change: &Change, event: Option<&Event>) -> Option<()> {
         if change.revision <= self.after {
-            return;
+            return Some(());
         }
         self.sent = self.sent.max(change.revision);
-        let selection = &self.encoder.selection;
-        let before = change.previous.as_ref().is_some_and(|previous| selection.matches(previous));
-        let after = !change.is_deleted() && selection.matches(&change.object);
-        match (before, after) {
-            (false, true) => self.encoder.event(buffer, "ADDED", &change.object),
-            (true, true) => self.encoder.event(buffer, "MODIFIED", &change.object),
-            (true, false) if change.is_deleted() => self.encoder.event(buffer, "DELETED", &change.object),
-            // What is deleted is shown as it was when it was last selected, at the revision of the change.
-            (true, false) => {
-                if let Some(previous) = &change.previous {
-                    self.encoder.event(buffer, "DELETED", &previous.at(change.revision));
-                }
-            }
-            (false, false) => {}
+        match self.encoder.change(change, event) {
+            Some(event) => self.put(buffer, event).await,
+            None => Some(()),
         }
     }
 
-    async fn flush_full(&self, buffer: &mut BytesMut) -> Option<()> {
-        if buffer.len() < FRAME_BYTES { Some(()) } else { self.flush(buffer).await }
+    /// Joins small events into frames; a large one is a frame of its own, and is copied by nobody.
+    async fn put(&self, buffer: &mut BytesMut, event: Bytes) -> Option<()> {
+        if buffer.len() + event.len() > FRAME_BYTES {
+            self.flush(buffer).await?;
+            if event.len() > FRAME_BYTES {
+                return self.frames.send(event).await.ok();
+            }
+        }
+        buffer.extend_from_slice(&event);
+        Some(())
     }
 
     async fn flush(&self, buffer: &mut BytesMut) -> Option<()> {
@@ -243,81 +234,5 @@ impl Stream {
             return Some(());
         }
         self.frames.send(buffer.split().freeze()).await.ok()
-    }
-}
-
-/// Encodes events as the client asks for them.
-struct Encoder {
-    place: Place,
-    selection: Selection,
-    view: View,
-    format: Format,
-    include: String,
-    first_table: bool,
-}
-
-impl Encoder {
-    fn event(&mut self, out: &mut BytesMut, of: &str, record: &Record) {
-        match self.object(record) {
-            Ok(object) => self.put(out, of, &object),
-            Err(error) => out.extend_from_slice(&error_event(&error, self.format)),
-        }
-    }
-
-    fn put(&self, out: &mut BytesMut, of: &str, object: &[u8]) {
-        if self.format == Format::Protobuf {
-            out.extend_from_slice(&api_schema::protobuf::watch_frame(of, object));
-            return;
-        }
-        out.extend_from_slice(b"{\"type\":\"");
-        out.extend_from_slice(of.as_bytes());
-        out.extend_from_slice(b"\",\"object\":");
-        out.extend_from_slice(object);
-        out.put_slice(b"}\n");
-    }
-
-    fn object(&mut self, record: &Record) -> Result<Bytes, ApiError> {
-        let place = &self.place;
-        match (self.view, self.format) {
-            (View::Object, Format::Protobuf) => self.protobuf(&get::converted(place, record)?),
-            (View::Object, _) => get::bytes_in_version(place, record),
-            (View::Metadata, _) => Ok(Bytes::from(get::metadata_only(&get::value(record)?).to_string())),
-            (View::Table, _) => {
-                let value = get::value(record)?;
-                let options = get::table_options(&self.include, !self.first_table)?;
-                self.first_table = false;
-                let (row, version) = (&place.row, &place.version);
-                let mut table = api_resources::columns::table(row, version, [&value].into_iter(), options);
-                table["metadata"] = json!({"resourceVersion": record.revision.to_string()});
-                Ok(Bytes::from(table.to_string()))
-            }
-        }
-    }
-
-    fn protobuf(&self, value: &Value) -> Result<Bytes, ApiError> {
-        let place = &self.place;
-        let bytes = api_schema::protobuf::encode(value, place.root(), &place.api_version(), &place.row.kind);
-        bytes.map(Bytes::from).map_err(ApiError::internal)
-    }
-
-    /// An object of the kind that has only a `resourceVersion`: so far has the client come.
-    fn bookmark(&self, out: &mut BytesMut, at: Revision, initial_end: bool) {
-        let mut metadata = json!({"resourceVersion": at.to_string()});
-        if initial_end {
-            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
-        }
-        let (kind, api_version) = match self.view {
-            View::Object => (self.place.row.kind.to_string(), self.place.api_version()),
-            View::Metadata => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
-            View::Table => ("Table".to_owned(), "meta.k8s.io/v1".to_owned()),
-        };
-        let object = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata});
-        if self.format == Format::Protobuf {
-            if let Ok(bytes) = self.protobuf(&object) {
-                self.put(out, "BOOKMARK", &bytes);
-            }
-            return;
-        }
-        self.put(out, "BOOKMARK", object.to_string().as_bytes());
     }
 }

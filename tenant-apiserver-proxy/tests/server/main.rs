@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod addresses;
+mod bodies;
 mod boundaries;
 mod concurrency;
 mod conversion;
@@ -14,6 +15,8 @@ mod formats;
 mod harness;
 mod hooks;
 mod lists;
+mod methods;
+mod negotiation;
 mod options;
 mod ownership;
 mod patches;
@@ -22,6 +25,7 @@ mod policies;
 mod restart;
 mod roles;
 mod scales;
+mod strangers;
 mod tenants;
 mod watches;
 mod webhooks;

@@ -3,7 +3,7 @@
 //! Guarantees: a definition that is being deleted stays, held by `customresourcecleanup.apiextensions.k8s.io`, until
 //! none of its objects is left; each is deleted as a user would, so that its own finalizers are waited for. Cannot be
 //! switched off: without it a definition with objects could never go. Assumes that the API server puts the finalizer
-//! on a definition that has objects when it is deleted.
+//! on every definition when it is deleted, and lets nobody create its objects from then on.
 
 use crate::access::Access;
 use crate::pod_facts::is_deleting;

@@ -43,7 +43,8 @@ impl Budget {
         Budget(Arc::new(Semaphore::new(bytes)))
     }
 
-    fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    /// Takes so many bytes, if they are free, until what is returned is dropped.
+    pub fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         self.0.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
     }
 }

@@ -321,7 +321,6 @@ fn delete_options(delete: &Delete) -> DeleteOptions {
         resource_version: delete.resource_version.clone(),
         grace_period_seconds: delete.grace_period_seconds.map(i64::from),
         propagation: delete.propagation,
-        dry_run: false,
-        admitted: false,
+        ..DeleteOptions::default()
     }
 }

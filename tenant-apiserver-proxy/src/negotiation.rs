@@ -91,6 +91,17 @@ pub enum Offer {
     Document,
 }
 
+/// Which types a path has at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Produced {
+    /// JSON.
+    Json,
+    /// Those of objects.
+    Objects,
+    /// Those of lists and watches.
+    Collections,
+}
+
 /// One type of an `Accept` header.
 #[derive(Debug, PartialEq)]
 struct Clause<'a> {
@@ -239,16 +250,22 @@ impl Wish {
     }
 
     /// 406 unless one of the header's types is one of these, whatever its parameters and its quality are.
-    pub fn is_produced(&self, collection: bool) -> Result<(), ApiError> {
-        let wanted = |media: &str| {
-            media == "*/*" || OFFERED.iter().any(|(of, sub, _)| media.split_once('/') == Some((*of, *sub)))
+    pub fn is_produced(&self, produced: Produced) -> Result<(), ApiError> {
+        let offered = if produced == Produced::Json { &OFFERED[..1] } else { OFFERED };
+        let wanted = |clause: &str| {
+            let media = clause.split(';').next().unwrap_or("").trim_matches(' ');
+            media == "*/*" || offered.iter().any(|(of, sub, _)| media.split_once('/') == Some((*of, *sub)))
         };
-        let media = |clause: &str| clause.split(';').next().unwrap_or("").trim_matches(' ').to_owned();
-        if self.accept.is_empty() || self.accept.split(',').any(|clause| wanted(&media(clause))) {
+        if self.accept.is_empty() || self.accept.split(',').any(wanted) {
             return Ok(());
         }
-        let streams = if collection { format!(", {STREAMS}") } else { String::new() };
-        Err(not_produced(&format!("{TYPES}{streams}")))
+        let types = match produced {
+            Produced::Json => "application/json".to_owned(),
+            Produced::Objects => TYPES.to_owned(),
+            Produced::Collections => format!("{TYPES}, {STREAMS}"),
+        };
+        let why = format!("406: Not Acceptable\n\nAvailable representations: {types}");
+        Err(not_acceptable(&why).with_causes(Vec::new()))
     }
 
     /// True when aggregated discovery is asked for before anything else that fits.
@@ -268,12 +285,6 @@ impl Wish {
 
 fn not_acceptable(why: &str) -> ApiError {
     ApiError::new(Reason::NotAcceptable, why)
-}
-
-/// 406 of a path that knows only these types.
-pub fn not_produced(types: &str) -> ApiError {
-    let why = format!("406: Not Acceptable\n\nAvailable representations: {types}");
-    not_acceptable(&why).with_causes(Vec::new())
 }
 
 /// 406 for the metadata of one object where there is a list, or the other way round.
@@ -376,13 +387,14 @@ mod tests {
     #[test]
     fn built_in_resources_know_their_types_without_wildcards_but_one() {
         for accept in ["", "*/*", "text/html, application/json;as=Other", "application/yaml;q=0"] {
-            assert!(wish(accept, "", "").is_produced(false).is_ok(), "{accept}");
+            assert!(wish(accept, "", "").is_produced(Produced::Objects).is_ok(), "{accept}");
         }
         for accept in ["application/*", "*", "text/*", "application/cbor", "APPLICATION/JSON"] {
-            let error = wish(accept, "", "").is_produced(true).unwrap_err();
+            let error = wish(accept, "", "").is_produced(Produced::Collections).unwrap_err();
             assert!(error.message().ends_with("vnd.kubernetes.protobuf;stream=watch"), "{error}");
             assert_eq!(error.code(), 406);
         }
+        assert!(wish("application/yaml", "", "").is_produced(Produced::Json).is_err());
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub struct Plane {
     /// Dials the addresses that it chooses.
     pub(crate) dialer: Dialer,
     /// For the bodies of its requests.
-    pub(crate) bodies: Budget,
+    pub bodies: Budget,
 }
 
 /// Why nobody's plane could not be made.

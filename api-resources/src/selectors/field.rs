@@ -46,7 +46,7 @@ impl FieldSelector {
     /// Refuses fields that the resource does not select by.
     ///
     /// # Errors
-    /// `field label not supported: spec.bogus`.
+    /// `field label not supported: spec.bogus`, or, of built-in kinds with no fields of their own, which fields all have.
     pub fn check(&self, row: &ResourceRow) -> Result<(), SelectorError> {
         let known = |field: &str| {
             field == "metadata.name"
@@ -55,6 +55,12 @@ impl FieldSelector {
         };
         match self.terms.iter().find(|term| !known(&term.field)) {
             None => Ok(()),
+            Some(term) if row.selectable_fields.is_empty() && !row.is_custom() => {
+                Err(SelectorError(format!(
+                    "{:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+                    term.field
+                )))
+            }
             Some(term) => Err(SelectorError(format!("field label not supported: {}", term.field))),
         }
     }
@@ -226,6 +232,12 @@ mod tests {
             let error = FieldSelector::parse(text).and_then(|s| s.check(&pods())).unwrap_err();
             assert_eq!(error.to_string(), message);
         }
+        let maps = Catalog::of(PlaneKind::Super).resource("", "configmaps").unwrap();
+        let error = FieldSelector::parse("data=x").unwrap().check(&maps).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "\"data\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        );
         let nodes = Catalog::of(PlaneKind::Super).resource("", "nodes").unwrap();
         let error = FieldSelector::parse("metadata.namespace=x").unwrap().check(&nodes).unwrap_err();
         assert_eq!(error.to_string(), "field label not supported: metadata.namespace");

@@ -16,7 +16,8 @@ use api_types::{ApiError, Cause, Reason, ResourceKey};
 use object_store::{Commit, CommitError, Precondition, Space};
 use serde_json::Value;
 
-fn is_definition(place: &Place) -> bool {
+/// True for a definition of custom resources.
+pub fn is_definition(place: &Place) -> bool {
     place.row.group == crd::GROUP && place.row.plural == "customresourcedefinitions"
 }
 
@@ -119,15 +120,4 @@ pub fn rely(server: &Server, plane: &Plane, place: &Place) -> Result<Option<Prec
         return Err(ApiError::new(Reason::MethodNotAllowed, why));
     }
     Ok(Some(Space::new(plane.id).expect(store_key(&key), found.revision)))
-}
-
-/// True for a definition that still has objects: deletion waits until they are gone.
-pub fn has_objects(server: &Server, plane: &Plane, place: &Place, definition: &Value) -> bool {
-    if !is_definition(place) {
-        return false;
-    }
-    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
-    let spec = &definition["spec"];
-    let resource = api_types::GroupResource::new(text(&spec["group"]), text(&spec["names"]["plural"]));
-    !server.cache.collection(plane.id, &resource).is_empty()
 }

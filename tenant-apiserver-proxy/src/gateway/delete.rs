@@ -27,6 +27,8 @@ pub struct DeleteOptions {
     pub grace_period_seconds: Option<i64>,
     /// What becomes of dependents; `None`: the resource's default.
     pub propagation: Option<Propagation>,
+    /// Dependents are to go, and it was said in the old way: `orphanDependents: false`.
+    pub cascades: bool,
     /// Do everything but commit.
     pub dry_run: bool,
     /// The plane's guards have admitted it as something else: an eviction.
@@ -52,13 +54,16 @@ pub async fn delete(
         let mut new = old.clone();
         metadata::of(&mut new).remove("resourceVersion");
         let plane = auth.plane();
-        if admission::definitions::has_objects(server, plane, place, &old) {
+        // Whether it has objects is seen once nobody can create any more.
+        if admission::definitions::is_definition(place) {
             add_finalizer(&mut new, api_resources::crd::CLEANUP_FINALIZER);
         }
+        set_propagation(&mut new, options.propagation, default_propagation(auth, place));
         let removed = mark(place, &mut new, options, Timestamp::now());
         let done = |object, removed| Written { object, created: false, removed, warnings: Vec::new() };
         if options.dry_run {
-            return Ok(done(record, removed));
+            let shown = if removed { record } else { unstored(place, &new, Some(record.revision))? };
+            return Ok(done(shown, removed));
         }
         let committed = if removed {
             let extra = consequences(server, plane, place, &old);
@@ -119,28 +124,25 @@ fn check_preconditions(place: &Place, old: &Value, options: &DeleteOptions) -> R
 
 /// Marks the object as deletion asks; true when nothing holds it and it is to be removed now.
 fn mark(place: &Place, object: &mut Value, options: &DeleteOptions, now: Timestamp) -> bool {
-    set_propagation(object, options.propagation);
+    let held = !metadata::finalizers(object).is_empty() || has_spec_finalizers(object);
     let default_grace = (place.row.strategy.grace)(object);
+    if object["metadata"]["deletionTimestamp"].is_string() {
+        let over = default_grace.is_none() || shorten(object, options.grace_period_seconds, now);
+        return over && !held;
+    }
     let grace = match default_grace {
         // What need not wait does not wait, whatever is asked.
         None | Some(0) => 0,
-        // As in Kubernetes, a negative one is the shortest that is none.
-        Some(default) => match options.grace_period_seconds.unwrap_or(default) {
-            negative if negative < 0 => 1,
-            seconds => seconds,
-        },
+        Some(default) => positive(options.grace_period_seconds.unwrap_or(default)),
     };
-    let marked = object["metadata"]["deletionTimestamp"].is_string();
-    let pending = object["metadata"]["deletionGracePeriodSeconds"].as_i64();
-    let sooner = !marked || pending.is_some_and(|pending| grace < pending);
-    let held = !metadata::finalizers(object).is_empty() || has_spec_finalizers(object);
     let removed = grace == 0 && !held;
     // What is removed at once is shown as it was, unless its kind knows grace.
-    if !sooner || (removed && default_grace.is_none()) {
-        return removed;
+    if removed && default_grace.is_none() {
+        return true;
     }
     let generation = object["metadata"]["generation"].as_i64();
     let namespace = place.row.group.is_empty() && place.row.plural == "namespaces";
+    let definition = admission::definitions::is_definition(place);
     let tenant = crate::tenants::is_tenant(place);
     let fields = metadata::of(object);
     let at = now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(now);
@@ -149,8 +151,11 @@ fn mark(place: &Place, object: &mut Value, options: &DeleteOptions, now: Timesta
         object["status"]["phase"] = "Terminating".into();
         return removed;
     }
+    if definition {
+        return removed;
+    }
     fields.insert("deletionGracePeriodSeconds".into(), grace.into());
-    if let Some(generation) = generation.filter(|generation| *generation > 0 && !marked) {
+    if let Some(generation) = generation.filter(|generation| *generation > 0) {
         fields.insert("generation".into(), (generation + 1).into());
     }
     if tenant {
@@ -159,17 +164,82 @@ fn mark(place: &Place, object: &mut Value, options: &DeleteOptions, now: Timesta
     removed
 }
 
-fn set_propagation(object: &mut Value, propagation: Option<Propagation>) {
-    let Some(propagation) = propagation else { return };
+/// As in Kubernetes, a negative grace is the shortest that is none.
+fn positive(seconds: i64) -> i64 {
+    if seconds < 0 { 1 } else { seconds }
+}
+
+/// Makes the grace of a marked object shorter, if that is asked; true when it is over. Who names none changes none.
+fn shorten(object: &mut Value, asked: Option<i64>, now: Timestamp) -> bool {
+    let pending = object["metadata"]["deletionGracePeriodSeconds"].as_i64().map_or(0, positive);
+    if pending == 0 {
+        return true;
+    }
+    let Some(mut seconds) = asked.map(positive).filter(|asked| *asked < pending) else { return false };
+    // It counts from when the object was marked.
+    let end = object["metadata"]["deletionTimestamp"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    let at = end.and_then(|end| end.checked_sub(SignedDuration::from_secs(pending - seconds)).ok());
+    let at = at.filter(|at| *at >= now).unwrap_or_else(|| {
+        seconds = seconds.min(1);
+        now
+    });
+    let fields = metadata::of(object);
+    fields.insert("deletionTimestamp".into(), metadata::timestamp(at).into());
+    fields.insert("deletionGracePeriodSeconds".into(), seconds.into());
+    seconds == 0
+}
+
+/// What becomes of dependents when nobody says it: kinds whose dependents stay (`Some(Orphan)`), and kinds that have
+/// none, for which it cannot be said either (`None`).
+const DEPENDENTS: &[(&str, &str, Option<Propagation>)] = &[
+    ("", "replicationcontrollers", Some(Propagation::Orphan)),
+    ("batch", "jobs", Some(Propagation::Orphan)),
+    ("", "events", None),
+];
+
+/// What becomes of the dependents of a place's objects when a client says nothing; `None`: there are none. The
+/// platform's own parts always mean what they say.
+fn default_propagation(auth: &Authorized, place: &Place) -> Option<Propagation> {
+    let resource = place.resource();
+    let known =
+        DEPENDENTS.iter().find(|(group, plural, _)| resource.group == *group && resource.resource == *plural);
+    match known {
+        Some((.., Some(_))) if auth.is_platform() => Some(Propagation::Background),
+        Some((.., propagation)) => *propagation,
+        None => Some(Propagation::Background),
+    }
+}
+
+/// What a client is told that deletes a kind whose dependents stay, and does not say whether they shall.
+pub fn warning(place: &Place, options: &DeleteOptions) -> Option<String> {
+    let jobs = place.row.group == "batch" && place.row.plural == "jobs";
+    (jobs && options.propagation.is_none()).then(|| {
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or \
+         set propagationPolicy=Orphan to suppress this warning"
+            .to_owned()
+    })
+}
+
+/// Sets what becomes of dependents: what is asked, else what the object says already, else the default.
+fn set_propagation(object: &mut Value, asked: Option<Propagation>, default: Option<Propagation>) {
     let mut finalizers: Vec<String> = metadata::finalizers(object).into_iter().map(str::to_owned).collect();
+    let said = finalizers.iter().find_map(|finalizer| match finalizer.as_str() {
+        ORPHAN => Some(Propagation::Orphan),
+        FOREGROUND => Some(Propagation::Foreground),
+        _ => None,
+    });
+    let propagation = default.and_then(|default| asked.or(said).or(Some(default)));
+    let before = finalizers.len();
     finalizers.retain(|finalizer| finalizer != FOREGROUND && finalizer != ORPHAN);
     match propagation {
-        Propagation::Foreground => finalizers.push(FOREGROUND.into()),
-        Propagation::Orphan => finalizers.push(ORPHAN.into()),
-        Propagation::Background => {}
+        Some(Propagation::Foreground) => finalizers.push(FOREGROUND.into()),
+        Some(Propagation::Orphan) => finalizers.push(ORPHAN.into()),
+        Some(Propagation::Background) | None => {}
     }
     if finalizers.is_empty() {
-        metadata::of(object).remove("finalizers");
+        if before > 0 {
+            metadata::of(object).remove("finalizers");
+        }
     } else {
         metadata::of(object).insert("finalizers".into(), json!(finalizers));
     }
@@ -192,4 +262,59 @@ pub fn is_over(object: &Value) -> bool {
 /// What goes with the object, in the same commit.
 pub(super) fn consequences(server: &Server, plane: &Plane, place: &Place, object: &Value) -> Extra {
     admission::release(server, plane, place, object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn grace_is_only_made_shorter_and_counts_from_the_mark() {
+        // Pending and asked seconds, seconds since the mark; the new pending seconds, the end since the mark, over.
+        let table = [
+            (30, None, 5, 30, 30, false),
+            (30, Some(30), 5, 30, 30, false),
+            (30, Some(60), 5, 30, 30, false),
+            (30, Some(10), 5, 10, 10, false),
+            // What it would have ended by is past.
+            (30, Some(10), 20, 1, 20, false),
+            (30, Some(-1), 20, 1, 20, false),
+            (30, Some(0), 5, 0, 5, true),
+            (0, None, 5, 0, 0, true),
+            (0, Some(30), 5, 0, 0, true),
+        ];
+        for (pending, asked, now, left, end, over) in table {
+            let mut object = json!({"metadata": {"deletionGracePeriodSeconds": pending,
+                "deletionTimestamp": metadata::timestamp(at(pending))}});
+            let why = format!("{pending} {asked:?} {now}");
+            assert_eq!(shorten(&mut object, asked, at(now)), over, "{why}");
+            assert_eq!(object["metadata"]["deletionGracePeriodSeconds"], left, "{why}");
+            assert_eq!(object["metadata"]["deletionTimestamp"], metadata::timestamp(at(end)), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_goes_before_what_is_said_and_that_before_the_default() {
+        use Propagation::{Background, Foreground, Orphan};
+        // Asked, finalizers before, default; finalizers after.
+        let table = [
+            (None, vec![], Some(Background), vec![]),
+            (None, vec![], Some(Orphan), vec![ORPHAN]),
+            (None, vec![FOREGROUND, "a/b"], Some(Orphan), vec!["a/b", FOREGROUND]),
+            (None, vec![ORPHAN], Some(Background), vec![ORPHAN]),
+            (Some(Background), vec![ORPHAN, "a/b"], Some(Orphan), vec!["a/b"]),
+            (Some(Foreground), vec![], Some(Orphan), vec![FOREGROUND]),
+            (Some(Orphan), vec![FOREGROUND], Some(Background), vec![ORPHAN]),
+            (Some(Foreground), vec!["a/b"], None, vec!["a/b"]),
+        ];
+        for (asked, before, default, after) in table {
+            let mut object = json!({"metadata": {"finalizers": before}});
+            set_propagation(&mut object, asked, default);
+            assert_eq!(metadata::finalizers(&object), after, "{asked:?} {before:?} {default:?}");
+        }
+    }
 }

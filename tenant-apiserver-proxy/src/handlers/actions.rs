@@ -172,9 +172,9 @@ pub async fn evict(
         uid: wanted["preconditions"]["uid"].as_str().map(str::to_owned),
         resource_version: wanted["preconditions"]["resourceVersion"].as_str().map(str::to_owned),
         grace_period_seconds: wanted["gracePeriodSeconds"].as_i64(),
-        propagation: None,
         dry_run,
         admitted: true,
+        ..DeleteOptions::default()
     };
     let mut whole = place.clone();
     whole.subresource = "".into();

@@ -7,6 +7,7 @@ use crate::reply::Reply;
 use crate::request_info::RequestInfo;
 use crate::server::Server;
 use crate::stages::{Authorized, Call};
+use api_schema::decode::{self, Format};
 use api_types::{ApiError, Cause};
 use http::StatusCode;
 use plane_client::Propagation;
@@ -53,6 +54,7 @@ pub fn options(call: &Call, body: &Incoming) -> Result<DeleteOptions, ApiError> 
         resource_version: text(&given["preconditions"]["resourceVersion"]),
         grace_period_seconds: grace,
         propagation,
+        cascades: orphan == Some(false),
         dry_run: !dry_runs.is_empty(),
         admitted: false,
     })
@@ -91,19 +93,22 @@ fn decode_body(body: &Incoming) -> Result<Value, ApiError> {
     let Some(root) = graph.named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions") else {
         return Err(ApiError::internal("the type of DeleteOptions is not known"));
     };
-    let mode = api_schema::decode::FieldValidation::Ignore;
-    match payload.media {
-        crate::decoding::Media::Protobuf => api_schema::protobuf::decode(&payload.bytes, graph.at(root))
-            .map_err(|error| ApiError::bad_request(error.to_string())),
-        media => {
-            let format = match media {
-                crate::decoding::Media::Yaml => api_schema::decode::Format::Yaml,
-                _ => api_schema::decode::Format::Json,
-            };
-            let decoded = api_schema::decode::decode(&payload.bytes, format, graph.at(root), mode);
-            decoded.map(|decoded| decoded.value).map_err(|error| ApiError::bad_request(error.to_string()))
+    let refused = |error: &dyn std::fmt::Display| ApiError::bad_request(error.to_string());
+    let format = match payload.media {
+        crate::decoding::Media::Protobuf => {
+            return api_schema::protobuf::decode(&payload.bytes, graph.at(root))
+                .map_err(|error| refused(&error));
         }
+        crate::decoding::Media::Yaml => Format::Yaml,
+        crate::decoding::Media::Json => Format::Json,
+    };
+    let (version, kind) =
+        decode::group_version_kind(&payload.bytes, format).map_err(|error| refused(&error))?;
+    if !kind.is_empty() && kind != "DeleteOptions" {
+        return Err(refused(&format_args!("no kind {kind:?} is registered for version {version:?}")));
     }
+    let decoded = decode::decode(&payload.bytes, format, graph.at(root), decode::FieldValidation::Ignore);
+    decoded.map(|decoded| decoded.value).map_err(|error| refused(&error))
 }
 
 /// DELETE of one object.
@@ -116,15 +121,18 @@ pub async fn delete(
     let options = options(auth.call(), body)?;
     let written = gateway::delete::delete(server, auth, place, &options).await?;
     let returned = api_resources::table::returns_deleted(&place.row.group, &place.row.plural);
+    let warnings: Vec<String> = gateway::delete::warning(place, &options).into_iter().collect();
     if written.removed && !returned {
         let mut details =
             json!({"name": place.name, "kind": place.row.plural, "uid": written.object.meta.uid});
         if !place.row.group.is_empty() {
             details["group"] = place.row.group.to_string().into();
         }
-        return Ok(Reply::status(success(Some(details))));
+        return Ok(Reply::status(success(Some(details))).warnings(warnings));
     }
-    get::show(auth, place, &written.object, StatusCode::OK)
+    // Only who asks for dependents in the old way is told that they are still to go.
+    let code = if options.cascades && !written.removed { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok(get::show(auth, place, &written.object, code)?.warnings(warnings))
 }
 
 /// A `Status` that says success.
@@ -156,5 +164,6 @@ pub async fn collection(
             Err(error) => return Err(error),
         }
     }
-    list::show(&form, place, &page)
+    let warnings = gateway::delete::warning(place, &options).into_iter().collect();
+    Ok(list::show(&form, place, &page)?.warnings(warnings))
 }

@@ -89,7 +89,11 @@ pub struct Page {
 /// Finds what the query asks for, as of one revision. This holds nobody up, and takes no time to speak of.
 pub async fn find(server: &Server, auth: &Authorized, place: &Place) -> Result<Found, ApiError> {
     let query = &auth.call().query;
-    let options = ListOptions::parse(query, false)?;
+    let mut options = ListOptions::parse(query, false)?;
+    // What a collection is deleted by is always read in pages: a version means exactly that one.
+    if options.limit == 0 && auth.resource().is_some_and(|request| request.verb == "deletecollection") {
+        options.limit = i64::MAX;
+    }
     let selection = Selection::parse(query, place)?;
     let collection = server.cache.collection(auth.plane().id, &place.resource());
     let limit = usize::try_from(options.limit).unwrap_or(0);

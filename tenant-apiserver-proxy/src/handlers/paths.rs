@@ -1,6 +1,6 @@
 //! Paths that are no resources: discovery, OpenAPI, version, health, keys of tokens.
 
-use crate::negotiation::{self, Format, Offer, Rendering};
+use crate::negotiation::{Format, Offer, Produced, Rendering};
 use crate::reply::{Content, Reply};
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -29,12 +29,10 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
     }
     match path {
         "" => Ok(Reply::value(&json!({"paths": roots(&catalog)})).rendered(FOR_PEOPLE)),
-        "/version" => match auth.call().wish().choose(Offer::Document) {
-            Some(accept) if accept.rendering.format == Format::Json => {
-                Ok(Reply::value(&version()).rendered(FOR_PEOPLE))
-            }
-            _ => Err(negotiation::not_produced("application/json")),
-        },
+        "/version" => {
+            auth.call().wish().is_produced(Produced::Json)?;
+            Ok(Reply::value(&version()).rendered(FOR_PEOPLE))
+        }
         "/healthz" | "/livez" | "/readyz" => Ok(Reply::text("ok")),
         "/openid/v1/jwks" | "/.well-known/openid-configuration" => server_keys(server, auth, path).await,
         _ if path == "/api" || path.starts_with("/api/") || path == "/apis" || path.starts_with("/apis/") => {
@@ -105,7 +103,10 @@ fn discover(
     path: &str,
 ) -> Result<Reply, ApiError> {
     let wish = auth.call().wish();
-    wish.is_produced(false)?;
+    // The list of groups has a handler of its own, which knows wildcards.
+    if path != "/apis" {
+        wish.is_produced(Produced::Objects)?;
+    }
     let aggregated = wish.aggregated_discovery() && (path == "/api" || path == "/apis");
     let rendering = if aggregated { PLAIN } else { wish.accept(Offer::Document)?.rendering };
     let segments: Vec<&str> = path.split('/').skip(1).collect();

@@ -79,3 +79,45 @@ async fn a_definition_stays_until_its_objects_are_gone() {
     admin.post(DEFINITIONS, &definition("example.dev", "widgets", "Widget")).await.expect_code(201);
     assert_eq!(names(&admin.get(widgets).await.expect_code(200).json()), Vec::<&str>::new());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_created_while_its_definition_goes_is_there_for_the_cleanup_or_is_refused() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let widgets = "/apis/example.dev/v1/widgets";
+    let path = format!("{DEFINITIONS}/widgets.example.dev");
+    for round in 0..5 {
+        admin.post(DEFINITIONS, &definition("example.dev", "widgets", "Widget")).await.expect_code(201);
+        let writers = (0..10).map(|writer| {
+            let admin = admin.clone();
+            async move {
+                let mut made = Vec::new();
+                for index in 0..20 {
+                    let name = format!("w{round}-{writer}-{index}");
+                    match admin.post(widgets, &widget(&name, 1)).await.code.as_u16() {
+                        201 => made.push(name),
+                        405 => break,
+                        code => panic!("{name}: {code}"),
+                    }
+                }
+                made
+            }
+        });
+        // Also a definition without objects is marked first, as in Kubernetes.
+        let (made, marked) = futures::join!(futures::future::join_all(writers), admin.delete(&path));
+        let marked = marked.expect_code(200).json();
+        assert_eq!(marked["metadata"]["finalizers"], json!(["customresourcecleanup.apiextensions.k8s.io"]));
+        assert!(marked["metadata"]["deletionTimestamp"].is_string());
+        assert_eq!(marked["metadata"].get("deletionGracePeriodSeconds"), None);
+        let mut made: Vec<String> = made.into_iter().flatten().collect();
+        made.sort();
+        let mut left = names(&admin.get(widgets).await.expect_code(200).json()).join(" ");
+        assert_eq!(left, made.join(" "), "what the cleanup finds is all that there is");
+        // What the controller does.
+        admin.delete(widgets).await.expect_code(200);
+        left = names(&admin.get(widgets).await.json()).join(" ");
+        assert_eq!(left, "");
+        admin.merge(&path, &json!({"metadata": {"finalizers": null}})).await.expect_code(200);
+        admin.get(&path).await.expect_code(404);
+    }
+}

@@ -1,6 +1,6 @@
 //! Deletion: finalizers, grace, preconditions, collections, namespaces.
 
-use crate::harness::{CONFIGMAPS, Installation, configmap, names, text};
+use crate::harness::{CONFIGMAPS, Installation, configmap, names, text, version};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -43,9 +43,10 @@ async fn a_pod_on_a_node_gets_its_grace_and_others_do_not() {
         |answer: crate::harness::Answer| answer.json()["metadata"]["deletionGracePeriodSeconds"].clone();
     let bound = format!("{path}/bound");
     assert_eq!(grace(admin.delete(&bound).await.expect_code(200)), 20);
-    // It can be made shorter, not longer; a negative one is a second; none is at once.
+    // It can be made shorter, not longer; a negative one is a second; none is at once. Who says nothing changes nothing.
     assert_eq!(grace(admin.delete(&format!("{bound}?gracePeriodSeconds=5")).await), 5);
     assert_eq!(grace(admin.delete(&format!("{bound}?gracePeriodSeconds=60")).await), 5);
+    assert_eq!(grace(admin.delete(&bound).await), 5);
     assert_eq!(grace(admin.delete(&format!("{bound}?gracePeriodSeconds=-1")).await), 1);
     admin.delete(&format!("{bound}?gracePeriodSeconds=0")).await.expect_code(200);
     admin.get(&bound).await.expect_code(404);
@@ -106,4 +107,78 @@ async fn a_namespace_that_goes_takes_nothing_new() {
     for kept in ["default", "kube-system", "kube-public", "insula-system"] {
         admin.delete(&format!("/api/v1/namespaces/{kept}")).await.expect_code(403);
     }
+}
+
+#[tokio::test]
+async fn dependents_of_jobs_and_replication_controllers_stay_unless_told() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let template = json!({"metadata": {"labels": {"a": "b"}},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}});
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"},
+        "spec": {"suspend": true, "template": template}});
+    let mut always = template.clone();
+    always["spec"]["restartPolicy"] = json!("Always");
+    let controller = json!({"apiVersion": "v1", "kind": "ReplicationController", "metadata": {"name": "x"},
+        "spec": {"replicas": 0, "selector": {"a": "b"}, "template": always}});
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    let controllers = "/api/v1/namespaces/default/replicationcontrollers";
+    for (path, object) in [(jobs, &job), (controllers, &controller), (CONFIGMAPS, &configmap("x", json!({})))]
+    {
+        admin.post(path, object).await.expect_code(201);
+        let try_out = |query: &str| {
+            let (admin, path) = (admin.clone(), format!("{path}/x?dryRun=All{query}"));
+            async move { admin.delete(&path).await.expect_code(200) }
+        };
+        let silent = try_out("").await;
+        let orphans = path != CONFIGMAPS;
+        let finalizers = if orphans { json!(["orphan"]) } else { serde_json::Value::Null };
+        assert_eq!(silent.json()["metadata"]["finalizers"], finalizers, "{path}");
+        let warned = silent.header("warning").contains("child pods are preserved by default");
+        assert_eq!(warned, path == jobs, "{path}");
+        let told = try_out("&propagationPolicy=Background").await;
+        assert_eq!((text(&told.json()["kind"]), told.header("warning")), ("Status", ""), "{path}");
+        let foreground = try_out("&propagationPolicy=Foreground").await.json();
+        assert_eq!(foreground["metadata"]["finalizers"], json!(["foregroundDeletion"]), "{path}");
+    }
+    // The old way to say it is answered in the old way while something is left to go.
+    let hold = json!({"metadata": {"finalizers": ["example.dev/held"]}});
+    admin.merge(&format!("{CONFIGMAPS}/x"), &hold).await.expect_code(200);
+    admin.delete(&format!("{CONFIGMAPS}/x?orphanDependents=false")).await.expect_code(202);
+    admin.delete(&format!("{CONFIGMAPS}/x?orphanDependents=true")).await.expect_code(200);
+}
+
+#[tokio::test]
+async fn the_options_of_a_collections_deletion_count_for_each() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    for name in ["a", "b", "c"] {
+        let mut object = configmap(name, json!({}));
+        object["metadata"]["labels"] = json!({"all": "yes"});
+        admin.post(CONFIGMAPS, &object).await.expect_code(201);
+    }
+    let all = format!("{CONFIGMAPS}?labelSelector=all");
+    let with = |body: Value, query: &str| {
+        let (admin, path) = (admin.clone(), format!("{all}{query}"));
+        async move { admin.send("DELETE", &path, "application/json", body.to_string()).await }
+    };
+    assert_eq!(names(&with(json!({"dryRun": ["All"]}), "").await.expect_code(200).json()), ["a", "b", "c"]);
+    with(json!({"preconditions": {"uid": "another"}}), "").await.expect_code(409);
+    with(json!({"propagationPolicy": "Other"}), "").await.expect_code(422);
+    let wrong = with(json!({"kind": "Pod", "apiVersion": "v1"}), "").await.expect_code(400).json();
+    assert!(text(&wrong["message"]).starts_with("no kind \"Pod\" is registered"), "{wrong}");
+    // A version means what was there at that one.
+    let then = version(&admin.get(&format!("{CONFIGMAPS}/b")).await.json());
+    let then = with(json!({"dryRun": ["All"]}), &format!("&resourceVersion={then}")).await;
+    assert_eq!(names(&then.expect_code(200).json()), ["a", "b"]);
+    // A limit ends it after as many, with the way to the others.
+    let first = with(json!({}), "&limit=1").await.expect_code(200).json();
+    assert_eq!(names(&first), ["a"]);
+    assert!(first["metadata"]["continue"].is_string());
+    let held = with(json!({"propagationPolicy": "Foreground"}), "").await.expect_code(200).json();
+    assert_eq!(names(&held), ["b", "c"]);
+    assert_eq!(
+        admin.get(&format!("{CONFIGMAPS}/c")).await.json()["metadata"]["finalizers"],
+        json!(["foregroundDeletion"])
+    );
 }

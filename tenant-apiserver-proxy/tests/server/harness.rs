@@ -3,10 +3,8 @@
 use api_types::TenantId;
 use base64::Engine;
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::Frame;
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use object_store::{EmbeddedOptions, EmbeddedStore, ObjectStore, StoreError};
@@ -14,18 +12,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
 use service_runtime::Shutdown;
-use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tenant_apiserver_proxy::listener;
 use tenant_apiserver_proxy::pki::KeyedCertificate;
-use tenant_apiserver_proxy::reply::Body;
 use tenant_apiserver_proxy::server::{Options, Server};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
-use tokio_util::task::AbortOnDropHandle;
 
 /// What is still not there after this never comes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -190,7 +185,7 @@ async fn connect(
     address: std::net::SocketAddr,
     ca_pem: &str,
     certificate: Option<&KeyedCertificate>,
-) -> SendRequest<Body> {
+) -> SendRequest<Full<Bytes>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -220,7 +215,7 @@ async fn connect(
 /// A client of one plane, over one connection.
 #[derive(Clone)]
 pub struct Client {
-    http: SendRequest<Body>,
+    http: SendRequest<Full<Bytes>>,
     /// The plane's path; may be changed to try another one.
     pub path: String,
     /// Sent with every request.
@@ -256,19 +251,9 @@ impl Client {
         for (name, value) in &self.headers {
             request = request.header(*name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        let request = request.body(Full::new(body).boxed_unsync()).unwrap();
+        let request = request.body(Full::new(body)).unwrap();
         let sent = self.http.clone().send_request(request);
         tokio::time::timeout(PATIENCE, sent).await.expect("no answer").unwrap()
-    }
-
-    /// Sends so many bytes of a body that goes on, and gives the request up when what is returned is dropped.
-    pub fn begin(&self, method: &str, path: &str, bytes: usize) -> AbortOnDropHandle<()> {
-        let uri = format!("https://127.0.0.1{}{path}", self.path);
-        let begun = futures::stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from(vec![b' '; bytes])))]);
-        let body = StreamBody::new(begun.chain(futures::stream::pending())).boxed_unsync();
-        let request = Request::builder().method(method).uri(uri).body(body).unwrap();
-        let mut http = self.http.clone();
-        AbortOnDropHandle::new(tokio::spawn(async move { drop(http.send_request(request).await) }))
     }
 
     /// One request.

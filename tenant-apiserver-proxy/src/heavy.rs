@@ -5,12 +5,16 @@
 
 use api_types::ApiError;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Up to this size a YAML document is read or written where the request is served.
 pub const YAML_BYTES: usize = 32 << 10;
 /// The same for other formats.
 pub const OTHER_BYTES: usize = 256 << 10;
+
+/// How long one waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where long computations run.
 pub struct Heavy {
@@ -36,7 +40,7 @@ impl Heavy {
         if !long {
             return Ok(work());
         }
-        let place = self.computing.clone().acquire_owned().await.map_err(ApiError::internal)?;
+        let place = place(&self.computing).await?;
         let computed = tokio::task::spawn_blocking(move || {
             let _place = place;
             work()
@@ -53,13 +57,22 @@ impl Heavy {
         if !long {
             return Ok(work.await);
         }
-        let place = self.driving.clone().acquire_owned().await.map_err(ApiError::internal)?;
+        let place = place(&self.driving).await?;
         let runtime = tokio::runtime::Handle::current();
         let driven = tokio::task::spawn_blocking(move || {
             let _place = place;
             runtime.block_on(work)
         });
         driven.await.map_err(ApiError::internal)
+    }
+}
+
+/// Waits for a place; 429 when none becomes free for long.
+async fn place(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+    let why = "too many large requests are under way, please try again later";
+    match tokio::time::timeout(PATIENCE, places.clone().acquire_owned()).await {
+        Ok(place) => place.map_err(ApiError::internal),
+        Err(_) => Err(ApiError::too_many_requests(why, 1)),
     }
 }
 
@@ -100,6 +113,17 @@ mod tests {
         for one in all.drain(..) {
             one.await.unwrap().unwrap().unwrap();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_is_told_to_come_again() {
+        let heavy = Heavy::default();
+        let all = u32::try_from(heavy.driving.available_permits()).unwrap();
+        let taken = heavy.driving.clone().try_acquire_many_owned(all).unwrap();
+        let error = heavy.drive(true, async {}).await.unwrap_err();
+        assert_eq!((error.code(), error.retry_after_seconds()), (429, Some(1)));
+        drop(taken);
+        assert!(heavy.drive(true, async {}).await.is_ok());
     }
 
     #[tokio::test]

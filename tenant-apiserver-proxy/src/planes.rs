@@ -2,8 +2,8 @@
 
 use crate::admission::guards;
 use crate::authentication::Identity;
-use crate::dialer::{Dialer, addresses::Reach};
 use crate::bodies::{self, Budget};
+use crate::dialer::{Dialer, addresses::Reach};
 use crate::limits::{Amounts, Limits};
 use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::tokens::{Claims, TokenError, TokenKey};

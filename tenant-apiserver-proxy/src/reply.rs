@@ -188,7 +188,7 @@ fn pretty(json: Bytes) -> Bytes {
 impl From<ApiError> for Reply {
     fn from(error: ApiError) -> Self {
         let code = StatusCode::from_u16(error.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut reply = Reply::status(&error.to_status()).code(code).warnings(error.warnings().to_vec());
+        let mut reply = Reply::status(error.to_status()).code(code).warnings(error.warnings().to_vec());
         if let Some(seconds) = error.retry_after_seconds() {
             reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

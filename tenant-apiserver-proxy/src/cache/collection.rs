@@ -230,6 +230,13 @@ mod tests {
     fn names(snapshot: &Snapshot, namespace: &str, after: Option<&ObjectName>) -> Vec<String> {
         let records = snapshot.records(namespace, after);
         assert_eq!(records.len(), records.iter().count());
+        for name in [ObjectName::new("a", "x"), ObjectName::new("b", "y"), ObjectName::cluster("view")] {
+            let expected = records.iter().find(|record| record.name == name).map(|record| record.revision);
+            let in_namespace = namespace.is_empty() || name.namespace == namespace;
+            let one = snapshot.one(&name, after);
+            let found = one.iter().map(|record| record.revision).next().filter(|_| in_namespace);
+            assert_eq!(found, expected, "{name}");
+        }
         records.iter().map(|r| format!("{}@{}", r.name, r.revision)).collect()
     }
 

@@ -58,6 +58,19 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// One object, when it was there and comes after `after`. Costs no walk.
+    pub fn one(&self, name: &ObjectName, after: Option<&ObjectName>) -> Records {
+        let newer = self.newer.iter().find(|change| change.object.name == *name);
+        let found = match newer {
+            Some(change) => change.previous.as_ref(),
+            None => self.stored.get(name).or_else(|| self.shared.as_ref()?.get(name)),
+        };
+        let wanted = |record: &&Arc<Record>| after.is_none_or(|after| record.name > *after);
+        Records::Merged(found.filter(wanted).cloned().into_iter().collect())
+    }
+}
+
 impl Records {
     /// How many.
     pub fn len(&self) -> usize {

@@ -45,7 +45,8 @@ pub async fn answer(
                 records.push(record(server, place, name).await?);
             }
             records.retain(|record| selection.matches(record));
-            list::show(auth, place, &Page { records, revision: Revision::ZERO, next: None, remaining: None })
+            let page = Page { records, revision: Revision::ZERO, next: None, remaining: None };
+            list::show(&get::Form::of(auth, place)?, place, &page)
         }
         "watch" => Err(ApiError::new(
             Reason::MethodNotAllowed,

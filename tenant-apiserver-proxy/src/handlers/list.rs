@@ -49,6 +49,14 @@ impl Selection {
         Ok(Selection { labels, fields, name: place.name.to_string() })
     }
 
+    /// What has to be looked at to find what is selected: one object, when one is named.
+    pub fn records(&self, snapshot: &Snapshot, place: &Place, after: Option<&ObjectName>) -> Records {
+        if self.name.is_empty() || (place.row.namespaced && place.namespace.is_empty()) {
+            return snapshot.records(&place.namespace, after);
+        }
+        snapshot.one(&ObjectName::new(&place.namespace, &self.name), after)
+    }
+
     /// True when everything is selected.
     pub fn is_everything(&self) -> bool {
         self.labels.is_everything() && self.fields.is_everything() && self.name.is_empty()
@@ -134,7 +142,7 @@ pub async fn find(server: &Server, auth: &Authorized, place: &Place) -> Result<F
         };
         (snapshot, Some(from.after), revision)
     };
-    let records = snapshot.records(&place.namespace, after.as_ref());
+    let records = selection.records(&snapshot, place, after.as_ref());
     Ok(Found { records, revision, selection, limit, all })
 }
 

@@ -131,6 +131,8 @@ fn check_method(auth: &Authorized, request: &ResourceRequest, place: &Place) -> 
     }
     let served = |verbs: &[Verb]| verbs.iter().any(|verb| verb.as_str() == request.verb);
     let known = match place.row.subresource(&place.subresource) {
+        // These say themselves what they are not asked for.
+        _ if components::is(place) => true,
         _ if place.subresource.is_empty() => served(&place.row.verbs),
         Some(sub) => served(&sub.verbs),
         // That it is not there is said before how it was asked for.

@@ -58,7 +58,7 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     let from = if asked == Revision::ZERO { begun } else { asked };
     let (records, missed, changes) = if initial {
         let (snapshot, changes) = collection.list_and_watch(&place.namespace);
-        (Some(snapshot.records(&place.namespace, None)), Vec::new(), changes)
+        (Some(selection.records(&snapshot, place, None)), Vec::new(), changes)
     } else {
         match collection.watch(&place.namespace, from) {
             Ok((missed, changes)) => (None, missed, changes),

@@ -144,7 +144,7 @@ pub fn of(asked: &Asked<'_>) -> Option<Arc<Guards>> {
     {
         return before;
     }
-    let records = collections.map(|collection| collection.map_or_else(Vec::new, |c| c.list("", None)));
+    let records = collections.map(|collection| collection.map_or_else(Vec::new, |c| c.list("")));
     let guards = Arc::new(Guards::read(versions, &records, before.as_deref()));
     plane.guards.store(Some(guards.clone()));
     Some(guards)

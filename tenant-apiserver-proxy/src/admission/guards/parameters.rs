@@ -60,7 +60,7 @@ pub fn collect(asked: &Asked<'_>, policy: &Policy, binding: &Binding) -> Result<
     let records = match &reference.selector {
         None => collection.get(&ObjectName::new(namespace, &reference.name)).into_iter().collect(),
         Some(selector) => {
-            let mut all = collection.list(namespace, None);
+            let mut all = collection.list(namespace);
             all.retain(|record| selector.matches(&record.meta.labels));
             all
         }

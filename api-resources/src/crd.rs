@@ -53,15 +53,9 @@ pub fn strategy() -> Strategy {
         validate_update: validate::validate_update,
         validate_status: |_, _| Vec::new(),
         validate_name: names::dns_subdomain,
-        create_warnings: |_| Vec::new(),
-        warnings: |_| Vec::new(),
-        metadata_twice: false,
-        named_by_server: false,
         generation: true,
-        status_keeps: &[],
-        grace: |_| None,
-        create_on_update: false,
         unconditional_update: false,
+        ..crate::kinds::strategy("", "")
     }
 }
 

@@ -311,17 +311,13 @@ pub fn percent(text: &str) -> Vec<String> {
     )]
 }
 
-/// A qualified name that must have its prefix: `example.com/thing`.
-pub fn domain_prefixed_path(text: &str) -> Vec<String> {
-    let Some((host, path)) = text.split_once('/').filter(|(h, p)| !h.is_empty() && !p.is_empty()) else {
-        return vec!["must be a domain-prefixed path (such as \"acme.io/foo\")".to_owned()];
-    };
-    let mut wrong = dns_subdomain(host);
+/// The path of a URL (RFC 3986).
+pub fn http_path(text: &str) -> Vec<String> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&b);
-    if !path.bytes().all(allowed) {
-        wrong.push(must_match("Invalid path", r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+", &[]));
+    if !text.is_empty() && text.bytes().all(allowed) {
+        return Vec::new();
     }
-    wrong
+    vec![must_match("Invalid path", r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+", &[])]
 }
 
 /// The name that a server makes from a prefix ends in other characters: a dash at the prefix's end is fine.

@@ -243,8 +243,12 @@ pub struct Strategy {
     pub metadata_twice: bool,
     /// A new object without any name gets one from the server.
     pub named_by_server: bool,
-    /// `metadata.generation` counts changes of anything but metadata and status.
+    /// `Warning` headers for a change of the main resource, `(new, old)`, when they are not those of `warnings`.
+    pub update_warnings: Option<fn(&Value, &Value) -> Vec<String>>,
+    /// `metadata.generation` counts changes: those of which `counted` says so.
     pub generation: bool,
+    /// Whether a change counts, `(new, old)`: mostly when anything but metadata and status differs.
+    pub counted: fn(&Value, &Value) -> bool,
     /// The fields of `metadata` that a write of the status leaves alone, beside owners and finalizers.
     pub status_keeps: &'static [&'static str],
     /// A plain deletion waits for this many seconds (pods: `spec.terminationGracePeriodSeconds`); `None`: at once.

@@ -63,6 +63,7 @@ fn everywhere(client: &Arc<dyn PlaneClient>, options: &Options) -> Vec<(Arc<dyn 
         (Arc::new(EndpointSlices::new(client.clone())), 4),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Claims)), 2),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Volumes)), 1),
+        (Arc::new(StorageProtection::new(client.clone(), Protected::Classes)), 1),
     ]
 }
 

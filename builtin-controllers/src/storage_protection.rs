@@ -1,7 +1,8 @@
-//! Volumes and claims in use are not removed: the API server puts a finalizer on each, and these reconcilers take it
+//! Volumes, claims and classes of attributes in use are not removed: the API server puts a finalizer on each, and these reconcilers take it
 //! away from what is being deleted and not used.
 //!
-//! Guarantees: a claim stays while a pod that has not ended names it; a volume stays while it is bound. Assumes that a
+//! Guarantees: a claim stays while a pod that has not ended names it; a volume stays while it is bound; a class
+//! stays while a volume or a claim names it. Assumes that a
 //! claim's pods are in its namespace. Caveat: a pod that is created between the check and the removal of the finalizer
 //! finds its claim gone, as on Kubernetes.
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 const CLAIMS: Resource = Resource::new("", "v1", "persistentvolumeclaims");
 const VOLUMES: Resource = Resource::new("", "v1", "persistentvolumes");
+const CLASSES: Resource = Resource::new("storage.k8s.io", "v1", "volumeattributesclasses");
 
 /// What is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(crate) enum Protected {
     Claims,
     /// Volumes, while they are bound.
     Volumes,
+    /// Classes of attributes, while volumes and claims name them.
+    Classes,
 }
 
 impl Protected {
@@ -32,14 +36,16 @@ impl Protected {
         match self {
             Protected::Claims => "kubernetes.io/pvc-protection",
             Protected::Volumes => "kubernetes.io/pv-protection",
+            Protected::Classes => "kubernetes.io/vac-protection",
         }
     }
 
     fn resource(self) -> &'static Resource {
-        static RESOURCES: [Resource; 2] = [CLAIMS, VOLUMES];
+        static RESOURCES: [Resource; 3] = [CLAIMS, VOLUMES, CLASSES];
         match self {
             Protected::Claims => &RESOURCES[0],
             Protected::Volumes => &RESOURCES[1],
+            Protected::Classes => &RESOURCES[2],
         }
     }
 }
@@ -55,19 +61,30 @@ impl StorageProtection {
         let name = match of {
             Protected::Claims => "persistentvolumeclaim-protection-controller",
             Protected::Volumes => "persistentvolume-protection-controller",
+            Protected::Classes => "volumeattributesclass-protection-controller",
         };
         StorageProtection { access: Access::new(client, name), of }
     }
 
     async fn in_use(&self, tenant: TenantId, object: &Value) -> Result<bool, ApiError> {
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or("");
         match self.of {
             Protected::Volumes => Ok(object["status"]["phase"] == "Bound"),
             Protected::Claims => {
-                let text = |field: &str| object["metadata"][field].as_str().unwrap_or("");
                 for pod in self.access.list(tenant, &PODS, text("namespace")).await? {
                     let pod = pod.value()?;
                     if !has_ended(&pod) && claims(&pod).any(|claim| claim == text("name")) {
                         return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Protected::Classes => {
+                for user in [&VOLUMES, &CLAIMS] {
+                    for object in self.access.list(tenant, user, "").await? {
+                        if classes(&object.value()?).any(|class| class == text("name")) {
+                            return Ok(true);
+                        }
                     }
                 }
                 Ok(false)
@@ -94,6 +111,16 @@ fn claims(pod: &Value) -> impl Iterator<Item = String> {
     })
 }
 
+/// The classes of attributes that a volume or a claim names: wanted, had, and on the way.
+fn classes(object: &Value) -> impl Iterator<Item = &str> {
+    let paths = [
+        "/spec/volumeAttributesClassName",
+        "/status/currentVolumeAttributesClassName",
+        "/status/modifyVolumeStatus/targetVolumeAttributesClassName",
+    ];
+    paths.into_iter().filter_map(|path| object.pointer(path)?.as_str()).filter(|class| !class.is_empty())
+}
+
 #[async_trait]
 impl Reconciler for StorageProtection {
     fn name(&self) -> &'static str {
@@ -107,6 +134,14 @@ impl Reconciler for StorageProtection {
                 let Ok(value) = pod.value() else { return Vec::new() };
                 claims(&value).map(|claim| ObjectName::new(&pod.name.namespace, claim)).collect()
             }));
+        }
+        if self.of == Protected::Classes {
+            for user in [&VOLUMES, &CLAIMS] {
+                triggers.push(Trigger::mapped(user.group_resource(), Scope::All, |object: &Object| {
+                    let Ok(value) = object.value() else { return Vec::new() };
+                    classes(&value).map(|class| ObjectName::new("", class)).collect()
+                }));
+            }
         }
         triggers
     }
@@ -133,6 +168,15 @@ impl Reconciler for StorageProtection {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_claim_uses_the_classes_it_wants_and_has() {
+        let claim = json!({"spec": {"volumeAttributesClassName": "gold"},
+            "status": {"currentVolumeAttributesClassName": "silver",
+                "modifyVolumeStatus": {"targetVolumeAttributesClassName": "gold"}}});
+        assert_eq!(classes(&claim).collect::<Vec<_>>(), ["gold", "silver", "gold"]);
+        assert_eq!(classes(&json!({"spec": {"volumeAttributesClassName": ""}})).count(), 0);
+    }
 
     #[test]
     fn a_pod_uses_the_claims_it_names_and_those_made_for_it() {

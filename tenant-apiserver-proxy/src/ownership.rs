@@ -39,6 +39,7 @@ fn reset_fields(place: &Place) -> &'static [&'static [&'static str]] {
         ("", true) => &[&["status"]],
         ("status", _) if place.row.is_custom() => &[&["spec"], &["metadata"]],
         ("status", _) => &[&["spec"], &["metadata", "ownerReferences"]],
+        ("approval", _) => &[&["spec"], &["status", "certificate"]],
         _ => &[],
     }
 }

@@ -1,10 +1,11 @@
 //! Cron jobs.
 
-use super::generic::plain;
+use super::generic::{counted, plain};
 use super::jobs;
 use super::place::{
     Causes, Place, lookup, map_at, not_negative, require, required_one_of, set_default, set_default_text,
 };
+use super::workloads::name_of_pods;
 use crate::resource::Strategy;
 use api_types::Cause;
 use serde_json::{Value, json};
@@ -28,12 +29,24 @@ pub fn strategy() -> Strategy {
         },
         validate_update: validate,
         warnings: |object| {
-            let path = "spec.jobTemplate.spec.template";
-            super::pods_warnings::warnings(&Place::new(path, lookup(object, path)))
+            let mut all = name_of_pods(object);
+            all.extend(job_warnings(object));
+            all
         },
+        update_warnings: Some(|new, old| {
+            let mut all = if counted(new, old) { job_warnings(new) } else { Vec::new() };
+            if lookup(new, "spec.schedule").as_str().is_some_and(|schedule| schedule.contains("TZ")) {
+                all.push("cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details".to_owned());
+            }
+            all
+        }),
         generation: true,
         ..plain()
     }
+}
+
+fn job_warnings(object: &Value) -> Vec<String> {
+    jobs::warnings(&Place::root(object).field("spec").field("jobTemplate").field("spec"))
 }
 
 fn default(object: &mut Value) {

@@ -1,13 +1,12 @@
 //! Daemon sets.
 
 use super::generic::plain;
-use super::place::{Causes, Place, immutable, lookup, map_at, not_negative, set_default, set_default_text};
-use super::pods_defaults;
-use super::sameness::same;
+use super::place::{Causes, Place, lookup, map_at, not_negative, same, set_default, set_default_text};
 use super::workloads::{
-    at_most_100_percent, int_or_percent, int_or_percent_value, not_decremented, runs_for_good,
-    selector_and_template,
+    at_most_100_percent, int_or_percent, int_or_percent_value, invalid_selector, is_empty_selector,
+    not_decremented, runs_for_good, selector_stays, selects_template, usable_selector,
 };
+use super::{pods_defaults, pods_spec, pods_warnings};
 use crate::resource::Strategy;
 use api_types::Cause;
 use serde_json::{Value, json};
@@ -27,18 +26,21 @@ pub fn strategy() -> Strategy {
         prepare_update: |new, old| {
             super::generic::keep_status(new, old);
             let before = template_generation(old);
-            let changed = !same(lookup(new, "spec.template"), lookup(old, "spec.template"));
+            let changed = !same(new, old, "spec.template");
             set_template_generation(new, before + i64::from(changed));
         },
         validate_create,
         validate_update: |new, old| {
             let mut out = Vec::new();
-            immutable(&mut out, new, old, "spec.selector");
+            selector_stays(&mut out, new, old);
             out.extend(validate_create(new));
             out
         },
         validate_status,
-        warnings: super::pods_warnings::template,
+        warnings: pods_warnings::template,
+        update_warnings: Some(|new, old| {
+            if same(new, old, "spec.template") { Vec::new() } else { pods_warnings::template(new) }
+        }),
         generation: true,
         ..plain()
     }
@@ -78,7 +80,14 @@ fn validate_create(object: &Value) -> Causes {
     let mut out = Vec::new();
     let spec = Place::root(object).field("spec");
     let template = spec.field("template");
-    selector_and_template(&mut out, &spec, "daemonset", &template);
+    let selector = spec.field("selector");
+    if usable_selector(&mut out, &selector) {
+        selects_template(&mut out, &spec);
+    }
+    if spec.has("selector") && is_empty_selector(&selector) {
+        out.push(invalid_selector(&selector, "empty selector is invalid for daemonset"));
+    }
+    pods_spec::template(&mut out, &template);
     runs_for_good(&mut out, &template, "DaemonSet");
     not_negative(&mut out, &spec, "minReadySeconds");
     let update = spec.field("updateStrategy");

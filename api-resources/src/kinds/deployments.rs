@@ -1,11 +1,11 @@
 //! Deployments.
 
-use super::generic::{keep_status, plain};
-use super::place::{Causes, Place, immutable, lookup, map_at, not_negative, set_default, set_default_text};
+use super::generic::{self, plain};
+use super::place::{Causes, Place, lookup, map_at, not_negative, same, set_default, set_default_text};
 use super::pods_defaults;
 use super::workloads::{
     at_most_100_percent, int_or_percent, int_or_percent_value, not_decremented, replica_counts,
-    runs_for_good, selector_and_template,
+    runs_for_good, selector_and_template, selector_stays, warnings_of_change, warnings_of_new,
 };
 use crate::resource::Strategy;
 use api_types::Cause;
@@ -16,29 +16,16 @@ pub fn strategy() -> Strategy {
     Strategy {
         default,
         prepare_create: |object| object["status"] = json!({}),
-        prepare_update: |new, old| {
-            keep_status(new, old);
-            count_annotations(new, old);
-        },
         validate_create,
         validate_update,
         validate_status,
-        warnings: super::pods_warnings::template,
+        warnings: warnings_of_new,
+        update_warnings: Some(warnings_of_change),
         generation: true,
         status_keeps: &["labels"],
+        // Annotations are passed on to replica sets.
+        counted: |new, old| generic::counted(new, old) || !same(new, old, "metadata.annotations"),
         ..plain()
-    }
-}
-
-/// A change of the annotations counts as one of what is desired: they are passed on to replica sets.
-fn count_annotations(new: &mut Value, old: &Value) {
-    let annotations =
-        |object: &Value| object["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
-    if annotations(new) != annotations(old)
-        && let Some(metadata) = map_at(new, "metadata")
-    {
-        let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
-        metadata["generation"] = (generation + 1).into();
     }
 }
 
@@ -63,8 +50,9 @@ fn validate_create(object: &Value) -> Causes {
     let spec = Place::root(object).field("spec");
     not_negative(&mut out, &spec, "replicas");
     let template = spec.field("template");
-    selector_and_template(&mut out, &spec, "deployment", &template);
-    runs_for_good(&mut out, &template, "ReplicaSet");
+    if selector_and_template(&mut out, &spec, &template, "deployment", "invalid label selector") {
+        runs_for_good(&mut out, &template, "ReplicaSet");
+    }
     rollout(&mut out, &spec.field("strategy"));
     not_negative(&mut out, &spec, "minReadySeconds");
     not_negative(&mut out, &spec, "revisionHistoryLimit");
@@ -108,7 +96,7 @@ fn rollout(out: &mut Causes, strategy: &Place<'_>) {
 
 fn validate_update(new: &Value, old: &Value) -> Causes {
     let mut out = validate_create(new);
-    immutable(&mut out, new, old, "spec.selector");
+    selector_stays(&mut out, new, old);
     out
 }
 

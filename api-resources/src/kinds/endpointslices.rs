@@ -1,9 +1,9 @@
 //! Endpoint slices.
 
 use super::endpoints::app_protocol;
-use super::generic::plain;
+use super::generic::{counted, plain};
 use super::place::{
-    Causes, Place, at_most, each_mut, immutable, invalid_all, map_at, required_one_of, set_default,
+    self, Causes, Place, at_most, each_mut, immutable, invalid_all, map_at, required_one_of, set_default,
 };
 use super::sameness::same;
 use super::services_validation::PROTOCOLS;
@@ -21,8 +21,12 @@ const MAX_HINTS: usize = 8;
 pub fn strategy() -> Strategy {
     Strategy {
         default,
-        prepare_create: |_| {},
-        prepare_update: |_, _| {},
+        prepare_create: drop_topology,
+        prepare_update: |new, old| {
+            if new["endpoints"] != old["endpoints"] {
+                drop_topology(new);
+            }
+        },
         validate_create: |object| {
             let mut out = Vec::new();
             validate(&mut out, object, &Value::Null);
@@ -34,8 +38,22 @@ pub fn strategy() -> Strategy {
             immutable(&mut out, new, old, "addressType");
             out
         },
+        warnings: |object| match object["addressType"].as_str() {
+            Some("FQDN") => vec!["spec.addressType: FQDN endpoints are deprecated".to_owned()],
+            _ => Vec::new(),
+        },
         generation: true,
+        counted: |new, old| counted(new, old) || !place::same(new, old, "metadata.labels"),
         ..plain()
+    }
+}
+
+/// A field of the version before this one.
+fn drop_topology(object: &mut Value) {
+    for endpoint in each_mut(object, "endpoints") {
+        if let Some(fields) = endpoint.as_object_mut() {
+            fields.remove("deprecatedTopology");
+        }
     }
 }
 
@@ -72,7 +90,10 @@ fn ports(out: &mut Causes, root: &Place<'_>) {
             out.push(Cause::duplicate(port.of("name"), &Value::from(name)));
         }
         seen.push(name);
-        required_one_of(out, &port, "protocol", PROTOCOLS);
+        let protocol = port.text("protocol");
+        if !PROTOCOLS.contains(&protocol) {
+            out.push(Cause::not_supported(port.of("protocol"), &Value::from(protocol), PROTOCOLS));
+        }
         app_protocol(out, &port);
     }
 }

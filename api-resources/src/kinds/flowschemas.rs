@@ -8,7 +8,7 @@ use super::place::{
 use crate::names;
 use crate::resource::Strategy;
 use api_types::Cause;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const MAX_PRECEDENCE: i64 = 10_000;
 const MAX_QUEUES: i64 = 10_000_000;
@@ -100,7 +100,8 @@ fn schema(object: &Value) -> Causes {
     if let Some(method) = spec.present("distinguisherMethod")
         && !matches!(method.text("type"), "ByNamespace" | "ByUser")
     {
-        out.push(Cause::not_supported(method.of("type"), method.value, &["ByNamespace", "ByUser"]));
+        let shown = json!({"Type": method.text("type")});
+        out.push(Cause::not_supported(method.of("type"), &shown, &["ByNamespace", "ByUser"]));
     }
     let level = spec.field("priorityLevelConfiguration");
     if require_with(&mut out, &level, "name", "must reference a priority level") {

@@ -21,12 +21,22 @@ pub fn plain() -> Strategy {
         warnings: |_| Vec::new(),
         metadata_twice: false,
         named_by_server: false,
+        update_warnings: None,
         generation: false,
         status_keeps: &[],
+        counted,
         grace: |_| None,
         create_on_update: false,
         unconditional_update: true,
     }
+}
+
+/// True when anything but metadata and status differs.
+pub fn counted(new: &Value, old: &Value) -> bool {
+    let (Value::Object(new), Value::Object(old)) = (new, old) else { return false };
+    let desired = |key: &str| !matches!(key, "metadata" | "status" | "kind" | "apiVersion");
+    new.iter().any(|(key, value)| desired(key) && old.get(key) != Some(value))
+        || old.keys().any(|key| desired(key) && !new.contains_key(key))
 }
 
 /// Removes what a client sent as status.
@@ -83,5 +93,24 @@ pub fn add_finalizer(object: &mut Value, finalizer: &str) {
         && !list.iter().any(|f| f == finalizer)
     {
         list.push(Value::from(finalizer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_desired_counts() {
+        let old = json!({"metadata": {"generation": 3}, "spec": {"a": 1}, "status": {"b": 1}});
+        for (new, counts) in [
+            (json!({"metadata": {"labels": {"x": "y"}}, "spec": {"a": 1}, "status": {}}), false),
+            (json!({"metadata": {}, "spec": {"a": 2}, "status": {"b": 1}}), true),
+            (json!({"metadata": {}, "status": {"b": 1}}), true),
+            (json!({"metadata": {}, "spec": {"a": 1}, "data": {}}), true),
+        ] {
+            assert_eq!(counted(&new, &old), counts, "{new}");
+        }
     }
 }

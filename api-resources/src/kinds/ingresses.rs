@@ -1,7 +1,9 @@
 //! Ingresses and their classes.
 
 use super::generic::plain;
-use super::place::{Causes, Place, immutable, invalid_all, lookup, one_of, require, set_default};
+use super::place::{
+    Causes, Place, domain_prefixed_path, invalid_all, lookup, one_of, require, set_default, text_stays,
+};
 use super::services_validation::known_or_ip;
 use crate::names;
 use crate::resource::Strategy;
@@ -29,12 +31,14 @@ pub fn strategy() -> Strategy {
         validate_status,
         warnings: |object| {
             let annotation = "kubernetes.io/ingress.class";
-            let set = lookup(object, "metadata.annotations").get(annotation).is_some();
+            let set = lookup(object, "metadata.annotations").get(annotation).is_some()
+                && lookup(object, "spec.ingressClassName").is_null();
             let text = format!(
                 "annotation {annotation:?} is deprecated, please use 'spec.ingressClassName' instead"
             );
             set.then_some(text).into_iter().collect()
         },
+        update_warnings: Some(|_, _| Vec::new()),
         generation: true,
         ..plain()
     }
@@ -52,7 +56,7 @@ pub fn class_strategy() -> Strategy {
         validate_create: validate_class,
         validate_update: |new, old| {
             let mut out = Vec::new();
-            immutable(&mut out, new, old, "spec.controller");
+            text_stays(&mut out, new, old, "spec.controller");
             out.extend(validate_class(new));
             out
         },
@@ -108,7 +112,7 @@ fn path(out: &mut Causes, at: &Place<'_>) {
     let (kind, path) = (at.text("pathType"), at.text("path"));
     let value = Value::from(path);
     match kind {
-        "" => {
+        _ if !at.has("pathType") => {
             out.push(Cause::required(at.of("pathType"), "pathType must be specified"));
             return;
         }
@@ -202,15 +206,13 @@ fn validate_class(object: &Value) -> Causes {
     if controller.len() > CONTROLLER_MAX {
         out.push(Cause::too_long(spec.of("controller"), CONTROLLER_MAX));
     }
-    if require(&mut out, &spec, "controller") {
-        invalid_all(&mut out, &spec.of("controller"), controller, names::domain_prefixed_path(controller));
-    }
+    domain_prefixed_path(&mut out, &spec.field("controller"));
     let Some(parameters) = spec.present("parameters") else { return out };
     reference(&mut out, &parameters);
     one_of(&mut out, &parameters, "scope", &["Cluster", "Namespace"]);
     let namespace = parameters.text("namespace");
     match parameters.text("scope") {
-        "Namespace" if namespace.is_empty() => {
+        "Namespace" if !parameters.has("namespace") => {
             let message = "`parameters.scope` is set to 'Namespace'";
             out.push(Cause::required(parameters.of("namespace"), message));
         }

@@ -2,7 +2,6 @@
 
 use super::generic::plain;
 use super::place::{Causes, Place, immutable, invalid_all, lookup, require};
-use super::sameness::same;
 use crate::names;
 use crate::resource::Strategy;
 use api_types::Cause;
@@ -11,22 +10,9 @@ use serde_json::{Value, json};
 /// How addresses are written; their name is the address.
 pub fn strategy() -> Strategy {
     Strategy {
-        validate_create: |object| {
-            let mut out = Vec::new();
-            let spec = Place::root(object).field("spec");
-            if require(&mut out, &spec, "parentRef") {
-                let parent = spec.field("parentRef");
-                for field in ["resource", "name"] {
-                    if require(&mut out, &parent, field) {
-                        let text = parent.text(field);
-                        invalid_all(&mut out, &parent.of(field), text, names::path_segment(text));
-                    }
-                }
-            }
-            out
-        },
+        validate_create: validate_address,
         validate_update: |new, old| {
-            let mut out = Vec::new();
+            let mut out = validate_address(new);
             immutable(&mut out, new, old, "spec.parentRef");
             out
         },
@@ -42,18 +28,43 @@ pub fn service_cidr() -> Strategy {
         validate_create: validate_networks,
         validate_update: |new, old| {
             let mut out = Vec::new();
-            let now = lookup(new, "spec.cidrs");
-            let kept = lookup(old, "spec.cidrs")
-                .as_array()
-                .is_some_and(|before| before.iter().enumerate().all(|(i, cidr)| now.get(i) == Some(cidr)));
-            if !kept && !same(now, lookup(old, "spec.cidrs")) {
-                out.push(Cause::invalid("spec.cidrs", now, "field is immutable"));
+            let networks = |object| Place::new("spec.cidrs", lookup(object, "spec.cidrs"));
+            let (now, before) = (networks(new), networks(old));
+            let changed = now.elements().zip(before.elements()).filter(|(now, old)| now.value != old.value);
+            let mut changed =
+                changed.map(|(now, _)| Cause::invalid(now.path, now.value, "field is immutable"));
+            match (before.elements().count(), now.elements().count()) {
+                (before, after) if before == after => out.extend(changed),
+                // The other family may be added.
+                (1, 2) => {
+                    out.extend(changed.next());
+                    out.extend(validate_networks(new));
+                }
+                _ => out.push(Cause::invalid(&now.path, now.value, "field is immutable")),
             }
-            out.extend(validate_networks(new));
             out
         },
         ..plain()
     }
+}
+
+fn validate_address(object: &Value) -> Causes {
+    let mut out = Vec::new();
+    let spec = Place::root(object).field("spec");
+    let Some(parent) = spec.present("parentRef") else {
+        return vec![Cause::required(spec.of("parentRef"), "")];
+    };
+    let group = parent.text("group");
+    if !group.is_empty() {
+        invalid_all(&mut out, &parent.of("group"), group, names::dns_subdomain(group));
+    }
+    for field in ["resource", "name", "namespace"] {
+        let text = parent.text(field);
+        if field == "namespace" || require(&mut out, &parent, field) {
+            invalid_all(&mut out, &parent.of(field), text, names::path_segment(text));
+        }
+    }
+    out
 }
 
 fn validate_networks(object: &Value) -> Causes {
@@ -61,13 +72,21 @@ fn validate_networks(object: &Value) -> Causes {
     let spec = Place::root(object).field("spec");
     let (list, all) = (spec.field("cidrs"), spec.texts("cidrs"));
     if all.is_empty() {
-        out.push(Cause::required(&list.path, "at least one CIDR required"));
+        return vec![Cause::required(&list.path, "at least one CIDR required")];
+    }
+    if all.len() > 2 {
+        return vec![Cause::invalid(&list.path, spec.value, "may only hold up to 2 values")];
     }
     for network in list.elements() {
         invalid_all(&mut out, &network.path, network.as_text(), names::cidr(network.as_text()));
     }
-    let six = all.iter().filter(|network| network.contains(':')).count();
-    if all.len() > 2 || six > 1 || all.len() - six > 1 {
+    let is_six = |network: &&str| network.contains(':');
+    let good = |network: &&str| names::cidr(network).is_empty();
+    if let [first, second] = all.as_slice()
+        && is_six(first) == is_six(second)
+        && good(first)
+        && good(second)
+    {
         let message =
             "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
         out.push(Cause::invalid(&list.path, list.value, message));

@@ -1,13 +1,14 @@
 //! Jobs. The rules of a job's spec are also those of a cron job's template.
 
-use super::generic::plain;
+use super::generic::{counted, plain};
 use super::place::{
-    Causes, Place, each_mut, immutable, invalid_all, lookup, map_at, not_negative, object_at, one_of,
+    Causes, Place, domain_prefixed_path, each_mut, immutable, lookup, map_at, not_negative, one_of,
     required_one_of, set_default, set_default_text,
 };
-use super::sameness::same;
-use super::workloads::selects;
-use super::{jobs_policies, jobs_status, pods_defaults, pods_spec};
+use super::workloads::{
+    invalid_selector, name_of_pods, selector_stays, selects, selects_template, usable_selector,
+};
+use super::{jobs_policies, jobs_status, jobs_template, pods_defaults, pods_spec, pods_warnings};
 use crate::resource::Strategy;
 use crate::{metadata, names};
 use api_types::Cause;
@@ -17,6 +18,8 @@ const UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
 const NAME_LABEL: &str = "batch.kubernetes.io/job-name";
 const OLD_UID_LABEL: &str = "controller-uid";
 const OLD_NAME_LABEL: &str = "job-name";
+/// Where a job notes that its labels are those of its template.
+const SHARES_LABELS: &str = "labelsOfTemplate";
 const MAX_INDEXES: i64 = 100_000;
 const MAX_WITH_MANY_COMPLETIONS: i64 = 10_000;
 
@@ -25,28 +28,44 @@ pub fn strategy() -> Strategy {
     Strategy {
         default,
         prepare_create: |object| {
+            let shares_labels = lookup(object, "status")[SHARES_LABELS] == true;
             object["status"] = json!({});
             generate_selector(object);
+            let labels = lookup(object, "spec.template.metadata.labels").clone();
+            if shares_labels && labels.is_object() {
+                object["metadata"]["labels"] = labels;
+            }
         },
-        validate_create,
+        validate_create: |object| validate_new(object, true),
         validate_update,
         validate_status: jobs_status::validate,
         warnings: |object| {
-            let name = lookup(object, "metadata.name").as_str().unwrap_or("");
-            let mut all = Vec::new();
-            let wrong = names::dns_label(name);
-            if !wrong.is_empty() {
-                all.push(format!(
-                    "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]",
-                    wrong.join(" ")
-                ));
-            }
-            all.extend(super::pods_warnings::template(object));
+            let mut all = name_of_pods(object);
+            all.extend(warnings(&Place::root(object).field("spec")));
             all
         },
+        update_warnings: Some(|new, old| match counted(new, old) {
+            true => warnings(&Place::root(new).field("spec")),
+            false => Vec::new(),
+        }),
         generation: true,
         ..plain()
     }
+}
+
+/// The warnings of a job's spec.
+pub(super) fn warnings(spec: &Place<'_>) -> Vec<String> {
+    let above = |field: &str, limit: i64| spec.int(field).is_some_and(|n| n > limit);
+    let mut all = Vec::new();
+    if spec.text("completionMode") == "Indexed"
+        && above("completions", MAX_INDEXES)
+        && above("parallelism", MAX_WITH_MANY_COMPLETIONS)
+    {
+        let what = "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail";
+        all.push(format!("{}: {what}", spec.path));
+    }
+    all.extend(pods_warnings::warnings(&spec.field("template")));
+    all
 }
 
 fn default(object: &mut Value) {
@@ -66,7 +85,7 @@ fn default(object: &mut Value) {
     let replacement =
         if lookup(spec, "podFailurePolicy").is_null() { "TerminatingOrFailed" } else { "Failed" };
     set_default(spec, "podReplacementPolicy", replacement);
-    labels_of_template(object);
+    share_labels(object);
 }
 
 /// The defaults of what a cron job's template has too.
@@ -79,14 +98,22 @@ pub(super) fn template(spec: &mut Value) {
     }
 }
 
-fn labels_of_template(object: &mut Value) {
-    let labels = lookup(object, "spec.template.metadata.labels").clone();
-    let has_own = lookup(object, "metadata.labels").as_object().is_some_and(|map| !map.is_empty());
-    if labels.is_object()
-        && !has_own
-        && let Some(meta) = map_at(object, "metadata")
+/// A job without labels has those of its template, also those that are generated later. That is noted in the status,
+/// where it is nobody's and gone before the job is written.
+fn share_labels(object: &mut Value) {
+    let has_labels =
+        |object: &Value, path: &str| lookup(object, path).as_object().is_some_and(|map| !map.is_empty());
+    if has_labels(object, "metadata.labels") {
+        return;
+    }
+    let template = "spec.template.metadata.labels";
+    if has_labels(object, template) {
+        object["metadata"]["labels"] = lookup(object, template).clone();
+    }
+    let has_uid = !lookup(object, "metadata.uid").is_null();
+    if has_uid && lookup(object, "spec.selector").is_null() && lookup(object, "spec.manualSelector") == false
     {
-        meta["labels"] = labels;
+        object["status"] = json!({SHARES_LABELS: true});
     }
 }
 
@@ -104,18 +131,18 @@ fn generate_selector(object: &mut Value) {
         for (label, value) in
             [(OLD_UID_LABEL, &uid), (UID_LABEL, &uid), (OLD_NAME_LABEL, &name), (NAME_LABEL, &name)]
         {
-            labels[label] = Value::from(value.as_str());
+            set_default(labels, label, value.as_str());
         }
     }
     if let Some(selector) = map_at(spec, "selector").and_then(|s| map_at(s, "matchLabels")) {
-        selector[UID_LABEL] = Value::from(uid);
+        set_default(selector, UID_LABEL, uid);
     }
-    labels_of_template(object);
 }
 
-fn validate_create(object: &Value) -> Causes {
+/// `prefixed`: the generated labels with a prefix must be there too; older jobs lack them.
+fn validate_new(object: &Value, prefixed: bool) -> Causes {
     let mut out = Vec::new();
-    generated_selector(&mut out, object);
+    generated_selector(&mut out, object, prefixed);
     let spec = Place::root(object).field("spec");
     selector(&mut out, &spec);
     let name = lookup(object, "metadata.name").as_str().unwrap_or("");
@@ -130,43 +157,42 @@ fn validate_create(object: &Value) -> Causes {
     out
 }
 
-fn generated_selector(out: &mut Causes, object: &Value) {
+fn generated_selector(out: &mut Causes, object: &Value, prefixed: bool) {
     let spec = Place::root(object).field("spec");
     if spec.flag("manualSelector") || !spec.has("selector") {
         return;
     }
     let text = |field: &str| lookup(object, field).as_str().unwrap_or("");
     let (uid, name) = (text("metadata.uid"), text("metadata.name"));
-    let expected = [(OLD_UID_LABEL, uid), (OLD_NAME_LABEL, name), (UID_LABEL, uid), (NAME_LABEL, name)];
+    let mut expected = vec![(OLD_UID_LABEL, uid), (OLD_NAME_LABEL, name)];
+    if prefixed {
+        expected.extend([(UID_LABEL, uid), (NAME_LABEL, name)]);
+    }
     let labels = spec.field("template").field("metadata").field("labels");
-    for (label, value) in expected {
+    for (label, value) in &expected {
         let own = labels.key(label);
         if own.value.is_null() {
             out.push(Cause::required(own.path, &format!("must be '{value}'")));
-        } else if own.as_text() != value {
+        } else if own.as_text() != *value {
             let message = format!("must be '{value}'");
             out.push(Cause::invalid(own.path, labels.value, &message));
         }
     }
     let expected: Value = expected.iter().map(|(k, v)| ((*k).to_owned(), Value::from(*v))).collect();
     let selector = spec.field("selector");
-    if !selects(selector.value, &expected) {
-        out.push(Cause::invalid(selector.path, selector.value, "`selector` not auto-generated"));
+    if usable_selector(&mut Vec::new(), &selector) && !selects(selector.value, &expected) {
+        out.push(invalid_selector(&selector, "`selector` not auto-generated"));
     }
 }
 
 fn selector(out: &mut Causes, spec: &Place<'_>) {
     validate_spec(out, spec);
     let selector = spec.field("selector");
-    if spec.has("selector") {
-        metadata::label_selector(out, &selector);
-    } else {
+    if !spec.has("selector") {
         out.push(Cause::required(&selector.path, ""));
     }
-    let labels = spec.field("template").field("metadata").field("labels");
-    if !spec.has("selector") || !selects(selector.value, labels.value) {
-        let message = "`selector` does not match template `labels`";
-        out.push(Cause::invalid(labels.path, labels.value, message));
+    if usable_selector(out, &selector) {
+        selects_template(out, spec);
     }
 }
 
@@ -188,7 +214,7 @@ pub(super) fn validate_spec(out: &mut Causes, spec: &Place<'_>) {
         out.push(Cause::required(path, "when maxFailedIndexes is specified"));
     }
     if let Some(manager) = spec.present("managedBy") {
-        invalid_all(out, &manager.path, manager.as_text(), names::domain_prefixed_path(manager.as_text()));
+        domain_prefixed_path(out, &manager);
         if manager.as_text().len() > names::LABEL_MAX {
             out.push(Cause::too_long(manager.path, names::LABEL_MAX));
         }
@@ -219,40 +245,47 @@ pub(super) fn validate_spec(out: &mut Causes, spec: &Place<'_>) {
 }
 
 fn indexes(out: &mut Causes, spec: &Place<'_>) {
-    if spec.text("completionMode") != "Indexed" {
+    let mode = spec.field("completionMode");
+    if mode.value.is_null() || mode.as_text() == "NonIndexed" {
         for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
             if let Some(number) = spec.present(field) {
                 out.push(Cause::invalid(number.path, number.value, "requires indexed completion mode"));
             }
         }
+    }
+    if mode.as_text() != "Indexed" {
         return;
     }
     let completions = spec.int("completions");
     if completions.is_none() {
         out.push(Cause::required(spec.of("completions"), "when completion mode is Indexed"));
     }
-    let mut at_most = |field: &str, limit: i64, detail: &str| {
+    let at_most = |out: &mut Causes, field: &str, limit: i64, detail: &str| {
         if let Some(number) = spec.int(field).filter(|n| *n > limit) {
             let message = format!("must be less than or equal to {detail}");
             out.push(Cause::invalid(spec.of(field), &Value::from(number), &message));
         }
     };
-    at_most("parallelism", MAX_INDEXES, "100000 when completion mode is Indexed");
-    at_most("maxFailedIndexes", completions.unwrap_or(i64::MAX), "completions");
-    at_most("maxFailedIndexes", MAX_INDEXES, "100000");
+    at_most(out, "parallelism", MAX_INDEXES, "100000 when completion mode is Indexed");
+    at_most(out, "maxFailedIndexes", completions.unwrap_or(i64::MAX), "completions");
+    at_most(out, "maxFailedIndexes", MAX_INDEXES, "100000");
     if completions.is_some_and(|c| c > MAX_INDEXES) && spec.has("backoffLimitPerIndex") {
-        let detail = "10000 when completions are above 100000 and used with backoff limit per index";
-        at_most("parallelism", MAX_WITH_MANY_COMPLETIONS, detail);
-        at_most("maxFailedIndexes", MAX_WITH_MANY_COMPLETIONS, detail);
         if !spec.has("maxFailedIndexes") {
             let message = "must be specified when completions is above 100000";
             out.push(Cause::required(spec.of("maxFailedIndexes"), message));
         }
+        let detail = "10000 when completions are above 100000 and used with backoff limit per index";
+        at_most(out, "parallelism", MAX_WITH_MANY_COMPLETIONS, detail);
+        at_most(out, "maxFailedIndexes", MAX_WITH_MANY_COMPLETIONS, detail);
     }
 }
 
 fn validate_update(new: &Value, old: &Value) -> Causes {
-    let mut out = Vec::new();
+    // Kubernetes tells the defects of a new job, and then those of a change, which has the same ones again.
+    let mut out = metadata::validate_create(new, true, names::dns_subdomain);
+    let labels = lookup(old, "spec.template.metadata.labels");
+    let prefixed = [UID_LABEL, NAME_LABEL].iter().all(|label| labels.get(label).is_some());
+    out.extend(validate_new(new, prefixed));
     let spec = Place::root(new).field("spec");
     selector(&mut out, &spec);
     let indexed = spec.text("completionMode") == "Indexed";
@@ -268,45 +301,11 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
             "can only be modified in tandem with spec.parallelism",
         ));
     }
-    immutable(&mut out, new, old, "spec.selector");
-    template_change(&mut out, new, old);
+    selector_stays(&mut out, new, old);
+    jobs_template::change(&mut out, new, old);
     for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
     {
         immutable(&mut out, new, old, &format!("spec.{field}"));
     }
     out
-}
-
-/// A suspended job without pods may still be told where and with what its pods run (KEP-2926).
-fn template_change(out: &mut Causes, new: &Value, old: &Value) {
-    let template = lookup(new, "spec.template");
-    let mut before = lookup(old, "spec.template").clone();
-    let waits = lookup(old, "spec.suspend") == true
-        && lookup(old, "status.active").as_i64().unwrap_or(0) == 0
-        && (lookup(old, "status.startTime").is_null() || jobs_status::is_true(old, "Suspended"));
-    if waits && before.is_object() && template.is_object() {
-        if let Some(meta) = map_at(&mut before, "metadata") {
-            for field in ["labels", "annotations"] {
-                meta[field] = lookup(template, "metadata")[field].clone();
-            }
-        }
-        if let Some(pod) = map_at(&mut before, "spec") {
-            for field in ["nodeSelector", "tolerations", "schedulingGates"] {
-                pod[field] = lookup(template, "spec")[field].clone();
-            }
-            if let Some(affinity) = map_at(pod, "affinity") {
-                affinity["nodeAffinity"] = lookup(template, "spec.affinity.nodeAffinity").clone();
-            }
-        }
-        for list in ["containers", "initContainers"] {
-            let now = lookup(template, "spec")[list].as_array().cloned().unwrap_or_default();
-            let Some(pod) = object_at(&mut before, "spec") else { continue };
-            for (container, now) in each_mut(pod, list).zip(now).filter(|(c, now)| c["name"] == now["name"]) {
-                container["resources"] = now["resources"].clone();
-            }
-        }
-    }
-    if !same(template, &before) {
-        out.push(Cause::invalid("spec.template", template, "field is immutable"));
-    }
 }

@@ -6,6 +6,7 @@ use api_types::{Cause, CauseReason};
 use serde_json::Value;
 
 const ACTIONS: &[&str] = &["Count", "FailIndex", "FailJob", "Ignore"];
+const MAX_INDEXES_TEXT: usize = 64 * 1024;
 const STATUSES: &[&str] = &["False", "True", "Unknown"];
 
 /// `Invalid value: detail`, for a value that is too large to show.
@@ -115,9 +116,13 @@ pub(super) fn success(out: &mut Causes, spec: &Place<'_>) {
         }
         let mut total = None;
         if let Some(indexes) = rule.present("succeededIndexes") {
+            if indexes.as_text().len() > MAX_INDEXES_TEXT {
+                out.push(Cause::too_long(&indexes.path, MAX_INDEXES_TEXT));
+            }
             match count_indexes(indexes.as_text(), completions) {
                 Ok(count) => total = Some(count),
                 Err(why) => {
+                    total = Some(0);
                     let message = format!("error parsing succeededIndexes: {why}");
                     out.push(Cause::invalid(indexes.path, indexes.value, &message));
                 }

@@ -1,7 +1,7 @@
 //! Leases.
 
 use super::generic::plain;
-use super::place::{Causes, Place, invalid_all, map_at, not_negative};
+use super::place::{Causes, Place, invalid_all, lookup, map_at, not_negative};
 use crate::names;
 use crate::resource::Strategy;
 use api_types::Cause;
@@ -13,13 +13,26 @@ pub fn strategy() -> Strategy {
         default: |object| {
             map_at(object, "spec");
         },
-        prepare_create: |_| {},
-        prepare_update: |_, _| {},
+        prepare_create: drop_coordination,
+        prepare_update: |new, old| {
+            if COORDINATION.iter().all(|field| lookup(old, "spec").get(field).is_none()) {
+                drop_coordination(new);
+            }
+        },
         validate_create,
         validate_update: |new, _| validate_create(new),
         create_on_update: true,
         unconditional_update: false,
         ..plain()
+    }
+}
+
+/// Coordinated election of leaders (KEP-4355) is off by default: dropped from what is written.
+const COORDINATION: &[&str] = &["strategy", "preferredHolder"];
+
+fn drop_coordination(object: &mut Value) {
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|field, _| !COORDINATION.contains(&field.as_str()));
     }
 }
 

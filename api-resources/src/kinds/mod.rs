@@ -8,6 +8,7 @@ pub mod certificatesigningrequests;
 mod configmaps;
 mod controllerrevisions;
 pub mod cronjobs;
+mod csidrivers;
 mod daemonsets;
 mod deployments;
 mod endpoints;
@@ -21,6 +22,7 @@ mod ipaddresses;
 mod jobs;
 mod jobs_policies;
 mod jobs_status;
+mod jobs_template;
 mod leases;
 mod limitranges;
 pub mod namespaces;
@@ -57,10 +59,12 @@ pub mod secrets;
 mod serviceaccounts;
 pub mod services;
 pub mod services_validation;
+mod signing;
 mod statefulsets;
 mod storageclasses;
 mod volume_sources;
 mod volumes_warnings;
+mod volumeattachments;
 mod workloads;
 
 use crate::resource::Strategy;
@@ -122,10 +126,10 @@ const STRATEGIES: &[Row] = &[
     ("policy", "PodDisruptionBudget", poddisruptionbudgets::strategy),
     ("scheduling.k8s.io", "PriorityClass", priorityclasses::strategy),
     ("storage.k8s.io", "StorageClass", storageclasses::strategy),
-    ("storage.k8s.io", "CSIDriver", storageclasses::csi_driver),
-    ("storage.k8s.io", "CSINode", storageclasses::csi_node),
-    ("storage.k8s.io", "CSIStorageCapacity", storageclasses::csi_storage_capacity),
-    ("storage.k8s.io", "VolumeAttachment", storageclasses::volume_attachment),
+    ("storage.k8s.io", "CSIDriver", csidrivers::csi_driver),
+    ("storage.k8s.io", "CSINode", csidrivers::csi_node),
+    ("storage.k8s.io", "CSIStorageCapacity", volumeattachments::csi_storage_capacity),
+    ("storage.k8s.io", "VolumeAttachment", volumeattachments::volume_attachment),
     ("storage.k8s.io", "VolumeAttributesClass", storageclasses::volume_attributes_class),
     (rbac::GROUP, "Role", rbac::role),
     (rbac::GROUP, "RoleBinding", rbac::role_binding),

@@ -65,7 +65,7 @@ fn networks(policy: &Value) -> Vec<&str> {
         .into_iter()
         .flat_map(|(rules, peers)| spec.list(rules).flat_map(move |rule| rule.list(peers)));
     peers
-        .map(|peer| peer.field("ipBlock"))
+        .filter_map(|peer| peer.present("ipBlock"))
         .flat_map(|block| {
             let mut all = block.texts("except");
             all.push(block.text("cidr"));

@@ -1,5 +1,6 @@
 //! Walking an object while knowing the path of where one is, for validators.
 
+use crate::names;
 use api_types::Cause;
 use serde_json::{Map, Value};
 
@@ -177,6 +178,14 @@ pub fn not_changed(out: &mut Causes, path: &str, new: &Value, old: &Value) {
     }
 }
 
+/// Adds `field is immutable` when the texts at a path differ; an absent one is empty.
+pub fn text_stays(out: &mut Causes, new: &Value, old: &Value, path: &str) {
+    let text = |object| lookup(object, path).as_str().unwrap_or("");
+    if text(new) != text(old) {
+        out.push(Cause::invalid(path, &Value::from(text(new)), "field is immutable"));
+    }
+}
+
 /// The value at a path of fields; null when it is not there.
 pub fn lookup<'a>(object: &'a Value, path: &str) -> &'a Value {
     path.split('.').try_fold(object, |value, field| value.get(field)).unwrap_or(&ABSENT)
@@ -221,6 +230,25 @@ pub fn map_at<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Value> {
     object.get_mut(name).filter(|value| value.is_object())
 }
 
+/// The rules of `example.com/thing`: each defect names the part that has it.
+pub fn domain_prefixed_path(out: &mut Causes, at: &Place<'_>) {
+    let text = at.as_text();
+    if text.is_empty() {
+        out.push(Cause::required(&at.path, ""));
+        return;
+    }
+    match text.split_once('/').filter(|(host, path)| !host.is_empty() && !path.is_empty()) {
+        Some((host, path)) => {
+            invalid_all(out, &at.path, host, names::dns_subdomain(host));
+            invalid_all(out, &at.path, path, names::http_path(path));
+        }
+        None => {
+            let message = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+            out.push(Cause::invalid(&at.path, at.value, message));
+        }
+    }
+}
+
 /// Adds `Not found` for a name that refers to nothing.
 pub fn not_found(out: &mut Causes, path: String, name: &str) {
     let message = format!("Not found: {}", Value::from(name));
@@ -239,4 +267,30 @@ pub fn at_most(out: &mut Causes, at: &Place<'_>, name: &str, max: usize) {
 /// A field that is an object, to change it; `None` when it is absent or something else.
 pub fn object_at<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Value> {
     object.get_mut(name).filter(|value| value.is_object())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_with_a_domain_tell_which_part_is_wrong() {
+        for (text, wrong) in [
+            ("a.b/c/d", vec![]),
+            ("", vec!["at: Required value"]),
+            ("a", vec!["at: Invalid value: \"a\": must be a domain-prefixed path"]),
+            ("a/", vec!["at: Invalid value: \"a/\": must be a domain-prefixed path"]),
+            (
+                "A/b c",
+                vec!["at: Invalid value: \"A\": a lowercase", "at: Invalid value: \"b c\": Invalid path"],
+            ),
+        ] {
+            let (mut out, value) = (Vec::new(), Value::from(text));
+            domain_prefixed_path(&mut out, &Place::new("at", &value));
+            assert_eq!(out.len(), wrong.len(), "{text}");
+            for (cause, start) in out.iter().zip(wrong) {
+                assert!(cause.to_string().starts_with(start), "{cause}");
+            }
+        }
+    }
 }

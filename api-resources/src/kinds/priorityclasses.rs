@@ -1,7 +1,7 @@
 //! Priority classes and runtime classes: what a pod names by class.
 
 use super::generic::plain;
-use super::place::{Causes, Place, immutable, invalid_all, lookup, one_of, require, set_default};
+use super::place::{Causes, Place, immutable, invalid_all, lookup, require, required_one_of, set_default};
 use super::pods_admission::{MAX_USER_PRIORITY, SYSTEM_PRIORITY_CLASSES};
 use super::{pods_spec, resources};
 use crate::resource::Strategy;
@@ -22,7 +22,9 @@ pub fn strategy() -> Strategy {
             immutable(&mut out, new, old, "preemptionPolicy");
             out
         },
+        // Always the first: nothing that is desired can change.
         generation: true,
+        counted: |_, _| false,
         ..plain()
     }
 }
@@ -51,28 +53,45 @@ fn validate_create(object: &Value) -> Causes {
         let message = format!("maximum allowed value of a user defined priority is {MAX_USER_PRIORITY}");
         out.push(Cause::forbidden("value", &message));
     }
-    one_of(&mut out, &root, "preemptionPolicy", &["PreemptLowerPriority", "Never"]);
+    if root.has("preemptionPolicy") {
+        required_one_of(&mut out, &root, "preemptionPolicy", &["PreemptLowerPriority", "Never"]);
+    }
     out
+}
+
+fn validate_runtime(object: &Value) -> Causes {
+    let mut out = Vec::new();
+    let root = Place::root(object);
+    if require(&mut out, &root, "handler") {
+        let handler = root.text("handler");
+        invalid_all(&mut out, "handler", handler, names::dns_label(handler));
+    }
+    // Kubernetes tells of limits, though they are called otherwise here.
+    resources::overhead(&mut out, &Place::new("overhead", lookup(object, "overhead.podFixed")));
+    let scheduling = root.field("scheduling");
+    metadata::labels(&mut out, &scheduling.field("nodeSelector"));
+    tolerations(&mut out, &scheduling);
+    out
+}
+
+/// The rules of a pod's tolerations; here none may be there twice.
+fn tolerations(out: &mut Causes, scheduling: &Place<'_>) {
+    pods_spec::tolerations(out, scheduling);
+    let mut seen: Vec<&Value> = Vec::new();
+    for toleration in scheduling.list("tolerations") {
+        if seen.contains(&toleration.value) {
+            out.push(Cause::duplicate(&toleration.path, toleration.value));
+        }
+        seen.push(toleration.value);
+    }
 }
 
 /// How runtime classes are written.
 pub fn runtime_class() -> Strategy {
     Strategy {
-        validate_create: |object| {
-            let mut out = Vec::new();
-            let root = Place::root(object);
-            if require(&mut out, &root, "handler") {
-                let handler = root.text("handler");
-                invalid_all(&mut out, "handler", handler, names::dns_label(handler));
-            }
-            resources::overhead(&mut out, &root.field("overhead").field("podFixed"));
-            let scheduling = root.field("scheduling");
-            metadata::labels(&mut out, &scheduling.field("nodeSelector"));
-            pods_spec::tolerations(&mut out, &scheduling);
-            out
-        },
+        validate_create: validate_runtime,
         validate_update: |new, old| {
-            let mut out = Vec::new();
+            let mut out = validate_runtime(new);
             immutable(&mut out, new, old, "handler");
             out
         },

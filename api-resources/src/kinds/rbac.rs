@@ -2,10 +2,11 @@
 
 use super::generic::plain;
 use super::place::{Causes, Place, each_mut, invalid_all, lookup, map_at, set_default, set_default_text};
+use super::workloads::usable_selector;
+use crate::names;
 use crate::resource::Strategy;
-use crate::{metadata, names};
 use api_types::Cause;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The group of roles and bindings.
 pub const GROUP: &str = "rbac.authorization.k8s.io";
@@ -107,7 +108,9 @@ fn cluster_rules(object: &Value) -> Causes {
             ));
         }
         for selector in aggregation.list("clusterRoleSelectors") {
-            metadata::label_selector(&mut out, &selector);
+            if !usable_selector(&mut out, &selector) {
+                out.push(Cause::invalid(&selector.path, &Value::Null, "invalid label selector."));
+            }
         }
     }
     out
@@ -174,6 +177,7 @@ fn binding(object: &Value, namespaced: bool) -> Causes {
 fn same_role(out: &mut Causes, new: &Value, old: &Value) {
     let role = lookup(new, "roleRef");
     if role != lookup(old, "roleRef") {
-        out.push(Cause::invalid("roleRef", role, "cannot change roleRef"));
+        let shown = json!({"APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"]});
+        out.push(Cause::invalid("roleRef", &shown, "cannot change roleRef"));
     }
 }

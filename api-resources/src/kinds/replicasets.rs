@@ -1,9 +1,11 @@
 //! Replica sets.
 
 use super::generic::plain;
-use super::place::{Causes, Place, immutable, lookup, map_at, not_negative, set_default};
+use super::place::{Causes, Place, lookup, map_at, not_negative, set_default};
 use super::pods_defaults;
-use super::workloads::{replica_counts, runs_for_good, selector_and_template};
+use super::workloads::{
+    replica_counts, runs_for_good, selector_and_template, selector_stays, warnings_of_change, warnings_of_new,
+};
 use crate::resource::Strategy;
 use serde_json::{Value, json};
 
@@ -20,11 +22,12 @@ pub fn strategy() -> Strategy {
         validate_create,
         validate_update: |new, old| {
             let mut out = validate_create(new);
-            immutable(&mut out, new, old, "spec.selector");
+            selector_stays(&mut out, new, old);
             out
         },
         validate_status,
-        warnings: super::pods_warnings::template,
+        warnings: warnings_of_new,
+        update_warnings: Some(warnings_of_change),
         generation: true,
         ..plain()
     }
@@ -37,8 +40,9 @@ fn validate_create(object: &Value) -> Causes {
     not_negative(&mut out, &spec, "minReadySeconds");
     let template = spec.field("template");
     // Kubernetes says "deployment" here too.
-    selector_and_template(&mut out, &spec, "deployment", &template);
-    runs_for_good(&mut out, &template, "ReplicaSet");
+    if selector_and_template(&mut out, &spec, &template, "deployment", "invalid label selector") {
+        runs_for_good(&mut out, &template, "ReplicaSet");
+    }
     out
 }
 

@@ -1,19 +1,18 @@
 //! Stateful sets.
 
-use super::generic::plain;
+use super::generic::{keep_status, plain};
 use super::persistentvolumeclaims;
 use super::place::{
     Causes, Place, each_mut, invalid_all, lookup, map_at, not_negative, object_at, one_of, set_default,
     set_default_text,
 };
-use super::pods_defaults;
-use super::sameness::same;
 use super::workloads::{
     at_most_100_percent, int_or_percent, int_or_percent_value, not_decremented, replica_counts,
-    runs_for_good, selector_and_template,
+    runs_for_good, selector_and_template, warnings_of_change,
 };
-use crate::names;
+use super::{pods_defaults, resources};
 use crate::resource::Strategy;
+use crate::{metadata, names};
 use api_types::Cause;
 use serde_json::{Value, json};
 
@@ -28,19 +27,72 @@ const MUTABLE: &[&str] = &[
     "persistentVolumeClaimRetentionPolicy",
 ];
 
+/// Off by default in Kubernetes 1.36: dropped from what is written, kept where it is already.
+const MAX_UNAVAILABLE: &str = "spec.updateStrategy.rollingUpdate.maxUnavailable";
+
 /// How stateful sets are written.
 pub fn strategy() -> Strategy {
     Strategy {
         default,
-        prepare_create: |object| object["status"] = json!({"replicas": 0, "availableReplicas": 0}),
+        prepare_create: |object| {
+            object["status"] = json!({"replicas": 0, "availableReplicas": 0});
+            drop_max_unavailable(object);
+        },
+        prepare_update: |new, old| {
+            keep_status(new, old);
+            if lookup(old, MAX_UNAVAILABLE).is_null() {
+                drop_max_unavailable(new);
+            }
+        },
         validate_create: |object| validate(object, true),
         validate_update,
         validate_status,
         validate_name: names::dns_label,
-        warnings: super::pods_warnings::template,
+        warnings: |object| {
+            let mut all = super::pods_warnings::template(object);
+            all.extend(warnings(object));
+            all
+        },
+        update_warnings: Some(|new, old| {
+            let mut all = warnings_of_change(new, old);
+            all.extend(warnings(new));
+            all
+        }),
         generation: true,
         ..plain()
     }
+}
+
+fn drop_max_unavailable(object: &mut Value) {
+    let rolling = object.pointer_mut("/spec/updateStrategy/rollingUpdate").and_then(Value::as_object_mut);
+    if let Some(rolling) = rolling {
+        rolling.remove("maxUnavailable");
+    }
+}
+
+fn warnings(object: &Value) -> Vec<String> {
+    let spec = Place::root(object).field("spec");
+    let mut all = Vec::new();
+    for claim in spec.list("volumeClaimTemplates") {
+        all.extend(fractions_of_a_byte(&claim));
+    }
+    if spec.int("revisionHistoryLimit").is_some_and(|limit| limit < 0) {
+        let what = "a negative value retains all historical revisions; a value >= 0 is recommended";
+        all.push(format!("{}: {what}", spec.of("revisionHistoryLimit")));
+    }
+    all
+}
+
+/// The warnings of a claim for less than whole bytes. Their path lacks `spec`, as Kubernetes tells it.
+fn fractions_of_a_byte(claim: &Place<'_>) -> Vec<String> {
+    let resources = Place::new(claim.of("resources"), lookup(claim.value, "spec.resources"));
+    let storage = ["requests", "limits"].map(|list| resources.field(list).key("storage"));
+    let fractions = storage.iter().filter_map(|at| {
+        let amount = resources::quantity(at.value).filter(|amount| amount.milli_value() % 1000 != 0)?;
+        let amount = amount.to_string();
+        Some(format!("{}: fractional byte value {amount:?} is invalid, must be an integer", at.path))
+    });
+    fractions.collect()
 }
 
 fn default(object: &mut Value) {
@@ -64,8 +116,8 @@ fn default(object: &mut Value) {
     }
     set_default(spec, "revisionHistoryLimit", 10);
     for claim in each_mut(spec, "volumeClaimTemplates") {
-        set_default_text(claim, "apiVersion", "v1");
-        set_default_text(claim, "kind", "PersistentVolumeClaim");
+        claim["apiVersion"] = json!("v1");
+        claim["kind"] = json!("PersistentVolumeClaim");
         map_at(claim, "metadata");
         if let Some(spec) = map_at(claim, "spec") {
             persistentvolumeclaims::claim_spec(spec);
@@ -105,7 +157,13 @@ fn validate(object: &Value, is_new: bool) -> Causes {
     }
     let template = template_with_claims(&spec);
     let template = Place::new("spec.template", &template);
-    selector_and_template(&mut out, &spec, "statefulset", &template);
+    if selector_and_template(&mut out, &spec, &template, "statefulset", "") {
+        // Kubernetes looks at them twice.
+        let meta = Place::new(template.path.clone(), template.field("metadata").value);
+        metadata::labels(&mut out, &meta.field("labels"));
+        metadata::annotations(&mut out, &meta.field("annotations"));
+        super::pods::annotations(&mut out, &meta, &template.field("spec"));
+    }
     runs_for_good(&mut out, &spec.field("template"), "StatefulSet");
     out
 }
@@ -113,8 +171,13 @@ fn validate(object: &Value, is_new: bool) -> Causes {
 /// The template as its pods get it: claims are volumes, names are the controller's.
 fn template_with_claims(spec: &Place<'_>) -> Value {
     let mut template = spec.field("template").value.clone();
-    let claims: Vec<&str> =
-        spec.list("volumeClaimTemplates").map(|c| c.field("metadata").text("name")).collect();
+    let mut claims: Vec<&str> = Vec::new();
+    for claim in spec.list("volumeClaimTemplates") {
+        let name = claim.value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("");
+        if !claims.contains(&name) {
+            claims.push(name);
+        }
+    }
     let Some(pod) = object_at(&mut template, "spec") else { return template };
     if let Some(map) = pod.as_object_mut() {
         map.remove("hostname");
@@ -165,7 +228,7 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
         }
         spec
     };
-    if !same(&fixed(new), &fixed(old)) {
+    if fixed(new) != fixed(old) {
         out.push(Cause::forbidden(
             "spec",
             "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",

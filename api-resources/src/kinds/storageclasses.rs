@@ -1,16 +1,15 @@
-//! Storage classes, and what else `storage.k8s.io` has.
+//! Storage classes and classes of volume attributes.
 
-use super::generic::plain;
+use super::generic::{add_finalizer, plain};
 use super::place::{
-    Causes, Place, immutable, invalid_all, lookup, map_at, one_of, require, required_one_of, set_default,
+    Causes, Place, immutable, invalid_all, lookup, one_of, require, require_with, set_default,
 };
-use super::pods_volumes::driver_name;
-use super::resources;
 use super::sameness::same;
+use crate::names;
 use crate::resource::Strategy;
-use crate::{metadata, names};
 use api_types::Cause;
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 const PARAMETERS_MAX: usize = 256 * 1024;
 const PARAMETERS_MAX_COUNT: usize = 512;
@@ -25,7 +24,7 @@ pub fn strategy() -> Strategy {
         },
         validate_create: validate,
         validate_update: |new, old| {
-            let mut out = Vec::new();
+            let mut out = validate(new);
             for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
                 if !same(lookup(new, field), lookup(old, field)) {
                     immutable(&mut out, new, old, field);
@@ -37,117 +36,29 @@ pub fn strategy() -> Strategy {
     }
 }
 
-/// How CSI drivers are written.
-pub fn csi_driver() -> Strategy {
-    Strategy {
-        default: |object| {
-            let Some(spec) = map_at(object, "spec") else { return };
-            set_default(spec, "attachRequired", true);
-            for field in ["podInfoOnMount", "storageCapacity", "requiresRepublish", "seLinuxMount"] {
-                set_default(spec, field, false);
-            }
-            set_default(spec, "fsGroupPolicy", "ReadWriteOnceWithFSType");
-            if lookup(spec, "volumeLifecycleModes").as_array().is_none_or(Vec::is_empty) {
-                spec["volumeLifecycleModes"] = json!(["Persistent"]);
-            }
-        },
-        validate_create: validate_driver,
-        validate_update: |new, old| {
-            let mut out = validate_driver(new);
-            immutable(&mut out, new, old, "spec.attachRequired");
-            immutable(&mut out, new, old, "spec.volumeLifecycleModes");
-            out
-        },
-        generation: true,
-        unconditional_update: false,
-        ..plain()
-    }
-}
-
-/// How CSI nodes are written.
-pub fn csi_node() -> Strategy {
-    Strategy {
-        default: |object| {
-            if let Some(spec) = map_at(object, "spec") {
-                set_default(spec, "drivers", Value::Null);
-            }
-        },
-        validate_create: validate_node,
-        validate_update: |new, _| validate_node(new),
-        unconditional_update: false,
-        ..plain()
-    }
-}
-
-/// How attachments of volumes are written.
-pub fn volume_attachment() -> Strategy {
-    Strategy {
-        prepare_create: |object| object["status"] = json!({"attached": false}),
-        validate_create: validate_attachment,
-        validate_update: |new, old| {
-            let mut out = validate_attachment(new);
-            let spec = lookup(new, "spec");
-            if !same(spec, lookup(old, "spec")) {
-                out.push(Cause::invalid("spec", spec, "field is immutable"));
-            }
-            out
-        },
-        unconditional_update: false,
-        ..plain()
-    }
-}
-
 /// How classes of volume attributes are written.
 pub fn volume_attributes_class() -> Strategy {
     Strategy {
-        validate_create: |object| {
-            let mut out = Vec::new();
-            let root = Place::root(object);
-            provisioner(&mut out, &root, "driverName");
-            if require(&mut out, &root, "parameters") {
-                parameters(&mut out, &root);
-            }
-            out
-        },
+        prepare_create: |object| add_finalizer(object, "kubernetes.io/vac-protection"),
+        validate_create: validate_attributes,
         validate_update: |new, old| {
-            let mut out = Vec::new();
-            for field in ["driverName", "parameters"] {
-                immutable(&mut out, new, old, field);
-            }
-            out
+            let changed = ["driverName", "parameters"]
+                .into_iter()
+                .filter(|field| !same(lookup(new, field), lookup(old, field)))
+                .map(|field| Cause::forbidden(field, &format!("updates to {field} are forbidden.")));
+            changed.chain(validate_attributes(new)).collect()
         },
         ..plain()
     }
 }
 
-/// How capacities of storage are written.
-pub fn csi_storage_capacity() -> Strategy {
-    Strategy {
-        validate_create: |object| {
-            let mut out = Vec::new();
-            let root = Place::root(object);
-            metadata::label_selector(&mut out, &root.field("nodeTopology"));
-            if require(&mut out, &root, "storageClassName") {
-                let class = root.text("storageClassName");
-                invalid_all(&mut out, "storageClassName", class, names::dns_subdomain(class));
-            }
-            for field in ["capacity", "maximumVolumeSize"] {
-                if let Some(size) = root.present(field).filter(|s| resources::is_negative(s.value)) {
-                    out.push(Cause::invalid(size.path, size.value, names::NOT_NEGATIVE));
-                }
-            }
-            out
-        },
-        validate_update: |new, old| {
-            let mut out = Vec::new();
-            for field in ["nodeTopology", "storageClassName"] {
-                immutable(&mut out, new, old, field);
-            }
-            out
-        },
-        unconditional_update: false,
-        ..plain()
-    }
+fn validate_attributes(object: &Value) -> Causes {
+    let mut out = Vec::new();
+    let root = Place::root(object);
+    provisioner(&mut out, &root, "driverName");
+    parameters(&mut out, &root);
+    require_with(&mut out, &root, "parameters", "must contain at least one key/value pair");
+    out
 }
 
 fn validate(object: &Value) -> Causes {
@@ -155,14 +66,49 @@ fn validate(object: &Value) -> Causes {
     let root = Place::root(object);
     provisioner(&mut out, &root, "provisioner");
     parameters(&mut out, &root);
-    one_of(&mut out, &root, "reclaimPolicy", &["Delete", "Retain"]);
-    required_one_of(&mut out, &root, "volumeBindingMode", BINDING_MODES);
-    for expression in root.list("allowedTopologies").flat_map(|t| t.list("matchLabelExpressions")) {
-        require(&mut out, &expression, "values");
-        let key = expression.text("key");
-        invalid_all(&mut out, &expression.of("key"), key, names::qualified_name(key));
+    if !root.lacks("reclaimPolicy") {
+        one_of(&mut out, &root, "reclaimPolicy", &["Delete", "Retain"]);
     }
+    if root.has("volumeBindingMode") {
+        one_of(&mut out, &root, "volumeBindingMode", BINDING_MODES);
+    } else {
+        out.push(Cause::required("volumeBindingMode", ""));
+    }
+    topologies(&mut out, &root);
     out
+}
+
+/// Where volumes may be: no key, no value and no whole term twice. Terms count as their keys and sets of values; one
+/// without any is told as if it was there once for each term.
+fn topologies(out: &mut Causes, root: &Place<'_>) {
+    let terms: Vec<Place<'_>> = root.list("allowedTopologies").collect();
+    let mut seen: Vec<BTreeMap<&str, BTreeSet<&str>>> = vec![BTreeMap::new(); terms.len()];
+    for term in terms {
+        let mut requirements = BTreeMap::new();
+        for expression in term.list("matchLabelExpressions") {
+            let key = expression.text("key");
+            let values = topology_values(out, &expression);
+            invalid_all(out, &expression.of("key"), key, names::qualified_name(key));
+            if requirements.insert(key, values).is_some() {
+                out.push(Cause::duplicate(expression.of("key"), &Value::from(key)));
+            }
+        }
+        for _ in seen.iter().filter(|other| **other == requirements) {
+            out.push(Cause::duplicate(term.of("matchLabelExpressions"), &Value::from("")));
+        }
+        seen.push(requirements);
+    }
+}
+
+fn topology_values<'a>(out: &mut Causes, expression: &Place<'a>) -> BTreeSet<&'a str> {
+    let mut values = BTreeSet::new();
+    require(out, expression, "values");
+    for value in expression.list("values") {
+        if !values.insert(value.as_text()) {
+            out.push(Cause::duplicate(&value.path, value.value));
+        }
+    }
+    values
 }
 
 fn provisioner(out: &mut Causes, root: &Place<'_>, field: &str) {
@@ -187,70 +133,54 @@ fn parameters(out: &mut Causes, root: &Place<'_>) {
     }
 }
 
-fn validate_driver(object: &Value) -> Causes {
-    let mut out = Vec::new();
-    let root = Place::root(object);
-    driver_name(&mut out, &root.field("metadata"), "name");
-    let spec = root.field("spec");
-    one_of(&mut out, &spec, "fsGroupPolicy", &["File", "None", "ReadWriteOnceWithFSType"]);
-    let mut audiences: Vec<&str> = Vec::new();
-    for request in spec.list("tokenRequests") {
-        let audience = request.text("audience");
-        if audiences.contains(&audience) {
-            out.push(Cause::duplicate(request.of("audience"), &Value::from(audience)));
-        }
-        audiences.push(audience);
-        if let Some(seconds) = request.int("expirationSeconds").filter(|s| !(600..=1 << 32).contains(s)) {
-            let message = if seconds < 600 {
-                "may not specify a duration less than 10 minutes"
-            } else {
-                "may not specify a duration larger than 2^32 seconds"
-            };
-            out.push(Cause::invalid(request.of("expirationSeconds"), &Value::from(seconds), message));
-        }
-    }
-    for mode in spec.list("volumeLifecycleModes") {
-        if !matches!(mode.as_text(), "Ephemeral" | "Persistent") {
-            let supported = ["Ephemeral", "Persistent"];
-            out.push(Cause::not_supported(spec.of("volumeLifecycleModes"), mode.value, &supported));
-        }
-    }
-    out
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
 
-fn validate_node(object: &Value) -> Causes {
-    let mut out = Vec::new();
-    let mut seen: Vec<&str> = Vec::new();
-    for driver in Place::root(object).field("spec").list("drivers") {
-        driver_name(&mut out, &driver, "name");
-        require(&mut out, &driver, "nodeID");
-        if seen.contains(&driver.text("name")) {
-            out.push(Cause::duplicate(driver.of("name"), &Value::from(driver.text("name"))));
-        }
-        seen.push(driver.text("name"));
-        for key in driver.list("topologyKeys") {
-            invalid_all(&mut out, &driver.path, key.as_text(), names::qualified_name(key.as_text()));
-        }
+    fn told(object: &Value) -> Vec<String> {
+        validate(object).iter().map(Cause::to_string).collect()
     }
-    out
-}
 
-fn validate_attachment(object: &Value) -> Causes {
-    let mut out = Vec::new();
-    let spec = Place::root(object).field("spec");
-    driver_name(&mut out, &spec, "attacher");
-    let source = spec.field("source");
-    let only = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
-    match (source.has("inlineVolumeSpec"), source.has("persistentVolumeName")) {
-        (false, false) => out.push(Cause::required(source.path, only)),
-        (true, true) => out.push(Cause::forbidden(source.path, only)),
-        (false, true) => {
-            let name = source.text("persistentVolumeName");
-            invalid_all(&mut out, "spec.source.persistentVolumeName", name, names::dns_subdomain(name));
+    #[test]
+    fn topologies_say_nothing_twice() {
+        let term = |key: &str, values: &[&str]| json!({"key": key, "values": values});
+        for (terms, wrong) in [
+            (json!([{"matchLabelExpressions": [term("a", &["x", "y"])]}]), vec![]),
+            (
+                json!([{"matchLabelExpressions": [term("a", &["x", "x"])]}]),
+                vec!["allowedTopologies[0].matchLabelExpressions[0].values[1]: Duplicate value: \"x\""],
+            ),
+            (
+                json!([{"matchLabelExpressions": [term("a", &["x"]), term("a", &["y"])]}]),
+                vec!["allowedTopologies[0].matchLabelExpressions[1].key: Duplicate value: \"a\""],
+            ),
+            (
+                json!([{"matchLabelExpressions": [term("a", &["x", "y"])]},
+                    {"matchLabelExpressions": [term("a", &["y", "x"])]}]),
+                vec!["allowedTopologies[1].matchLabelExpressions: Duplicate value: \"\""],
+            ),
+            (json!([{}]), vec!["allowedTopologies[0].matchLabelExpressions: Duplicate value: \"\""]),
+        ] {
+            let class = json!({"provisioner": "a.b/c", "volumeBindingMode": "Immediate",
+                "allowedTopologies": terms});
+            assert_eq!(told(&class), wrong, "{terms}");
         }
-        (true, false) => {}
     }
-    let node = spec.text("nodeName");
-    invalid_all(&mut out, &spec.of("nodeName"), node, names::dns_subdomain(node));
-    out
+
+    #[test]
+    fn attributes_never_change() {
+        let old = json!({"driverName": "a.b", "parameters": {"a": "b"}});
+        let rules = volume_attributes_class();
+        assert!((rules.validate_update)(&old, &old).is_empty());
+        let causes = (rules.validate_update)(&json!({"driverName": "c.d"}), &old);
+        assert_eq!(
+            causes.iter().map(Cause::to_string).collect::<Vec<_>>(),
+            [
+                "driverName: Forbidden: updates to driverName are forbidden.",
+                "parameters: Forbidden: updates to parameters are forbidden.",
+                "parameters: Required value: must contain at least one key/value pair",
+            ]
+        );
+    }
 }

@@ -1,9 +1,10 @@
 //! What the kinds that make pods share: templates and selectors, numbers and percentages, replicas in a status.
 
-use super::place::{Causes, Place, lookup, not_negative};
+use super::generic::counted;
+use super::place::{Causes, Place, lookup, not_negative, same};
 use super::pods_spec;
 use crate::{metadata, names};
-use api_types::Cause;
+use api_types::{Cause, CauseReason};
 use serde_json::Value;
 
 /// True when a label selector (`matchLabels`, `matchExpressions`) chooses these labels; an empty one chooses all.
@@ -32,29 +33,96 @@ pub fn is_empty_selector(selector: &Place<'_>) -> bool {
     selector.lacks("matchLabels") && selector.lacks("matchExpressions")
 }
 
-/// The selector and the template that it must select. `kind` is named when the selector is empty.
-pub(super) fn selector_and_template(out: &mut Causes, spec: &Place<'_>, kind: &str, template: &Place<'_>) {
-    let selector = spec.field("selector");
-    let before = out.len();
-    if spec.has("selector") {
-        metadata::label_selector(out, &selector);
-        if is_empty_selector(&selector) {
-            let message = format!("empty selector is invalid for {kind}");
-            out.push(Cause::invalid(&selector.path, selector.value, &message));
-        }
+/// A selector as Kubernetes shows it: its labels before its expressions.
+fn shown_selector(selector: &Value) -> String {
+    let parts = ["matchLabels", "matchExpressions"].iter().filter_map(|field| {
+        let part = selector.get(field).filter(|part| !part.is_null())?;
+        Some(format!("{field:?}:{part}"))
+    });
+    if selector.is_null() {
+        "null".to_owned()
     } else {
+        format!("{{{}}}", parts.collect::<Vec<_>>().join(","))
+    }
+}
+
+/// `Invalid value` of a selector.
+pub(super) fn invalid_selector(at: &Place<'_>, detail: &str) -> Cause {
+    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+    let message = format!("Invalid value: {}{detail}", shown_selector(at.value));
+    Cause::new(CauseReason::FieldValueInvalid, &at.path, message)
+}
+
+/// Adds `field is immutable` when the selector of the spec changed.
+pub(super) fn selector_stays(out: &mut Causes, new: &Value, old: &Value) {
+    if !same(new, old, "spec.selector") {
+        let selector = Place::new("spec.selector", lookup(new, "spec.selector"));
+        out.push(invalid_selector(&selector, "field is immutable"));
+    }
+}
+
+/// Adds what is wrong when the labels of the template are not selected; without a selector none are.
+pub(super) fn selects_template(out: &mut Causes, spec: &Place<'_>) {
+    let labels = spec.field("template").field("metadata").field("labels");
+    if !spec.has("selector") || !selects(spec.field("selector").value, labels.value) {
+        let message = "`selector` does not match template `labels`";
+        out.push(Cause::invalid(labels.path, labels.value, message));
+    }
+}
+
+/// The rules of a selector that is there. False when it cannot be used to select.
+pub(super) fn usable_selector(out: &mut Causes, selector: &Place<'_>) -> bool {
+    let before = out.len();
+    metadata::label_selector(out, selector);
+    out.len() == before
+}
+
+/// The selector that must be there and the template that it must select. `kind` is named when the selector is empty,
+/// `unusable` says what to say of one that cannot be used; then false is given and the template is not looked at.
+pub(super) fn selector_and_template(
+    out: &mut Causes,
+    spec: &Place<'_>,
+    template: &Place<'_>,
+    kind: &str,
+    unusable: &str,
+) -> bool {
+    let selector = spec.field("selector");
+    if !spec.has("selector") {
         out.push(Cause::required(&selector.path, ""));
+    } else if !usable_selector(out, &selector) {
+        out.push(invalid_selector(&selector, unusable));
+        return false;
     }
-    let labels = template.field("metadata").field("labels");
-    let broken = out.len() > before;
-    if broken && selector.list("matchExpressions").any(|e| e.lacks("operator")) {
-        out.push(Cause::invalid(&selector.path, selector.value, "invalid label selector"));
-        return;
-    }
-    if !is_empty_selector(&selector) && !selects(selector.value, labels.value) {
-        out.push(Cause::invalid(labels.path, labels.value, "`selector` does not match template `labels`"));
+    let empty = spec.has("selector") && is_empty_selector(&selector);
+    if empty {
+        out.push(invalid_selector(&selector, &format!("empty selector is invalid for {kind}")));
+    } else {
+        selects_template(out, spec);
     }
     pods_spec::template(out, template);
+    true
+}
+
+/// The warning of a name that is no DNS label: hosts are called after it.
+pub(super) fn name_of_pods(object: &Value) -> Vec<String> {
+    let wrong = names::dns_label(lookup(object, "metadata.name").as_str().unwrap_or(""));
+    let warning = format!(
+        "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]",
+        wrong.join(" ")
+    );
+    if wrong.is_empty() { Vec::new() } else { vec![warning] }
+}
+
+/// The warnings of a new object whose name and template are those of pods.
+pub(super) fn warnings_of_new(object: &Value) -> Vec<String> {
+    let mut all = name_of_pods(object);
+    all.extend(super::pods_warnings::template(object));
+    all
+}
+
+/// The warnings of a change: those of the template, when anything that is desired changed.
+pub(super) fn warnings_of_change(new: &Value, old: &Value) -> Vec<String> {
+    if counted(new, old) { super::pods_warnings::template(new) } else { Vec::new() }
 }
 
 /// The template's pods run for good: they restart always and have no deadline.
@@ -99,10 +167,10 @@ pub(super) fn at_most_100_percent(out: &mut Causes, at: &Place<'_>) {
     }
 }
 
-/// The number, of a percentage too; 0 when absent.
+/// The number, of a percentage or a text too; 0 when there is none.
 pub(super) fn int_or_percent_value(value: &Value) -> i64 {
     match value {
-        Value::String(text) => text.strip_suffix('%').and_then(|n| n.parse().ok()).unwrap_or(0),
+        Value::String(text) => text.strip_suffix('%').unwrap_or(text).parse().unwrap_or(0),
         other => other.as_i64().unwrap_or(0),
     }
 }
@@ -143,6 +211,47 @@ pub(super) fn not_decremented(out: &mut Causes, new: &Value, old: &Value, path: 
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_selector_must_be_usable_and_select_its_template() {
+        let told = |selector: Value| {
+            let spec = json!({"selector": selector, "template": {"metadata": {"labels": {"a": "b"}}}});
+            let spec = Place::new("spec", &spec);
+            let mut out = Vec::new();
+            selector_and_template(&mut out, &spec, &spec.field("template"), "thing", "not usable");
+            let rest = |cause: &Cause| !cause.field.starts_with("spec.template.spec");
+            out.iter().filter(|cause| rest(cause)).map(Cause::to_string).collect::<Vec<_>>()
+        };
+        let unselected = "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`";
+        assert_eq!(told(json!({"matchLabels": {"a": "b"}})), [""; 0]);
+        assert_eq!(told(Value::Null), ["spec.selector: Required value", unselected]);
+        assert_eq!(told(json!({"matchLabels": {"a": "c"}})), [unselected]);
+        assert_eq!(
+            told(json!({})),
+            ["spec.selector: Invalid value: {}: empty selector is invalid for thing"]
+        );
+        let unusable =
+            told(json!({"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "In"}]}));
+        assert_eq!(
+            unusable[1],
+            "spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"b\"},\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\"}]}: not usable"
+        );
+        assert_eq!(unusable.len(), 2);
+    }
+
+    #[test]
+    fn numbers_are_read_of_texts_and_percentages() {
+        for (value, number) in [
+            (json!(3), 3),
+            (json!("25%"), 25),
+            (json!("5"), 5),
+            (json!("x"), 0),
+            (json!("%"), 0),
+            (Value::Null, 0),
+        ] {
+            assert_eq!(int_or_percent_value(&value), number, "{value}");
+        }
+    }
 
     #[test]
     fn selectors_choose_labels() {

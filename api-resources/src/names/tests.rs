@@ -81,10 +81,10 @@ fn good_and_bad_names() {
         ("percent", percent, vec!["25%".into()], vec!["%".into(), "25".into(), "-1%".into(), "1.5%".into()]),
         ("header", http_header, vec!["X-A".into()], vec!["".into(), "a b".into(), "a_b".into()]),
         (
-            "domain path",
-            domain_prefixed_path,
-            vec!["a.b/c/d".into()],
-            vec!["a".into(), "/c".into(), "a/".into(), "A/b".into(), "a/b c".into()],
+            "path of a URL",
+            http_path,
+            vec!["c/d".into(), "%20~".into()],
+            vec!["".into(), "b c".into(), "é".into()],
         ),
         (
             "address",

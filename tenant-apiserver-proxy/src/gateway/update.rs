@@ -10,7 +10,7 @@ use crate::cache::record::Record;
 use crate::ownership;
 use crate::server::Server;
 use crate::stages::Authorized;
-use api_resources::kinds::{pods_ephemeral, pods_resize};
+use api_resources::kinds::{certificatesigningrequests, pods_ephemeral, pods_resize};
 use api_types::{ApiError, Cause};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -137,7 +137,13 @@ async fn step(
 fn warnings(place: &Place, new: &Value, old: &Value) -> Vec<String> {
     let strategy = &place.row.strategy;
     let generation = |object: &Value| object["metadata"]["generation"].clone();
-    if !place.subresource.is_empty() || (strategy.generation && generation(new) == generation(old)) {
+    if !place.subresource.is_empty() {
+        return Vec::new();
+    }
+    if let Some(warnings) = strategy.update_warnings {
+        return warnings(new, old);
+    }
+    if strategy.generation && generation(new) == generation(old) {
         return Vec::new();
     }
     let mut warnings = (strategy.warnings)(new);
@@ -150,7 +156,7 @@ fn warnings(place: &Place, new: &Value, old: &Value) -> Vec<String> {
 
 /// Keeps what this path may not write, and sets defaults.
 pub(super) fn default(place: &Place, new: &mut Value, old: &Value) {
-    if place.subresource == "status" {
+    if matches!(place.subresource.as_str(), "status" | "approval") {
         keep_all_but_status(place, new, old);
     } else if place.subresource == "ephemeralcontainers" {
         pods_ephemeral::prepare(new, old);
@@ -188,6 +194,7 @@ fn validate(
     old: &Value,
 ) -> Result<Vec<Cause>, ApiError> {
     let strategy = &place.row.strategy;
+    admission::certificates::decide(server, auth, place, new, old)?;
     if place.subresource != "status" {
         if place.subresource.is_empty() {
             (strategy.prepare_update)(new, old);
@@ -195,7 +202,7 @@ fn validate(
         }
         normalize(place, new);
         // Binding a pod is no change of what is desired of it.
-        if strategy.generation && place.subresource != "binding" {
+        if strategy.generation && place.subresource != "binding" && (strategy.counted)(new, old) {
             metadata::count_generation(new, old);
         }
     } else {
@@ -212,6 +219,7 @@ fn validate(
         "status" => causes.extend((strategy.validate_status)(new, old)),
         "ephemeralcontainers" => causes.extend(pods_ephemeral::validate(new, old)),
         "resize" => causes.extend(pods_resize::validate(new, old)),
+        "approval" => causes.extend(certificatesigningrequests::validate_approval(new, old)),
         "" | "scale" => causes.extend((strategy.validate_update)(new, old)),
         _ => {}
     }

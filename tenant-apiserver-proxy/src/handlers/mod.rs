@@ -223,10 +223,10 @@ async fn sub(
         ("status" | "finalize" | "ephemeralcontainers" | "resize" | "approval", "get") => {
             get::get(server, auth, place)
         }
-        ("status" | "finalize" | "ephemeralcontainers" | "resize", "update") => {
+        ("status" | "finalize" | "ephemeralcontainers" | "resize" | "approval", "update") => {
             write::update(server, auth, place, &body).await
         }
-        ("status" | "ephemeralcontainers" | "resize", "patch") => {
+        ("status" | "ephemeralcontainers" | "resize" | "approval", "patch") => {
             patch::patch(server, auth, place, &body).await
         }
         ("scale", "get") => scale::get(server, auth, place),

@@ -1,0 +1,81 @@
+//! Attachments of volumes to nodes, and how much storage there is where.
+
+use super::generic::plain;
+use super::place::{Causes, Place, immutable, invalid_all, lookup};
+use super::pods_volumes::driver_name;
+use super::resources;
+use crate::resource::Strategy;
+use crate::{metadata, names};
+use api_types::Cause;
+use serde_json::{Value, json};
+
+/// How attachments of volumes are written.
+pub fn volume_attachment() -> Strategy {
+    Strategy {
+        prepare_create: |object| object["status"] = json!({"attached": false}),
+        validate_create: validate_attachment,
+        validate_status: |new, _| validate_attachment(new),
+        validate_update: |new, old| {
+            let mut out = validate_attachment(new);
+            let spec = lookup(new, "spec");
+            if spec != lookup(old, "spec") {
+                out.push(Cause::invalid("spec", spec, "field is immutable"));
+            }
+            out
+        },
+        unconditional_update: false,
+        ..plain()
+    }
+}
+
+/// How capacities of storage are written.
+pub fn csi_storage_capacity() -> Strategy {
+    Strategy {
+        validate_create: validate_capacity,
+        validate_update: |new, old| {
+            let mut out = validate_capacity(new);
+            for field in ["nodeTopology", "storageClassName"] {
+                immutable(&mut out, new, old, field);
+            }
+            out
+        },
+        unconditional_update: false,
+        ..plain()
+    }
+}
+
+fn validate_capacity(object: &Value) -> Causes {
+    let mut out = Vec::new();
+    let root = Place::root(object);
+    metadata::label_selector(&mut out, &root.field("nodeTopology"));
+    let class = root.text("storageClassName");
+    invalid_all(&mut out, "storageClassName", class, names::dns_subdomain(class));
+    if let Some(size) = root.present("capacity").filter(|size| resources::is_negative(size.value)) {
+        out.push(Cause::invalid(size.path, size.value, names::NOT_NEGATIVE));
+    }
+    out
+}
+
+fn validate_attachment(object: &Value) -> Causes {
+    let mut out = Vec::new();
+    let spec = Place::root(object).field("spec");
+    driver_name(&mut out, &spec, "attacher");
+    let source = spec.field("source");
+    let only = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+    match (source.has("inlineVolumeSpec"), source.has("persistentVolumeName")) {
+        (false, false) => out.push(Cause::required(source.path, only)),
+        (true, true) => out.push(Cause::forbidden(source.path, only)),
+        (false, true) => {
+            if source.lacks("persistentVolumeName") {
+                let message = "must specify non empty persistentVolumeName";
+                out.push(Cause::required(source.of("persistentVolumeName"), message));
+            }
+            let name = source.text("persistentVolumeName");
+            invalid_all(&mut out, "spec.source.persistentVolumeName", name, names::dns_subdomain(name));
+        }
+        (true, false) => {}
+    }
+    let node = spec.text("nodeName");
+    invalid_all(&mut out, &spec.of("nodeName"), node, names::dns_subdomain(node));
+    out
+}

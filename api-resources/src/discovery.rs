@@ -270,6 +270,7 @@ mod tests {
                 "coordination.k8s.io",
                 "node.k8s.io",
                 "discovery.k8s.io",
+                "resource.k8s.io",
                 "flowcontrol.apiserver.k8s.io",
                 "cloud.insula.dev",
                 "core.oam.dev",

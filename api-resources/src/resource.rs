@@ -226,6 +226,9 @@ pub struct Strategy {
     pub prepare_create: fn(&mut Value),
     /// The same for an update of the main resource: `(new, old)`.
     pub prepare_update: fn(&mut Value, &Value),
+    /// The same for an update through `status`: `(new, old)`. All but status, labels and annotations is the old
+    /// object's already.
+    pub prepare_status: fn(&mut Value, &Value),
     /// Defects of a new object, beside those of metadata.
     pub validate_create: fn(&Value) -> Vec<Cause>,
     /// Defects of a change of the main resource, beside those of metadata: `(new, old)`. Includes the rules for

@@ -5,9 +5,35 @@ use serde_json::Value;
 
 pub(super) const KINDS: &[Kind] = &[
     ("", "nodes", NODES),
+    ("resource.k8s.io", "resourceclaims", RESOURCE_CLAIMS),
+    ("resource.k8s.io", "resourceslices", RESOURCE_SLICES),
     ("scheduling.k8s.io", "priorityclasses", PRIORITY_CLASSES),
     ("node.k8s.io", "runtimeclasses", RUNTIME_CLASSES),
     ("apiextensions.k8s.io", "customresourcedefinitions", super::access::CREATED),
+];
+
+const RESOURCE_CLAIMS: &[Col] = &[
+    text("State", "Whether it has devices, and for somebody.", |o, _| {
+        let deleted = !o["metadata"]["deletionTimestamp"].is_null();
+        let allocated = o["status"]["allocation"].is_object();
+        let reserved = o["status"]["reservedFor"].as_array().is_some_and(|users| !users.is_empty());
+        let states = [
+            ("deleted", deleted),
+            ("pending", !allocated && !deleted),
+            ("allocated", allocated),
+            ("reserved", allocated && reserved),
+        ];
+        let states: Vec<&str> = states.iter().filter(|(_, holds)| *holds).map(|(state, _)| *state).collect();
+        Value::from(states.join(","))
+    }),
+    AGE,
+];
+
+const RESOURCE_SLICES: &[Col] = &[
+    text("Node", "Where its devices are.", |o, _| string(&o["spec"]["nodeName"])),
+    text("Driver", "Whose devices they are.", |o, _| string(&o["spec"]["driver"])),
+    text("Pool", "The pool that it is a part of.", |o, _| string(&o["spec"]["pool"]["name"])),
+    AGE,
 ];
 
 const NODES: &[Col] = &[

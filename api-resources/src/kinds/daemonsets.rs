@@ -29,6 +29,7 @@ pub fn strategy() -> Strategy {
             let changed = !same(new, old, "spec.template");
             set_template_generation(new, before + i64::from(changed));
         },
+        prepare_status: |new, old| set_template_generation(new, template_generation(old)),
         validate_create,
         validate_update: |new, old| {
             let mut out = Vec::new();

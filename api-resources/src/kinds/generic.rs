@@ -13,6 +13,7 @@ pub fn plain() -> Strategy {
         default: |_| {},
         prepare_create: clear_status,
         prepare_update: keep_status,
+        prepare_status: |_, _| {},
         validate_create: |_| Vec::new(),
         validate_update: |_, _| Vec::new(),
         validate_status: |_, _| Vec::new(),

@@ -18,6 +18,7 @@ pub(super) fn validate(new: &Value, old: &Value) -> Causes {
     for field in ["active", "succeeded", "failed", "ready", "terminating"] {
         not_negative(&mut out, &status, field);
     }
+    uncounted(&mut out, &status);
     conditions(&mut out, new, old);
     counters(&mut out, new, &status, &before);
     times(&mut out, new, &status, &before);
@@ -60,33 +61,89 @@ fn counters(out: &mut Causes, job: &Value, status: &Place<'_>, before: &Place<'_
             "terminating",
             "terminating>0 is invalid for finished job",
         ),
-        (count(status, "ready") > count(status, "active"), "ready", "cannot set more ready pods than active"),
+        (
+            status.has("ready") && count(status, "ready") > count(status, "active"),
+            "ready",
+            "cannot set more ready pods than active",
+        ),
     ];
+    let indexed = lookup(job, "spec.completionMode") == "Indexed";
+    let elastic = indexed && lookup(job, "spec.completions") == lookup(job, "spec.parallelism");
     for (field, message) in [
         ("failed", "cannot decrease the failed counter"),
         ("succeeded", "cannot decrease the succeeded counter"),
     ] {
-        // Indexed jobs may lose successes when they are scaled down.
-        let may = field == "succeeded" && lookup(job, "spec.completionMode") == "Indexed";
+        // Jobs whose completions and parallelism go together may lose successes when they are scaled down.
+        let may = field == "succeeded" && elastic;
         rules.push((!may && count(status, field) < count(before, field), field, message));
     }
     for (_, field, message) in rules.iter().filter(|(broken, _, _)| *broken) {
         out.push(Cause::invalid(status.of(field), &Value::from(count(status, field)), message));
     }
-    let indexed = lookup(job, "spec.completionMode") == "Indexed";
-    let completions = lookup(job, "spec.completions").as_i64().unwrap_or(0);
-    for field in ["completedIndexes", "failedIndexes"] {
-        let Some(indexes) = status.present(field) else { continue };
-        if field == "completedIndexes" && !indexed && !indexes.as_text().is_empty() {
-            out.push(Cause::invalid(
-                &indexes.path,
-                indexes.value,
-                "cannot set non-empty completedIndexes when non-indexed completion mode",
-            ));
-        } else if let Err(why) = count_indexes(indexes.as_text(), completions) {
-            let message = format!("error parsing {field}: {why}");
-            out.push(Cause::invalid(&indexes.path, indexes.value, &message));
+    indexes(out, job, status, before, indexed);
+}
+
+/// Indexes that changed: those of a job that was scaled down may be too large until it is looked at again.
+fn indexes(out: &mut Causes, job: &Value, status: &Place<'_>, before: &Place<'_>, indexed: bool) {
+    let completions = lookup(job, "spec.completions").as_i64();
+    let per_index = !lookup(job, "spec.backoffLimitPerIndex").is_null();
+    let (completed, failed) = (status.field("completedIndexes"), status.field("failedIndexes"));
+    let changed = |field: &str| status.field(field).value != before.field(field).value;
+    let (new_completed, new_failed) = (changed("completedIndexes"), changed("failedIndexes"));
+    let parsed = |out: &mut Causes, at: &Place<'_>, name: &str| {
+        let Some(Err(why)) = completions.map(|completions| count_indexes(at.as_text(), completions)) else {
+            return;
+        };
+        out.push(Cause::invalid(&at.path, at.value, &format!("error parsing {name}: {why}")));
+    };
+    if new_completed && !completed.value.is_null() {
+        parsed(out, &completed, "completedIndexes");
+    }
+    if new_failed && per_index && !failed.value.is_null() {
+        parsed(out, &failed, "failedIndexes");
+    }
+    if new_completed && !indexed && !completed.as_text().is_empty() {
+        let message = "cannot set non-empty completedIndexes when non-indexed completion mode";
+        out.push(Cause::invalid(&completed.path, completed.value, message));
+    }
+    if new_failed && !per_index && !failed.value.is_null() {
+        let message = "cannot set non-null failedIndexes when backoffLimitPerIndex is null";
+        out.push(Cause::invalid(&failed.path, failed.value, message));
+    }
+    if let Some(both) = overlap(completed.as_text(), failed.as_text())
+        && (new_completed || new_failed)
+    {
+        let message = format!("failedIndexes and completedIndexes overlap at index: {both}");
+        out.push(Cause::invalid(&failed.path, failed.value, &message));
+    }
+}
+
+/// The first index that two texts such as `1,3-5` both name. What cannot be read names none.
+fn overlap(a: &str, b: &str) -> Option<i64> {
+    let ranges = |text: &str| -> Vec<(i64, i64)> {
+        let range = |part: &str| {
+            let (from, to) = part.split_once('-').unwrap_or((part, part));
+            Some((from.parse().ok()?, to.parse().ok()?))
+        };
+        text.split(',').filter_map(range).collect()
+    };
+    let (a, b) = (ranges(a), ranges(b));
+    let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
+    pairs.filter(|(a, b)| a.0 <= b.1 && b.0 <= a.1).map(|(a, b)| a.0.max(b.0)).min()
+}
+
+/// Pods that are gone and not counted yet: each is there once.
+fn uncounted(out: &mut Causes, status: &Place<'_>) {
+    let pods = status.field("uncountedTerminatedPods");
+    let mut seen: Vec<&str> = Vec::new();
+    for pod in ["succeeded", "failed"].into_iter().flat_map(|list| pods.list(list)) {
+        let uid = pod.as_text();
+        if uid.is_empty() {
+            out.push(Cause::invalid(&pod.path, &Value::from(""), "must not be empty"));
+        } else if seen.contains(&uid) {
+            out.push(Cause::duplicate(&pod.path, pod.value));
         }
+        seen.push(uid);
     }
 }
 
@@ -119,5 +176,53 @@ fn times(out: &mut Causes, job: &Value, status: &Place<'_>, before: &Place<'_>) 
     if !old_start.value.is_null() && time(&old_start) != time(&start) && !suspended {
         let message = "field is immutable for unsuspended job once set";
         out.push(Cause::invalid(&start.path, start.value, message));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fields(spec: &Value, status: &Value, before: &Value) -> Vec<String> {
+        let (new, old) = (json!({"spec": spec, "status": status}), json!({"spec": spec, "status": before}));
+        validate(&new, &old).into_iter().map(|cause| cause.field).collect()
+    }
+
+    #[test]
+    fn indexes_that_changed_are_checked() {
+        let indexed = json!({"completionMode": "Indexed", "completions": 3, "backoffLimitPerIndex": 1});
+        let plain = json!({"completions": 3});
+        let none = json!({});
+        for (spec, status, before, wrong) in [
+            (&indexed, json!({"completedIndexes": "0-1", "failedIndexes": "2"}), &none, vec![]),
+            (&indexed, json!({"completedIndexes": "0-5"}), &none, vec!["status.completedIndexes"]),
+            (&indexed, json!({"completedIndexes": "0-5"}), &json!({"completedIndexes": "0-5"}), vec![]),
+            (
+                &indexed,
+                json!({"completedIndexes": "0-1", "failedIndexes": "1"}),
+                &none,
+                vec!["status.failedIndexes"],
+            ),
+            (&plain, json!({"completedIndexes": "0"}), &none, vec!["status.completedIndexes"]),
+            (&plain, json!({"failedIndexes": ""}), &none, vec!["status.failedIndexes"]),
+        ] {
+            assert_eq!(fields(spec, &status, before), wrong, "{spec} {status}");
+        }
+    }
+
+    #[test]
+    fn counts_only_grow_unless_a_job_is_elastic() {
+        let elastic = json!({"completionMode": "Indexed", "completions": 2, "parallelism": 2});
+        let fixed = json!({"completionMode": "Indexed", "completions": 2, "parallelism": 1});
+        let before = json!({"succeeded": 2});
+        assert_eq!(fields(&elastic, &json!({"succeeded": 1}), &before), [""; 0]);
+        assert_eq!(fields(&fixed, &json!({"succeeded": 1}), &before), ["status.succeeded"]);
+        let gone =
+            json!({"succeeded": 2, "uncountedTerminatedPods": {"succeeded": ["a", ""], "failed": ["a"]}});
+        assert_eq!(
+            fields(&fixed, &gone, &before),
+            ["status.uncountedTerminatedPods.succeeded[1]", "status.uncountedTerminatedPods.failed[0]"]
+        );
     }
 }

@@ -5,12 +5,15 @@
 
 pub mod admission;
 pub mod certificatesigningrequests;
+mod conditions;
 mod configmaps;
 mod controllerrevisions;
 pub mod cronjobs;
 mod csidrivers;
 mod daemonsets;
 mod deployments;
+mod deviceallocations;
+mod devicenames;
 mod endpoints;
 mod endpointslices;
 mod events;
@@ -52,8 +55,10 @@ mod priorityclasses;
 pub mod rbac;
 mod replicasets;
 mod replicationcontrollers;
+mod resourceclaims;
 mod resourcequotas;
 pub mod resources;
+mod resourceslices;
 mod sameness;
 pub mod secrets;
 mod serviceaccounts;
@@ -124,6 +129,10 @@ const STRATEGIES: &[Row] = &[
     ("networking.k8s.io", "ServiceCIDR", ipaddresses::service_cidr),
     ("node.k8s.io", "RuntimeClass", priorityclasses::runtime_class),
     ("policy", "PodDisruptionBudget", poddisruptionbudgets::strategy),
+    ("resource.k8s.io", "ResourceClaim", resourceclaims::strategy),
+    ("resource.k8s.io", "ResourceClaimTemplate", resourceclaims::template_strategy),
+    ("resource.k8s.io", "DeviceClass", resourceclaims::class_strategy),
+    ("resource.k8s.io", "ResourceSlice", resourceslices::strategy),
     ("scheduling.k8s.io", "PriorityClass", priorityclasses::strategy),
     ("storage.k8s.io", "StorageClass", storageclasses::strategy),
     ("storage.k8s.io", "CSIDriver", csidrivers::csi_driver),

@@ -1,5 +1,6 @@
 //! Pod disruption budgets.
 
+use super::conditions::conditions;
 use super::generic::plain;
 use super::place::{Causes, Place, lookup, map_at, not_negative, one_of};
 use super::workloads::{at_most_100_percent, int_or_percent};
@@ -23,6 +24,7 @@ pub fn strategy() -> Strategy {
         validate_status: |new, _| {
             let mut out = Vec::new();
             let status = Place::new("status", lookup(new, "status"));
+            conditions(&mut out, &status.field("conditions"));
             for field in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
                 not_negative(&mut out, &status, field);
             }

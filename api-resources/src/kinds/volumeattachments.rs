@@ -9,12 +9,22 @@ use crate::{metadata, names};
 use api_types::Cause;
 use serde_json::{Value, json};
 
+/// The longest message of an error.
+const ERROR_MAX: usize = 1024;
+/// What Kubernetes says it is.
+const METADATA_MAX: usize = 256 * 1024;
+
 /// How attachments of volumes are written.
 pub fn volume_attachment() -> Strategy {
     Strategy {
         prepare_create: |object| object["status"] = json!({"attached": false}),
         validate_create: validate_attachment,
-        validate_status: |new, _| validate_attachment(new),
+        validate_status: |new, _| {
+            let mut out = validate_attachment(new);
+            let status = Place::root(new).field("status");
+            ["attachError", "detachError"].iter().for_each(|field| error(&mut out, &status.field(field)));
+            out
+        },
         validate_update: |new, old| {
             let mut out = validate_attachment(new);
             let spec = lookup(new, "spec");
@@ -41,6 +51,16 @@ pub fn csi_storage_capacity() -> Strategy {
         },
         unconditional_update: false,
         ..plain()
+    }
+}
+
+fn error(out: &mut Causes, at: &Place<'_>) {
+    if at.text("message").len() > ERROR_MAX {
+        out.push(Cause::too_long(at.of("message"), METADATA_MAX));
+    }
+    if let Some(code) = at.int("errorCode").filter(|code| *code < 0) {
+        let message = names::range_message(0, i64::from(i32::MAX));
+        out.push(Cause::invalid(at.of("errorCode"), &code.into(), &message));
     }
 }
 

@@ -10,7 +10,6 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("", "pods", "proxy", "proxying to super clusters is not there yet"),
     ("", "services", "proxy", "proxying to super clusters is not there yet"),
     ("apiregistration.k8s.io", "*", "", "aggregated API servers are not there yet"),
-    ("resource.k8s.io", "*", "", "dynamic resource allocation is not there yet"),
 ];
 
 /// Kinds that are stored so that charts and manifests with them install, while nothing acts on them yet: group, plural,
@@ -27,6 +26,10 @@ const IDLE: &[(&str, &str, &str)] = &[
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "requests are queued by tenant"),
     ("networking.k8s.io", "ingresses", "nothing is routed by it"),
     ("networking.k8s.io", "networkpolicies", "it isolates nothing"),
+    ("resource.k8s.io", "deviceclasses", "no devices are allocated"),
+    ("resource.k8s.io", "resourceclaims", "no devices are allocated"),
+    ("resource.k8s.io", "resourceclaimtemplates", "no claims are made of it"),
+    ("resource.k8s.io", "resourceslices", "no devices are allocated"),
     ("policy", "poddisruptionbudgets", "its status is not kept, so that it refuses evictions"),
 ];
 

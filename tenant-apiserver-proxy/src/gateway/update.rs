@@ -206,6 +206,7 @@ fn validate(
             metadata::count_generation(new, old);
         }
     } else {
+        (strategy.prepare_status)(new, old);
         normalize(place, new);
     }
     let mut causes = api_resources::metadata::validate_update(new, old);

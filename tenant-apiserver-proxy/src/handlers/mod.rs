@@ -10,6 +10,7 @@ pub mod list;
 pub mod list_options;
 pub mod patch;
 pub mod paths;
+mod review_rules;
 pub mod reviews;
 pub mod scale;
 pub mod watch;

@@ -34,6 +34,7 @@ pub fn schema_strategy() -> Strategy {
         validate_update: |new, _| schema(new),
         validate_status: |new, _| conditions(new),
         generation: true,
+        metadata_twice: true,
         ..plain()
     }
 }
@@ -46,6 +47,7 @@ pub fn level_strategy() -> Strategy {
         validate_update: |new, _| level(new),
         validate_status: |new, _| conditions(new),
         generation: true,
+        metadata_twice: true,
         ..plain()
     }
 }

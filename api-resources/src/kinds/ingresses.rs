@@ -40,6 +40,7 @@ pub fn strategy() -> Strategy {
         },
         update_warnings: Some(|_, _| Vec::new()),
         generation: true,
+        metadata_twice: true,
         ..plain()
     }
 }
@@ -61,6 +62,7 @@ pub fn class_strategy() -> Strategy {
             out
         },
         generation: true,
+        metadata_twice: true,
         ..plain()
     }
 }

@@ -17,6 +17,7 @@ pub fn strategy() -> Strategy {
             out
         },
         validate_name: names::canonical_ip,
+        metadata_twice: true,
         ..plain()
     }
 }

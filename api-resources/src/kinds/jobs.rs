@@ -9,8 +9,8 @@ use super::workloads::{
     invalid_selector, name_of_pods, selector_stays, selects, selects_template, usable_selector,
 };
 use super::{jobs_policies, jobs_status, jobs_template, pods_defaults, pods_spec, pods_warnings};
+use crate::names;
 use crate::resource::Strategy;
-use crate::{metadata, names};
 use api_types::Cause;
 use serde_json::{Value, json};
 
@@ -48,6 +48,7 @@ pub fn strategy() -> Strategy {
             true => warnings(&Place::root(new).field("spec")),
             false => Vec::new(),
         }),
+        metadata_twice: true,
         generation: true,
         ..plain()
     }
@@ -282,7 +283,7 @@ fn indexes(out: &mut Causes, spec: &Place<'_>) {
 
 fn validate_update(new: &Value, old: &Value) -> Causes {
     // Kubernetes tells the defects of a new job, and then those of a change, which has the same ones again.
-    let mut out = metadata::validate_create(new, true, names::dns_subdomain);
+    let mut out = Vec::new();
     let labels = lookup(old, "spec.template.metadata.labels");
     let prefixed = [UID_LABEL, NAME_LABEL].iter().all(|label| labels.get(label).is_some());
     out.extend(validate_new(new, prefixed));

@@ -68,8 +68,8 @@ mod signing;
 mod statefulsets;
 mod storageclasses;
 mod volume_sources;
-mod volumes_warnings;
 mod volumeattachments;
+mod volumes_warnings;
 mod workloads;
 
 use crate::resource::Strategy;

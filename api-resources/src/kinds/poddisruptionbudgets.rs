@@ -4,8 +4,8 @@ use super::conditions::conditions;
 use super::generic::plain;
 use super::place::{Causes, Place, lookup, map_at, not_negative, one_of};
 use super::workloads::{at_most_100_percent, int_or_percent};
-use crate::metadata;
 use crate::resource::Strategy;
+use crate::{metadata, names};
 use api_types::Cause;
 use serde_json::{Value, json};
 
@@ -30,6 +30,7 @@ pub fn strategy() -> Strategy {
             }
             out
         },
+        validate_name: names::path_segment,
         generation: true,
         unconditional_update: false,
         ..plain()

@@ -96,6 +96,7 @@ pub fn runtime_class() -> Strategy {
             out
         },
         unconditional_update: false,
+        metadata_twice: true,
         ..plain()
     }
 }

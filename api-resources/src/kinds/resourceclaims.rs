@@ -38,6 +38,7 @@ pub fn strategy() -> Strategy {
         },
         validate_update: spec_stays,
         validate_status: deviceallocations::validate_status,
+        metadata_twice: true,
         ..plain()
     }
 }
@@ -54,6 +55,9 @@ pub fn template_strategy() -> Strategy {
             let meta = spec.field("metadata");
             metadata::labels(&mut out, &meta.field("labels"));
             metadata::annotations(&mut out, &meta.field("annotations"));
+            let others = meta.value.as_object().into_iter().flat_map(|fields| fields.keys());
+            let others = others.filter(|field| !matches!(field.as_str(), "labels" | "annotations"));
+            out.extend(others.map(|field| Cause::forbidden(meta.of(field), "cannot be set")));
             claim(&mut out, &spec.field("spec"));
             out
         },
@@ -70,6 +74,7 @@ pub fn class_strategy() -> Strategy {
         validate_create: class,
         validate_update: |new, _| class(new),
         generation: true,
+        metadata_twice: true,
         ..plain()
     }
 }

@@ -36,6 +36,13 @@ pub fn strategy() -> Strategy {
         prepare_update: |new, _| drop_disabled(new),
         validate_create: |object| validate(object, &Value::Null),
         validate_update: validate,
+        warnings: |object| {
+            let driver = lookup(object, "spec.driver").as_str().unwrap_or("");
+            let warning = format!(
+                "spec.driver: driver names should be lowercase; {driver:?} contains uppercase characters"
+            );
+            driver.contains(|c: char| c.is_ascii_uppercase()).then_some(warning).into_iter().collect()
+        },
         generation: true,
         ..plain()
     }

@@ -32,6 +32,7 @@ pub fn strategy() -> Strategy {
             }
             out
         },
+        metadata_twice: true,
         ..plain()
     }
 }

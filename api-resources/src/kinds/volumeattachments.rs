@@ -50,6 +50,7 @@ pub fn csi_storage_capacity() -> Strategy {
             out
         },
         unconditional_update: false,
+        metadata_twice: true,
         ..plain()
     }
 }

@@ -39,9 +39,6 @@ pub fn strategy() -> Strategy {
         },
         validate_status,
         warnings: pods_warnings::template,
-        update_warnings: Some(|new, old| {
-            if same(new, old, "spec.template") { Vec::new() } else { pods_warnings::template(new) }
-        }),
         generation: true,
         ..plain()
     }

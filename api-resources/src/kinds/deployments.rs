@@ -5,7 +5,7 @@ use super::place::{Causes, Place, lookup, map_at, not_negative, same, set_defaul
 use super::pods_defaults;
 use super::workloads::{
     at_most_100_percent, int_or_percent, int_or_percent_value, not_decremented, replica_counts,
-    runs_for_good, selector_and_template, selector_stays, warnings_of_change, warnings_of_new,
+    runs_for_good, selector_and_template, selector_stays, warnings_of_new,
 };
 use crate::resource::Strategy;
 use api_types::Cause;
@@ -20,7 +20,6 @@ pub fn strategy() -> Strategy {
         validate_update,
         validate_status,
         warnings: warnings_of_new,
-        update_warnings: Some(warnings_of_change),
         generation: true,
         status_keeps: &["labels"],
         // Annotations are passed on to replica sets.

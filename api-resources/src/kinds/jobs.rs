@@ -1,6 +1,6 @@
 //! Jobs. The rules of a job's spec are also those of a cron job's template.
 
-use super::generic::{counted, plain};
+use super::generic::plain;
 use super::place::{
     Causes, Place, domain_prefixed_path, each_mut, immutable, lookup, map_at, not_negative, one_of,
     required_one_of, set_default, set_default_text,
@@ -44,10 +44,6 @@ pub fn strategy() -> Strategy {
             all.extend(warnings(&Place::root(object).field("spec")));
             all
         },
-        update_warnings: Some(|new, old| match counted(new, old) {
-            true => warnings(&Place::root(new).field("spec")),
-            false => Vec::new(),
-        }),
         metadata_twice: true,
         generation: true,
         ..plain()

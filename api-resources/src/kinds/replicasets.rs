@@ -4,7 +4,7 @@ use super::generic::plain;
 use super::place::{Causes, Place, lookup, map_at, not_negative, set_default};
 use super::pods_defaults;
 use super::workloads::{
-    replica_counts, runs_for_good, selector_and_template, selector_stays, warnings_of_change, warnings_of_new,
+    replica_counts, runs_for_good, selector_and_template, selector_stays, warnings_of_new,
 };
 use crate::resource::Strategy;
 use serde_json::{Value, json};
@@ -27,7 +27,6 @@ pub fn strategy() -> Strategy {
         },
         validate_status,
         warnings: warnings_of_new,
-        update_warnings: Some(warnings_of_change),
         generation: true,
         ..plain()
     }

@@ -24,6 +24,11 @@ pub fn to_stored(row: &ResourceRow, version: &Version, object: &mut Value) {
     if let Some(converter) = &version.converter {
         (converter.to_stored)(object);
     }
+    if version.name != row.storage_version
+        && let Some(schema) = row.stored_version().and_then(|stored| stored.schema.as_ref())
+    {
+        schema.prune(object);
+    }
     object["apiVersion"] = row.stored_api_version().into();
 }
 
@@ -32,6 +37,12 @@ pub fn from_stored(row: &ResourceRow, version: &Version, object: &mut Value) {
     if let Some(converter) = &version.converter {
         (converter.from_stored)(object);
         api_schema::zero::normalize(version.graph.at(version.root), object);
+    }
+    // The versions of a custom resource differ in name only, and each keeps what its schema knows.
+    if version.name != row.storage_version
+        && let Some(schema) = &version.schema
+    {
+        schema.prune(object);
     }
     object["apiVersion"] = api_types::GroupVersion::new(&row.group, &version.name).to_string().into();
 }

@@ -7,12 +7,17 @@
 //! Not in this release, and refused by name: conversion webhooks, storage versions that are not served.
 
 mod compiler;
+mod internal;
 mod row;
+mod scale;
+mod selectable;
 mod status;
 mod validate;
+mod versions;
 
 pub use compiler::Compiler;
 pub use row::{CompiledSchema, SchemaCompiler, row_of};
+pub use scale::validate_scale;
 pub use status::{accept, is_established, set_condition};
 pub use validate::{validate_create, validate_update};
 
@@ -53,6 +58,7 @@ pub fn strategy() -> Strategy {
         validate_update: validate::validate_update,
         validate_status: |_, _| Vec::new(),
         validate_name: names::dns_subdomain,
+        warnings,
         generation: true,
         unconditional_update: false,
         ..crate::kinds::strategy("", "")
@@ -70,6 +76,15 @@ fn default(crd: &mut Value) {
         set_default_text(names, "listKind", &format!("{kind}List"));
     }
     set_default(spec, "conversion", json!({"strategy": "None"}));
+}
+
+/// Warnings of formats that are not known.
+fn warnings(crd: &Value) -> Vec<String> {
+    let internal = internal::of(crd);
+    let shared = std::iter::once(&internal["spec"]["validation"]);
+    let schemas = shared.chain(versions(&internal).iter().map(|version| &version["schema"]));
+    let found = schemas.flat_map(|schema| api_schema::crd::unknown_formats(&schema["openAPIV3Schema"]));
+    found.map(|format| format!("unrecognized format {format:?}")).collect()
 }
 
 /// `spec.versions`.

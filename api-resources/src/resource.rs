@@ -124,6 +124,10 @@ pub struct Version {
     pub converter: Option<Converter>,
     /// Where `scale` reads and writes; `None`: `spec.replicas`, `status.replicas` and the object's own selector.
     pub scale: Option<ScalePaths>,
+    /// Its own columns; `None`: those of the resource.
+    pub columns: Option<Vec<Column>>,
+    /// What clients are warned of that still use it.
+    pub deprecation: Option<String>,
 }
 
 /// The resource of another group whose objects a resource shows.

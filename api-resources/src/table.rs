@@ -90,7 +90,16 @@ pub(crate) fn version(group: &str, version: &str, kind: &str) -> Option<Version>
     let root = api_schema::builtin::kind(group, version, kind)?;
     let graph = api_schema::builtin::graph().clone();
     let converter = crate::convert::of(group, version, kind);
-    Some(Version { name: version.into(), graph, root, schema: None, converter, scale: None })
+    Some(Version {
+        name: version.into(),
+        graph,
+        root,
+        schema: None,
+        converter,
+        scale: None,
+        columns: None,
+        deprecation: None,
+    })
 }
 
 /// Group and plural, the group whose objects they are, the version that is stored, its kind, and the fields that

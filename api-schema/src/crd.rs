@@ -7,10 +7,12 @@ mod defaults;
 mod embedded;
 mod fit;
 mod format;
+mod internal;
 mod keywords;
 mod lists;
 mod number;
 mod pattern;
+mod pattern_error;
 pub(crate) mod rules;
 mod schema;
 mod structural;
@@ -18,6 +20,8 @@ mod structural;
 mod tests;
 mod types;
 mod validate;
+
+pub use internal::Part;
 
 use crate::graph::{TypeGraph, TypeId};
 use api_types::{Cause, CauseReason};
@@ -48,11 +52,24 @@ pub struct CrdSchema {
 /// from the store they mean that the version cannot be served.
 pub fn compile(schema: &Value, preserve_unknown_fields: bool) -> Result<CrdSchema, Vec<Cause>> {
     let schema = Schema::read(schema);
-    let mut causes = structural::check(&schema, SCHEMA_FIELD);
-    if causes.is_empty() {
-        causes = defaults::check(&schema, SCHEMA_FIELD);
+    let mut causes = Vec::new();
+    if schema.nullable {
+        let field = format!("{SCHEMA_FIELD}.nullable");
+        causes.push(Cause::forbidden(field, "nullable cannot be true at the root"));
+    }
+    let unreadable = schema.is_unreadable();
+    if !unreadable {
+        let mut wrong = structural::check(&schema, SCHEMA_FIELD);
+        if wrong.is_empty() {
+            wrong = defaults::check(&schema, SCHEMA_FIELD);
+        }
+        causes.append(&mut wrong);
     }
     causes.extend(keywords::check(&schema, SCHEMA_FIELD));
+    if unreadable && causes.is_empty() {
+        let why = "OpenAPIV3Schema 'schema' is not supported";
+        causes.push(Cause::invalid(SCHEMA_FIELD, &Value::from(""), why));
+    }
     if !causes.is_empty() {
         return Err(causes);
     }
@@ -63,69 +80,70 @@ pub fn compile(schema: &Value, preserve_unknown_fields: bool) -> Result<CrdSchem
     if causes.is_empty() { Ok(compiled) } else { Err(causes) }
 }
 
-/// What the root of a schema may have when status is a subresource: only what does not lose its meaning when the
-/// status is validated alone.
+/// What the root of a schema may have when status is a subresource, by the names in Go: only what does not lose its
+/// meaning when the status is validated alone.
 const WITH_STATUS: [&str; 22] = [
-    "description",
-    "type",
-    "format",
-    "title",
-    "maximum",
-    "exclusiveMaximum",
-    "minimum",
-    "exclusiveMinimum",
-    "maxLength",
-    "minLength",
-    "pattern",
-    "maxItems",
-    "minItems",
-    "uniqueItems",
-    "multipleOf",
-    "required",
-    "items",
-    "properties",
-    "externalDocs",
-    "example",
-    "x-kubernetes-preserve-unknown-fields",
-    "x-kubernetes-validations",
+    "Description",
+    "Type",
+    "Format",
+    "Title",
+    "Maximum",
+    "ExclusiveMaximum",
+    "Minimum",
+    "ExclusiveMinimum",
+    "MaxLength",
+    "MinLength",
+    "Pattern",
+    "MaxItems",
+    "MinItems",
+    "UniqueItems",
+    "MultipleOf",
+    "Required",
+    "Items",
+    "Properties",
+    "ExternalDocs",
+    "Example",
+    "XPreserveUnknownFields",
+    "XValidations",
 ];
 
 /// The defects of the schema of a version that has status as a subresource, beside those that [`compile`] finds.
+/// Kubernetes tells only of the first.
 pub fn check_with_status(schema: &Value) -> Vec<Cause> {
-    let Some(root) = schema.as_object() else { return Vec::new() };
-    if let Some(kind) = root.get("type").filter(|kind| *kind != "object") {
-        let why = "only \"object\" is allowed as the type at the root of the schema if the status subresource is \
-                   enabled";
-        return vec![Cause::invalid(format!("{SCHEMA_FIELD}.type"), kind, why)];
-    }
-    let empty = |value: &Value| {
-        matches!(value, Value::Null | Value::Bool(false))
-            || value.as_array().is_some_and(Vec::is_empty)
-            || value.as_str().is_some_and(str::is_empty)
-    };
-    match root.iter().find(|(name, value)| !WITH_STATUS.contains(&name.as_str()) && !empty(value)) {
+    let object = schema["type"].as_str().unwrap_or("") == "object";
+    let first = internal::first_used(schema, |name| match name {
+        "Type" => !object,
+        name => !WITH_STATUS.contains(&name),
+    });
+    match first {
         None => Vec::new(),
+        Some("Type") => {
+            let why = "only \"object\" is allowed as the type at the root of the schema if the status subresource is \
+                       enabled";
+            vec![Cause::invalid(format!("{SCHEMA_FIELD}.type"), &schema["type"], why)]
+        }
         Some(_) => {
-            let why = format!(
-                "only [{}] fields are allowed at the root of the schema if the status subresource is enabled",
-                WITH_STATUS.map(go_name).join(" ")
+            let message = format!(
+                "Invalid value: {}: only [{}] fields are allowed at the root of the schema if the status subresource is \
+                 enabled",
+                Part::Schema.text(schema),
+                WITH_STATUS.join(" ")
             );
-            vec![Cause::invalid(SCHEMA_FIELD, schema, &why)]
+            vec![Cause::new(CauseReason::FieldValueInvalid, SCHEMA_FIELD, message)]
         }
     }
 }
 
-/// A keyword as Kubernetes' message lists it: `MaxLength`, `XValidations`.
-fn go_name(keyword: &str) -> String {
-    let (prefix, rest) = match keyword.strip_prefix("x-kubernetes-") {
-        Some(rest) => ("X", rest),
-        None => ("", keyword),
-    };
-    let words = rest.split('-').map(|word| {
-        let mut chars = word.chars();
-        chars.next().map(|first| first.to_ascii_uppercase().to_string() + chars.as_str()).unwrap_or_default()
+/// The formats in a schema that are not known for their type: they say nothing, and their author is warned.
+pub fn unknown_formats(schema: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    schema::each(schema, &mut |schema| {
+        let (kind, format) = (schema["type"].as_str().unwrap_or(""), schema["format"].as_str().unwrap_or(""));
+        if !format.is_empty() && !format::is_supported(kind, format) {
+            found.push(format.to_owned());
+        }
     });
-    prefix.to_owned() + &words.collect::<String>()
+    found
 }
 
 impl CrdSchema {

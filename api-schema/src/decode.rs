@@ -101,6 +101,33 @@ pub fn decode_structural(
     mode: FieldValidation,
 ) -> Result<Decoded, DecodeError> {
     run(body, format, root, mode, Fit::Structural)
+        .map(|decoded| Decoded { value: plain_numbers(decoded.value), ..decoded })
+}
+
+/// Whole numbers without a fraction, as Kubernetes keeps them: `1.0` is `1`.
+fn plain_numbers(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => match whole(&number.to_string()) {
+            Some(whole) => Value::from(whole),
+            None => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(plain_numbers).collect(),
+        Value::Object(map) => map.into_iter().map(|(name, value)| (name, plain_numbers(value))).collect(),
+        other => other,
+    }
+}
+
+/// `2.0` and `2e3` as integers, when they are.
+fn whole(text: &str) -> Option<i64> {
+    match text.strip_suffix(".0") {
+        Some(digits) => digits.parse().ok(),
+        None => {
+            let (digits, exponent) = text.split_once('e')?;
+            let (before, after) = digits.split_once('.').unwrap_or((digits, ""));
+            let zeros = exponent.trim_start_matches('+').parse::<usize>().ok()?.checked_sub(after.len())?;
+            (zeros < 20).then(|| format!("{before}{after}{}", "0".repeat(zeros)).parse().ok()).flatten()
+        }
+    }
 }
 
 /// Decodes a value, such as a patched one, along a built-in type.
@@ -128,6 +155,16 @@ fn run(
             Some(result) => result?,
         },
     };
+    let mut notes = notes;
+    if fit == Fit::Structural {
+        // Kubernetes decodes custom resources first and looks for unknown fields after.
+        notes.sort_by_key(|note| {
+            match note.starts_with("unknown field \"metadata") || !note.starts_with("unknown") {
+                true => String::new(),
+                false => note.clone(),
+            }
+        });
+    }
     match mode {
         FieldValidation::Ignore => Ok(Decoded { value, warnings: Vec::new() }),
         FieldValidation::Warn => Ok(Decoded { value, warnings: notes }),
@@ -147,7 +184,8 @@ pub fn decode_any(body: &[u8], format: Format) -> Result<Value, DecodeError> {
 
 /// The same with a word about keys that are there twice.
 pub fn decode_untyped(body: &[u8], format: Format, mode: FieldValidation) -> Result<Decoded, DecodeError> {
-    let graph = crate::graph::TypeGraph::new(vec![crate::graph::TypeNode::default()]);
+    let any = crate::graph::TypeNode { preserve_unknown: true, ..Default::default() };
+    let graph = crate::graph::TypeGraph::new(vec![any]);
     run(body, format, graph.at(crate::graph::TypeId(0)), mode, Fit::Structural)
 }
 

@@ -70,18 +70,47 @@ pub fn field_validation(call: &Call, place: &Place) -> Result<FieldValidation, A
 
 /// Decodes an object of the place's kind.
 pub fn object(place: &Place, payload: &Payload, mode: FieldValidation) -> Result<Decoded, ApiError> {
-    let custom = place.row.is_custom();
-    let decode: Decode = if custom { decode::decode_structural } else { decode::decode };
+    let (kind, api_version) = (&place.row.kind, place.api_version());
+    if !place.row.is_custom() {
+        return decode_with(kind, &api_version, place.root(), payload, mode, decode::decode);
+    }
+    let format = if payload.media == Media::Yaml { Format::Yaml } else { Format::Json };
+    if let Ok((_, sent)) = decode::group_version_kind(&payload.bytes, format)
+        && sent != kind.as_str()
+    {
+        return Err(other_kind(place, payload, format, mode, &sent));
+    }
     let mut decoded =
-        decode_with(&place.row.kind, &place.api_version(), place.root(), payload, mode, decode)?;
+        decode_with(kind, &api_version, place.root(), payload, mode, decode::decode_structural)?;
     // An empty list of managers is a wish of writers of built-in kinds only.
-    if custom
-        && let Some(metadata) = decoded.value.get_mut("metadata").and_then(Value::as_object_mut)
+    if let Some(metadata) = decoded.value.get_mut("metadata").and_then(Value::as_object_mut)
         && metadata.get("managedFields").and_then(Value::as_array).is_some_and(Vec::is_empty)
     {
         metadata.remove("managedFields");
     }
     Ok(decoded)
+}
+
+/// A custom resource of another kind, or of none, which Kubernetes cannot tell from anything else.
+fn other_kind(
+    place: &Place,
+    payload: &Payload,
+    format: Format,
+    mode: FieldValidation,
+    sent: &str,
+) -> ApiError {
+    let kind = &place.row.kind;
+    if sent.is_empty() {
+        let text = String::from_utf8_lossy(&payload.bytes);
+        let why = format!("Object 'Kind' is missing in '{text}'");
+        let version = place.version.name.as_str();
+        let known = (mode == FieldValidation::Ignore).then_some((version, kind.as_str()));
+        return ApiError::bad_request(decode::refusal(&why, kind, known, &payload.bytes));
+    }
+    let body = decode::decode_any(&payload.bytes, format).unwrap_or_default();
+    let name = body["metadata"]["name"].as_str().unwrap_or("");
+    let cause = api_types::Cause::invalid("kind", &Value::from(sent), &format!("must be {kind}"));
+    ApiError::invalid(&place.row.group, sent, name, vec![cause])
 }
 
 /// Decodes an object of a kind.

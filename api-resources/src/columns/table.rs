@@ -49,7 +49,7 @@ pub fn table<'a>(
     objects: impl Iterator<Item = &'a Value>,
     options: TableOptions,
 ) -> Value {
-    let named = row.columns.iter().any(|column| column.name == "Name");
+    let named = columns_of(row, version).iter().any(|column| column.name == "Name");
     let rows: Vec<Value> = objects.map(|object| table_row(row, version, named, object, options)).collect();
     let mut out = Map::new();
     out.insert("kind".into(), "Table".into());
@@ -60,14 +60,19 @@ pub fn table<'a>(
         false => {
             let name =
                 (!named).then(|| definition("Name", "string", "name", "The name, unique in its scope.", 0));
-            let others =
-                row.columns.iter().map(|c| definition(&c.name, &c.of, &c.format, &c.description, c.priority));
+            let others = columns_of(row, version)
+                .iter()
+                .map(|c| definition(&c.name, &c.of, &c.format, &c.description, c.priority));
             name.into_iter().chain(others).collect()
         }
     };
     out.insert("columnDefinitions".into(), Value::Array(definitions));
     out.insert("rows".into(), Value::Array(rows));
     Value::Object(out)
+}
+
+fn columns_of<'a>(row: &'a ResourceRow, version: &'a Version) -> &'a [Column] {
+    version.columns.as_deref().unwrap_or(&row.columns)
 }
 
 fn definition(name: &str, of: &str, format: &str, description: &str, priority: i32) -> Value {
@@ -82,29 +87,27 @@ fn table_row(
     options: TableOptions,
 ) -> Value {
     let name = (!named).then(|| object["metadata"]["name"].clone());
-    let cells = row.columns.iter().map(|column| render_cell(column, object, options.now));
+    let cells = columns_of(row, version).iter().map(|column| render_cell(column, object, options.now));
     let mut out = Map::new();
     out.insert("cells".into(), name.into_iter().chain(cells).collect());
     if let Some(condition) = completed(row, object) {
         out.insert("conditions".into(), json!([condition]));
     }
     let carried = match options.include_object {
-        IncludeObject::None => None,
+        IncludeObject::None => Value::Null,
         IncludeObject::Metadata => {
-            Some(json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
-            "metadata": object["metadata"]}))
+            json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+            "metadata": object["metadata"]})
         }
         IncludeObject::Object => {
             let mut object = object.clone();
             if version.converter.is_some() {
                 crate::convert::from_stored(row, version, &mut object);
             }
-            Some(object)
+            object
         }
     };
-    if let Some(carried) = carried {
-        out.insert("object".into(), carried);
-    }
+    out.insert("object".into(), carried);
     Value::Object(out)
 }
 

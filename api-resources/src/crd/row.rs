@@ -80,6 +80,8 @@ pub fn row_of(crd: &Value, compiler: &dyn SchemaCompiler) -> Result<ResourceRow,
                 schema: Some(schema.rules),
                 converter: None,
                 scale: scale_paths(&version["subresources"]["scale"]),
+                columns: Some(columns(version)),
+                deprecation: deprecation(crd, version),
             }),
             Err(causes) => wrong.extend(causes.into_iter().map(|cause| below_schema(cause, *index))),
         }
@@ -116,7 +118,7 @@ pub fn row_of(crd: &Value, compiler: &dyn SchemaCompiler) -> Result<ResourceRow,
     })
 }
 
-pub(super) fn below_schema(cause: Cause, version: usize) -> Cause {
+fn below_schema(cause: Cause, version: usize) -> Cause {
     Cause { field: format!("spec.versions[{version}].schema.{}", cause.field), ..cause }
 }
 
@@ -135,6 +137,28 @@ fn strategy(has_status: bool) -> Strategy {
         true => strategy,
         false => Strategy { prepare_create: |_| {}, prepare_update: |_, _| {}, ..strategy },
     }
+}
+
+/// What clients of a deprecated version are warned of: what its author wrote, or which version is better.
+fn deprecation(crd: &Value, version: &Value) -> Option<String> {
+    if version["deprecated"] != true {
+        return None;
+    }
+    if let Some(text) = version["deprecationWarning"].as_str() {
+        return Some(text.to_owned());
+    }
+    let spec = &crd["spec"];
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    let (group, kind) = (text(&spec["group"]), text(&spec["names"]["kind"]));
+    let name = text(&version["name"]);
+    let better = versions(crd)
+        .iter()
+        .filter(|other| other["served"] == true && other["deprecated"] != true)
+        .map(|other| text(&other["name"]))
+        .filter(|other| version_priority(other) > version_priority(&name))
+        .max_by_key(|other| version_priority(other));
+    let instead = better.map(|better| format!("; use {group}/{better} {kind}")).unwrap_or_default();
+    Some(format!("{group}/{name} {kind} is deprecated{instead}"))
 }
 
 fn scale_paths(scale: &Value) -> Option<ScalePaths> {

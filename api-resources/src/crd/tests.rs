@@ -147,43 +147,43 @@ fn defects_are_named() {
             vec!["spec.names.singular", "spec.names.kind", "spec.names.listKind"],
         ),
         ("/spec/names/shortNames/0".to_owned(), json!("A"), vec!["spec.names.shortNames[0]"]),
-        (version("name"), json!("V1"), vec!["spec.versions[0].name"]),
-        (version("storage"), json!(false), vec!["spec.versions"]),
+        (version("name"), json!("V1"), vec!["spec.versions[0].name", "spec.version"]),
+        (version("storage"), json!(false), vec!["spec.versions", "status.storedVersions"]),
         (version("served"), json!(false), vec!["spec.versions[0].served"]),
         (
             version("schema"),
             json!({}),
-            vec!["spec.versions[0].schema.openAPIV3Schema", "spec.versions[0].selectableFields[0].jsonPath"],
+            vec!["spec.versions[0].schema.openAPIV3Schema", "spec.selectableFields[0].jsonPath"],
         ),
         (
             version("subresources/scale/specReplicasPath"),
             json!("spec.replicas"),
-            vec!["spec.versions[0].subresources.scale.specReplicasPath"],
+            vec!["spec.subresources.scale.specReplicasPath"],
         ),
         (
             version("subresources/scale/statusReplicasPath"),
             json!(".spec.replicas"),
-            vec!["spec.versions[0].subresources.scale.statusReplicasPath"],
+            vec!["spec.subresources.scale.statusReplicasPath"],
         ),
         (
             version("additionalPrinterColumns/0/type"),
             json!("text"),
-            vec!["spec.versions[0].additionalPrinterColumns[0].type"],
+            vec!["spec.additionalPrinterColumns[0].type"],
         ),
         (
             version("additionalPrinterColumns/0/jsonPath"),
-            json!("..x"),
-            vec!["spec.versions[0].additionalPrinterColumns[0].jsonPath"],
+            json!("x"),
+            vec!["spec.additionalPrinterColumns[0].JSONPath"],
         ),
         (
             version("selectableFields/0/jsonPath"),
             json!(".spec.list"),
-            vec!["spec.versions[0].selectableFields[0].jsonPath"],
+            vec!["spec.selectableFields[0].jsonPath"],
         ),
         (
             version("selectableFields/0/jsonPath"),
             json!(".metadata.name"),
-            vec!["spec.versions[0].selectableFields[0].jsonPath"],
+            vec!["spec.selectableFields[0].jsonPath"],
         ),
         ("/spec/conversion/strategy".to_owned(), json!("Webhook"), vec!["spec.conversion.strategy"]),
     ] {
@@ -191,6 +191,7 @@ fn defects_are_named() {
         crd["spec"]["conversion"] = json!({"strategy": "None"});
         *crd.pointer_mut(&pointer).unwrap() = value;
         default(&mut crd);
+        (strategy().prepare_create)(&mut crd);
         let found: Vec<String> = validate_create(&crd).into_iter().map(|c| c.field).collect();
         assert_eq!(found, fields, "{pointer}");
     }
@@ -198,6 +199,7 @@ fn defects_are_named() {
     community["metadata"]["name"] = json!("widgets.x.k8s.io");
     community["spec"]["group"] = json!("x.k8s.io");
     default(&mut community);
+    (strategy().prepare_create)(&mut community);
     assert_eq!(validate_create(&community)[0].field, "metadata.annotations[api-approved.kubernetes.io]");
     community["metadata"]["annotations"] = json!({"api-approved.kubernetes.io": "unapproved, a test"});
     assert_eq!(validate_create(&community), []);

@@ -1,23 +1,18 @@
-//! Defects of a definition, in Kubernetes' words. Paths are those of `v1`: a schema's defects are told below
-//! `spec.versions[i].schema.openAPIV3Schema`.
+//! Defects of a definition, in Kubernetes' words and with the paths of its internal form ([`internal`]).
 
-use super::row::below_schema;
-use super::versions;
-use crate::json_path::JsonPath;
-use crate::kinds::place::{Causes, Place, immutable, require, require_with, required_one_of};
+use super::{internal, selectable, versions};
+use crate::kinds::place::{Causes, Place, immutable, require, required_one_of};
 use crate::names;
+use api_schema::crd::Part;
 use api_types::{Cause, CauseReason};
 use serde_json::Value;
 
-const COLUMN_TYPES: &[&str] = &["boolean", "date", "integer", "number", "string"];
-const COLUMN_FORMATS: &[&str] =
-    &["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
-const MAX_SELECTABLE_FIELDS: usize = 8;
 const APPROVAL: &str = "api-approved.kubernetes.io";
 
 /// Defects of a new definition.
 pub fn validate_create(crd: &Value) -> Vec<Cause> {
     let mut out = Vec::new();
+    let crd = &internal::of(crd);
     let root = Place::root(crd);
     let spec = root.field("spec");
     let name = crd["metadata"]["name"].as_str().unwrap_or("");
@@ -27,16 +22,22 @@ pub fn validate_create(crd: &Value) -> Vec<Cause> {
         out.push(Cause::invalid("metadata.name", &Value::from(name), detail));
     }
     validate_spec(&mut out, &spec, |_| false);
-    approval(&mut out, crd);
+    stored_versions(&mut out, crd);
+    approval(&mut out, crd, None);
+    preserve_unknown_fields(&mut out, &spec);
     out
 }
 
 /// Defects of a change.
 pub fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
     let mut out = Vec::new();
-    let spec = Place::root(new).field("spec");
-    let unchanged = |version: &Value| {
-        versions(old).iter().any(|v| v["name"] == version["name"] && v["schema"] == version["schema"])
+    let internal = internal::of(new);
+    let spec = Place::root(&internal).field("spec");
+    // Schemas that have been checked before and are as they were.
+    let unchanged = |name: &str| {
+        let named = |crd| super::versions(crd).iter().find(|version| version["name"] == name);
+        let schemas = (named(new), named(old));
+        matches!(schemas, (Some(new), Some(old)) if Part::Validation.same(&new["schema"], &old["schema"]))
     };
     validate_spec(&mut out, &spec, unchanged);
     if super::is_established(old) {
@@ -45,49 +46,69 @@ pub fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
     }
     immutable(&mut out, new, old, "spec.group");
     immutable(&mut out, new, old, "spec.names.plural");
-    let stored = new["status"]["storedVersions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for (index, version) in stored.iter().enumerate() {
-        if !versions(new).iter().any(|v| v["name"] == *version) {
-            let name = version.as_str().unwrap_or("");
-            let detail = format!(
-                "missing from spec.versions; {name} was previously a storage version, and must remain in \
-                 spec.versions until a storage migration ensures no data remains persisted in {name} and removes \
-                 {name} from status.storedVersions"
-            );
-            out.push(Cause::invalid(format!("status.storedVersions[{index}]"), version, &detail));
-        }
-    }
-    approval(&mut out, new);
+    stored_versions(&mut out, new);
+    approval(&mut out, new, Some(old));
+    preserve_unknown_fields(&mut out, &spec);
     out
 }
 
-/// `unchanged` tells versions whose schemas have been checked before and are as they were.
-fn validate_spec(out: &mut Causes, spec: &Place<'_>, unchanged: impl Fn(&Value) -> bool) {
+/// `unchanged` tells versions whose schemas need no check.
+fn validate_spec(out: &mut Causes, spec: &Place<'_>, unchanged: impl Fn(&str) -> bool) {
     group(out, spec);
     required_one_of(out, spec, "scope", &["Cluster", "Namespaced"]);
-    if spec.flag("preserveUnknownFields") {
-        out.push(Cause::invalid(spec.of("preserveUnknownFields"), &Value::Bool(true), "must be false"));
-    }
-    let versions: Vec<Place<'_>> = spec.list("versions").collect();
-    for (index, version) in versions.iter().enumerate() {
-        validate_version(out, version);
-        let schema = &version.value["schema"]["openAPIV3Schema"];
-        if schema.is_object() && !unchanged(version.value) {
-            let wrong = api_schema::crd::compile(schema, false).err().unwrap_or_default();
-            out.extend(wrong.into_iter().map(|cause| below_schema(cause, index)));
+    let all: Vec<Place<'_>> = spec.list("versions").collect();
+    let validation = spec.field("validation");
+    if !validation.has("openAPIV3Schema") {
+        for version in all.iter().filter(|version| !version.field("schema").has("openAPIV3Schema")) {
+            out.push(Cause::required(version.field("schema").of("openAPIV3Schema"), ""));
         }
     }
-    let all = spec.field("versions");
-    let mut seen: Vec<&str> = versions.iter().map(|v| v.text("name")).collect();
+    let each_has_subresources = all.iter().any(|version| version.has("subresources"));
+    let has_status = |at: &Place<'_>| at.field("subresources").has("status");
+    for version in &all {
+        let wrong = names::dns_1035_label(version.text("name"));
+        if !wrong.is_empty() {
+            let value = Value::from(version.text("name"));
+            out.push(Cause::invalid(version.of("name"), &value, &wrong.join(",")));
+        }
+        if version.flag("storage") && !version.flag("served") {
+            let detail = "a storage version that is not served is not implemented in this release";
+            out.push(Cause::forbidden(version.of("served"), detail));
+        }
+        let status = has_status(if each_has_subresources { version } else { spec });
+        versions::validate(out, version, status, unchanged(version.text("name")));
+    }
+    let mut invalid = |detail: &str| {
+        let list = Part::Versions.text(&spec.value["versions"]);
+        let message = format!("Invalid value: {list}: {detail}");
+        out.push(Cause::new(CauseReason::FieldValueInvalid, spec.of("versions"), message));
+    };
+    let mut seen: Vec<&str> = all.iter().map(|v| v.text("name")).collect();
     seen.sort_unstable();
     if seen.windows(2).any(|pair| pair[0] == pair[1]) {
-        out.push(Cause::invalid(all.path.clone(), all.value, "must contain unique version names"));
+        invalid("must contain unique version names");
     }
-    if versions.iter().filter(|v| v.flag("storage")).count() != 1 {
-        let detail = "must have exactly one version marked as storage version";
-        out.push(Cause::invalid(all.path.clone(), all.value, detail));
+    if all.iter().filter(|v| v.flag("storage")).count() != 1 {
+        invalid("must have exactly one version marked as storage version");
+    }
+    let first = spec.field("version");
+    let wrong = names::dns_1035_label(first.as_text());
+    if !first.as_text().is_empty() && !wrong.is_empty() {
+        out.push(Cause::invalid(first.path.clone(), first.value, &wrong.join(",")));
     }
     validate_names(out, &spec.field("names"));
+    let any_status = has_status(spec) || all.iter().any(has_status);
+    versions::schema(out, &validation, any_status, unchanged(first.as_text()));
+    versions::subresources(out, &spec.field("subresources"));
+    versions::columns(out, spec);
+    if spec.list("selectableFields").next().is_some() {
+        if validation.value.is_null() {
+            let detail = "may only be set when validations.schema is included";
+            out.push(Cause::invalid(spec.of("selectableFields"), &Value::from(""), detail));
+        } else {
+            selectable::validate(out, spec, &validation.value["openAPIV3Schema"]);
+        }
+    }
     conversion(out, &spec.field("conversion"));
 }
 
@@ -103,134 +124,31 @@ fn group(out: &mut Causes, spec: &Place<'_>) {
     }
 }
 
-fn validate_version(out: &mut Causes, version: &Place<'_>) {
-    let wrong = names::dns_1035_label(version.text("name"));
-    if !wrong.is_empty() {
-        out.push(Cause::invalid(version.of("name"), &Value::from(version.text("name")), &wrong.join(",")));
-    }
-    if version.flag("storage") && !version.flag("served") {
-        let detail = "a storage version that is not served is not implemented in this release";
-        out.push(Cause::forbidden(version.of("served"), detail));
-    }
-    deprecation(out, version);
-    require(out, &version.field("schema"), "openAPIV3Schema");
-    scale(out, &version.field("subresources"));
-    for column in version.list("additionalPrinterColumns") {
-        validate_column(out, &column);
-    }
-    selectable_fields(out, version);
-}
-
-fn deprecation(out: &mut Causes, version: &Place<'_>) {
-    let Some(warning) = version.present("deprecationWarning") else { return };
-    let text = warning.as_text();
-    for (wrong, detail) in [
-        (!version.flag("deprecated"), "can only be set for deprecated versions"),
-        (text.len() > 256, "must be <= 256 characters long"),
-        (text.is_empty(), "must not be an empty string"),
-        (text.chars().any(char::is_control), "must only contain printable UTF-8 characters"),
-    ] {
-        if wrong {
-            out.push(Cause::invalid(warning.path.clone(), warning.value, detail));
-        }
+fn preserve_unknown_fields(out: &mut Causes, spec: &Place<'_>) {
+    if spec.flag("preserveUnknownFields") {
+        let detail = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in \
+                      spec.versions[*].schema instead";
+        out.push(Cause::invalid(spec.of("preserveUnknownFields"), &Value::Bool(true), detail));
     }
 }
 
-fn scale(out: &mut Causes, subresources: &Place<'_>) {
-    let Some(scale) = subresources.present("scale") else { return };
-    for (field, under, optional) in [
-        ("specReplicasPath", &[".spec."][..], false),
-        ("statusReplicasPath", &[".status."], false),
-        ("labelSelectorPath", &[".spec.", ".status."], true),
-    ] {
-        if scale.lacks(field) {
-            if !optional {
-                out.push(Cause::required(scale.of(field), ""));
-            }
-            continue;
-        }
-        let path = scale.field(field);
-        if !simple_path(out, &path) {
-            continue;
-        }
-        let only_fields = JsonPath::parse(path.as_text()).is_ok_and(|parsed| parsed.fields().is_some());
-        if !under.iter().any(|prefix| path.as_text().starts_with(prefix)) || !only_fields {
-            let detail = match under {
-                [one] => format!("should be a json path under {}", one.trim_end_matches('.')),
-                _ => "should be a json path under either .spec or .status".to_owned(),
-            };
-            out.push(Cause::invalid(path.path, path.value, &detail));
+fn stored_versions(out: &mut Causes, crd: &Value) {
+    let stored = crd["status"]["storedVersions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if stored.is_empty() {
+        let detail = "must have at least one stored version";
+        out.push(Cause::invalid("status.storedVersions", &Value::Null, detail));
+    }
+    for (index, version) in stored.iter().enumerate() {
+        if !super::versions(crd).iter().any(|v| v["name"] == *version) {
+            let name = version.as_str().unwrap_or("");
+            let detail = format!(
+                "missing from spec.versions; {name} was previously a storage version, and must remain in \
+                 spec.versions until a storage migration ensures no data remains persisted in {name} and removes \
+                 {name} from status.storedVersions"
+            );
+            out.push(Cause::invalid(format!("status.storedVersions[{index}]"), version, &detail));
         }
     }
-}
-
-/// True when the text is a path that this server understands.
-fn simple_path(out: &mut Causes, path: &Place<'_>) -> bool {
-    let detail = match path.as_text() {
-        text if !text.starts_with('.') => "must be a simple json path starting with .".to_owned(),
-        text => match JsonPath::parse(text) {
-            Ok(_) => return true,
-            Err(error) => format!("must be a json path in the dot notation: {error}"),
-        },
-    };
-    out.push(Cause::invalid(path.path.clone(), path.value, &detail));
-    false
-}
-
-fn validate_column(out: &mut Causes, column: &Place<'_>) {
-    require(out, column, "name");
-    let types = format!("must be one of {}", COLUMN_TYPES.join(","));
-    if require_with(out, column, "type", &types) && !COLUMN_TYPES.contains(&column.text("type")) {
-        out.push(Cause::invalid(column.of("type"), column.field("type").value, &types));
-    }
-    let format = column.text("format");
-    if !format.is_empty() && !COLUMN_FORMATS.contains(&format) {
-        let detail = format!("must be one of {}", COLUMN_FORMATS.join(","));
-        out.push(Cause::invalid(column.of("format"), column.field("format").value, &detail));
-    }
-    if require(out, column, "jsonPath") {
-        simple_path(out, &column.field("jsonPath"));
-    }
-}
-
-fn selectable_fields(out: &mut Causes, version: &Place<'_>) {
-    let fields: Vec<Place<'_>> = version.list("selectableFields").collect();
-    let mut seen: Vec<&str> = Vec::new();
-    for field in &fields {
-        if !require(out, field, "jsonPath") {
-            continue;
-        }
-        let path = field.field("jsonPath");
-        let parsed = JsonPath::parse(path.as_text());
-        let names = parsed.as_ref().ok().and_then(JsonPath::fields);
-        let detail = match names.as_deref() {
-            None | Some([]) => Some("is an invalid path"),
-            Some(["metadata", ..]) => Some("must not point to fields in metadata"),
-            Some(names) if !is_scalar(version, names) => Some(
-                "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
-            ),
-            Some(_) => None,
-        };
-        if let Some(detail) = detail {
-            out.push(Cause::invalid(path.path.clone(), path.value, detail));
-        } else if seen.contains(&path.as_text()) {
-            out.push(Cause::duplicate(path.path.clone(), path.value));
-        }
-        seen.push(path.as_text());
-    }
-    if fields.len() > MAX_SELECTABLE_FIELDS {
-        let detail = format!("Too many: {}: must have at most {MAX_SELECTABLE_FIELDS} items", fields.len());
-        out.push(Cause::new(CauseReason::FieldValueTooMany, version.of("selectableFields"), detail));
-    }
-}
-
-/// True when the schema has a single value at the fields.
-fn is_scalar(version: &Place<'_>, fields: &[&str]) -> bool {
-    let schema = &version.value["schema"]["openAPIV3Schema"];
-    let found = fields.iter().try_fold(schema, |schema, name| schema["properties"].get(*name));
-    found.is_some_and(|schema| {
-        ["string", "boolean", "integer"].contains(&schema["type"].as_str().unwrap_or(""))
-    })
 }
 
 fn validate_names(out: &mut Causes, names: &Place<'_>) {
@@ -239,16 +157,18 @@ fn validate_names(out: &mut Causes, names: &Place<'_>) {
     }
     let label = |out: &mut Causes, at: Place<'_>| {
         let wrong = names::dns_1035_label(at.as_text());
-        if !at.as_text().is_empty() && !wrong.is_empty() {
-            out.push(Cause::invalid(at.path, at.value, &wrong.join(",")));
+        if !wrong.is_empty() {
+            let value = Value::from(at.as_text());
+            out.push(Cause::invalid(at.path, &value, &wrong.join(",")));
         }
     };
-    label(out, names.field("plural"));
-    label(out, names.field("singular"));
-    for field in ["kind", "listKind"] {
+    for field in ["plural", "singular"].into_iter().filter(|field| !names.lacks(field)) {
+        label(out, names.field(field));
+    }
+    for field in ["kind", "listKind"].into_iter().filter(|field| !names.lacks(field)) {
         let at = names.field(field);
         let wrong = names::dns_1035_label(&at.as_text().to_lowercase());
-        if !at.as_text().is_empty() && !wrong.is_empty() {
+        if !wrong.is_empty() {
             let detail = format!("may have mixed case, but should otherwise match: {}", wrong.join(","));
             out.push(Cause::invalid(at.path, at.value, &detail));
         }
@@ -264,42 +184,67 @@ fn validate_names(out: &mut Causes, names: &Place<'_>) {
 fn conversion(out: &mut Causes, conversion: &Place<'_>) {
     match conversion.text("strategy") {
         _ if conversion.value.is_null() => {}
-        "None" => {
-            if conversion.has("webhook") {
-                let detail = "should not be set when strategy is not set to Webhook";
-                out.push(Cause::forbidden(conversion.of("webhook"), detail));
-            }
-        }
         "Webhook" => {
             let detail = "conversion webhooks are not implemented in this release";
             out.push(Cause::forbidden(conversion.of("strategy"), detail));
         }
-        _ => required_one_of(out, conversion, "strategy", &["None", "Webhook"]),
+        _ => {
+            required_one_of(out, conversion, "strategy", &["None", "Webhook"]);
+            for field in ["webhookClientConfig", "conversionReviewVersions"] {
+                if conversion.has(field) && conversion.value[field].as_array().is_none_or(|v| !v.is_empty()) {
+                    let detail = "should not be set when strategy is not set to Webhook";
+                    out.push(Cause::forbidden(conversion.of(field), detail));
+                }
+            }
+        }
     }
 }
 
-/// Groups of the Kubernetes community need its approval (KEP-1111).
-fn approval(out: &mut Causes, crd: &Value) {
+/// Groups of the Kubernetes community need its approval (KEP-1111). What stands as it did needs none.
+fn approval(out: &mut Causes, crd: &Value, old: Option<&Value>) {
     let group = crd["spec"]["group"].as_str().unwrap_or("");
     let protected = ["k8s.io", "kubernetes.io"]
         .iter()
         .any(|domain| group == *domain || group.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')));
-    if !protected {
+    let state = Approval::of(crd);
+    if !protected || old.is_some_and(|old| Approval::of(old) == state) {
         return;
     }
     let field = format!("metadata.annotations[{APPROVAL}]");
-    match crd["metadata"]["annotations"][APPROVAL].as_str() {
-        None => out.push(Cause::required(
-            field,
-            "protected groups must have approval annotation \"api-approved.kubernetes.io\", see \
-             https://github.com/kubernetes/enhancements/pull/1111",
-        )),
-        Some(value) if value.starts_with("unapproved") || value.starts_with("https://") => {}
-        Some(value) => out.push(Cause::invalid(
-            field,
-            &Value::from(value),
-            "protected groups must have approval annotation \"api-approved.kubernetes.io\" with either a URL or a \
-             reason starting with \"unapproved\", see https://github.com/kubernetes/enhancements/pull/1111",
-        )),
+    let see = "see https://github.com/kubernetes/enhancements/pull/1111";
+    match state {
+        Approval::Missing => {
+            let detail = format!("protected groups must have approval annotation \"{APPROVAL}\", {see}");
+            out.push(Cause::required(field, &detail));
+        }
+        Approval::Invalid => {
+            let detail = format!(
+                "protected groups must have approval annotation \"{APPROVAL}\" with either a URL or a reason \
+                 starting with \"unapproved\", {see}"
+            );
+            out.push(Cause::invalid(field, &crd["metadata"]["annotations"][APPROVAL], &detail));
+        }
+        Approval::Bypassed | Approval::Given => {}
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Approval {
+    Missing,
+    Invalid,
+    Bypassed,
+    Given,
+}
+
+impl Approval {
+    fn of(crd: &Value) -> Approval {
+        match crd["metadata"]["annotations"][APPROVAL].as_str().unwrap_or("") {
+            "" => Approval::Missing,
+            text if text.starts_with("unapproved") => Approval::Bypassed,
+            text => match text.split_once("://") {
+                Some((scheme, host)) if !scheme.is_empty() && !host.is_empty() => Approval::Given,
+                _ => Approval::Invalid,
+            },
+        }
     }
 }

@@ -85,7 +85,7 @@ fn compile_here(text: &str, declared: Declared<'_>, gives: Gives) -> Result<Expr
         problems: Vec::new(),
     };
     rewrite.expression(&mut tree);
-    let mut findings = Findings { problems: rewrite.problems };
+    let mut findings = Findings::default();
     let nothing = || Node::Sized(0);
     let mut variables: Vec<(String, Node<'_>)> = Vec::new();
     for name in declared.names {
@@ -97,7 +97,8 @@ fn compile_here(text: &str, declared: Declared<'_>, gives: Gives) -> Result<Expr
     }
     variables.extend(declared.own.iter().map(|name| (format!("{OWN}{name}"), nothing())));
     Reader::with(variables, FUNCTIONS, &mut findings).read(&tree);
-    if let Some(problem) = findings.problems.first() {
+    let told = findings.problems.iter().map(|problem| problem.said());
+    if let Some(problem) = rewrite.problems.into_iter().chain(told).next() {
         return Err(format!("compilation failed: {problem}"));
     }
     let (allowed, expected): (&[&str], &str) = match gives {

@@ -22,7 +22,10 @@ fn walk(schema: &Schema, path: &str, causes: &mut Vec<Cause>) {
         let mut found = Vec::new();
         embedded::check(default, schema, &field, &mut found);
         if found.is_empty() {
-            found = validate::check(default, None, schema, &field);
+            found = match validate::of_unknown_type(default, schema, &field) {
+                Some(cause) => vec![cause],
+                None => validate::check(default, None, schema, &field),
+            };
         }
         causes.append(&mut found);
     }

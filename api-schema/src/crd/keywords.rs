@@ -16,9 +16,6 @@ const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "st
 /// The defects of a schema at `path` and of all below it.
 pub(super) fn check(schema: &Schema, path: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if schema.nullable {
-        causes.push(Cause::forbidden(format!("{path}.nullable"), "nullable cannot be true at the root"));
-    }
     walk(schema, path, true, Place::default(), &mut causes);
     causes
 }

@@ -30,6 +30,10 @@ pub(super) fn is_multiple(value: &Value, number: f64, factor: f64) -> bool {
         return integer.checked_rem(factor as i64).is_some_and(|rest| rest == 0);
     }
     let times = if factor < 1.0 { 1.0 / factor * number } else { number / factor };
+    // Beyond this, every float is whole, and says nothing.
+    if times.abs() > 9_007_199_254_740_991.0 {
+        return false;
+    }
     let nearest = times.round();
     (times - nearest).abs() <= 1e-9 * nearest.abs().max(1.0)
 }
@@ -58,6 +62,7 @@ mod tests {
             (json!(0.3), 0.1, true),
             (json!(0.25), 0.1, false),
             (json!(3), 0.5, true),
+            (json!(1e40), 0.5, false),
         ] {
             assert_eq!(is_multiple(&value, value.as_f64().unwrap(), factor), is, "{value} {factor}");
         }

@@ -1,5 +1,6 @@
 //! Regular expressions of schemas, which are written for RE2 as Go has it.
 
+use super::pattern_error;
 use regex::{Regex, RegexBuilder};
 
 /// The most memory that one compiled pattern may take, in bytes.
@@ -16,10 +17,10 @@ pub(super) struct Pattern {
 
 impl Pattern {
     pub fn new(text: &str) -> Pattern {
-        let compiled = RegexBuilder::new(&from_go(text))
-            .size_limit(MAX_SIZE)
-            .build()
-            .map_err(|error| error.to_string().lines().last().unwrap_or("").trim().to_owned());
+        let compiled = RegexBuilder::new(&from_go(text)).size_limit(MAX_SIZE).build().map_err(|error| {
+            let plain = || error.to_string().lines().last().unwrap_or("").trim().to_owned();
+            pattern_error::of(text).unwrap_or_else(plain)
+        });
         Pattern { text: text.to_owned(), compiled }
     }
 }

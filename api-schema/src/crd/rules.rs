@@ -14,7 +14,9 @@ mod compile;
 mod convert;
 mod evaluate;
 mod names;
+mod problem;
 mod result;
+mod types;
 
 pub(crate) use analyze::{Findings, Node, Reader};
 pub(crate) use compile::{MAX_DEPTH, MAX_NESTING, MAX_TEXT, PARSER_STACK, nesting};

@@ -44,6 +44,8 @@ pub(super) struct Schema {
     pub unsupported: Vec<&'static str>,
     /// `items` is an array of schemas.
     pub items_is_list: bool,
+    /// `$schema`, which Kubernetes cannot read, and has no message of its own for.
+    pub has_dialect: bool,
 }
 
 /// `additionalProperties`.
@@ -147,12 +149,25 @@ impl Schema {
             has_title: !text("title").is_empty(),
             has_description: !text("description").is_empty(),
             unique_items: flag("uniqueItems"),
+            has_dialect: !text("$schema").is_empty(),
             unsupported: UNSUPPORTED
                 .iter()
                 .filter(|(name, used)| value.get(*name).is_some_and(used))
                 .map(|(name, _)| *name)
                 .collect(),
         }
+    }
+
+    /// True when the schema or one below it has what cannot be part of a structural schema at all.
+    pub fn is_unreadable(&self) -> bool {
+        !self.unsupported.is_empty()
+            || self.items_is_list
+            || self.has_dialect
+            || self.preserve_unknown == Some(false)
+            || self.properties.values().any(Schema::is_unreadable)
+            || self.additional_schema().is_some_and(Schema::is_unreadable)
+            || [&self.items, &self.not].into_iter().flatten().any(|schema| schema.is_unreadable())
+            || [&self.all_of, &self.any_of, &self.one_of].into_iter().flatten().any(Schema::is_unreadable)
     }
 
     /// Keeps fields that it does not declare.
@@ -196,6 +211,24 @@ impl Schema {
             _ => &[],
         }
     }
+}
+
+/// Visits a schema and all below it, in the combinators too.
+pub(super) fn each<'v>(schema: &'v Value, visit: &mut dyn FnMut(&'v Value)) {
+    if !schema.is_object() {
+        return;
+    }
+    visit(schema);
+    match &schema["items"] {
+        Value::Array(items) => items.iter().for_each(|item| each(item, visit)),
+        item => each(item, visit),
+    }
+    for name in ["allOf", "anyOf", "oneOf"] {
+        schema[name].as_array().into_iter().flatten().for_each(|branch| each(branch, visit));
+    }
+    each(&schema["not"], visit);
+    schema["properties"].as_object().into_iter().flatten().for_each(|(_, property)| each(property, visit));
+    each(&schema["additionalProperties"], visit);
 }
 
 impl Limits {

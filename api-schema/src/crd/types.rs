@@ -77,7 +77,9 @@ impl Types {
     fn object(&mut self, schema: &Schema, root: bool) -> Shape {
         match &schema.additional {
             Some(Additional::Of(values)) => return Shape::Map(self.add(values)),
-            Some(Additional::Any(true)) if schema.properties.is_empty() => return Shape::Map(self.any(true)),
+            Some(Additional::Any(true)) if schema.properties.is_empty() => {
+                return Shape::Map(self.any(false));
+            }
             _ => {}
         }
         let mut fields: Vec<Field> = Vec::with_capacity(schema.properties.len() + 3);

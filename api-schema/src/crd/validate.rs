@@ -24,6 +24,14 @@ pub(super) fn check(value: &Value, old: Option<&Value>, schema: &Schema, prefix:
     located.collect()
 }
 
+/// What is wrong with any value whose schema has a type that there is not.
+pub(super) fn of_unknown_type(value: &Value, schema: &Schema, field: &str) -> Option<Cause> {
+    let unknown = !schema.kind.is_empty() && !schema.int_or_string && schema.types().is_empty();
+    let got = type_of(value);
+    let message = format!("Invalid value: {got:?}:  in body must be of type {}: {got:?}", schema.kind);
+    unknown.then(|| Cause::new(CauseReason::FieldValueTypeInvalid, field, message))
+}
+
 /// The most defects that are reported: an object can have millions.
 const MAX_DEFECTS: usize = 1000;
 
@@ -163,11 +171,14 @@ fn too_many(field: &str, most: i64, has: usize) -> Cause {
     )
 }
 
+/// The largest whole number up to which 64-bit floats have all.
+const MAX_WHOLE: f64 = 9_007_199_254_740_991.0;
+
 fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
-        Value::Number(n) if n.is_f64() => "number",
+        Value::Number(n) if !n.is_i64() => "number",
         Value::Number(_) => "integer",
         Value::String(_) => "string",
         Value::Array(_) => "array",
@@ -234,7 +245,8 @@ fn schema_kind(schema: &Schema) -> &str {
 
 fn typed(value: &Value, types: &[&str], format: &str, path: &str, report: &mut Report) {
     let got = type_of(value);
-    let whole = value.as_f64().is_some_and(|f| f.fract() == 0.0) && value.is_f64();
+    // Beyond this, a number with a fraction cannot tell whole numbers apart.
+    let whole = value.is_f64() && value.as_f64().is_some_and(|f| f.fract() == 0.0 && f.abs() <= MAX_WHOLE);
     let fits = types.contains(&got)
         || (whole && types.contains(&"integer"))
         || (got == "integer" && types.contains(&"number"));
@@ -356,26 +368,28 @@ fn number(value: &Value, schema: &Schema, format: &str, path: &str, report: &mut
     }
     let other = |says| Problem::Other { value: value.clone(), says };
     if let Some(factor) = limits.multiple_of {
+        // Integers divide by the whole part of the factor.
+        let factor = if value.is_i64() { factor.trunc() } else { factor };
         if factor <= 0.0 {
-            report.add(
-                path,
-                Problem::Bare(format!(
-                    "factor MultipleOf declared for {path} must be positive: {}",
-                    go_float(factor)
-                )),
-            );
+            let text =
+                format!("factor MultipleOf declared for {path} must be positive: {}", go_float(factor));
+            let shown = serde_json::json!(go_float(factor).parse::<i64>().unwrap_or(0));
+            let cause = Cause::invalid(path, &shown, &text);
+            report.defects.push(Defect { text, cause });
         } else if !is_multiple(value, n, factor) {
             report.add(path, other(format!("should be a multiple of {}", go_float(factor))));
         }
     }
-    if let Some(least) = limits.minimum {
+    // Integers are compared with the whole part of a bound.
+    let bound = |limit: f64| if value.is_i64() { limit.trunc() } else { limit };
+    if let Some(least) = limits.minimum.map(bound) {
         let exclusive = limits.exclusive_minimum;
         if n < least || (exclusive && n <= least) {
             let than = if exclusive { "greater than" } else { "greater than or equal to" };
             report.add(path, other(format!("should be {than} {}", go_float(least))));
         }
     }
-    if let Some(most) = limits.maximum {
+    if let Some(most) = limits.maximum.map(bound) {
         let exclusive = limits.exclusive_maximum;
         if n > most || (exclusive && n >= most) {
             let than = if exclusive { "less than" } else { "less than or equal to" };
@@ -387,7 +401,7 @@ fn number(value: &Value, schema: &Schema, format: &str, path: &str, report: &mut
 fn out_of_range(value: &Value, n: f64, kind: &str, format: &str, path: &str) -> Option<String> {
     let fits = match (kind, format) {
         ("integer", "int32") => n.fract() == 0.0 && n.abs() <= f64::from(i32::MAX),
-        ("integer", _) => value.is_i64() || (n.fract() == 0.0 && n.abs() < 9.3e18),
+        ("integer", _) => value.is_i64() || (n.fract() == 0.0 && n.abs() < 9_223_372_036_854_775_807.0),
         ("number", "float") => n.abs() <= f64::from(f32::MAX),
         _ => true,
     };

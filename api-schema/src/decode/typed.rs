@@ -88,10 +88,18 @@ impl<'a> Walk<'a> {
             return Ok(Value::Null);
         }
         match (of.shape(), kind) {
+            (Shape::Any, Kind::Object | Kind::Array)
+                if self.fit == Fit::Structural && !of.node().preserve_unknown =>
+            {
+                self.barren()
+            }
             (Shape::Any, _) => self.any(of.node().name.is_empty()),
             (Shape::Object(fields), Kind::Object) => self.object(of, fields),
             (Shape::Map(value), Kind::Object) => self.map(of.at(*value)),
             (Shape::List(element, _), Kind::Array) => self.list(of.at(*element)),
+            (Shape::Scalar(_), _) if self.fit == Fit::Structural && !of.node().preserve_unknown => {
+                self.barren()
+            }
             (Shape::Scalar(_), _) if self.fit == Fit::Structural => self.any(true),
             (Shape::Scalar(scalar), _) => self.scalar(of, *scalar, kind),
             _ => self.misfit(of, kind),
@@ -246,7 +254,7 @@ impl<'a> Walk<'a> {
     /// Something else where an object or an array belongs.
     fn misfit(&mut self, of: TypeRef<'a>, kind: Kind) -> Result<Value, DecodeError> {
         if self.fit == Fit::Structural {
-            return self.any(true);
+            return if of.node().preserve_unknown { self.any(true) } else { self.barren() };
         }
         self.reader.skip()?;
         let word = match kind {
@@ -259,6 +267,35 @@ impl<'a> Walk<'a> {
         let text = self.type_error(word, &scalar::go_type(of));
         self.mismatch.get_or_insert(text);
         Ok(Value::Null)
+    }
+
+    /// Any JSON where a schema declares no fields: those of objects are unknown.
+    fn barren(&mut self) -> Result<Value, DecodeError> {
+        match self.reader.peek()? {
+            Kind::Object => {
+                let mut first = true;
+                self.reader.begin_object()?;
+                while let Some(key) = self.reader.next_key(first)? {
+                    first = false;
+                    self.note("unknown", &key);
+                    self.reader.skip()?;
+                }
+                Ok(Value::Object(Map::new()))
+            }
+            Kind::Array => {
+                let mut list = Vec::new();
+                self.reader.begin_array()?;
+                while self.reader.next_element(list.is_empty())? {
+                    let length = self.path.len();
+                    let _ = write!(self.path, "[{}]", list.len());
+                    let value = self.barren()?;
+                    self.path.truncate(length);
+                    list.push(value);
+                }
+                Ok(Value::Array(list))
+            }
+            _ => self.any(true),
+        }
     }
 
     fn type_error(&self, value: &str, go: &str) -> String {

@@ -21,7 +21,7 @@ pub fn is_definition(place: &Place) -> bool {
     place.row.group == crd::GROUP && place.row.plural == "customresourcedefinitions"
 }
 
-/// Accepts a changed definition, or says what is wrong with its schemas.
+/// Accepts the names of a changed definition.
 pub fn accept(
     server: &Server,
     auth: &Authorized,
@@ -36,7 +36,14 @@ pub fn accept(
         let cause = Cause::forbidden("spec.group", "this group belongs to the platform");
         return Err(place.invalid(&place.name, vec![cause]));
     }
-    accept_names(server, auth.plane(), &place.name, definition)?;
+    accept_names(server, auth.plane(), &place.name, definition)
+}
+
+/// Compiles a definition that has been found valid: what cannot be served is refused.
+pub fn compile(server: &Server, place: &Place, definition: &Value) -> Result<(), ApiError> {
+    if !is_definition(place) || !place.subresource.is_empty() {
+        return Ok(());
+    }
     server.crds.row(definition).map(|_| ()).map_err(|causes| place.invalid(&place.name, causes))
 }
 

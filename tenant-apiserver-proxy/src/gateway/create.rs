@@ -85,6 +85,7 @@ async fn run(
             return Err(place.invalid(&name, causes));
         }
         admission::check_valid(server, auth, place, &object)?;
+        admission::definitions::compile(server, place, &object)?;
         guards::validate(&asked, Some(&object), None).await?;
         let mut warnings = (place.row.strategy.create_warnings)(&object);
         warnings.extend((place.row.strategy.warnings)(&object));
@@ -164,6 +165,9 @@ pub(super) fn validate_new(place: &Place, object: &Value) -> Vec<Cause> {
     causes.extend((strategy.validate_create)(object));
     if let Some(schema) = place.version.schema.as_ref() {
         causes.extend(schema.validate(object, None));
+        if let Some(paths) = &place.version.scale {
+            causes.extend(api_resources::crd::validate_scale(paths, object, false));
+        }
     }
     causes
 }

@@ -89,6 +89,7 @@ impl Place {
     /// True when the request's version is not what is stored.
     pub fn converts(&self) -> bool {
         self.version.converter.is_some()
+            || (self.row.is_custom() && self.version.name != self.row.storage_version)
     }
 
     fn key(&self, name: &str) -> String {

@@ -92,6 +92,7 @@ async fn step(
     if !causes.is_empty() {
         return Err(place.invalid(&place.name, causes));
     }
+    admission::definitions::compile(server, place, &new)?;
     if guarded {
         guarding::validate_changed(&asked, &new, &old).await?;
     }
@@ -229,11 +230,14 @@ fn validate(
 }
 
 fn validate_custom(place: &Place, new: &Value, old: &Value) -> Vec<Cause> {
-    match &place.version.schema {
-        Some(schema) if place.subresource == "status" => schema.validate_status(new, Some(old)),
-        Some(schema) => schema.validate(new, Some(old)),
-        None => Vec::new(),
+    let Some(schema) = &place.version.schema else { return Vec::new() };
+    let status = place.subresource == "status";
+    let mut causes =
+        if status { schema.validate_status(new, Some(old)) } else { schema.validate(new, Some(old)) };
+    if let Some(paths) = &place.version.scale {
+        causes.extend(api_resources::crd::validate_scale(paths, new, status));
     }
+    causes
 }
 
 /// A write of the object leaves its status alone.

@@ -215,6 +215,9 @@ pub async fn token(
     if !causes.is_empty() {
         return Err(ApiError::invalid("authentication.k8s.io", "TokenRequest", "", causes));
     }
+    request["spec"]["expirationSeconds"] = seconds.into();
+    // The audiences that are filled in below are nobody's.
+    super::reviews::own(auth, place, ("authentication.k8s.io", "v1", "TokenRequest"), &mut request);
     let mut audiences: Vec<String> = request["spec"]["audiences"]
         .as_array()
         .into_iter()
@@ -225,7 +228,6 @@ pub async fn token(
         audiences.push(server.issuer(plane));
     }
     request["spec"]["audiences"] = json!(audiences);
-    request["spec"]["expirationSeconds"] = seconds.into();
     let now = Timestamp::now();
     let mut bound = Bound {
         namespace: place.namespace.to_string(),
@@ -250,7 +252,6 @@ pub async fn token(
         ApiError::internal("the token could not be signed")
     })?;
     let expires = Timestamp::from_second(claims.exp).unwrap_or(now);
-    super::reviews::own(auth, place, ("authentication.k8s.io", "v1", "TokenRequest"), &mut request);
     let managed = request["metadata"]["managedFields"].take();
     let metadata = json!({"name": place.name, "namespace": place.namespace,
         "uid": account.meta.uid, "creationTimestamp": metadata::timestamp(now)});

@@ -296,12 +296,16 @@ fn join(place: &Place, page: &Page) -> Result<Bytes, ApiError> {
     } else {
         format!("{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",", place.row.kind).len() - 1
     };
+    let mut metadata = list_metadata(page);
+    if place.row.is_custom() && page.next.is_none() {
+        // Lists of custom resources have one, be it empty.
+        metadata["continue"] = "".into();
+    }
     let size: usize = page.records.iter().map(|record| record.bytes.len() + 1).sum();
     let mut out = BytesMut::with_capacity(size + 256);
     let head = format!(
         "{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",\"metadata\":{},\"items\":[",
-        place.row.list_kind,
-        list_metadata(page)
+        place.row.list_kind, metadata
     );
     out.extend_from_slice(head.as_bytes());
     for (index, record) in page.records.iter().enumerate() {

@@ -73,8 +73,25 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
         name: request.name.clone(),
         subresource: request.subresource.clone(),
     };
-    check_scope(request, &place)?;
-    check_method(auth, request, &place)?;
+    let warnings: Vec<String> = place.version.deprecation.iter().cloned().collect();
+    match answer(server, auth, &place, request, body).await {
+        Ok(mut reply) => {
+            reply.warnings.splice(0..0, warnings);
+            Ok(reply)
+        }
+        Err(error) => Err(error.with_warnings(warnings)),
+    }
+}
+
+async fn answer(
+    server: &Arc<Server>,
+    auth: &Authorized,
+    place: &Place,
+    request: &ResourceRequest,
+    body: Incoming,
+) -> Result<Reply, ApiError> {
+    check_scope(request, place)?;
+    check_method(auth, request, place)?;
     // Nothing is done whose answer could not be given.
     let wish = auth.call().wish();
     if !place.row.is_custom() {
@@ -84,9 +101,9 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
     let protobuf = place.has_protobuf() || !place.subresource.is_empty();
     wish.accept(Offer::Objects { protobuf })?;
     if place.subresource.is_empty() {
-        whole(server, auth, &place, body).await
+        whole(server, auth, place, body).await
     } else {
-        sub(server, auth, &place, body).await
+        sub(server, auth, place, body).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a rule does, found by reading it: how many steps it takes at most, and what it names that is not there.
 
 use super::names::{NAMESPACES, escape, is_function};
+use super::problem::Problem;
+use super::types;
 use crate::crd::pattern::Pattern;
 use crate::crd::schema::{Additional, Schema};
 use kube_cel::cel::common::ast::{
@@ -194,8 +196,8 @@ pub(super) fn least_bytes(schema: &Schema) -> u64 {
 /// What reading a rule found.
 #[derive(Default)]
 pub(crate) struct Findings {
-    /// Names that are not there, in Kubernetes' words.
-    pub problems: Vec<String>,
+    /// Names that are not there.
+    pub problems: Vec<Problem>,
 }
 
 /// The reader of one rule.
@@ -225,7 +227,7 @@ impl<'a, 'f> Reader<'a, 'f> {
         Reader { variables, functions, findings }
     }
 
-    fn problem(&mut self, problem: String) {
+    fn problem(&mut self, problem: Problem) {
         if !self.findings.problems.contains(&problem) {
             self.findings.problems.push(problem);
         }
@@ -277,8 +279,10 @@ impl<'a, 'f> Reader<'a, 'f> {
         if let Some((_, node)) = self.variables.iter().rev().find(|(n, _)| n == name) {
             return node.clone();
         }
-        // Names of types are values too: `type(x) == int`.
-        self.problem(format!("undeclared reference to '{name}' (in container '')"));
+        if types::NAMES.contains(&name) {
+            return Node::Sized(1);
+        }
+        self.problem(Problem::Name(name.to_owned()));
         Node::Sized(0)
     }
 
@@ -288,7 +292,7 @@ impl<'a, 'f> Reader<'a, 'f> {
             Some(node) if !select.test => (cost.saturating_add(1), node),
             Some(_) => (cost.saturating_add(1), Node::Sized(1)),
             None => {
-                self.problem(format!("undefined field '{}'", select.field));
+                self.problem(Problem::Field(select.field.clone()));
                 (cost.saturating_add(1), Node::Sized(0))
             }
         }
@@ -309,7 +313,7 @@ impl<'a, 'f> Reader<'a, 'f> {
             None => call.func_name.clone(),
         };
         if !is_function(&name) && !self.functions.contains(&name.as_str()) {
-            self.problem(format!("undeclared reference to '{name}' (in container '')"));
+            self.problem(Problem::Function(name.clone()));
         }
         let mut cost = 1u64;
         let mut nodes = Vec::with_capacity(call.args.len() + 1);
@@ -405,7 +409,7 @@ impl<'a, 'f> Reader<'a, 'f> {
         match argument {
             Some(Expr::Literal(LiteralValue::String(text))) => {
                 if let Err(why) = Pattern::new(text.inner()).compiled {
-                    self.problem(format!("invalid {function} argument: {why}"));
+                    self.problem(Problem::Argument(function.to_owned(), why));
                 }
                 if function == "matches" { 10 } else { 5_000 }
             }

@@ -2,10 +2,11 @@
 
 use super::analyze::{Findings, MAX_OBJECT, Node, Reader, least_bytes};
 use super::result::{depth, kind_of};
+use crate::crd::internal::Part;
 use crate::crd::schema::{Rule, Schema};
 use api_types::{Cause, CauseReason};
 use kube_cel::cel::Program;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The most steps that one rule may take for all places where it applies, with the largest object.
@@ -305,7 +306,11 @@ impl Compiler {
         if nesting(text) > MAX_NESTING {
             return Err(format!("compilation failed: brackets are nested deeper than {MAX_NESTING} levels"));
         }
-        let program = Program::compile(text).map_err(|error| format!("compilation failed: {error}"))?;
+        let program = Program::compile(text).map_err(|error| {
+            // Excerpts of the text are indented by a blank.
+            let error = error.to_string().replace("\n| ", "\n | ");
+            format!("compilation failed: {error}")
+        })?;
         if depth(program.expression()) > MAX_DEPTH {
             return Err(format!(
                 "compilation failed: the expression is nested deeper than {MAX_DEPTH} levels"
@@ -315,7 +320,7 @@ impl Compiler {
         let (steps, _) = Reader::new(this.clone(), true, &mut findings).read(program.expression());
         match findings.problems.first() {
             None => Ok((program, steps)),
-            Some(problem) => Err(format!("compilation failed: {problem}")),
+            Some(problem) => Err(format!("compilation failed: {}", problem.shown(text))),
         }
     }
 
@@ -369,14 +374,8 @@ fn over_budget(what: &str, steps: u64, limit: u64) -> String {
 
 /// A rule as Kubernetes' errors show it.
 fn go_rule(rule: &Rule) -> String {
-    let text = |text: &str| Value::from(text).to_string();
-    format!(
-        "{{\"Rule\":{},\"Message\":{},\"MessageExpression\":{},\"Reason\":{},\"FieldPath\":{},\"OptionalOldSelf\":{}}}",
-        text(&rule.rule),
-        text(&rule.message),
-        text(&rule.message_expression),
-        Value::from(rule.reason.clone()),
-        text(&rule.field_path),
-        Value::from(rule.optional_old_self),
+    Part::Rule.text(
+        &json!({"rule": rule.rule, "message": rule.message, "messageExpression": rule.message_expression,
+        "reason": rule.reason, "fieldPath": rule.field_path, "optionalOldSelf": rule.optional_old_self}),
     )
 }

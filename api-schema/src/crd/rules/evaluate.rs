@@ -3,6 +3,7 @@
 use super::analyze::{Findings, Node, Reader};
 use super::compile::{CompiledRule, RuleTree, field_path};
 use super::convert::Converter;
+use super::types;
 use crate::crd::lists::child;
 use crate::crd::pattern::Pattern;
 use crate::crd::schema::Schema;
@@ -52,6 +53,7 @@ thread_local! {
         context.add_function("matches", matches);
         context.add_function("dyn", |value: Cel| -> Result<Cel, ExecutionError> { Ok(value) });
         crate::cel::add_functions(&mut context);
+        types::add(&mut context);
         Engine { context, converter: Converter::new() }
     };
     static PATTERNS: RefCell<HashMap<Arc<String>, Pattern>> = RefCell::default();

@@ -208,6 +208,7 @@ const FUNCTIONS: &[&str] = &[
     "sum",
     "timestamp",
     "trim",
+    "type",
     "uint",
     "upperAscii",
     "url",

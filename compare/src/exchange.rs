@@ -48,6 +48,9 @@ pub struct Exchange {
     pub request: Request,
     /// What came back.
     pub response: Response,
+    /// The status that was waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u16>,
 }
 
 /// Reads the text of a body: JSON, JSON objects one per line, or just text.

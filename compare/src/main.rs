@@ -2,8 +2,10 @@
 
 mod difference;
 mod exchange;
+mod intended;
 mod learned;
 mod live;
+mod mutate;
 mod report;
 mod requests;
 mod sides;
@@ -27,6 +29,15 @@ struct Arguments {
     /// Write what LEFT answers to the built-in requests to RIGHT
     #[arg(long)]
     record: bool,
+    /// Send sound objects of the tool's own, and copies of them changed in one place each, by the schemas of LEFT
+    #[arg(long, conflicts_with = "record")]
+    mutate: bool,
+    /// With --mutate: only these kinds, or objects (Kind/name)
+    #[arg(long, value_delimiter = ',', requires = "mutate")]
+    only: Vec<String>,
+    /// With --mutate: send the copies as updates, of objects that are created for it
+    #[arg(long, requires = "mutate")]
+    update: bool,
     /// The user agent of requests; its part before the slash is the field manager
     #[arg(long, default_value = concat!("compare/", env!("CARGO_PKG_VERSION")))]
     user_agent: String,
@@ -50,7 +61,15 @@ async fn main() -> ExitCode {
 
 /// Whether both sides are the same.
 async fn run(arguments: &Arguments) -> Result<bool> {
-    let Arguments { left, right, record, user_agent, namespace } = arguments;
+    let Arguments { left, right, record, mutate, only, update, user_agent, namespace } = arguments;
+    if *mutate {
+        let (left, right) =
+            (live::Live::connect(left, user_agent).await?, live::Live::connect(right, user_agent).await?);
+        let options = mutate::Options { only: only.clone(), update: *update, namespace: namespace.clone() };
+        let outcome = mutate::compare(left, right, &options).await?;
+        std::io::stdout().write_all(mutate::text(&outcome).as_bytes())?;
+        return Ok(outcome.findings.is_empty());
+    }
     if *record {
         ensure!(right.extension().is_some_and(|end| end == "jsonl"), "a recording's name ends with .jsonl");
         let exchanges = sides::record(&live::Live::connect(left, user_agent).await?, namespace).await?;

@@ -3,7 +3,7 @@
 use crate::difference::{Class, Difference};
 use crate::exchange::Request;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// Longer values are cut.
@@ -17,6 +17,8 @@ pub struct Compared {
     pub request: Request,
     /// Where the answers differ; empty when they are the same.
     pub differences: Vec<Difference>,
+    /// Differences that are meant to be, as their reasons.
+    pub intended: Vec<String>,
 }
 
 /// All differences, an explanation of each class that occurs, and the count.
@@ -38,12 +40,20 @@ pub fn text(compared: &[Compared]) -> String {
         let name = class.explained().split(':').next().unwrap_or_default();
         let _ = writeln!(text, "{count} × {name}");
     }
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for reason in compared.iter().flat_map(|one| &one.intended) {
+        *reasons.entry(reason).or_default() += 1;
+    }
+    for (reason, count) in reasons {
+        let _ = writeln!(text, "{count} × intended: {reason}");
+    }
     let same = compared.iter().filter(|one| one.differences.is_empty()).count();
-    let _ = writeln!(text, "{same} of {} the same", compared.len());
+    let _ = writeln!(text, "{same} of {} the same, or different as intended", compared.len());
     text
 }
 
-fn shown(value: Option<&Value>) -> String {
+/// A value, cut when it is long.
+pub fn shown(value: Option<&Value>) -> String {
     let Some(value) = value else { return "nothing".to_owned() };
     let text = value.to_string();
     match text.char_indices().nth(SHOWN) {
@@ -65,7 +75,7 @@ mod tests {
             accept: None,
             body: Value::Null,
         };
-        Compared { name: name.to_owned(), request, differences }
+        Compared { name: name.to_owned(), request, differences, intended: vec!["our own words".to_owned()] }
     }
 
     #[test]
@@ -82,6 +92,7 @@ mod tests {
         assert!(lines[2].starts_with("    left:  \"xxx") && lines[2].ends_with("… (502 bytes)"), "{text}");
         assert_eq!(lines[3], "    right: nothing");
         assert_eq!(lines[4], format!("    {}", Class::Missing.explained()));
-        assert_eq!(lines[5..], ["1 × missing", "1 of 2 the same"]);
+        let end = ["1 × missing", "2 × intended: our own words", "1 of 2 the same, or different as intended"];
+        assert_eq!(lines[5..], end);
     }
 }

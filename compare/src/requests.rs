@@ -21,6 +21,8 @@ pub struct Entry {
     accept: Option<String>,
     #[serde(default)]
     body: Value,
+    /// Asked again until the answer has this status, for as long as a server may take to serve what was defined.
+    pub until: Option<u16>,
 }
 
 /// The list; all that it makes is in one namespace or named after it.
@@ -108,6 +110,7 @@ mod tests {
                 headers: BTreeMap::new(),
                 body: json!({"metadata": {"continue": "a/b", "uid": "u", "resourceVersion": "5"}}),
             },
+            until: entry.until,
         }
     }
 
@@ -136,6 +139,7 @@ mod tests {
             content_type: None,
             accept: None,
             body,
+            until: None,
         };
         let first = answered(&Entry { name: "first".to_owned(), ..entry("/x", Value::Null) });
         let next = entry(

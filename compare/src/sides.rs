@@ -2,6 +2,7 @@
 
 use crate::difference::{Class, Difference, responses};
 use crate::exchange::{self, Exchange, Request, Response};
+use crate::intended::Intended;
 use crate::learned::Learned;
 use crate::live::Live;
 use crate::report::Compared;
@@ -10,6 +11,7 @@ use crate::volatile::Volatile;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// One of the two that are compared.
 pub enum Side {
@@ -34,10 +36,22 @@ type Answer = Result<Response, String>;
 /// Asks both and compares: two servers by the tool's own list, a recording by its own requests.
 pub async fn compare(left: &Side, right: &Side, namespace: &str) -> Result<Vec<Compared>> {
     let volatile = Volatile::new()?;
-    let one = |name: &str, request: &Request, left: &Answer, right: &Answer| Compared {
-        name: name.to_owned(),
-        request: request.clone(),
-        differences: answers(left, right, &volatile),
+    let intended = Intended::read()?;
+    let one = |name: &str, request: &Request, left: &Answer, right: &Answer| {
+        let mut compared = Compared {
+            name: name.to_owned(),
+            request: request.clone(),
+            differences: answers(left, right, &volatile),
+            intended: Vec::new(),
+        };
+        compared.differences.retain(|difference| match intended.reason(name, difference) {
+            Some(reason) => {
+                compared.intended.push(reason.to_owned());
+                false
+            }
+            None => true,
+        });
+        compared
     };
     match (left, right) {
         (Side::Recording(recorded), Side::Live(live)) => {
@@ -68,7 +82,9 @@ pub async fn compare(left: &Side, right: &Side, namespace: &str) -> Result<Vec<C
         (Side::Live(left), Side::Live(right)) => {
             let (left, right) = (ask(left, namespace).await?, ask(right, namespace).await?);
             let pairs = left.iter().zip(&right);
-            Ok(pairs.map(|(left, right)| one(&left.0, &left.1, &left.2, &right.2)).collect())
+            Ok(pairs
+                .map(|(left, right)| one(&left.name, &left.request, &left.answer, &right.answer))
+                .collect())
         }
     }
 }
@@ -78,24 +94,50 @@ pub async fn record(live: &Live, namespace: &str) -> Result<Vec<Exchange>> {
     ask(live, namespace)
         .await?
         .into_iter()
-        .map(|(name, request, answer)| {
+        .map(|Asked { name, request, answer, until }| {
             let response = answer.map_err(anyhow::Error::msg).with_context(|| format!("asking `{name}`"))?;
-            Ok(Exchange { name, request, response })
+            Ok(Exchange { name, request, response, until })
         })
         .collect()
 }
 
-async fn ask(live: &Live, namespace: &str) -> Result<Vec<(String, Request, Answer)>> {
+/// How long a server may take until it serves what was defined, and how long is waited between two looks.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Sends a request again and again until the answer has the status, if one is said; gives the last answer.
+async fn send_until(live: &Live, request: &Request, status: Option<u16>) -> Answer {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answer = send(live, request).await;
+        let done = status.is_none_or(|status| answer.as_ref().is_ok_and(|answer| answer.status == status));
+        if done || Instant::now() >= end {
+            return answer;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A request of the list with its answer.
+struct Asked {
+    name: String,
+    request: Request,
+    answer: Answer,
+    until: Option<u16>,
+}
+
+async fn ask(live: &Live, namespace: &str) -> Result<Vec<Asked>> {
     let mut answered: Vec<Exchange> = Vec::new();
     let mut all = Vec::new();
     for entry in requests::list(namespace)? {
         let request = entry.request(&answered).with_context(|| format!("request `{}`", entry.name))?;
-        let answer = send(live, &request).await;
+        let answer = send_until(live, &request, entry.until).await;
         // Later requests may refer to this one even when it failed: its values are then empty.
         let response =
             answer.clone().unwrap_or(Response { status: 0, headers: Default::default(), body: Value::Null });
-        answered.push(Exchange { name: entry.name.clone(), request: request.clone(), response });
-        all.push((entry.name, request, answer));
+        let (name, until) = (entry.name, entry.until);
+        answered.push(Exchange { name: name.clone(), request: request.clone(), response, until });
+        all.push(Asked { name, request, answer, until });
     }
     Ok(all)
 }
@@ -104,7 +146,8 @@ async fn replay(recorded: &[Exchange], live: &Live) -> Vec<Answer> {
     let mut learned = Learned::default();
     let mut answers = Vec::new();
     for exchange in recorded {
-        let answer = send(live, &learned.replace(&exchange.request)).await;
+        let request = learned.replace(&exchange.request);
+        let answer = send_until(live, &request, exchange.until).await;
         if let Ok(response) = &answer {
             learned.learn(&exchange.response.body, &response.body);
         }

@@ -24,7 +24,9 @@ pub struct Compared {
 /// All differences, an explanation of each class that occurs, and the count.
 pub fn text(compared: &[Compared]) -> String {
     let mut text = String::new();
-    for Compared { name, request, differences } in compared.iter().filter(|one| !one.differences.is_empty()) {
+    for Compared { name, request, differences, .. } in
+        compared.iter().filter(|one| !one.differences.is_empty())
+    {
         let _ = writeln!(text, "{name}: {} {}", request.method, request.path);
         for Difference { class, path, left, right } in differences {
             let _ = writeln!(text, "  {path}");

@@ -311,7 +311,7 @@ mod tests {
     fn kinds_and_objects_can_be_chosen() {
         let count = |only: &[&str]| bases(&options(only)).unwrap().len();
         assert_eq!((count(&["ConfigMap"]), count(&["ConfigMap/none"]), count(&["Nothing"])), (1, 0, 0));
-        assert!(count(&["ConfigMap", "Secret"]) == 2);
+        assert!(count(&["ConfigMap", "Secret/key"]) == 2);
     }
 
     #[test]

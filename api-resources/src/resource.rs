@@ -246,8 +246,6 @@ pub struct Strategy {
     pub create_warnings: fn(&Value) -> Vec<String>,
     /// `Warning` headers for a written object, new or changed; not for a change through a subresource.
     pub warnings: fn(&Value) -> Vec<String>,
-    /// Kubernetes applies the rules of new metadata to changes of this kind too, so that most defects are told twice.
-    pub metadata_twice: bool,
     /// A new object without any name gets one from the server.
     pub named_by_server: bool,
     /// `Warning` headers for a change of the main resource, `(new, old)`, when they are not those of `warnings`.

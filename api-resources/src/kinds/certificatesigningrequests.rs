@@ -54,7 +54,6 @@ pub fn strategy() -> Strategy {
         },
         validate_status: |new, old| validate_change(new, old, Path::Status),
         validate_name: names::path_segment,
-        metadata_twice: true,
         ..plain()
     }
 }

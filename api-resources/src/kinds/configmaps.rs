@@ -19,7 +19,6 @@ pub fn strategy() -> Strategy {
             out.extend(validate_create(new));
             out
         },
-        metadata_twice: true,
         ..plain()
     }
 }

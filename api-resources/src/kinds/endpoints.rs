@@ -28,7 +28,6 @@ pub fn strategy() -> Strategy {
             out
         },
         create_on_update: true,
-        metadata_twice: true,
         ..plain()
     }
 }

@@ -34,7 +34,6 @@ pub fn schema_strategy() -> Strategy {
         validate_update: |new, _| schema(new),
         validate_status: |new, _| conditions(new),
         generation: true,
-        metadata_twice: true,
         ..plain()
     }
 }
@@ -47,7 +46,6 @@ pub fn level_strategy() -> Strategy {
         validate_update: |new, _| level(new),
         validate_status: |new, _| conditions(new),
         generation: true,
-        metadata_twice: true,
         ..plain()
     }
 }

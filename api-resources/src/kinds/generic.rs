@@ -20,7 +20,6 @@ pub fn plain() -> Strategy {
         validate_name: names::dns_subdomain,
         create_warnings: |_| Vec::new(),
         warnings: |_| Vec::new(),
-        metadata_twice: false,
         named_by_server: false,
         update_warnings: None,
         generation: false,

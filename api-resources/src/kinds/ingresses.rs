@@ -40,7 +40,6 @@ pub fn strategy() -> Strategy {
         },
         update_warnings: Some(|_, _| Vec::new()),
         generation: true,
-        metadata_twice: true,
         ..plain()
     }
 }
@@ -62,7 +61,6 @@ pub fn class_strategy() -> Strategy {
             out
         },
         generation: true,
-        metadata_twice: true,
         ..plain()
     }
 }

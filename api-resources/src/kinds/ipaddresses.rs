@@ -17,7 +17,6 @@ pub fn strategy() -> Strategy {
             out
         },
         validate_name: names::canonical_ip,
-        metadata_twice: true,
         ..plain()
     }
 }

@@ -44,7 +44,6 @@ pub fn strategy() -> Strategy {
             all.extend(warnings(&Place::root(object).field("spec")));
             all
         },
-        metadata_twice: true,
         generation: true,
         ..plain()
     }

@@ -28,6 +28,7 @@ mod jobs_status;
 mod jobs_template;
 mod leases;
 mod limitranges;
+pub mod metadata_rules;
 pub mod namespaces;
 mod networkpolicies;
 mod nodes;

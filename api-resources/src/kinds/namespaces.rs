@@ -1,7 +1,7 @@
 //! Namespaces.
 
 use super::generic::plain;
-use super::place::{Causes, Place, invalid_all, lookup, map_at};
+use super::place::{Causes, Place, invalid_all, lookup, map_at, set_default_text};
 use crate::resource::Strategy;
 use crate::{metadata, names};
 use api_types::Cause;
@@ -23,7 +23,6 @@ pub fn strategy() -> Strategy {
         },
         validate_create,
         validate_update: |new, _| validate_create(new),
-        metadata_twice: true,
         validate_status,
         validate_name: names::dns_label,
         ..plain()
@@ -31,6 +30,9 @@ pub fn strategy() -> Strategy {
 }
 
 fn default(object: &mut Value) {
+    if let Some(status) = map_at(object, "status") {
+        set_default_text(status, "phase", "Active");
+    }
     let name = lookup(object, "metadata.name").as_str().unwrap_or("").to_owned();
     if !name.is_empty()
         && let Some(labels) = map_at(object, "metadata").and_then(|m| map_at(m, "labels"))

@@ -37,7 +37,6 @@ pub fn strategy() -> Strategy {
             unchanged(&mut out, new, old);
             out
         },
-        metadata_twice: true,
         ..plain()
     }
 }

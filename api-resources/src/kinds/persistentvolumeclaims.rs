@@ -2,7 +2,8 @@
 
 use super::generic::{add_finalizer, plain};
 use super::place::{
-    Causes, Place, invalid_all, lookup, map_at, object_at, one_of, require, require_with, set_default,
+    Causes, Place, invalid_all, lookup, map_at, not_changed, object_at, one_of, require, require_with,
+    set_default,
 };
 use super::resources;
 use super::sameness::{differences, same};
@@ -44,10 +45,7 @@ pub fn strategy() -> Strategy {
             if let Some(spec) = object_at(new, "spec").filter(|_| !had_source) {
                 known_source(spec);
             }
-            if let Some(spec) = object_at(new, "spec")
-                && same(&spec["dataSource"], lookup(old, "spec.dataSource"))
-                && same(&spec["dataSourceRef"], lookup(old, "spec.dataSourceRef"))
-            {
+            if let Some(spec) = object_at(new, "spec") {
                 same_source(spec);
             }
         },
@@ -59,7 +57,6 @@ pub fn strategy() -> Strategy {
         validate_update,
         validate_status,
         warnings: super::volumes_warnings::claim,
-        metadata_twice: true,
         ..plain()
     }
 }
@@ -224,14 +221,47 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
             "field can not be less than status.capacity",
         ));
     }
+    let mode = lookup(spec, "volumeMode");
+    not_changed(&mut out, "volumeMode", mode, lookup(old_spec, "volumeMode"));
     out
+}
+
+/// How far a claim's volume has grown.
+const RESIZE_STATUSES: &[&str] = &[
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+];
+
+/// Only storage is allocated, and what others call their own. Kubernetes reports a name at the list.
+fn allocated_name(out: &mut Causes, path: &str, name: &str) -> bool {
+    let wrong = names::qualified_name(name);
+    if wrong.is_empty() && resources::is_native(name) && name != "storage" {
+        out.push(Cause::not_supported(path, &Value::from(name), &["storage"]));
+        return false;
+    }
+    let good = wrong.is_empty();
+    invalid_all(out, path, name, wrong);
+    good
 }
 
 fn validate_status(new: &Value, _old: &Value) -> Causes {
     let mut out = Vec::new();
     let status = Place::root(new).field("status");
+    let statuses = status.of("allocatedResourceStatuses");
+    for (name, value) in status.map("allocatedResourceStatuses") {
+        allocated_name(&mut out, &statuses, name);
+        if !RESIZE_STATUSES.contains(&value.as_str().unwrap_or("")) {
+            out.push(Cause::not_supported(&statuses, &Value::from(name.as_str()), RESIZE_STATUSES));
+        }
+    }
     for list in ["capacity", "allocatedResources"] {
         for (name, value) in status.map(list) {
+            if list == "allocatedResources" && !allocated_name(&mut out, &status.of(list), name) {
+                continue;
+            }
             if let Some(amount) = resources::quantity(value).filter(|q| q.is_negative()) {
                 out.push(Cause::invalid(
                     status.field(list).key(name).path,

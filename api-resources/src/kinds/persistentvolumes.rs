@@ -66,7 +66,6 @@ pub fn strategy() -> Strategy {
         validate_create,
         validate_update,
         warnings: super::volumes_warnings::volume,
-        metadata_twice: true,
         ..plain()
     }
 }

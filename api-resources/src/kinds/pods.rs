@@ -19,7 +19,6 @@ pub fn strategy() -> Strategy {
         create_warnings: super::pods_warnings::pod,
         generation: true,
         grace,
-        metadata_twice: true,
         ..plain()
     }
 }

@@ -181,7 +181,8 @@ pub(super) fn validate_status(new: &Value, old: &Value) -> Causes {
             out.push(Cause::duplicate(condition.of("type"), &Value::from(kind)));
         }
         seen.push(kind);
-        invalid_all(&mut out, &condition.of("type"), kind, names::qualified_name(kind));
+        // Kubernetes spells the path with a capital letter.
+        invalid_all(&mut out, &condition.of("Type"), kind, names::qualified_name(kind));
     }
     let node = status.text("nominatedNodeName");
     if !node.is_empty() && node != old_status.text("nominatedNodeName") {

@@ -96,7 +96,6 @@ pub fn runtime_class() -> Strategy {
             out
         },
         unconditional_update: false,
-        metadata_twice: true,
         ..plain()
     }
 }

@@ -61,7 +61,6 @@ fn both() -> Strategy {
         prepare_update: |_, _| {},
         validate_name: names::path_segment,
         create_on_update: true,
-        metadata_twice: true,
         ..plain()
     }
 }

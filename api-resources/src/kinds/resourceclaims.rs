@@ -38,7 +38,6 @@ pub fn strategy() -> Strategy {
         },
         validate_update: spec_stays,
         validate_status: deviceallocations::validate_status,
-        metadata_twice: true,
         ..plain()
     }
 }
@@ -74,7 +73,6 @@ pub fn class_strategy() -> Strategy {
         validate_create: class,
         validate_update: |new, _| class(new),
         generation: true,
-        metadata_twice: true,
         ..plain()
     }
 }

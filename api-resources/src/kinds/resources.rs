@@ -77,7 +77,7 @@ fn is_huge_page(name: &str) -> bool {
 }
 
 /// Of Kubernetes itself: without a prefix, or one within `kubernetes.io`.
-fn is_native(name: &str) -> bool {
+pub(super) fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 

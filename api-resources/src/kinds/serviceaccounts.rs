@@ -11,7 +11,6 @@ pub fn strategy() -> Strategy {
         prepare_create: names_of_secrets,
         prepare_update: |new, _| names_of_secrets(new),
         warnings,
-        metadata_twice: true,
         ..plain()
     }
 }

@@ -32,7 +32,6 @@ pub fn strategy() -> Strategy {
             }
             out
         },
-        metadata_twice: true,
         ..plain()
     }
 }

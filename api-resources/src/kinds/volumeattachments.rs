@@ -50,7 +50,6 @@ pub fn csi_storage_capacity() -> Strategy {
             out
         },
         unconditional_update: false,
-        metadata_twice: true,
         ..plain()
     }
 }

@@ -150,9 +150,11 @@ pub(super) fn normalize(place: &Place, object: &mut Value) {
     }
 }
 
-/// Kubernetes' own kinds have a list of finalizers that need no prefix; definitions and what they define do not.
+/// Kubernetes' own kinds have a list of finalizers that need no prefix; definitions, what they define, and events that
+/// old clients write have none.
 pub(super) fn kube_finalizers(place: &Place, object: &Value) -> Vec<Cause> {
-    let exempt = place.row.is_custom() || place.row.group == "apiextensions.k8s.io";
+    let free = (place.row.group.as_str(), place.row.kind.as_str()) == ("", "Event");
+    let exempt = free || place.row.is_custom() || place.row.group == "apiextensions.k8s.io";
     if exempt { Vec::new() } else { api_resources::metadata::kube_finalizers(object) }
 }
 

@@ -10,6 +10,7 @@ use crate::cache::record::Record;
 use crate::ownership;
 use crate::server::Server;
 use crate::stages::Authorized;
+use api_resources::kinds::metadata_rules::{OwnRules, own_rules};
 use api_resources::kinds::{certificatesigningrequests, pods_ephemeral, pods_resize};
 use api_types::{ApiError, Cause};
 use jiff::Timestamp;
@@ -210,13 +211,7 @@ fn validate(
         (strategy.prepare_status)(new, old);
         normalize(place, new);
     }
-    let mut causes = api_resources::metadata::validate_update(new, old);
-    causes.extend(kube_finalizers(place, new));
-    if place.subresource != "status" && strategy.metadata_twice {
-        let (namespaced, name) = (place.row.namespaced, strategy.validate_name);
-        causes.extend(api_resources::metadata::validate_create(new, namespaced, name));
-        causes.extend(kube_finalizers(place, new));
-    }
+    let mut causes = metadata_defects(place, new, old);
     match place.subresource.as_str() {
         "status" => causes.extend((strategy.validate_status)(new, old)),
         "ephemeralcontainers" => causes.extend(pods_ephemeral::validate(new, old)),
@@ -227,6 +222,25 @@ fn validate(
     }
     causes.extend(validate_custom(place, new, old));
     Ok(causes)
+}
+
+/// Defects of the metadata, as often as Kubernetes tells them.
+fn metadata_defects(place: &Place, new: &Value, old: &Value) -> Vec<Cause> {
+    use api_resources::metadata::{validate_create, validate_update};
+    let namespaced = place.row.namespaced;
+    let mut causes = validate_create(new, namespaced, api_resources::names::path_segment);
+    causes.extend(validate_update(new, old));
+    let own = own_rules(&place.row.group, &place.row.kind, place.subresource == "status");
+    if own == OwnRules::None {
+        return causes;
+    }
+    causes.extend(validate_update(new, old));
+    causes.extend(kube_finalizers(place, new));
+    if own == OwnRules::ChangeAndNew {
+        causes.extend(validate_create(new, namespaced, place.row.strategy.validate_name));
+        causes.extend(kube_finalizers(place, new));
+    }
+    causes
 }
 
 fn validate_custom(place: &Place, new: &Value, old: &Value) -> Vec<Cause> {
@@ -249,6 +263,15 @@ fn keep_status(new: &mut Value, old: &Value) {
     };
 }
 
+/// What of the metadata of a kind without a schema of its own a write of the status cannot change.
+fn kept_by_status(group: &str, plural: &str) -> &'static [&'static str] {
+    match (group, plural) {
+        ("", "pods") => &["ownerReferences"],
+        _ if api_resources::table::insula::is_ours(group) => &["ownerReferences", "finalizers"],
+        _ => &[],
+    }
+}
+
 /// A write of the status leaves the rest alone. Built-in kinds let it change labels and annotations too; custom
 /// resources do not.
 fn keep_all_but_status(place: &Place, new: &mut Value, old: &Value) {
@@ -263,8 +286,8 @@ fn keep_all_but_status(place: &Place, new: &mut Value, old: &Value) {
     if place.row.is_custom() {
         metadata = old["metadata"].clone();
     } else if let Some(fields) = metadata.as_object_mut() {
-        let kept = ["ownerReferences", "finalizers"].iter().chain(place.row.strategy.status_keeps);
-        for field in kept.copied() {
+        let kept = kept_by_status(&place.row.group, &place.row.plural);
+        for field in kept.iter().chain(place.row.strategy.status_keeps).copied() {
             match old["metadata"].get(field) {
                 Some(value) => fields.insert(field.into(), value.clone()),
                 None => fields.remove(field),

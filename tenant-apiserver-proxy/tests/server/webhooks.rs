@@ -286,7 +286,7 @@ async fn another_version_is_seen_where_it_is_equivalent() {
     let admin = tenant_with_egress(&insula, "acme").await;
     let hook = Hook::start().await;
     let scaler = json!({"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h"},
-        "spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d"},
+        "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"},
             "targetCPUUtilizationPercentage": 50}});
     let rules = json!([{"apiGroups": ["autoscaling"], "apiVersions": ["v2"], "operations": ["*"],
         "resources": ["horizontalpodautoscalers"]}]);

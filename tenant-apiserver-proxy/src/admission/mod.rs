@@ -23,10 +23,6 @@ use serde_json::Value;
 pub fn create(server: &Server, auth: &Authorized, place: &Place, object: &mut Value) -> Result<(), ApiError> {
     namespaces::check(server, auth, place, &place.name)?;
     namespaces::label(place, object);
-    authors::record(auth, place, object, None);
-    certificates::ask(auth, place, object)?;
-    roles::check(server, auth, place, object, None)?;
-    profiles::check(server, place, object, None)?;
     nodes::admit(auth, place, object);
     pods::admit(server, auth, place, object)
 }
@@ -42,19 +38,31 @@ pub fn check_valid(
 }
 
 /// Admits a change.
-pub fn update(
+pub fn update(place: &Place, new: &mut Value, old: &Value) {
+    if place.subresource != "status" {
+        namespaces::label(place, new);
+        pods::admit_change(place, new, old);
+    }
+}
+
+/// The rules that no guard of the plane may get round: they run after the last of those that change objects.
+pub fn settle(
     server: &Server,
     auth: &Authorized,
     place: &Place,
     new: &mut Value,
-    old: &Value,
+    old: Option<&Value>,
 ) -> Result<(), ApiError> {
+    authors::record(auth, place, new, old);
+    if place.subresource == "status" {
+        return Ok(());
+    }
     namespaces::label(place, new);
-    authors::record(auth, place, new, Some(old));
-    roles::check(server, auth, place, new, Some(old))?;
-    profiles::check(server, place, new, Some(old))?;
-    pods::admit_change(place, new, old);
-    Ok(())
+    if old.is_none() {
+        certificates::ask(auth, place, new)?;
+    }
+    roles::check(server, auth, place, new, old)?;
+    profiles::check(server, place, new, old)
 }
 
 /// Admits a deletion.

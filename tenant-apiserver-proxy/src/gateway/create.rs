@@ -77,6 +77,7 @@ async fn run(
         admission::create(server, auth, place, &mut object)?;
         let asked = Asked::to_write(server, auth, place, Operation::Create, options.dry_run);
         guarding::mutate_new(&asked, &mut object, generated).await?;
+        admission::settle(server, auth, place, &mut object, None)?;
         prepare_new(place, &mut object);
         admission::definitions::check_new(server, auth, place, &object)?;
         normalize(place, &mut object);

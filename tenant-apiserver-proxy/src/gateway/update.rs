@@ -82,13 +82,14 @@ async fn step(
         }
         ownership::record(place, Some(&old), &mut new, &options.manager, now);
     }
-    admit(server, auth, place, &mut new, &old)?;
+    admission::update(place, &mut new, &old);
     let asked = Asked::to_write(server, auth, place, Operation::Update, options.dry_run);
     // A binding has been shown to guards as what it is.
     let guarded = place.subresource != "binding";
     if guarded {
         guarding::mutate_changed(&asked, &mut new, &old).await?;
     }
+    admission::settle(server, auth, place, &mut new, Some(&old))?;
     let causes = validate(server, auth, place, &mut new, &old)?;
     if !causes.is_empty() {
         return Err(place.invalid(&place.name, causes));
@@ -170,21 +171,6 @@ pub(super) fn default(place: &Place, new: &mut Value, old: &Value) {
     default_schema(place, new);
     (place.row.strategy.default)(new);
     normalize(place, new);
-}
-
-/// The built-in rules.
-pub(super) fn admit(
-    server: &Server,
-    auth: &Authorized,
-    place: &Place,
-    new: &mut Value,
-    old: &Value,
-) -> Result<(), ApiError> {
-    if place.subresource != "status" {
-        return admission::update(server, auth, place, new, old);
-    }
-    admission::authors::record(auth, place, new, Some(old));
-    Ok(())
 }
 
 /// Prepares and validates; returns the defects.

@@ -227,3 +227,44 @@ async fn objects_are_changed_by_policies() {
         forget(&admin, "mutating", "bad").await;
     }
 }
+
+#[tokio::test]
+async fn no_policy_gives_a_user_more_rights_than_they_have() {
+    let insula = Installation::start().await;
+    let (acme, admin) = insula.tenant("acme").await;
+    let bound = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "mallory"},
+        "subjects": [{"kind": "User", "name": "mallory", "apiGroup": "rbac.authorization.k8s.io"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"}});
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    admin.post(&format!("{rbac}/rolebindings"), &bound).await.expect_code(201);
+    let mallory = insula.user(acme, "/tenants/acme", "mallory", None).await;
+
+    let change = |group: &str, resource: &str, patch: &str| {
+        json!({"matchConstraints": {"resourceRules": [{"apiGroups": [group], "apiVersions": ["*"],
+            "operations": ["CREATE", "UPDATE"], "resources": [resource]}]},
+            "reinvocationPolicy": "Never",
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}]})
+    };
+    let more = "[JSONPatch{op: 'add', path: '/rules/0/verbs/-', value: 'escalate'}]";
+    mutate_with(&admin, "more", change("rbac.authorization.k8s.io", "roles", more)).await;
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "r"},
+        "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]});
+    let status = mallory.post(&format!("{rbac}/roles"), &role).await.expect_code(403).json();
+    assert!(text(&status["message"]).contains("attempting to grant RBAC permissions"), "{status}");
+    admin.post(&format!("{rbac}/roles"), &role).await.expect_code(201);
+
+    let author = api_types::labels::AUTHOR;
+    let claim = format!(
+        "[JSONPatch{{op: 'add', path: '/metadata/annotations', value: {{'{author}': '{{\"user\":\"admin\",\
+         \"groups\":[\"system:masters\"]}}'}}}}]"
+    );
+    mutate_with(&admin, "claim", change("core.oam.dev", "components", &claim)).await;
+    let component = json!({"apiVersion": "core.oam.dev/v1alpha2", "kind": "Component", "metadata": {"name": "c"},
+        "spec": {"workload": {"apiVersion": "core.oam.dev/v1alpha2", "kind": "ContainerizedWorkload",
+            "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    let path = "/apis/core.oam.dev/v1alpha2/namespaces/default/components";
+    let made = mallory.post(path, &component).await.expect_code(201).json();
+    let by = text(&made["metadata"]["annotations"][author]);
+    assert!(by.contains("\"user\":\"mallory\"") && !by.contains("masters"), "{by}");
+}

@@ -108,7 +108,9 @@ impl Deployments {
                     self.access.delete(tenant, &REPLICA_SETS, &set, Delete::default()).await?;
                 }
                 Action::SetRevision(revision) => {
-                    let target = self.access.target_of(tenant, &DEPLOYMENTS, deployment);
+                    // Through the status, since any other change of annotations counts as a new generation.
+                    let target =
+                        self.access.target_of(tenant, &DEPLOYMENTS, deployment).subresource("status");
                     let uid = &deployment["metadata"]["uid"];
                     let annotations = json!({replica_sets::REVISION: revision});
                     let patch = json!({"metadata": {"uid": uid, "annotations": annotations}});

@@ -127,7 +127,7 @@ impl Reader {
                         assert!(!block.text.contains(word), "{page}:{}: {word} hides failures", block.line);
                     }
                     let output = printed.join(block.line.to_string());
-                    script.push_str(&format!("exec >{}\n{}", output.display(), block.text));
+                    script.push_str(&format!("exec >{}\n{}", output.display(), commands(&block.text)));
                     run.push(block);
                 }
                 (Mark::None, "") => {
@@ -167,6 +167,18 @@ impl Reader {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{page}: {}; the last command failed:\n{said}", output.status);
     }
+}
+
+/// What ends a line whose command has to fail; what it says then is part of what is shown.
+const REFUSED: &str = "# is refused";
+
+/// The commands of a block, with those that have to fail checked for it.
+fn commands(block: &str) -> String {
+    let line = |line: &str| match line.strip_suffix(REFUSED) {
+        Some(command) => format!("if {command} 2>&1; then exit 1; fi\n"),
+        None => format!("{line}\n"),
+    };
+    block.lines().map(line).collect()
 }
 
 /// Whether a printed line is what a page shows, apart from what differs from run to run: ages, generated parts of

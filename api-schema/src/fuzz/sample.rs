@@ -208,7 +208,7 @@ fn single(scalar: Scalar, random: &mut Random) -> Value {
         }
         Scalar::Int64 => (*random.pick(&[0, 1, -1, i64::MAX, i64::MIN, second])).into(),
         Scalar::Number => {
-            random.pick(&[json!(0), json!(0.5), json!(-1.25e10), json!(1e300), json!(7)]).clone()
+            random.pick(&[json!(0), json!(0.5), json!(-12_500_000_000_i64), json!(1e300), json!(7)]).clone()
         }
         Scalar::Boolean => random.one_in(2).into(),
     }

@@ -18,6 +18,8 @@ pub struct FakeKind {
     pub status: bool,
     /// Changes outside metadata and status count in `metadata.generation`.
     pub generation: bool,
+    /// It is no kind of Kubernetes: a write of the status changes no metadata.
+    pub custom: bool,
 }
 
 impl FakeKind {
@@ -29,6 +31,7 @@ impl FakeKind {
             namespaced: true,
             status: true,
             generation: true,
+            custom: true,
         }
     }
 
@@ -147,6 +150,7 @@ pub(super) fn built_in() -> Vec<FakeKind> {
         namespaced: letters.contains('n'),
         status: letters.contains('s'),
         generation: letters.contains('g'),
+        custom: false,
     };
     BUILT_IN.iter().map(kind).collect()
 }

@@ -249,7 +249,14 @@ fn change(
     let old = &stored.value;
     let mut value = match target.subresource {
         "status" if !kind.status => return Err(ApiError::no_such_path()),
-        "status" => with_field(old.clone(), "status", &wanted),
+        "status" => {
+            // Built-in kinds let it change annotations too.
+            let mut value = with_field(old.clone(), "status", &wanted);
+            if !kind.custom {
+                value["metadata"] = with_field(value["metadata"].take(), "annotations", &wanted["metadata"]);
+            }
+            value
+        }
         "scale" => {
             let mut value = old.clone();
             value["spec"]["replicas"] = wanted["spec"]["replicas"].clone();

@@ -20,6 +20,30 @@ pub use authorizer::{Authorizer, Question};
 pub use expression::{Declared, Expression, Gives};
 pub use session::{Activation, Failure, Session, Variable, run};
 
+/// Words that no variable may be called; in rules of schemas, `__word__` stands for a field of the name.
+pub const RESERVED: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
 /// The most steps of one expression.
 pub const EXPRESSION_LIMIT: u64 = 1_000_000;
 /// The most steps of all expressions of one policy for one request.

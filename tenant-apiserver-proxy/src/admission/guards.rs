@@ -37,6 +37,11 @@ pub trait Between: Send + Sync {
     fn admit(&self, object: &mut Value) -> Result<(), ApiError>;
 }
 
+/// True when the plane has guards. A write that nobody guards need not be made ready to be shown.
+pub fn are_there(asked: &Asked<'_>) -> bool {
+    compiled::of(asked).is_some()
+}
+
 /// Lets mutating guards change a new or changed object, in its stored form. `None` for a deletion, which they may only
 /// refuse.
 pub async fn mutate(

@@ -2,7 +2,7 @@
 
 use crate::kinds::place::{Causes, Place, invalid_all, require};
 use crate::names;
-use api_schema::cel::{Declared, Expression, Gives};
+use api_schema::cel::{Declared, Expression, Gives, RESERVED};
 use api_types::{Cause, CauseReason};
 
 /// What match conditions of webhooks may name.
@@ -12,30 +12,6 @@ pub const POLICY_NAMES: &[&str] =
     &["object", "oldObject", "request", "namespaceObject", "authorizer", "params"];
 /// The most match conditions.
 const MAX_CONDITIONS: usize = 64;
-/// Words that no variable may be called.
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 /// Says what is wrong with an expression that is there.
 pub(super) fn expression(out: &mut Causes, at: &Place<'_>, declared: Declared<'_>, gives: Gives) {

@@ -1,35 +1,13 @@
 //! Names in rules: how fields are written, which functions there are.
 
-/// Words that a field cannot be called in a rule; `__word__` stands for them.
-const RESERVED: [&str; 20] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-];
+use crate::cel::RESERVED;
 
 const ESCAPES: [(&str, &str); 4] =
     [("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__")];
 
 /// The name of a field in rules. `None`: it cannot be written in one.
 pub(super) fn escape(name: &str) -> Option<String> {
-    if RESERVED.contains(&name) || name == "while" {
+    if RESERVED.contains(&name) {
         return Some(format!("__{name}__"));
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');

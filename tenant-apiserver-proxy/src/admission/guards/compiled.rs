@@ -14,7 +14,7 @@ use base64::Engine;
 use compact_str::CompactString;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// What was read last.
@@ -122,14 +122,17 @@ const RESOURCES: [(&str, bool); 6] = [
     ("validatingadmissionpolicybindings", false),
 ];
 
+/// The same as the cache knows them: every write looks.
+static KEYS: LazyLock<[GroupResource; 6]> =
+    LazyLock::new(|| RESOURCES.map(|(name, _)| GroupResource::new(GROUP, name)));
+
 /// The guards that a request has to pass; `None`: there are none.
 pub fn of(asked: &Asked<'_>) -> Option<Arc<Guards>> {
     if asked.place.row.group == GROUP {
         return None;
     }
     let plane = asked.auth.plane();
-    let collections =
-        RESOURCES.map(|(name, _)| asked.server.cache.existing(plane.id, &GroupResource::new(GROUP, name)));
+    let collections = std::array::from_fn::<_, 6, _>(|at| asked.server.cache.existing(plane.id, &KEYS[at]));
     if collections.iter().flatten().all(|collection| collection.is_empty()) {
         // Nothing is kept for a plane that has none any more.
         if plane.guards.load().is_some() {

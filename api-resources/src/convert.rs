@@ -19,32 +19,43 @@ pub(crate) fn of(group: &str, version: &str, kind: &str) -> Option<Converter> {
     CONVERTERS.iter().find(|(g, v, k, _)| (*g, *v, *k) == (group, version, kind)).map(|row| row.3)
 }
 
-/// Turns an object of a version into its stored form.
+/// Turns an object of a built-in kind into its stored form.
 pub fn to_stored(row: &ResourceRow, version: &Version, object: &mut Value) {
     if let Some(converter) = &version.converter {
         (converter.to_stored)(object);
     }
-    if version.name != row.storage_version
-        && let Some(schema) = row.stored_version().and_then(|stored| stored.schema.as_ref())
-    {
-        schema.prune(object);
-    }
     object["apiVersion"] = row.stored_api_version().into();
 }
 
-/// Turns a stored object into the form of a version.
+/// Turns a stored object of a built-in kind into the form of a version.
 pub fn from_stored(row: &ResourceRow, version: &Version, object: &mut Value) {
     if let Some(converter) = &version.converter {
         (converter.from_stored)(object);
         api_schema::zero::normalize(version.graph.at(version.root), object);
     }
-    // The versions of a custom resource differ in name only, and each keeps what its schema knows.
-    if version.name != row.storage_version
-        && let Some(schema) = &version.schema
-    {
+    set_version(row, version, object);
+}
+
+/// Makes an object of a custom kind one of a version: it keeps what that version's schema knows. Where no webhook
+/// converts, this is all.
+pub fn fit(row: &ResourceRow, version: &Version, object: &mut Value) {
+    if let Some(schema) = &version.schema {
         schema.prune(object);
     }
+    set_version(row, version, object);
+}
+
+fn set_version(row: &ResourceRow, version: &Version, object: &mut Value) {
     object["apiVersion"] = api_types::GroupVersion::new(&row.group, &version.name).to_string().into();
+}
+
+/// Brings an object of a custom kind that was stored under another schema into the form that its version has now:
+/// unknown fields go, and defaults come.
+pub fn renew(version: &Version, object: &mut Value) {
+    if let Some(schema) = &version.schema {
+        schema.prune(object);
+        schema.default(object);
+    }
 }
 
 /// Moves fields of an object to other names.

@@ -3,10 +3,9 @@
 //!
 //! All are pure functions. The server computes the status ([`accept`]) before the write returns, so that a definition
 //! is established when its creation returns; Kubernetes does it a moment later in a controller.
-//!
-//! Not in this release, and refused by name: conversion webhooks, storage versions that are not served.
 
 mod compiler;
+mod conversion;
 mod internal;
 mod row;
 mod scale;
@@ -76,6 +75,9 @@ fn default(crd: &mut Value) {
         set_default_text(names, "listKind", &format!("{kind}List"));
     }
     set_default(spec, "conversion", json!({"strategy": "None"}));
+    if let Some(service) = spec.pointer_mut("/conversion/webhook/clientConfig/service") {
+        set_default(service, "port", json!(443));
+    }
 }
 
 /// Warnings of formats that are not known.

@@ -27,8 +27,12 @@ pub struct ResourceRow {
     pub namespaced: bool,
     /// The served versions, preferred first.
     pub versions: Vec<Version>,
-    /// The version that is stored; one of `versions`.
+    /// The versions that are not served: objects may be stored in them.
+    pub unserved: Vec<Version>,
+    /// The version that is stored; one of `versions` or `unserved`.
     pub storage_version: CompactString,
+    /// Who turns objects of a CRD into other versions; `None`: versions differ in what their schemas know.
+    pub conversion: Option<Arc<ConversionWebhook>>,
     /// Whose objects it shows, when they are another group's: `events` of `events.k8s.io` are those of the core group.
     pub alias_of: Option<Alias>,
     /// What can be done with it. Reviews such as `tokenreviews` have only `create` and store nothing.
@@ -68,11 +72,11 @@ impl ResourceRow {
         api_types::GroupVersion::new(self.stored_group(), version).to_string()
     }
 
-    /// The version of its stored objects; `None` when that is not served.
+    /// The version of its stored objects.
     pub fn stored_version(&self) -> Option<&Version> {
         match &self.alias_of {
             Some(alias) => Some(&alias.version),
-            None => self.version(&self.storage_version),
+            None => self.known_version(&self.storage_version),
         }
     }
 
@@ -86,6 +90,11 @@ impl ResourceRow {
     /// A served version.
     pub fn version(&self, name: &str) -> Option<&Version> {
         self.versions.iter().find(|v| v.name == name)
+    }
+
+    /// A version, served or not.
+    pub fn known_version(&self, name: &str) -> Option<&Version> {
+        self.versions.iter().chain(&self.unserved).find(|v| v.name == name)
     }
 
     /// True when the verb is offered.
@@ -109,7 +118,36 @@ impl ResourceRow {
     }
 }
 
-/// One served version.
+/// The webhook that converts objects of a CRD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConversionWebhook {
+    /// Where it is.
+    pub target: WebhookTarget,
+    /// The certificates to believe, PEM; empty: those that the system trusts.
+    pub ca_bundle: Vec<u8>,
+    /// The version of the reviews that it is sent: `v1` or `v1beta1`.
+    pub review_version: CompactString,
+}
+
+/// Where a webhook is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookTarget {
+    /// At an address.
+    Url(String),
+    /// Behind a Service.
+    Service {
+        /// The Service's namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The path.
+        path: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+/// One version.
 #[derive(Clone)]
 pub struct Version {
     /// `v1`.
@@ -120,6 +158,9 @@ pub struct Version {
     pub root: TypeId,
     /// What a CRD's schema demands beside its types; `None` for built-in kinds.
     pub schema: Option<Arc<dyn CustomSchema>>,
+    /// Tells schemas apart: objects that were stored under another one are brought into the form of this one when
+    /// they are read. 0 for built-in kinds.
+    pub schema_hash: u64,
     /// What turns its objects into their stored form and back; `None` when only `apiVersion` differs.
     pub converter: Option<Converter>,
     /// Where `scale` reads and writes; `None`: `spec.replicas`, `status.replicas` and the object's own selector.

@@ -68,7 +68,7 @@ fn priority_class(key: &ResourceKey, value: i64) -> Value {
 
 /// Writes an object as it is into a space.
 pub fn put(space: Space, key: &ResourceKey, object: &Value) -> Operation {
-    space.put(store_key(key), record::encode(object, Vec::new()))
+    space.put(store_key(key), record::encode(object, Vec::new(), 0))
 }
 
 /// A new object with the metadata that the server sets.

@@ -77,4 +77,5 @@ pub fn refresh(server: &Server, plane: &Plane) {
         }
     }
     plane.catalog.store(Arc::new(Catalog::of(plane.kind).with_custom(&rows)));
+    plane.catalog_changed.notify_waiters();
 }

@@ -4,9 +4,11 @@
 //! meanwhile. What has begun is not broken off when its client goes away.
 
 use api_types::ApiError;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Up to this size a YAML document is read or written where the request is served.
 pub const YAML_BYTES: usize = 32 << 10;
@@ -48,7 +50,8 @@ impl Heavy {
         computed.await.map_err(ApiError::internal)
     }
 
-    /// Does something whose steps take long, if they do, on another thread, which also waits where it waits.
+    /// Does something whose steps take long, if they do, on other threads. Where it waits, for a webhook or for the
+    /// store, it holds neither a thread nor a place.
     pub async fn drive<T: Send + 'static>(
         &self,
         long: bool,
@@ -57,13 +60,35 @@ impl Heavy {
         if !long {
             return Ok(work.await);
         }
-        let place = place(&self.driving).await?;
-        let runtime = tokio::runtime::Handle::current();
-        let driven = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            runtime.block_on(work)
-        });
-        driven.await.map_err(ApiError::internal)
+        let mut place = place(&self.driving).await?;
+        let mut work: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(work);
+        let woken = Arc::new(Woken::default());
+        loop {
+            let waker = Waker::from(woken.clone());
+            let step = tokio::task::spawn_blocking(move || {
+                let _place = place;
+                let polled = work.as_mut().poll(&mut Context::from_waker(&waker));
+                (work, polled)
+            });
+            let (rest, polled) = step.await.map_err(ApiError::internal)?;
+            if let Poll::Ready(done) = polled {
+                return Ok(done);
+            }
+            work = rest;
+            woken.0.notified().await;
+            // What has begun is not given up because others are busy.
+            place = self.driving.clone().acquire_owned().await.map_err(ApiError::internal)?;
+        }
+    }
+}
+
+/// Notes that something can go on.
+#[derive(Default)]
+struct Woken(Notify);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
     }
 }
 
@@ -124,6 +149,27 @@ mod tests {
         assert_eq!((error.code(), error.retry_after_seconds()), (429, Some(1)));
         drop(taken);
         assert!(heavy.drive(true, async {}).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_waits_holds_no_place() {
+        let heavy = Arc::new(Heavy::default());
+        let places = heavy.driving.available_permits();
+        let gate = Arc::new(Semaphore::new(0));
+        let waiting: Vec<_> = (0..places + 1)
+            .map(|_| {
+                let (heavy, gate) = (heavy.clone(), gate.clone());
+                tokio::spawn(async move {
+                    heavy.drive(true, async move { gate.acquire().await.map(|_| ()).is_ok() }).await
+                })
+            })
+            .collect();
+        // Served while more wait than there are places.
+        assert_eq!(heavy.drive(true, async { 7 }).await.unwrap(), 7);
+        gate.add_permits(places + 1);
+        for one in waiting {
+            assert!(one.await.unwrap().unwrap());
+        }
     }
 
     #[tokio::test]

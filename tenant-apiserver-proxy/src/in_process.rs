@@ -128,7 +128,11 @@ impl PlaneClient for InProcess {
             .map(|row| KindInfo {
                 resource: Resource {
                     group: row.group.clone(),
-                    version: row.storage_version.clone(),
+                    // Whatever is stored is reached through what is served.
+                    version: row
+                        .version(&row.storage_version)
+                        .or(row.versions.first())
+                        .map_or_else(Default::default, |version| version.name.clone()),
                     resource: row.plural.clone(),
                 },
                 kind: row.kind.to_string(),
@@ -195,6 +199,7 @@ impl InProcess {
             version,
             name: if named { target.object.name.clone() } else { "".into() },
             subresource: target.subresource.into(),
+            known: Arc::default(),
         };
         let auth = self.authorize(actor, &place, plane, &write)?;
         let options = WriteOptions { dry_run: false, manager: actor.manager().to_owned() };

@@ -10,6 +10,7 @@ pub mod authentication;
 pub mod authorization;
 pub mod bodies;
 pub mod cache;
+pub mod conversion;
 pub mod decoding;
 pub mod gateway;
 pub mod handlers;

@@ -1,6 +1,8 @@
 //! Who owns which fields: `metadata.managedFields` on every write, and server-side apply.
 
+use crate::conversion::Caller;
 use crate::gateway::Place;
+use api_resources::convert;
 use api_schema::TypeRef;
 use api_schema::managed_fields::{self, Versions, Writer};
 use api_types::ApiError;
@@ -23,13 +25,24 @@ impl Versions for Served<'_> {
         let version = |api_version: &str| {
             let found =
                 api_types::GroupVersion::parse(api_version).filter(|found| found.group == row.group)?;
-            row.versions.iter().find(|version| version.name == found.version)
+            row.known_version(&found.version)
         };
         let (from, to) = (version(from)?, version(to)?);
+        let of = to.graph.at(to.root);
+        if from.name == to.name {
+            return Some((of, object.clone()));
+        }
+        if row.conversion.is_some() {
+            return Some((of, self.0.known.find(object, &to.name)?));
+        }
         let mut object = object.clone();
-        api_resources::convert::to_stored(row, from, &mut object);
-        api_resources::convert::from_stored(row, to, &mut object);
-        Some((to.graph.at(to.root), object))
+        if row.is_custom() {
+            convert::fit(row, to, &mut object);
+        } else {
+            convert::to_stored(row, from, &mut object);
+            convert::from_stored(row, to, &mut object);
+        }
+        Some((of, object))
     }
 }
 
@@ -59,13 +72,36 @@ fn writer<'a>(
         reset: reset_fields(place),
         now,
         // One version needs no other's eyes.
-        versions: (place.row.versions.len() > 1).then_some(versions as &dyn Versions),
+        versions: (place.row.versions.len() + place.row.unserved.len() > 1)
+            .then_some(versions as &dyn Versions),
     }
 }
 
 /// Records what a create, update or patch changed. Runs before admission: what admission sets is nobody's.
-/// Both objects are as they are stored.
-pub fn record(place: &Place, live: Option<&Value>, new: &mut Value, by: &str, now: Timestamp) {
+/// Both objects are as they are written.
+pub async fn record(
+    caller: &Caller,
+    place: &Place,
+    live: Option<&Value>,
+    new: &mut Value,
+    by: &str,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    if place.row.conversion.is_none() {
+        record_now(place, live, new, by, now);
+        return Ok(());
+    }
+    loop {
+        let mut tried = new.clone();
+        record_now(place, live, &mut tried, by, now);
+        if !place.known.learn(caller, place).await? {
+            *new = tried;
+            return Ok(());
+        }
+    }
+}
+
+fn record_now(place: &Place, live: Option<&Value>, new: &mut Value, by: &str, now: Timestamp) {
     let version = place.api_version();
     let versions = Served(place);
     let writer = writer(place, &versions, by, &version, now);
@@ -73,8 +109,8 @@ pub fn record(place: &Place, live: Option<&Value>, new: &mut Value, by: &str, no
         return managed_fields::update(place.root(), live, new, &writer);
     }
     // Who writes through a version owns fields of that version.
-    let live = live.map(|live| place.from_stored(live.clone()));
-    let mut shown = place.from_stored(new.clone());
+    let live = live.map(|live| place.from_written(live.clone()));
+    let mut shown = place.from_written(new.clone());
     managed_fields::update(place.root(), live.as_ref(), &mut shown, &writer);
     match shown["metadata"].get_mut("managedFields").map(Value::take) {
         Some(entries) => new["metadata"]["managedFields"] = entries,

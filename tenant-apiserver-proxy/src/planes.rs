@@ -43,6 +43,8 @@ pub struct Plane {
     pub state: ArcSwap<PlaneState>,
     /// Its resources: the shared rows and its own custom ones.
     pub catalog: ArcSwap<Catalog>,
+    /// Told when they have changed.
+    pub catalog_changed: tokio::sync::Notify,
     /// Given when its open streams have to end.
     pub ended: ArcSwap<Shutdown>,
     /// The client CA as DER, once it was needed.
@@ -101,6 +103,7 @@ impl Plane {
             name: name.into(),
             state: ArcSwap::from_pointee(PlaneState::Active),
             catalog: ArcSwap::from_pointee(Catalog::of(kind).clone()),
+            catalog_changed: tokio::sync::Notify::new(),
             ended: ArcSwap::from_pointee(Shutdown::new()),
             client_ca: OnceLock::new(),
             token_key: tokio::sync::OnceCell::new(),

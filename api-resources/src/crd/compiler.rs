@@ -66,7 +66,14 @@ impl SchemaCompiler for Compiler {
                 }
             }
         };
-        Ok(CompiledSchema { graph: compiled.graph.clone(), root: compiled.root, rules: compiled })
+        // 0 is that of what has no schema of its own.
+        let short = hash.iter().take(8).fold(0u64, |short, byte| short << 8 | u64::from(*byte)).max(1);
+        Ok(CompiledSchema {
+            graph: compiled.graph.clone(),
+            root: compiled.root,
+            rules: compiled,
+            hash: short,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The row that a definition makes.
 
-use super::versions;
+use super::{conversion, versions};
 use crate::catalog::PlaneKind;
 use crate::discovery::version_priority;
 use crate::names;
@@ -25,6 +25,8 @@ pub struct CompiledSchema {
     pub root: TypeId,
     /// What it demands beside types.
     pub rules: Arc<dyn CustomSchema>,
+    /// Tells it apart from other schemas.
+    pub hash: u64,
 }
 
 /// Compiles schemas; see [`Compiler`](super::Compiler).
@@ -65,19 +67,20 @@ pub fn row_of(crd: &Value, compiler: &dyn SchemaCompiler) -> Result<ResourceRow,
         if accepted["plural"].as_str().is_some_and(|s| !s.is_empty()) { accepted } else { &spec["names"] };
     let group = text(&spec["group"]);
     let kind = text(&spec["names"]["kind"]);
-    let mut served: Vec<(usize, &Value)> =
-        versions(crd).iter().enumerate().filter(|(_, version)| version["served"] == true).collect();
-    served.sort_by_key(|(_, version)| Reverse(version_priority(version["name"].as_str().unwrap_or(""))));
-    let (mut compiled, mut wrong) = (Vec::new(), Vec::new());
-    for (index, version) in &served {
+    let mut all: Vec<(usize, &Value)> = versions(crd).iter().enumerate().collect();
+    all.sort_by_key(|(_, version)| Reverse(version_priority(version["name"].as_str().unwrap_or(""))));
+    let (mut compiled, mut unserved, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, version) in &all {
         let name = text(&version["name"]);
         let of = GroupVersionKind { group: group.clone(), version: name.clone(), kind: kind.clone() };
+        let list = if version["served"] == true { &mut compiled } else { &mut unserved };
         match compiler.compile(&of, &version["schema"]["openAPIV3Schema"]) {
-            Ok(schema) => compiled.push(Version {
+            Ok(schema) => list.push(Version {
                 name,
                 graph: schema.graph,
                 root: schema.root,
                 schema: Some(schema.rules),
+                schema_hash: schema.hash,
                 converter: None,
                 scale: scale_paths(&version["subresources"]["scale"]),
                 columns: Some(columns(version)),
@@ -90,7 +93,8 @@ pub fn row_of(crd: &Value, compiler: &dyn SchemaCompiler) -> Result<ResourceRow,
         return Err(wrong);
     }
     let storage = versions(crd).iter().find(|version| version["storage"] == true);
-    let preferred = served.first().map(|(_, version)| *version).unwrap_or(&Value::Null);
+    let preferred = all.iter().find(|(_, version)| version["served"] == true);
+    let preferred = preferred.map_or(&Value::Null, |(_, version)| *version);
     let offered = |name: &str| preferred["subresources"][name].is_object();
     let subresources: Vec<_> = ["status", "scale"]
         .into_iter()
@@ -105,6 +109,8 @@ pub fn row_of(crd: &Value, compiler: &dyn SchemaCompiler) -> Result<ResourceRow,
         categories: list(&names["categories"]),
         namespaced: spec["scope"] == "Namespaced",
         versions: compiled,
+        unserved,
+        conversion: conversion::read(&spec["conversion"]).map(Arc::new),
         storage_version: text(storage.map_or(&Value::Null, |version| &version["name"])),
         alias_of: None,
         verbs: VERBS.to_vec(),

@@ -1,6 +1,6 @@
 //! Defects of a definition, in Kubernetes' words and with the paths of its internal form ([`internal`]).
 
-use super::{internal, selectable, versions};
+use super::{conversion, internal, selectable, versions};
 use crate::kinds::place::{Causes, Place, immutable, require, required_one_of};
 use crate::names;
 use api_schema::crd::Part;
@@ -21,7 +21,7 @@ pub fn validate_create(crd: &Value) -> Vec<Cause> {
         let detail = "must be spec.names.plural+\".\"+spec.group";
         out.push(Cause::invalid("metadata.name", &Value::from(name), detail));
     }
-    validate_spec(&mut out, &spec, |_| false);
+    validate_spec(&mut out, &spec, None, |_| false);
     stored_versions(&mut out, crd);
     approval(&mut out, crd, None);
     preserve_unknown_fields(&mut out, &spec);
@@ -39,7 +39,7 @@ pub fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
         let schemas = (named(new), named(old));
         matches!(schemas, (Some(new), Some(old)) if Part::Validation.same(&new["schema"], &old["schema"]))
     };
-    validate_spec(&mut out, &spec, unchanged);
+    validate_spec(&mut out, &spec, Some(old), unchanged);
     if super::is_established(old) {
         immutable(&mut out, new, old, "spec.scope");
         immutable(&mut out, new, old, "spec.names.kind");
@@ -53,7 +53,9 @@ pub fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
 }
 
 /// `unchanged` tells versions whose schemas need no check.
-fn validate_spec(out: &mut Causes, spec: &Place<'_>, unchanged: impl Fn(&str) -> bool) {
+fn validate_spec(out: &mut Causes, spec: &Place<'_>, old: Option<&Value>, unchanged: impl Fn(&str) -> bool) {
+    let known_reviews = old.is_none_or(conversion::has_known_reviews);
+    let any_bundle = old.is_some_and(conversion::may_have_any_bundle);
     group(out, spec);
     required_one_of(out, spec, "scope", &["Cluster", "Namespaced"]);
     let all: Vec<Place<'_>> = spec.list("versions").collect();
@@ -70,10 +72,6 @@ fn validate_spec(out: &mut Causes, spec: &Place<'_>, unchanged: impl Fn(&str) ->
         if !wrong.is_empty() {
             let value = Value::from(version.text("name"));
             out.push(Cause::invalid(version.of("name"), &value, &wrong.join(",")));
-        }
-        if version.flag("storage") && !version.flag("served") {
-            let detail = "a storage version that is not served is not implemented in this release";
-            out.push(Cause::forbidden(version.of("served"), detail));
         }
         let status = has_status(if each_has_subresources { version } else { spec });
         versions::validate(out, version, status, unchanged(version.text("name")));
@@ -109,7 +107,7 @@ fn validate_spec(out: &mut Causes, spec: &Place<'_>, unchanged: impl Fn(&str) ->
             selectable::validate(out, spec, &validation.value["openAPIV3Schema"]);
         }
     }
-    conversion(out, &spec.field("conversion"));
+    conversion::validate(out, &spec.field("conversion"), known_reviews, any_bundle);
 }
 
 fn group(out: &mut Causes, spec: &Place<'_>) {
@@ -137,17 +135,23 @@ fn stored_versions(out: &mut Causes, crd: &Value) {
     if stored.is_empty() {
         let detail = "must have at least one stored version";
         out.push(Cause::invalid("status.storedVersions", &Value::Null, detail));
+        return;
     }
-    for (index, version) in stored.iter().enumerate() {
-        if !super::versions(crd).iter().any(|v| v["name"] == *version) {
-            let name = version.as_str().unwrap_or("");
-            let detail = format!(
-                "missing from spec.versions; {name} was previously a storage version, and must remain in \
-                 spec.versions until a storage migration ensures no data remains persisted in {name} and removes \
-                 {name} from status.storedVersions"
-            );
-            out.push(Cause::invalid(format!("status.storedVersions[{index}]"), version, &detail));
+    let named = |name: &Value| super::versions(crd).iter().any(|version| version["name"] == *name);
+    for storage in super::versions(crd).iter().filter(|version| version["storage"] == true) {
+        if !stored.contains(&storage["name"]) {
+            let detail = format!("must have the storage version {}", storage["name"].as_str().unwrap_or(""));
+            out.push(Cause::invalid("status.storedVersions", &Value::from(stored), &detail));
         }
+    }
+    for (index, version) in stored.iter().enumerate().filter(|(_, version)| !named(version)) {
+        let name = version.as_str().unwrap_or("");
+        let detail = format!(
+            "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions \
+             until a storage migration ensures no data remains persisted in {name} and removes {name} from \
+             status.storedVersions"
+        );
+        out.push(Cause::invalid(format!("status.storedVersions[{index}]"), version, &detail));
     }
 }
 
@@ -179,25 +183,6 @@ fn validate_names(out: &mut Causes, names: &Place<'_>) {
         out.push(Cause::invalid(list_kind.path, list_kind.value, "kind and listKind may not be the same"));
     }
     names.list("categories").for_each(|at| label(out, at));
-}
-
-fn conversion(out: &mut Causes, conversion: &Place<'_>) {
-    match conversion.text("strategy") {
-        _ if conversion.value.is_null() => {}
-        "Webhook" => {
-            let detail = "conversion webhooks are not implemented in this release";
-            out.push(Cause::forbidden(conversion.of("strategy"), detail));
-        }
-        _ => {
-            required_one_of(out, conversion, "strategy", &["None", "Webhook"]);
-            for field in ["webhookClientConfig", "conversionReviewVersions"] {
-                if conversion.has(field) && conversion.value[field].as_array().is_none_or(|v| !v.is_empty()) {
-                    let detail = "should not be set when strategy is not set to Webhook";
-                    out.push(Cause::forbidden(conversion.of(field), detail));
-                }
-            }
-        }
-    }
 }
 
 /// Groups of the Kubernetes community need its approval (KEP-1111). What stands as it did needs none.

@@ -1,6 +1,7 @@
 //! Guards of the API: webhook configurations, admission policies and their bindings.
 
 mod bindings;
+pub(crate) mod client_config;
 mod expressions;
 mod policies;
 mod rules;

@@ -205,7 +205,7 @@ fn allocate(
         let allocated =
             json!({"kind": "Address", "apiVersion": "insula.internal/v1", "metadata": {"name": name}});
         extra.preconditions.push(space.expect(key(name), api_types::Revision::ZERO));
-        extra.operations.push(space.put(key(name), record::encode(&allocated, Vec::new())));
+        extra.operations.push(space.put(key(name), record::encode(&allocated, Vec::new(), 0)));
     }
     for name in before.into_iter().filter(|name| !after.contains(name)) {
         extra.operations.push(space.delete(key(&name)));

@@ -56,7 +56,7 @@ pub async fn mutate(
     }
     let mut again = Reinvocation::default();
     for round in 0..2 {
-        mutations::run(asked, &guards, object.as_deref_mut(), old, between, &mut again)?;
+        mutations::run(asked, &guards, object.as_deref_mut(), old, between, &mut again).await?;
         webhooks::mutate(asked, &guards, object.as_deref_mut(), old, between, &mut again).await?;
         let Some(object) = object.as_deref_mut() else { break };
         if round == 1 || !again.next_round() {
@@ -81,7 +81,7 @@ pub async fn validate(
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
     let Some(guards) = compiled::of(asked) else { return Ok(()) };
-    policies::run(asked, &guards, object, old)?;
+    policies::run(asked, &guards, object, old).await?;
     webhooks::validate(asked, &guards, object, old).await
 }
 

@@ -223,7 +223,7 @@ mod tests {
     fn make(namespace: &str, name: &str, revision: u64) -> Arc<Record> {
         let object = json!({"kind": "ConfigMap", "apiVersion": "v1",
             "metadata": {"name": name, "namespace": namespace}, "data": {"at": revision.to_string()}});
-        let stored = record::encode(&object, Vec::new());
+        let stored = record::encode(&object, Vec::new(), 0);
         Arc::new(record::decode(ObjectName::new(namespace, name), &stored, Revision(revision)).unwrap())
     }
 

@@ -163,7 +163,7 @@ mod tests {
     use std::ops::Bound;
 
     fn make(name: &ObjectName, revision: u64) -> Arc<Record> {
-        let stored = record::encode(&json!({"metadata": {}}), Vec::new());
+        let stored = record::encode(&json!({"metadata": {}}), Vec::new(), 0);
         Arc::new(record::decode(name.clone(), &stored, Revision(revision)).unwrap())
     }
 

@@ -30,6 +30,8 @@ pub struct Record {
     pub meta: Arc<Meta>,
     /// `apiVersion` of the bytes.
     pub api_version: CompactString,
+    /// Tells under which schema it was stored: that of a custom kind's version; 0 for built-in kinds.
+    pub schema: u64,
     /// Shared by all planes and not in the store: a bootstrap object that nobody has changed.
     pub shared: bool,
     /// Where `"resourceVersion":"…",` begins in the bytes.
@@ -56,6 +58,7 @@ impl Record {
             bytes: fill(&self.bytes[..slot], rest, revision),
             meta: self.meta.clone(),
             api_version: self.api_version.clone(),
+            schema: self.schema,
             shared: self.shared,
             slot: self.slot,
         }
@@ -101,11 +104,12 @@ fn fill(before: &[u8], after: &[u8], revision: Revision) -> Bytes {
     bytes.freeze()
 }
 
-/// Writes an object as it is stored. `fields` are the values of the resource's selectable fields.
+/// Writes an object as it is stored. `fields` are the values of the resource's selectable fields, `schema` tells the
+/// schema that it fits.
 ///
 /// The JSON begins with `kind`, `apiVersion` and `metadata`, in this order; the rest is sorted. A
 /// `metadata.resourceVersion` in the value is left out.
-pub fn encode(object: &Value, fields: Vec<(CompactString, CompactString)>) -> Bytes {
+pub fn encode(object: &Value, fields: Vec<(CompactString, CompactString)>, schema: u64) -> Bytes {
     let mut meta = Meta::of(object);
     meta.fields = fields;
     let (json, slot) = encode_json(object);
@@ -114,7 +118,7 @@ pub fn encode(object: &Value, fields: Vec<(CompactString, CompactString)>) -> By
     out.put_u8(0);
     out.put_u32_le(0);
     out.put_u32_le(slot);
-    out.put_u64_le(0);
+    out.put_u64_le(schema);
     put_text(&mut out, object["apiVersion"].as_str().unwrap_or(""));
     put_meta(&mut out, &meta);
     let header = u32::try_from(out.len()).unwrap_or(u32::MAX);
@@ -181,7 +185,7 @@ pub fn decode(name: ObjectName, stored: &Bytes, revision: Revision) -> Result<Re
     reader.byte()?;
     let header = reader.number()? as usize;
     let slot = reader.number()?;
-    reader.take(8)?;
+    let schema = reader.long()?;
     let api_version = reader.text()?;
     let meta = reader.meta()?;
     let json = stored.get(header..).ok_or_else(|| corrupt("the header is longer than the value"))?;
@@ -195,6 +199,7 @@ pub fn decode(name: ObjectName, stored: &Bytes, revision: Revision) -> Result<Re
         bytes: fill(&json[..at], &json[at..], revision),
         meta: Arc::new(meta),
         api_version,
+        schema,
         shared: false,
         slot,
     })
@@ -210,6 +215,7 @@ pub fn shared(name: ObjectName, object: &Value, revision: Revision) -> Record {
         bytes: fill(&json[..at], &json[at..], revision),
         meta: Arc::new(Meta::of(object)),
         api_version: object["apiVersion"].as_str().unwrap_or("").into(),
+        schema: 0,
         shared: true,
         slot,
     }
@@ -277,6 +283,12 @@ impl Reader<'_> {
         Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
 
+    fn long(&mut self) -> Result<u64, RecordError> {
+        let mut number = [0; 8];
+        number.copy_from_slice(self.take(8)?);
+        Ok(u64::from_le_bytes(number))
+    }
+
     fn text(&mut self) -> Result<CompactString, RecordError> {
         let count = self.number()? as usize;
         let bytes = self.take(count)?;
@@ -307,15 +319,13 @@ impl Reader<'_> {
         }
         let finalizer_count = self.number()?;
         let finalizers = (0..finalizer_count).map(|_| self.text()).collect::<Result<_, _>>()?;
-        let bytes = self.take(8)?;
-        let mut number = [0; 8];
-        number.copy_from_slice(bytes);
+        let generation = self.long()?.cast_signed();
         Ok(Meta {
             uid,
             labels,
             owners,
             finalizers,
-            generation: i64::from_le_bytes(number),
+            generation,
             deleting: self.byte()? != 0,
             fields: self.pairs()?,
         })
@@ -338,7 +348,7 @@ mod tests {
     #[test]
     fn the_revision_is_filled_in_on_entering_the_cache() {
         let fields = vec![("spec.nodeName".into(), "n1".into())];
-        let stored = encode(&pod(), fields.clone());
+        let stored = encode(&pod(), fields.clone(), 77);
         let record = decode(ObjectName::new("n", "p"), &stored, Revision(41)).unwrap();
         let mut expected = pod();
         expected["metadata"]["resourceVersion"] = json!("41");
@@ -346,7 +356,7 @@ mod tests {
         let mut meta = Meta::of(&pod());
         meta.fields = fields;
         assert_eq!(*record.meta, meta);
-        assert_eq!(record.api_version, "v1");
+        assert_eq!((record.api_version.as_str(), record.schema), ("v1", 77));
         assert!(
             record
                 .bytes
@@ -360,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused() {
-        let mut stored = encode(&pod(), Vec::new()).to_vec();
+        let mut stored = encode(&pod(), Vec::new(), 0).to_vec();
         stored[0] = FORMAT + 1;
         let error = decode(ObjectName::new("n", "p"), &stored.into(), Revision(1)).unwrap_err();
         assert!(matches!(error, RecordError::NewerFormat(f) if f == FORMAT + 1));
@@ -369,7 +379,7 @@ mod tests {
     proptest! {
         #[test]
         fn damaged_bytes_never_panic(at in 0usize..300, with: u8, cut in 0usize..300) {
-            let mut stored = encode(&pod(), Vec::new()).to_vec();
+            let mut stored = encode(&pod(), Vec::new(), 0).to_vec();
             let at = at % stored.len();
             stored[at] = with;
             stored.truncate(stored.len().saturating_sub(cut));

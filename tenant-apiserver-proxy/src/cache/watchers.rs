@@ -9,7 +9,7 @@ use compact_str::CompactString;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OnceCell, mpsc, watch};
 
 /// How many changes a watcher may lag.
 pub const MAX_CHANGES: usize = 1_024;
@@ -22,6 +22,8 @@ pub struct Event {
     pub change: Arc<Change>,
     /// As it is sent, for each form in which it has been asked for. It lasts as long as the event waits for someone.
     encoded: Mutex<Vec<(Form, Bytes)>>,
+    /// The same for what has to be waited for.
+    awaited: Mutex<Vec<(Form, Arc<OnceCell<Bytes>>)>>,
 }
 
 /// What an encoded event depends on, beside the change.
@@ -35,7 +37,7 @@ pub struct Form {
 
 impl Event {
     fn new(change: Arc<Change>) -> Self {
-        Event { change, encoded: Mutex::default() }
+        Event { change, encoded: Mutex::default(), awaited: Mutex::default() }
     }
 
     /// The event in a form: as another watcher has made it, or as `make` makes it.
@@ -47,6 +49,27 @@ impl Event {
         let bytes = make();
         encoded.push((form.clone(), bytes.clone()));
         bytes
+    }
+
+    /// The event in a form that takes time to make: one makes it, and the others wait for that one. When it fails, or
+    /// goes away, the next makes it.
+    pub async fn awaited<E>(
+        &self,
+        form: &Form,
+        make: impl Future<Output = Result<Bytes, E>>,
+    ) -> Result<Bytes, E> {
+        let cell = {
+            let mut awaited = self.awaited.lock();
+            match awaited.iter().find(|(other, _)| other == form) {
+                Some((_, cell)) => cell.clone(),
+                None => {
+                    let cell = Arc::new(OnceCell::new());
+                    awaited.push((form.clone(), cell.clone()));
+                    cell
+                }
+            }
+        };
+        cell.get_or_try_init(|| make).await.cloned()
     }
 }
 
@@ -150,7 +173,7 @@ mod tests {
 
     fn change(revision: u64, size: usize) -> Arc<Change> {
         let object = json!({"metadata": {"name": "x"}, "data": "x".repeat(size)});
-        let stored = record::encode(&object, Vec::new());
+        let stored = record::encode(&object, Vec::new(), 0);
         let made = record::decode(ObjectName::new("a", "x"), &stored, Revision(revision)).unwrap();
         Arc::new(Change::loaded(Arc::new(made)))
     }
@@ -201,5 +224,19 @@ mod tests {
         let shared = event.encoded(&form("ADDED"), || panic!("made again"));
         assert_eq!(shared.as_ptr(), made.as_ptr());
         assert_eq!(event.encoded(&form("MODIFIED"), || Bytes::from_static(b"other")), "other");
+    }
+
+    #[tokio::test]
+    async fn what_has_to_be_waited_for_is_made_once_and_again_only_after_a_failure() {
+        let event = Event::new(change(1, 1));
+        let form = Form { of: "ADDED", shape: "json v1".into() };
+        let failed = event.awaited(&form, async { Err("no") }).await;
+        assert_eq!(failed, Err("no"));
+        let gone = event.awaited(&form, std::future::pending::<Result<Bytes, &str>>());
+        assert!(futures::poll!(std::pin::pin!(gone)).is_pending());
+        let made = event.awaited::<&str>(&form, async { Ok(Bytes::from_static(b"made")) }).await;
+        assert_eq!(made, Ok(Bytes::from_static(b"made")));
+        let shared = event.awaited::<&str>(&form, async { panic!("made again") }).await;
+        assert_eq!(shared, made);
     }
 }

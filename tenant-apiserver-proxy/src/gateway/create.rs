@@ -3,6 +3,7 @@
 use super::{Place, Refused, TRIES, WriteOptions, Written, commit, guarding, metadata, unstored};
 use crate::admission;
 use crate::admission::guards::{self, Asked, Operation};
+use crate::conversion::{self, Caller};
 use crate::ownership;
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -41,7 +42,8 @@ async fn run(
     owned: bool,
 ) -> Result<Written, ApiError> {
     let now = Timestamp::now();
-    object = place.to_stored(object);
+    let caller = Caller::of(auth);
+    object = place.to_written(object);
     let prefix = metadata::text(&object, "generateName").to_owned();
     let generated = metadata::text(&object, "name").is_empty() && !prefix.is_empty();
     metadata::stamp_new(&mut object, place, now)?;
@@ -72,7 +74,7 @@ async fn run(
         }
         default_new(place, &mut object);
         if !owned {
-            ownership::record(place, None, &mut object, &options.manager, now);
+            ownership::record(&caller, place, None, &mut object, &options.manager, now).await?;
         }
         admission::create(server, auth, place, &mut object)?;
         let asked = Asked::to_write(server, auth, place, Operation::Create, options.dry_run);
@@ -93,14 +95,26 @@ async fn run(
         warnings.extend(api_resources::table::idle(&place.row.group, &place.row.plural));
         if options.dry_run {
             admission::preview(server, auth, place, None, &mut object)?;
-            let object = unstored(place, &object, None)?;
+            let kept = conversion::keep(&caller, place, object).await?;
+            let object = unstored(place, kept.shown(), None)?;
             return Ok(Written { object, created: true, removed: false, warnings });
         }
         let extra = admission::reserve(server, auth, place, None, &mut object).await?;
-        match commit(server, auth.plane(), place, &name, Revision::ZERO, Some(&object), extra).await {
+        let kept = conversion::keep(&caller, place, object).await?;
+        match commit(
+            server,
+            auth.plane(),
+            place,
+            &name,
+            Revision::ZERO,
+            Some((&kept.stored, kept.schema)),
+            extra,
+        )
+        .await
+        {
             Ok(revision) => {
                 admission::definitions::establish(server, auth.plane(), place, &name).await?;
-                let object = unstored(place, &object, Some(revision))?;
+                let object = unstored(place, kept.shown(), Some(revision))?;
                 return Ok(Written { object, created: true, removed: false, warnings });
             }
             Err(Refused::Object) if generated => {}
@@ -134,20 +148,20 @@ fn prepare_new(place: &Place, object: &mut Value) {
     }
 }
 
-/// Sets the defaults of the stored version's schema.
+/// Sets the defaults of the schema of the version in which the object is written.
 pub(super) fn default_schema(place: &Place, object: &mut Value) {
-    let stored = place.row.stored_version().unwrap_or(&place.version);
-    match &stored.schema {
+    let version = place.written_version();
+    match &version.schema {
         Some(schema) => schema.default(object),
-        None => api_schema::default::apply_defaults(stored.graph.at(stored.root), object),
+        None => api_schema::default::apply_defaults(version.graph.at(version.root), object),
     }
 }
 
 /// Leaves out what Kubernetes leaves out when it is empty, and writes what it always writes.
 pub(super) fn normalize(place: &Place, object: &mut Value) {
     if !place.row.is_custom() {
-        let stored = place.row.stored_version().unwrap_or(&place.version);
-        api_schema::zero::normalize(stored.graph.at(stored.root), object);
+        let version = place.written_version();
+        api_schema::zero::normalize(version.graph.at(version.root), object);
     }
 }
 

@@ -1,8 +1,10 @@
 //! Delete: at once, or marked until finalizers and the grace period are over.
 
-use super::{Extra, Place, Refused, TRIES, Written, commit, guarding, live, metadata, unstored};
+use super::{Extra, Place, Refused, TRIES, Written, commit, guarding, live, metadata};
 use crate::admission;
-use crate::admission::guards::Asked;
+use crate::admission::guards::{self, Asked};
+use crate::cache::record::{self, Record};
+use crate::conversion::{self, Caller};
 use crate::planes::Plane;
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -10,6 +12,7 @@ use api_types::ApiError;
 use jiff::{SignedDuration, Timestamp};
 use plane_client::Propagation;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Makes the garbage collector delete dependents first.
 pub const FOREGROUND: &str = "foregroundDeletion";
@@ -43,13 +46,17 @@ pub async fn delete(
     options: &DeleteOptions,
 ) -> Result<Written, ApiError> {
     let resource = place.resource();
+    let caller = Caller::of(auth);
     for _ in 0..TRIES {
         let record = live(server, auth, place).ok_or_else(|| ApiError::not_found(&resource, &place.name))?;
         let old = record.value().map_err(ApiError::internal)?;
         check_preconditions(place, &old, options)?;
         admission::delete(server, auth, place, &old)?;
         if !options.admitted {
-            guarding::admit_deletion(&Asked::to_delete(server, auth, place, options), &old).await?;
+            let asked = Asked::to_delete(server, auth, place, options);
+            if guards::are_there(&asked) {
+                guarding::admit_deletion(&asked, &shown_value(&caller, place, &record).await?).await?;
+            }
         }
         let mut new = old.clone();
         metadata::of(&mut new).remove("resourceVersion");
@@ -61,27 +68,57 @@ pub async fn delete(
         set_propagation(&mut new, options.propagation, default_propagation(auth, place));
         let removed = mark(place, &mut new, options, Timestamp::now());
         let done = |object, removed| Written { object, created: false, removed, warnings: Vec::new() };
+        let marked = as_stored(&record, &new)?;
+        // What goes is not shown, and the platform's own parts look at nothing.
+        let shown = match removed || auth.is_platform() {
+            true => marked,
+            false => conversion::shown_one(&caller, place, marked).await?,
+        };
         if options.dry_run {
-            let shown = if removed { record } else { unstored(place, &new, Some(record.revision))? };
-            return Ok(done(shown, removed));
+            return Ok(done(if removed { record } else { shown }, removed));
         }
         let committed = if removed {
             let extra = consequences(server, plane, place, &old);
             commit(server, plane, place, &place.name, record.expected(), None, extra).await
         } else if is_same(&new, &old) {
             // Marked already, and nothing is sooner.
-            return Ok(done(record, false));
+            return Ok(done(shown, false));
         } else {
-            commit(server, plane, place, &place.name, record.expected(), Some(&new), Extra::default()).await
+            commit(
+                server,
+                plane,
+                place,
+                &place.name,
+                record.expected(),
+                Some((&new, record.schema)),
+                Extra::default(),
+            )
+            .await
         };
         match committed {
             Ok(_) if record.shared && removed => return Ok(done(record, true)),
-            Ok(revision) => return Ok(done(unstored(place, &new, Some(revision))?, removed)),
+            Ok(revision) => return Ok(done(Arc::new(shown.at(revision)), removed)),
             Err(Refused::Object | Refused::Extra) => {}
             Err(Refused::Failed(error)) => return Err(error),
         }
     }
     Err(ApiError::stale(&resource, &place.name))
+}
+
+/// A stored object as the version of the request has it.
+async fn shown_value(caller: &Caller, place: &Place, record: &Arc<Record>) -> Result<Value, ApiError> {
+    if !place.row.is_custom() {
+        return record.value().map_err(ApiError::internal);
+    }
+    let shown = conversion::shown_one(caller, place, record.clone()).await?;
+    conversion::in_version(place, &shown)
+}
+
+/// The record of a marked object, in the form in which the other is stored.
+fn as_stored(record: &Record, object: &Value) -> Result<Arc<Record>, ApiError> {
+    let bytes = record::encode(object, record.meta.fields.clone(), record.schema);
+    let made = record::decode(record.name.clone(), &bytes, record.revision).map_err(ApiError::internal)?;
+    Ok(Arc::new(made))
 }
 
 fn is_same(new: &Value, old: &Value) -> bool {

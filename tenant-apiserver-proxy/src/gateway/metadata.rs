@@ -79,7 +79,7 @@ pub fn stamp_new(object: &mut Value, place: &Place, now: Timestamp) -> Result<()
     }
     set_namespace(object, place)?;
     let kind = place.row.kind.to_string();
-    let api_version = place.stored_api_version();
+    let api_version = place.written_api_version();
     let metadata = of(object);
     for field in
         ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"]

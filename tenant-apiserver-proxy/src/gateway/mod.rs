@@ -12,6 +12,7 @@ pub mod update;
 
 use crate::cache::feed::store_key;
 use crate::cache::record::{self, Record};
+use crate::conversion::known::Known;
 use crate::limits;
 use crate::planes::Plane;
 use crate::server::Server;
@@ -41,6 +42,8 @@ pub struct Place {
     pub name: CompactString,
     /// The subresource of the request; empty for the object itself.
     pub subresource: CompactString,
+    /// What the object is in other versions, as far as that has been asked.
+    pub known: Arc<Known>,
 }
 
 impl Place {
@@ -69,27 +72,38 @@ impl Place {
         api_types::GroupVersion::new(&self.row.group, &self.version.name).to_string()
     }
 
-    /// `apiVersion` of stored objects.
-    pub fn stored_api_version(&self) -> String {
-        self.row.stored_api_version()
+    /// The version that writes are made in: that of the request for custom kinds, which are stored in another one
+    /// only at the end; the stored one for built-in kinds.
+    pub fn written_version(&self) -> &Version {
+        if self.row.is_custom() { &self.version } else { self.row.stored_version().unwrap_or(&self.version) }
     }
 
-    /// An object of the request's version as it is stored.
-    pub fn to_stored(&self, mut object: Value) -> Value {
-        api_resources::convert::to_stored(&self.row, &self.version, &mut object);
+    /// `apiVersion` of objects while they are written.
+    pub fn written_api_version(&self) -> String {
+        if self.row.is_custom() { self.api_version() } else { self.row.stored_api_version() }
+    }
+
+    /// An object of the request's version as it is written.
+    pub fn to_written(&self, mut object: Value) -> Value {
+        if self.row.is_custom() {
+            object["apiVersion"] = self.api_version().into();
+        } else {
+            api_resources::convert::to_stored(&self.row, &self.version, &mut object);
+        }
         object
     }
 
-    /// A stored object in the request's version.
-    pub fn from_stored(&self, mut object: Value) -> Value {
-        api_resources::convert::from_stored(&self.row, &self.version, &mut object);
+    /// An object in the form in which it is written in the request's version.
+    pub fn from_written(&self, mut object: Value) -> Value {
+        if !self.row.is_custom() {
+            api_resources::convert::from_stored(&self.row, &self.version, &mut object);
+        }
         object
     }
 
-    /// True when the request's version is not what is stored.
+    /// True when the request's version is not what is written.
     pub fn converts(&self) -> bool {
         self.version.converter.is_some()
-            || (self.row.is_custom() && self.version.name != self.row.storage_version)
     }
 
     fn key(&self, name: &str) -> String {
@@ -150,21 +164,22 @@ pub(crate) enum Refused {
     Failed(ApiError),
 }
 
-/// Commits an object and waits until reads show it. `object`: the new one, or `None` to remove.
+/// Commits an object and waits until reads show it. `object`: the new one, and what tells its schema, or `None` to
+/// remove.
 pub(crate) async fn commit(
     server: &Server,
     plane: &Plane,
     place: &Place,
     name: &str,
     expected: Revision,
-    object: Option<&Value>,
+    object: Option<(&Value, u64)>,
     extra: Extra,
 ) -> Result<Revision, Refused> {
     let space = Space::new(plane.id);
     let key = place.key(name);
     let operation = match object {
-        Some(object) => {
-            let value = record::encode(object, fields_of(&place.row, object));
+        Some((object, schema)) => {
+            let value = record::encode(object, fields_of(&place.row, object), schema);
             // What goes is never held back.
             if !object["metadata"]["deletionTimestamp"].is_string() {
                 let name_of = ObjectName::new(&place.namespace, name);
@@ -222,14 +237,14 @@ pub fn store_failed(error: &CommitError) -> ApiError {
     }
 }
 
-/// A record that was never stored: what a dry run answers.
+/// A record that was never stored: what a write answers. The object is of the version in which it was written.
 pub(crate) fn unstored(
     place: &Place,
     object: &Value,
     revision: Option<Revision>,
 ) -> Result<Arc<Record>, ApiError> {
     let name = object["metadata"]["name"].as_str().unwrap_or("");
-    let stored = record::encode(object, Vec::new());
+    let stored = record::encode(object, Vec::new(), place.written_version().schema_hash);
     let made = record::decode(ObjectName::new(&place.namespace, name), &stored, revision.unwrap_or_default());
     let record = made.map_err(ApiError::internal)?;
     Ok(Arc::new(if revision.is_none() { record.without_revision() } else { record }))

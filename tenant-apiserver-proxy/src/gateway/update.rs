@@ -2,11 +2,12 @@
 
 use super::create::{default_schema, kube_finalizers, normalize};
 use super::{
-    Place, Refused, TRIES, WriteOptions, Written, commit, delete, guarding, live, metadata, unstored,
+    Extra, Place, Refused, TRIES, WriteOptions, Written, commit, delete, guarding, live, metadata, unstored,
 };
 use crate::admission;
 use crate::admission::guards::{Asked, Operation};
 use crate::cache::record::Record;
+use crate::conversion::{self, Caller};
 use crate::ownership;
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -37,11 +38,17 @@ pub async fn update(
     mut make: impl FnMut(&Value) -> Result<Wanted, ApiError>,
 ) -> Result<Written, ApiError> {
     let resource = place.resource();
+    let caller = Caller::of(auth);
     for _ in 0..TRIES {
         let record = live(server, auth, place).ok_or_else(|| ApiError::not_found(&resource, &place.name))?;
-        let old = record.value().map_err(ApiError::internal)?;
-        let mut wanted = if place.converts() { make(&place.from_stored(old.clone()))? } else { make(&old)? };
-        wanted.object = place.to_stored(wanted.object);
+        let old = written_form(&caller, place, &record).await?;
+        let mut wanted = loop {
+            let made = if place.converts() { make(&place.from_written(old.clone())) } else { make(&old) };
+            if !place.known.learn(&caller, place).await? {
+                break made?;
+            }
+        };
+        wanted.object = place.to_written(wanted.object);
         // What names a version that is no longer the newest is refused here, in the next round at the latest.
         metadata::check_update(&wanted.object, &old, place, !must_name_version)?;
         match step(server, auth, place, options, &record, old, wanted).await? {
@@ -50,6 +57,15 @@ pub async fn update(
         }
     }
     Err(ApiError::stale(&resource, &place.name))
+}
+
+/// A stored object in the form in which it is written.
+async fn written_form(caller: &Caller, place: &Place, record: &Arc<Record>) -> Result<Value, ApiError> {
+    if !place.row.is_custom() {
+        return record.value().map_err(ApiError::internal);
+    }
+    let shown = conversion::shown_one(caller, place, record.clone()).await?;
+    conversion::in_version(place, &shown)
 }
 
 enum Step {
@@ -70,7 +86,7 @@ async fn step(
     let owned = wanted.owned;
     let mut new = wanted.object;
     new["kind"] = place.row.kind.to_string().into();
-    new["apiVersion"] = place.stored_api_version().into();
+    new["apiVersion"] = place.written_api_version().into();
     metadata::set_namespace(&mut new, place)?;
     metadata::keep_old(&mut new, &old);
     // Normalizing takes an empty list away, which here is a wish.
@@ -80,7 +96,8 @@ async fn step(
         if let Some(forget) = forget {
             metadata::of(&mut new).insert("managedFields".into(), forget);
         }
-        ownership::record(place, Some(&old), &mut new, &options.manager, now);
+        let caller = Caller::of(auth);
+        ownership::record(&caller, place, Some(&old), &mut new, &options.manager, now).await?;
     }
     admission::update(place, &mut new, &old);
     let asked = Asked::to_write(server, auth, place, Operation::Update, options.dry_run);
@@ -100,39 +117,54 @@ async fn step(
     }
     let warnings = warnings(place, &new, &old);
     api_schema::managed_fields::keep_times(&old, &mut new);
-    let mut comparable = old.clone();
-    metadata::of(&mut comparable).remove("resourceVersion");
-    if new == comparable && !record.shared {
-        return Ok(Step::Done(Written { object: record.clone(), created: false, removed: false, warnings }));
+    let done = |object, removed| {
+        Ok(Step::Done(Written { object, created: false, removed, warnings: warnings.clone() }))
+    };
+    if !place.row.is_custom() && !record.shared && is_same(&new, &old) {
+        return done(record.clone(), false);
     }
     let removed = delete::is_over(&new);
     if options.dry_run {
         admission::preview(server, auth, place, Some(&old), &mut new)?;
-        let object = unstored(place, &new, Some(record.revision))?;
-        return Ok(Step::Done(Written { object, created: false, removed, warnings }));
     }
     let expected = record.expected();
     let plane = auth.plane();
-    let committed = if removed {
-        let extra = delete::consequences(server, plane, place, &old);
-        commit(server, plane, place, &place.name, expected, None, extra).await
-    } else {
-        let extra = admission::reserve(server, auth, place, Some(&old), &mut new).await?;
-        commit(server, plane, place, &place.name, expected, Some(&new), extra).await
-    };
-    match committed {
+    if removed {
         // Kubernetes answers the removal of the last finalizer with the version before it.
-        Ok(_) if removed => {
-            let object = unstored(place, &new, Some(record.revision))?;
-            Ok(Step::Done(Written { object, created: false, removed, warnings }))
+        let object = unstored(place, &new, Some(record.revision))?;
+        if options.dry_run {
+            return done(object, true);
         }
-        Ok(revision) => {
-            let object = unstored(place, &new, Some(revision))?;
-            Ok(Step::Done(Written { object, created: false, removed, warnings }))
-        }
+        let extra = delete::consequences(server, plane, place, &old);
+        return match commit(server, plane, place, &place.name, expected, None, extra).await {
+            Ok(_) => done(object, true),
+            Err(Refused::Object | Refused::Extra) => Ok(Step::Again),
+            Err(Refused::Failed(error)) => Err(error),
+        };
+    }
+    let extra = match options.dry_run {
+        true => Extra::default(),
+        false => admission::reserve(server, auth, place, Some(&old), &mut new).await?,
+    };
+    let kept = conversion::keep(&Caller::of(auth), place, new).await?;
+    // What is stored in an old version, or under an old schema, is written anew.
+    let same = place.row.is_custom() && is_same(&kept.stored, &record.value().map_err(ApiError::internal)?);
+    if same || options.dry_run {
+        return done(unstored(place, kept.shown(), Some(record.revision))?, false);
+    }
+    match commit(server, plane, place, &place.name, expected, Some((&kept.stored, kept.schema)), extra).await
+    {
+        Ok(revision) => done(unstored(place, kept.shown(), Some(revision))?, false),
         Err(Refused::Object | Refused::Extra) => Ok(Step::Again),
         Err(Refused::Failed(error)) => Err(error),
     }
+}
+
+/// True when an object is as the old one, but for the version that it has been read in.
+fn is_same(new: &Value, old: &Value) -> bool {
+    let mut comparable = old.clone();
+    metadata::of(&mut comparable).remove("resourceVersion");
+    *new == comparable
 }
 
 /// What the client is warned of. Who writes a subresource answers for nothing else; and where changes of what is desired

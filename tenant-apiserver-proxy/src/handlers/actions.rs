@@ -64,6 +64,7 @@ pub async fn bind_named(
         namespace: place.namespace.clone(),
         name: metadata::text(&binding, "name").into(),
         subresource: "binding".into(),
+        known: std::sync::Arc::default(),
     };
     bind(server, auth, &pod, body).await
 }

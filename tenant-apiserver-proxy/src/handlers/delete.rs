@@ -1,6 +1,7 @@
 //! DELETE of one object or of many.
 
 use super::{Incoming, get, list};
+use crate::conversion::{self, Caller};
 use crate::gateway::delete::DeleteOptions;
 use crate::gateway::{self, Place};
 use crate::reply::Reply;
@@ -153,7 +154,8 @@ pub async fn collection(
 ) -> Result<Reply, ApiError> {
     let options = options(auth.call(), body)?;
     let form = get::Form::of(auth, place)?;
-    let page = list::find(server, auth, place).await?.page();
+    let mut page = list::find(server, auth, place).await?.page();
+    page.records = conversion::shown(&Caller::of(auth), place, page.records).await?;
     for record in &page.records {
         let mut one = place.clone();
         one.namespace = record.name.namespace.clone();

@@ -5,6 +5,7 @@ use super::list::Selection;
 use crate::cache::collection::Change;
 use crate::cache::record::Record;
 use crate::cache::watchers::{Event, Form as Encoding};
+use crate::conversion::{self, Caller};
 use crate::gateway::Place;
 use crate::negotiation::{Format, MetaVersion, View};
 use crate::reply;
@@ -12,6 +13,7 @@ use api_types::{ApiError, Revision};
 use bytes::{BufMut, Bytes, BytesMut};
 use compact_str::CompactString;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Encodes events for one watch.
 pub struct Encoder {
@@ -38,7 +40,8 @@ impl Encoder {
         let shape = match view {
             // The first has the columns, and the others have not.
             View::Table(_) => CompactString::default(),
-            _ => format!("{format:?} {view:?} {}", place.api_version()).into(),
+            // Who began before a definition changed may see another form of the same version.
+            _ => format!("{format:?} {view:?} {} {:p}", place.api_version(), Arc::as_ptr(&place.row)).into(),
         };
         Encoder {
             selection,
@@ -51,34 +54,70 @@ impl Encoder {
         }
     }
 
-    /// An object that was there when the watch began.
-    pub fn added(&mut self, record: &Record) -> Bytes {
-        self.event("ADDED", record)
-    }
-
     /// A change, as the selection sees it: an object that begins or ceases to be selected is added or deleted. `None`:
-    /// it was not selected and is not. `event`: where those who see the same find it encoded.
-    pub fn change(&mut self, change: &Change, event: Option<&Event>) -> Option<Bytes> {
+    /// it was not selected and is not.
+    pub fn select(&self, change: &Change) -> Option<(&'static str, Arc<Record>)> {
         let before = change.previous.as_ref().is_some_and(|previous| self.selection.matches(previous));
         let after = !change.is_deleted() && self.selection.matches(&change.object);
-        let of = match (before, after) {
-            (false, true) => "ADDED",
-            (true, true) => "MODIFIED",
-            (true, false) if change.is_deleted() => "DELETED",
+        match (before, after) {
+            (false, true) => Some(("ADDED", change.object.clone())),
+            (true, true) => Some(("MODIFIED", change.object.clone())),
+            (true, false) if change.is_deleted() => Some(("DELETED", change.object.clone())),
             // What is deleted is shown as it was when it was last selected, at the revision of the change.
             (true, false) => {
                 let previous = change.previous.as_ref()?;
-                return Some(self.event("DELETED", &previous.at(change.revision)));
+                Some(("DELETED", Arc::new(previous.at(change.revision))))
             }
-            (false, false) => return None,
-        };
-        match event.filter(|_| !self.shape.is_empty()) {
+            (false, false) => None,
+        }
+    }
+
+    /// The event of a record that has been selected. `shared`: where those who see the same find it encoded.
+    pub fn encode(&mut self, of: &'static str, record: &Arc<Record>, shared: Option<&Event>) -> Bytes {
+        let is_own = |event: &&Event| Arc::ptr_eq(&event.change.object, record) && !self.shape.is_empty();
+        match shared.filter(is_own) {
             Some(event) => {
                 let form = Encoding { of, shape: self.shape.clone() };
-                Some(event.encoded(&form, || self.event(of, &change.object)))
+                event.encoded(&form, || self.event(of, record))
             }
-            None => Some(self.event(of, &change.object)),
+            None => self.event(of, record),
         }
+    }
+
+    /// The same for a record that only a webhook can convert. An error ends the watch.
+    pub async fn convert(
+        &mut self,
+        caller: &Caller,
+        of: &'static str,
+        record: &Arc<Record>,
+        shared: Option<&Event>,
+    ) -> Result<Bytes, ApiError> {
+        let is_own = |event: &&Event| Arc::ptr_eq(&event.change.object, record) && !self.shape.is_empty();
+        let form = Encoding { of, shape: self.shape.clone() };
+        let shared = shared.filter(is_own);
+        let made = async {
+            let shown = conversion::shown_one(caller, &self.place, record.clone()).await?;
+            self.object(&shown).map(|object| frame(of, &object, self.format))
+        };
+        match shared {
+            Some(event) => event.awaited(&form, made).await,
+            None => made.await,
+        }
+    }
+
+    /// True when only a webhook can convert a record.
+    pub fn needs_webhook(&self, record: &Record) -> bool {
+        conversion::needs_webhook(&self.place.row, &self.place.version, record)
+    }
+
+    /// The place whose objects are sent.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The event that ends a watch.
+    pub fn error(&self, error: &ApiError) -> Bytes {
+        error_event(error, self.format)
     }
 
     fn event(&mut self, of: &str, record: &Record) -> Bytes {
@@ -96,10 +135,10 @@ impl Encoder {
             }
             View::Object | View::MetadataList(_) => get::bytes_in_version(place, record),
             View::Metadata(version) => {
-                self.metadata(&get::metadata_only(&get::value(record)?, version), version)
+                self.metadata(&get::metadata_only(&get::shown_value(place, record)?, version), version)
             }
             View::Table(version) => {
-                let value = get::value(record)?;
+                let value = get::shown_value(place, record)?;
                 let options = get::table_options(&self.include, !self.first_table)?;
                 self.first_table = false;
                 let (row, columns) = (&place.row, &place.version);

@@ -1,6 +1,7 @@
 //! GET of one object.
 
 use crate::cache::record::Record;
+use crate::conversion::{self, Caller};
 use crate::gateway::Place;
 use crate::negotiation::{self, Accept, Format, MetaVersion, Offer, View};
 use crate::reply::{Content, PROTOBUF, Reply};
@@ -14,9 +15,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Answers with the object as it is stored, when the version agrees.
-pub fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
+pub async fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
     let found = server.cache.get(auth.plane().id, &place.resource(), &place.object());
     let record = found.ok_or_else(|| ApiError::not_found(&place.resource(), &place.name))?;
+    let record = conversion::shown_one(&Caller::of(auth), place, record).await?;
     show(auth, place, &record, StatusCode::OK)
 }
 
@@ -39,7 +41,7 @@ impl Form {
     }
 }
 
-/// Shows an object as the client asks for it.
+/// Shows an object as the client asks for it. What only a webhook can convert comes converted.
 pub fn show(auth: &Authorized, place: &Place, record: &Record, code: StatusCode) -> Result<Reply, ApiError> {
     let Form { accept, include } = Form::of(auth, place)?;
     let format = accept.rendering.format;
@@ -48,15 +50,18 @@ pub fn show(auth: &Authorized, place: &Place, record: &Record, code: StatusCode)
             protobuf(place.root(), &place.api_version(), &place.row.kind, &converted(place, record)?)?
         }
         View::Object => Content::Json(bytes_in_version(place, record)?),
-        View::Metadata(version) => {
-            meta_content(format, version, "PartialObjectMetadata", &metadata_only(&value(record)?, version))?
-        }
+        View::Metadata(version) => meta_content(
+            format,
+            version,
+            "PartialObjectMetadata",
+            &metadata_only(&shown_value(place, record)?, version),
+        )?,
         View::MetadataList(_) => {
             let is = format!("not a list (*{})", go_type(place, &place.row.kind));
             return Err(negotiation::misfit("PartialObjectMetadataList", &is));
         }
         View::Table(version) => {
-            let value = value(record)?;
+            let value = shown_value(place, record)?;
             let options = table_options(&include, false)?;
             let mut table =
                 api_resources::columns::table(&place.row, &place.version, [&value].into_iter(), options);
@@ -111,14 +116,19 @@ pub fn value(record: &Record) -> Result<Value, ApiError> {
     record.value().map_err(ApiError::internal)
 }
 
+/// An object for a table or for its metadata: built-in kinds are shown as they are stored.
+pub fn shown_value(place: &Place, record: &Record) -> Result<Value, ApiError> {
+    if place.row.is_custom() { converted(place, record) } else { value(record) }
+}
+
 /// The object in the version of the request.
 pub fn converted(place: &Place, record: &Record) -> Result<Value, ApiError> {
-    Ok(place.from_stored(value(record)?))
+    conversion::in_version(place, record)
 }
 
 /// The bytes of the object in the version of the request: those that are stored, when the versions agree.
 pub fn bytes_in_version(place: &Place, record: &Record) -> Result<Bytes, ApiError> {
-    if record.api_version == place.api_version() {
+    if conversion::is_in_form(place, record) {
         return Ok(record.bytes.clone());
     }
     Ok(Bytes::from(converted(place, record)?.to_string()))

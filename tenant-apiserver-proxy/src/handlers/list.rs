@@ -6,6 +6,7 @@ use super::list_options::{ListOptions, Wanted};
 use crate::cache::collection::Collection;
 use crate::cache::record::Record;
 use crate::cache::snapshot::{Records, Snapshot};
+use crate::conversion::{self, Caller};
 use crate::gateway::Place;
 use crate::heavy;
 use crate::negotiation::{self, Format, View};
@@ -209,11 +210,16 @@ fn too_old() -> ApiError {
 pub async fn list(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
     let form = Form::of(auth, place)?;
     let found = find(server, auth, place).await?;
-    let place = place.clone();
-    server.heavy.compute(found.is_long(), move || show(&form, &place, &found.page())).await?
+    let (place, long) = (place.clone(), found.is_long());
+    if place.row.conversion.is_none() {
+        return server.heavy.compute(long, move || show(&form, &place, &found.page())).await?;
+    }
+    let mut page = server.heavy.compute(long, move || found.page()).await?;
+    page.records = conversion::shown(&Caller::of(auth), &place, page.records).await?;
+    server.heavy.compute(long, move || show(&form, &place, &page)).await?
 }
 
-/// Shows a page as the client asks for it.
+/// Shows a page as the client asks for it. What only a webhook can convert comes converted.
 pub fn show(form: &Form, place: &Place, page: &Page) -> Result<Reply, ApiError> {
     let accept = form.accept;
     let content = match accept.view {
@@ -238,8 +244,11 @@ pub fn show(form: &Form, place: &Place, page: &Page) -> Result<Reply, ApiError> 
         }
         View::Table(version) => {
             let options = get::table_options(&form.include, false)?;
-            let stored: Vec<Value> =
-                page.records.iter().map(|record| get::value(record)).collect::<Result<_, _>>()?;
+            let stored: Vec<Value> = page
+                .records
+                .iter()
+                .map(|record| get::shown_value(place, record))
+                .collect::<Result<_, _>>()?;
             let mut table = api_resources::columns::table(&place.row, &place.version, stored.iter(), options);
             table["metadata"] = list_metadata(page);
             Content::Json(Bytes::from(get::in_version(table, version).to_string()))
@@ -313,13 +322,14 @@ fn join(place: &Place, page: &Page) -> Result<Bytes, ApiError> {
             out.put_u8(b',');
         }
         let converted;
-        let bytes = if record.api_version == api_version {
+        let as_stored = conversion::is_in_form(place, record);
+        let bytes = if as_stored {
             &record.bytes
         } else {
             converted = item_in_version(place, record)?;
             &converted
         };
-        if lead > 0 && record.api_version == api_version {
+        if lead > 0 && as_stored {
             out.put_u8(b'{');
             out.extend_from_slice(&bytes[lead + 1..]);
         } else {

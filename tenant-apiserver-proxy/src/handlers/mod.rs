@@ -72,6 +72,7 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
         version,
         name: request.name.clone(),
         subresource: request.subresource.clone(),
+        known: Arc::default(),
     };
     let warnings: Vec<String> = place.version.deprecation.iter().cloned().collect();
     match answer(server, auth, &place, request, body).await {
@@ -177,7 +178,10 @@ async fn whole(
     }
     let offered = |verb: Verb| if place.row.has(verb) { Ok(()) } else { Err(not_allowed()) };
     match verb {
-        "get" => offered(Verb::Get).and_then(|()| get::get(server, auth, place)),
+        "get" => {
+            offered(Verb::Get)?;
+            get::get(server, auth, place).await
+        }
         "list" => {
             offered(Verb::List)?;
             list::list(server, auth, place).await
@@ -239,7 +243,7 @@ async fn sub(
     }
     match (place.subresource.as_str(), verb) {
         ("status" | "finalize" | "ephemeralcontainers" | "resize" | "approval", "get") => {
-            get::get(server, auth, place)
+            get::get(server, auth, place).await
         }
         ("status" | "finalize" | "ephemeralcontainers" | "resize" | "approval", "update") => {
             write::update(server, auth, place, &body).await
@@ -247,7 +251,7 @@ async fn sub(
         ("status" | "ephemeralcontainers" | "resize" | "approval", "patch") => {
             patch::patch(server, auth, place, &body).await
         }
-        ("scale", "get") => scale::get(server, auth, place),
+        ("scale", "get") => scale::get(server, auth, place).await,
         ("scale", "update" | "patch") => scale::write(server, auth, place, &body).await,
         ("binding", "create") => actions::bind(server, auth, place, &body).await,
         ("eviction", "create") => actions::evict(server, auth, place, &body).await,

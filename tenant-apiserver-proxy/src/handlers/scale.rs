@@ -2,6 +2,7 @@
 
 use super::patch::{self, PatchType};
 use super::{Incoming, get, write};
+use crate::conversion::{self, Caller};
 use crate::decoding;
 use crate::gateway::update::Wanted;
 use crate::gateway::{self, Place, metadata};
@@ -81,10 +82,11 @@ fn selector_text(selector: &Value) -> String {
 }
 
 /// GET.
-pub fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
+pub async fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
     let found = server.cache.get(auth.plane().id, &place.resource(), &place.object());
     let record = found.ok_or_else(|| ApiError::not_found(&place.resource(), &place.name))?;
-    let object = get::value(&record)?;
+    let record = conversion::shown_one(&Caller::of(auth), place, record).await?;
+    let object = get::shown_value(place, &record)?;
     if place.row.is_custom() && at(&object, &paths(place).spec).is_null() {
         let path = place.version.scale.as_ref().map_or("", |scale| scale.spec_replicas_path.as_str());
         return Err(ApiError::internal(format!("the spec replicas field {path:?} does not exist")));

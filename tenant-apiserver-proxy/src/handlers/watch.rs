@@ -5,13 +5,17 @@ use super::get::Form;
 use super::list::{self, Selection};
 use super::list_options::{self, ListOptions};
 use crate::cache::collection::Change;
+use crate::cache::record::Record;
 use crate::cache::snapshot::Records;
 use crate::cache::watchers::{Changes, Event};
+use crate::conversion::{self, Caller};
 use crate::gateway::Place;
 use crate::negotiation::Format;
+use crate::planes::Plane;
 use crate::reply::{self, Content, Reply};
 use crate::server::Server;
 use crate::stages::Authorized;
+use api_resources::ResourceRow;
 use api_types::{ApiError, Revision};
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
@@ -74,6 +78,8 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
         ended: end.plane,
         _place: place_taken,
         encoder,
+        caller: Caller::of(auth),
+        plane: auth.plane().clone(),
         changes,
         frames,
         bookmarks: options.bookmarks,
@@ -85,6 +91,24 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     let deadline = tokio::time::Instant::now() + timeout;
     tokio::spawn(task.run(records, missed, deadline));
     Ok(streamed(format, stream))
+}
+
+/// Resolves when the plane has another definition of a custom kind, or none.
+async fn redefined(plane: Arc<Plane>, row: Arc<ResourceRow>) {
+    if !row.is_custom() {
+        return std::future::pending().await;
+    }
+    loop {
+        let changed = plane.catalog_changed.notified();
+        tokio::pin!(changed);
+        // Whatever changes after the look is heard of.
+        changed.as_mut().enable();
+        let now = plane.catalog.load().resource(&row.group, &row.plural);
+        if now.is_none_or(|now| !Arc::ptr_eq(&now, &row)) {
+            return;
+        }
+        changed.await;
+    }
 }
 
 /// How long a watch lasts. Watches that begin together and name no time do not end together.
@@ -123,6 +147,8 @@ struct Stream {
     /// Its place among the watches that the plane may have open.
     _place: crate::limits::Taken,
     encoder: Encoder,
+    caller: Caller,
+    plane: Arc<Plane>,
     changes: Changes,
     frames: mpsc::Sender<Bytes>,
     bookmarks: bool,
@@ -146,10 +172,13 @@ impl Stream {
         tokio::pin!(end);
         let (ended, shutdown) = (self.ended.clone(), self.server.shutdown.clone());
         let lagging = self.changes.ended();
+        let redefined = redefined(self.plane.clone(), self.encoder.place().row.clone());
         tokio::select! {
             () = &mut end => {}
             // Also while it waits for a client that does not read.
             () = lagging => {}
+            // What is sent has to be what the definition says: who watches begins again with the new one.
+            () = redefined => {}
             () = ended.requested() => {}
             () = shutdown.requested() => {}
             _ = self.stream(records, missed) => {}
@@ -159,16 +188,23 @@ impl Stream {
     /// Ends when the client is gone or lags too much.
     async fn stream(&mut self, records: Option<Records>, missed: Vec<Arc<Change>>) -> Option<()> {
         let mut buffer = BytesMut::new();
+        let mut strange: Vec<Arc<Record>> = Vec::new();
         for (index, record) in records.iter().flat_map(Records::iter).enumerate() {
             if self.encoder.selection.matches(record) {
-                let event = self.encoder.added(record);
-                self.put(&mut buffer, event).await?;
+                if self.encoder.needs_webhook(record) {
+                    strange.push(record.clone());
+                } else {
+                    let event = self.encoder.encode("ADDED", record, None);
+                    self.put(&mut buffer, event).await?;
+                }
             }
             self.sent = self.sent.max(record.revision);
             if index % BREATH == BREATH - 1 {
+                self.converted(&mut buffer, &mut strange).await?;
                 tokio::task::yield_now().await;
             }
         }
+        self.converted(&mut buffer, &mut strange).await?;
         // What they were part of may be freed as it changes.
         drop(records);
         for change in missed {
@@ -211,10 +247,37 @@ impl Stream {
             return Some(());
         }
         self.sent = self.sent.max(change.revision);
-        match self.encoder.change(change, event) {
-            Some(event) => self.put(buffer, event).await,
-            None => Some(()),
+        let Some((of, record)) = self.encoder.select(change) else { return Some(()) };
+        if !self.encoder.needs_webhook(&record) {
+            let event = self.encoder.encode(of, &record, event);
+            return self.put(buffer, event).await;
         }
+        match self.encoder.convert(&self.caller, of, &record, event).await {
+            Ok(event) => self.put(buffer, event).await,
+            Err(error) => self.fail(buffer, &error).await,
+        }
+    }
+
+    /// Sends objects that were there when the watch began and that only a webhook can convert.
+    async fn converted(&mut self, buffer: &mut BytesMut, records: &mut Vec<Arc<Record>>) -> Option<()> {
+        let records = std::mem::take(records);
+        match conversion::shown(&self.caller, self.encoder.place(), records).await {
+            Ok(records) => {
+                for record in &records {
+                    let event = self.encoder.encode("ADDED", record, None);
+                    self.put(buffer, event).await?;
+                }
+                Some(())
+            }
+            Err(error) => self.fail(buffer, &error).await,
+        }
+    }
+
+    /// Says why the watch cannot go on, and ends it: what has been missed is found by whoever lists again.
+    async fn fail(&self, buffer: &mut BytesMut, error: &ApiError) -> Option<()> {
+        self.put(buffer, self.encoder.error(error)).await?;
+        self.flush(buffer).await?;
+        None
     }
 
     /// Joins small events into frames; a large one is a frame of its own, and is copied by nobody.

@@ -121,3 +121,35 @@ async fn what_is_created_while_its_definition_goes_is_there_for_the_cleanup_or_i
         admin.get(&path).await.expect_code(404);
     }
 }
+
+#[tokio::test]
+async fn what_was_stored_under_an_old_schema_is_read_under_the_new_one() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let mut definition = definition("example.dev", "widgets", "Widget");
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    definition.pointer_mut(spec).unwrap()["old"] = json!({"type": "string"});
+    admin.post(DEFINITIONS, &definition).await.expect_code(201);
+    let widgets = "/apis/example.dev/v1/widgets";
+    let mut object = widget("a", 2);
+    object["spec"]["old"] = json!("x");
+    let made = admin.post(widgets, &object).await.expect_code(201).json();
+    let path = format!("{DEFINITIONS}/widgets.example.dev");
+    let mut changed = admin.get(&path).await.json();
+    let fields = changed.pointer_mut(spec).unwrap().as_object_mut().unwrap();
+    fields.remove("old");
+    fields.insert("color".into(), json!({"type": "string", "default": "red"}));
+    admin.put(&path, &changed).await.expect_code(200);
+    let expected = json!({"size": 2, "color": "red"});
+    let read = admin.get(&format!("{widgets}/a")).await.expect_code(200).json();
+    assert_eq!(read["spec"], expected);
+    assert_eq!(read["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);
+    assert_eq!(admin.get(widgets).await.json()["items"][0]["spec"], expected);
+    let mut watch = admin.watch(&format!("{widgets}?watch=true")).await;
+    assert_eq!(watch.next().await.unwrap()["object"]["spec"], expected);
+    // A write that changes nothing stores it as it is read.
+    let moved = admin.put(&format!("{widgets}/a"), &read).await.expect_code(200).json();
+    assert_ne!(moved["metadata"]["resourceVersion"], read["metadata"]["resourceVersion"]);
+    let again = admin.put(&format!("{widgets}/a"), &moved).await.expect_code(200).json();
+    assert_eq!(again["metadata"]["resourceVersion"], moved["metadata"]["resourceVersion"]);
+}

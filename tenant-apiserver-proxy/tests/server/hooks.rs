@@ -116,11 +116,57 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, hook: Hook) {
     }
 }
 
+/// Answers a conversion between `spec.size`, a number, of `v1`, and `spec.width`, a text, of all other versions.
+fn converted(path: &str, review: &Value) -> Value {
+    let request = &review["request"];
+    let version = &request["desiredAPIVersion"];
+    let to_first = version.as_str().unwrap().ends_with("/v1");
+    let convert = |object: &Value| {
+        let mut object = object.clone();
+        object["apiVersion"] = version.clone();
+        let Some(spec) = object["spec"].as_object_mut() else { return object };
+        let taken = spec.remove(if to_first { "width" } else { "size" });
+        match (to_first, taken) {
+            (true, Some(width)) => drop(spec.insert("size".into(), json!(width.as_str().unwrap().len()))),
+            (false, Some(size)) => {
+                drop(spec.insert("width".into(), "x".repeat(size.as_u64().unwrap() as usize).into()));
+            }
+            (_, None) => {}
+        }
+        object
+    };
+    let mut objects: Vec<Value> = request["objects"].as_array().unwrap().iter().map(convert).collect();
+    let mut result = json!({"status": "Success"});
+    match path {
+        "/convert/sad" => result = json!({"status": "Failure", "message": "no such size"}),
+        "/convert/few" => drop(objects.pop()),
+        "/convert/renamed" => objects[0]["metadata"]["name"] = json!("other"),
+        "/convert/labels" => {
+            objects[0]["metadata"] = {
+                let mut metadata = objects[0]["metadata"].clone();
+                metadata["labels"] = json!({"converted": "yes"});
+                metadata["generation"] = json!(99);
+                metadata
+            }
+        }
+        _ => {}
+    }
+    json!({"apiVersion": review["apiVersion"], "kind": "ConversionReview",
+        "response": {"uid": request["uid"], "result": result, "convertedObjects": objects}})
+}
+
 impl Hook {
     async fn answer(&self, path: &str, body: &[u8]) -> http::Response<Full<Bytes>> {
         let review: Value = serde_json::from_slice(body).unwrap();
         let request = review["request"].clone();
         self.seen.lock().push((path.to_owned(), request.clone()));
+        if path.starts_with("/convert") {
+            if path == "/convert/slow" {
+                self.go.acquire().await.unwrap().forget();
+            }
+            let answer = converted(path, &review);
+            return http::Response::new(Full::new(Bytes::from(answer.to_string())));
+        }
         let mut response = json!({"uid": request["uid"], "allowed": true});
         let plain = |code: u16, body: Vec<u8>| {
             http::Response::builder().status(code).body(Full::new(Bytes::from(body))).unwrap()

@@ -6,6 +6,7 @@ mod bodies;
 mod boundaries;
 mod concurrency;
 mod conversion;
+mod conversion_webhooks;
 mod core_kinds;
 mod custom_resources;
 mod deletion;

@@ -1,7 +1,7 @@
 //! Webhook configurations.
 
 use super::expressions::{CONDITION_NAMES, conditions};
-use super::{default_matching, guard, rules};
+use super::{client_config, default_matching, guard, rules};
 use crate::kinds::place::{
     Causes, Place, each_mut, invalid_all, lookup, object_at, one_of, require, set_default,
 };
@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 const FAILURE_POLICIES: &[&str] = &["Fail", "Ignore"];
 const SIDE_EFFECTS: &[&str] = &["None", "NoneOnDryRun"];
 const REINVOCATION: &[&str] = &["IfNeeded", "Never"];
-const FORM: &str = "; desired format: https://host[/path]";
 
 /// How validating webhook configurations are written.
 pub fn validating_webhooks() -> Strategy {
@@ -105,12 +104,7 @@ fn webhook(out: &mut Causes, at: &Place<'_>, mutating: bool) {
     if mutating {
         one_of(out, at, "reinvocationPolicy", REINVOCATION);
     }
-    let config = at.field("clientConfig");
-    match (config.present("url"), config.present("service")) {
-        (Some(url), None) => address(out, &url),
-        (None, Some(service)) => reference(out, &service),
-        _ => out.push(Cause::required(&config.path, "exactly one of url or service is required")),
-    }
+    client_config::target(out, &at.field("clientConfig"));
 }
 
 /// The versions of reviews that a webhook takes, of which this server sends `v1` only.
@@ -136,78 +130,5 @@ fn versions(out: &mut Causes, at: &Place<'_>) {
         out.push(Cause::invalid(field, &json!(seen), &why));
     } else if !seen.contains(&"v1") {
         out.push(Cause::invalid(field, &json!(seen), "this server sends v1 only: it must be among them"));
-    }
-}
-
-/// The parts of an address: scheme, user, host, rest.
-fn parts(url: &str) -> (&str, Option<&str>, &str, &str) {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, rest) = rest.split_at(end);
-    match authority.rsplit_once('@') {
-        Some((user, host)) => (scheme, Some(user), host, rest),
-        None => (scheme, None, authority, rest),
-    }
-}
-
-fn address(out: &mut Causes, at: &Place<'_>) {
-    let url = at.as_text();
-    if let Some(bad) = url.chars().find(|c| c.is_control() || c.is_whitespace() || !c.is_ascii()) {
-        out.push(Cause::required(
-            &at.path,
-            &format!("url must be a valid URL: invalid character {bad:?}{FORM}"),
-        ));
-        return;
-    }
-    let (scheme, user, host, rest) = parts(url);
-    let mut wrong = |value: &str, why: &str| out.push(Cause::invalid(&at.path, &value.into(), why));
-    if scheme != "https" {
-        wrong(scheme, &format!("'https' is the only allowed URL scheme{FORM}"));
-    }
-    if host.is_empty() {
-        wrong(host, &format!("host must be specified{FORM}"));
-    }
-    if let Some(user) = user {
-        wrong(user, "user information is not permitted in the URL");
-    }
-    let (before, fragment) = rest.split_once('#').unwrap_or((rest, ""));
-    if !fragment.is_empty() {
-        wrong(fragment, "fragments are not permitted in the URL");
-    }
-    if let Some((_, query)) = before.split_once('?').filter(|(_, query)| !query.is_empty()) {
-        wrong(query, "query parameters are not permitted in the URL");
-    }
-}
-
-fn reference(out: &mut Causes, at: &Place<'_>) {
-    require(out, at, "name");
-    require(out, at, "namespace");
-    let port = at.int("port").unwrap_or(0);
-    let wrong = names::port_number(port);
-    if !wrong.is_empty() {
-        let why = format!("port is not valid: {}", wrong.join(", "));
-        out.push(Cause::invalid(at.of("port"), &port.into(), &why));
-    }
-    let path = at.text("path");
-    if path.is_empty() || path == "/" {
-        return;
-    }
-    let mut wrong = |why: &str| out.push(Cause::invalid(at.of("path"), &path.into(), why));
-    if path == "//" {
-        wrong("segment[0] may not be empty");
-        return;
-    }
-    if !path.starts_with('/') {
-        wrong("must start with a '/'");
-    }
-    let inner: String = path.chars().skip(1).collect();
-    for (index, step) in inner.strip_suffix('/').unwrap_or(&inner).split('/').enumerate() {
-        if step.is_empty() {
-            wrong(&format!("segment[{index}] may not be empty"));
-            continue;
-        }
-        for why in names::dns_subdomain(step) {
-            wrong(&format!("segment[{index}]: {why}"));
-        }
     }
 }

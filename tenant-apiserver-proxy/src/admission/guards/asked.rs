@@ -1,5 +1,6 @@
 //! A request as guards see it.
 
+use crate::conversion::{self, Caller};
 use crate::gateway::delete::DeleteOptions;
 use crate::gateway::{Place, metadata};
 use crate::server::Server;
@@ -162,16 +163,32 @@ impl<'a> Asked<'a> {
     }
 
     /// An object in a form. The body of an action has one form only.
-    pub fn show(&self, object: &Value, form: &Form) -> Value {
-        let mut shown = object.clone();
-        if self.body_kind(form).is_none() && !self.is_review() {
-            api_resources::convert::from_stored(&form.row, &form.version, &mut shown);
+    pub async fn show(&self, object: &Value, form: &Form) -> Result<Value, ApiError> {
+        let object = object.clone();
+        if self.body_kind(form).is_some() || self.is_review() {
+            return Ok(object);
         }
-        shown
+        self.in_form(object, form).await
     }
 
-    /// The stored form of what a guard has made of an object in a form. What it cannot have is dropped, as of a body.
-    pub fn take(&self, made: &Value, form: &Form) -> Result<Value, ApiError> {
+    async fn in_form(&self, mut object: Value, form: &Form) -> Result<Value, ApiError> {
+        if self.place.row.is_custom() {
+            return conversion::convert_one(&Caller::of(self.auth), &form.row, &form.version, object).await;
+        }
+        api_resources::convert::from_stored(&form.row, &form.version, &mut object);
+        Ok(object)
+    }
+
+    /// An object or null in a form.
+    pub async fn show_if(&self, object: Option<&Value>, form: &Form) -> Result<Value, ApiError> {
+        match object {
+            Some(object) => self.show(object, form).await,
+            None => Ok(Value::Null),
+        }
+    }
+
+    /// What a guard has made of an object in a form, as it is written. What it cannot have is dropped, as of a body.
+    pub async fn take(&self, made: &Value, form: &Form) -> Result<Value, ApiError> {
         let bytes = serde_json::to_vec(made).map_err(ApiError::internal)?;
         let payload = crate::decoding::Payload { bytes: bytes.into(), media: crate::decoding::Media::Json };
         let mode = api_schema::decode::FieldValidation::Ignore;
@@ -185,7 +202,13 @@ impl<'a> Asked<'a> {
         }
         let place = Place { row: form.row.clone(), version: form.version.clone(), ..self.place.clone() };
         let decoded = crate::decoding::object(&place, &payload, mode)?.value;
-        Ok(if self.is_review() { decoded } else { place.to_stored(decoded) })
+        if self.is_review() {
+            return Ok(decoded);
+        }
+        if place.row.is_custom() {
+            return self.in_form(decoded, &self.own_form()).await;
+        }
+        Ok(place.to_written(decoded))
     }
 
     /// Reviews are not stored: they have the version of the request.

@@ -20,7 +20,7 @@ struct Trouble {
 }
 
 /// Asks the mutating policies.
-pub fn run(
+pub async fn run(
     asked: &Asked<'_>,
     guards: &Guards,
     object: Option<&mut Value>,
@@ -56,7 +56,7 @@ pub fn run(
         for binding in &bound.bindings {
             let params = match binding.matching.find(asked, Some(object), old) {
                 Ok(None) => continue,
-                Ok(Some(_)) => parameters::collect(asked, policy, binding),
+                Ok(Some(_)) => parameters::collect(asked, policy, binding).await,
                 Err(error) => Err(error.message().to_owned()),
             };
             let params = match params {
@@ -67,10 +67,10 @@ pub fn run(
                 }
             };
             let namespace = namespace_object(asked)?;
-            let shown_old = old.map_or(Value::Null, |old| asked.show(old, &form));
+            let shown_old = asked.show_if(old, &form).await?;
             for (at, param) in params.iter().enumerate() {
                 let id = format!("{}/{}/{at}", policy.name, binding.name);
-                let shown = asked.show(object, &form);
+                let shown = asked.show(object, &form).await?;
                 let meant =
                     evaluate(asked, policy, &form, (&shown, &shown_old, param, &namespace), |session| {
                         conditions::hold(&policy.conditions, session)
@@ -85,11 +85,12 @@ pub fn run(
                 }
                 let before = object.clone();
                 for mutation in &policy.mutations {
-                    let shown = asked.show(object, &form);
+                    let shown = asked.show(object, &form).await?;
                     match change(asked, policy, &form, mutation, (&shown, &shown_old, param, &namespace)) {
                         Ok(made) => {
                             let mut taken = asked
                                 .take(&made, &form)
+                                .await
                                 .map_err(|error| ApiError::internal(error.message()))?;
                             between.default(&mut taken);
                             *object = taken;

@@ -2,6 +2,8 @@
 
 use super::asked::Asked;
 use super::compiled::{Binding, Policy};
+use crate::conversion::{self, Caller};
+use crate::gateway::Place;
 use api_resources::selectors::LabelSelector;
 use api_types::ObjectName;
 use serde_json::Value;
@@ -34,12 +36,12 @@ impl ParamRef {
 /// The parameters of a binding for a request: one evaluation for each. Null stands for none where none is asked for.
 ///
 /// Errors: why they cannot be had, in Kubernetes' words.
-pub fn collect(asked: &Asked<'_>, policy: &Policy, binding: &Binding) -> Result<Vec<Value>, String> {
+pub async fn collect(asked: &Asked<'_>, policy: &Policy, binding: &Binding) -> Result<Vec<Value>, String> {
     let (Some((version, kind)), Some(reference)) = (&policy.param_kind, &binding.params) else {
         return Ok(vec![Value::Null]);
     };
     let plane = asked.auth.plane();
-    let catalog = plane.catalog.load();
+    let catalog = plane.catalog.load_full();
     let row = catalog.by_kind(&version.group, &version.version, kind);
     let row = row.ok_or_else(|| format!("paramKind kind `{version}, Kind={kind}` not known"))?;
     let found = row.version(&version.version).cloned().ok_or("the version of the paramKind is not served")?;
@@ -68,11 +70,13 @@ pub fn collect(asked: &Asked<'_>, policy: &Policy, binding: &Binding) -> Result<
     if records.is_empty() && reference.deny {
         return Err("no params found for policy binding with `Deny` parameterNotFoundAction".to_owned());
     }
+    let place = Place { row, version: found, name: "".into(), subresource: "".into(), ..asked.place.clone() };
+    let caller = Caller::of(asked.auth);
     let mut out = Vec::with_capacity(records.len());
     for record in records {
-        let mut value = record.value().map_err(|error| error.to_string())?;
-        api_resources::convert::from_stored(&row, &found, &mut value);
-        out.push(value);
+        let record = conversion::shown_one(&caller, &place, record).await;
+        let value = record.and_then(|record| conversion::in_version(&place, &record));
+        out.push(value.map_err(|error| error.message().to_owned())?);
     }
     Ok(out)
 }

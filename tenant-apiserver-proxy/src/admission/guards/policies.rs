@@ -42,7 +42,7 @@ pub fn namespace_object(asked: &Asked<'_>) -> Result<Value, ApiError> {
 }
 
 /// Asks the validating policies. Of several that refuse, the first tells why.
-pub fn run(
+pub async fn run(
     asked: &Asked<'_>,
     guards: &Guards,
     object: Option<&Value>,
@@ -63,12 +63,11 @@ pub fn run(
                 continue;
             }
         };
-        let show = |object: Option<&Value>| object.map_or(Value::Null, |object| asked.show(object, &form));
         let mut shown: Option<(Value, Value)> = None;
         for binding in &bound.bindings {
             let params = match binding.matching.find(asked, object, old) {
                 Ok(None) => continue,
-                Ok(Some(_)) => parameters::collect(asked, policy, binding),
+                Ok(Some(_)) => parameters::collect(asked, policy, binding).await,
                 Err(error) => Err(error.message().to_owned()),
             };
             let params = match params {
@@ -79,7 +78,10 @@ pub fn run(
                     continue;
                 }
             };
-            let (object, old) = shown.get_or_insert_with(|| (show(object), show(old)));
+            if shown.is_none() {
+                shown = Some((asked.show_if(object, &form).await?, asked.show_if(old, &form).await?));
+            }
+            let Some((object, old)) = &shown else { continue };
             let namespace = namespace_object(asked)?;
             for param in &params {
                 for violation in violations(asked, policy, &form, (object, old, param, &namespace)) {

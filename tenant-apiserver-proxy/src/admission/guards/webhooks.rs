@@ -30,15 +30,14 @@ fn place_to_wait(asked: &Asked<'_>) -> Result<Option<OwnedSemaphorePermit>, ApiE
 }
 
 /// The form in which a webhook wants to see a request, and both objects in it; `None`: it is not for it.
-fn wanted(
+async fn wanted(
     asked: &Asked<'_>,
     hook: &Webhook,
     object: Option<&Value>,
     old: Option<&Value>,
 ) -> Result<Option<(Form, Value, Value)>, ApiError> {
     let Some(form) = hook.matching.find(asked, object, old)? else { return Ok(None) };
-    let show = |object: Option<&Value>| object.map_or(Value::Null, |object| asked.show(object, &form));
-    let (object, old) = (show(object), show(old));
+    let (object, old) = (asked.show_if(object, &form).await?, asked.show_if(old, &form).await?);
     match conditions::of_webhook(&hook.conditions, asked, &form, &object, &old) {
         Ok(true) => Ok(Some((form, object, old))),
         Ok(false) => Ok(None),
@@ -68,7 +67,9 @@ pub async fn mutate(
 ) -> Result<(), ApiError> {
     let mut waiting = None;
     for hook in &guards.mutating_webhooks {
-        let Some((form, shown, shown_old)) = wanted(asked, hook, object.as_deref(), old)? else { continue };
+        let Some((form, shown, shown_old)) = wanted(asked, hook, object.as_deref(), old).await? else {
+            continue;
+        };
         if !again.wants(&hook.id) {
             continue;
         }
@@ -93,7 +94,7 @@ pub async fn mutate(
             };
             let patched = api_schema::patch::json_patch(&shown, &patch).map_err(ApiError::internal)?;
             let mut taken =
-                asked.take(&patched, &form).map_err(|error| ApiError::internal(error.message()))?;
+                asked.take(&patched, &form).await.map_err(|error| ApiError::internal(error.message()))?;
             between.default(&mut taken);
             changed = taken != *object;
             *object = taken;
@@ -112,7 +113,7 @@ pub async fn validate(
 ) -> Result<(), ApiError> {
     let mut relevant: Vec<(Arc<Webhook>, Form, Value, Value)> = Vec::new();
     for hook in &guards.validating_webhooks {
-        if let Some((form, object, old)) = wanted(asked, hook, object, old)? {
+        if let Some((form, object, old)) = wanted(asked, hook, object, old).await? {
             relevant.push((hook.clone(), form, object, old));
         }
     }

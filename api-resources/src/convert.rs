@@ -55,6 +55,7 @@ pub fn renew(version: &Version, object: &mut Value) {
     if let Some(schema) = &version.schema {
         schema.prune(object);
         schema.default(object);
+        schema.drop_nulls(object);
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::kinds::place::{Causes, Place, invalid_all};
 use crate::names::{self, ANNOTATIONS_MAX};
 use api_types::Cause;
+use api_types::print::is_printable;
 use serde_json::Value;
 
 /// The finalizers that need no prefix.
@@ -204,7 +205,7 @@ pub fn manager(out: &mut Causes, path: &str, name: &str) {
     if name.len() > 128 {
         out.push(Cause::too_long(path, 128));
     }
-    if let Some((position, c)) = name.char_indices().find(|(_, c)| c.is_control()) {
+    for (position, c) in name.char_indices().filter(|(_, c)| !is_printable(*c)) {
         let message = format!("invalid character U+{:04X} (at position {position})", u32::from(c));
         out.push(Cause::invalid(path, &Value::from(name), &message));
     }

@@ -199,6 +199,8 @@ pub trait CustomSchema: Send + Sync {
     fn prune(&self, object: &mut Value) -> Vec<String>;
     /// Sets the schema's defaults.
     fn default(&self, object: &mut Value);
+    /// Drops nulls where the schema has neither null nor a default.
+    fn drop_nulls(&self, object: &mut Value);
     /// Defects of an object of this version; with the old object, those of the change.
     fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<Cause>;
     /// The same for a change through `status`.

@@ -156,9 +156,15 @@ impl CrdSchema {
         fit::prune(object, &self.schema, true)
     }
 
-    /// Sets defaults, and drops nulls where the schema has neither null nor a default.
+    /// Sets defaults of fields that are absent, or null where null is not allowed.
     pub fn default(&self, object: &mut Value) {
         fit::default(object, &self.schema);
+    }
+
+    /// Drops nulls where the schema has neither null nor a default: what a client sends says nothing by them. An applied
+    /// configuration keeps them, and is refused for them.
+    pub fn drop_nulls(&self, object: &mut Value) {
+        fit::drop_nulls(object, Some(&self.schema));
     }
 
     /// The defects of an object, beside those of its metadata and of its scale. `old` is the object before the

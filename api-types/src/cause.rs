@@ -1,5 +1,6 @@
 //! One defect of a request, as a `metav1.StatusCause` says it.
 
+use crate::print::quoted;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -45,25 +46,25 @@ impl Cause {
         Self::new(CauseReason::FieldValueRequired, field, with_detail("Required value", detail))
     }
 
-    /// `Invalid value: <value as JSON>: detail`.
+    /// `Invalid value: <value>: detail`: a text in quotes, anything else as JSON.
     pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
-        let message = with_detail(&format!("Invalid value: {value}"), detail);
+        let message = with_detail(&format!("Invalid value: {}", shown(value)), detail);
         Self::new(CauseReason::FieldValueInvalid, field, message)
     }
 
-    /// `Unsupported value: <value as JSON>: supported values: "a", "b"`.
+    /// `Unsupported value: <value>: supported values: "a", "b"`.
     pub fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
         let list: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
         Self::new(
             CauseReason::FieldValueNotSupported,
             field,
-            format!("Unsupported value: {value}: supported values: {}", list.join(", ")),
+            format!("Unsupported value: {}: supported values: {}", shown(value), list.join(", ")),
         )
     }
 
-    /// `Duplicate value: <value as JSON>`.
+    /// `Duplicate value: <value>`.
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
-        Self::new(CauseReason::FieldValueDuplicate, field, format!("Duplicate value: {value}"))
+        Self::new(CauseReason::FieldValueDuplicate, field, format!("Duplicate value: {}", shown(value)))
     }
 
     /// `Forbidden: detail`.
@@ -75,6 +76,13 @@ impl Cause {
     pub fn too_long(field: impl Into<String>, max: usize) -> Self {
         let message = format!("Too long: may not be more than {max} bytes");
         Self::new(CauseReason::FieldValueTooLong, field, message)
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        other => other.to_string(),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod identity;
 pub mod labels;
 pub mod meta;
 pub mod oam;
+pub mod print;
 pub mod tenancy;
 
 pub use cause::{Cause, CauseReason};

@@ -68,8 +68,17 @@ pub fn field_validation(call: &Call, place: &Place) -> Result<FieldValidation, A
     }
 }
 
-/// Decodes an object of the place's kind.
+/// Decodes an object of the place's kind. Nulls that say nothing are left out.
 pub fn object(place: &Place, payload: &Payload, mode: FieldValidation) -> Result<Decoded, ApiError> {
+    let mut decoded = with_nulls(place, payload, mode)?;
+    if let Some(schema) = &place.version.schema {
+        schema.drop_nulls(&mut decoded.value);
+    }
+    Ok(decoded)
+}
+
+/// The same; what a custom resource says by null is kept.
+pub fn with_nulls(place: &Place, payload: &Payload, mode: FieldValidation) -> Result<Decoded, ApiError> {
     let (kind, api_version) = (&place.row.kind, place.api_version());
     if !place.row.is_custom() {
         return decode_with(kind, &api_version, place.root(), payload, mode, decode::decode);

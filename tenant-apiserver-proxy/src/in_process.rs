@@ -213,7 +213,8 @@ impl InProcess {
             }
             Write::Update(body) => {
                 let body = decoded(&place, &body)?;
-                crate::gateway::update::update(server, &auth, &place, &options, false, |_| {
+                crate::gateway::update::update(server, &auth, &place, &options, false, |old| {
+                    crate::gateway::metadata::check_uid(&body, old, &place)?;
                     Ok(crate::gateway::update::Wanted { object: body.clone(), owned: false })
                 })
                 .await?

@@ -215,7 +215,7 @@ async fn stages(
     let held =
         if reading { Held::default() } else { bodies::read(body, &plane.bodies, &server.bodies).await? };
     let body = Incoming { bytes: held.bytes, content_type };
-    let deprecated = authorized.resource().and_then(|of| {
+    let deprecated = authorized.resource().filter(|of| of.subresource.is_empty()).and_then(|of| {
         api_resources::table::deprecated(&of.group, &of.version, &of.resource).map(str::to_owned)
     });
     let done = if watching {

@@ -71,9 +71,7 @@ fn writer<'a>(
         subresource: &place.subresource,
         reset: reset_fields(place),
         now,
-        // One version needs no other's eyes.
-        versions: (place.row.versions.len() + place.row.unserved.len() > 1)
-            .then_some(versions as &dyn Versions),
+        versions: Some(versions),
     }
 }
 

@@ -282,14 +282,16 @@ fn named(flat: &Value, names: &[Name]) -> Option<Map<String, Value>> {
     Some(names.iter().filter_map(|(_, name)| Some(((*name).to_owned(), find(name)?.1.clone()))).collect())
 }
 
-/// The fields of a condition, all of them texts.
+/// The fields of a condition, all of them texts; the time is null when it is not known.
 const CONDITION: &[&str] = &["type", "status", "lastTransitionTime", "reason", "message"];
 
 /// True for a list of conditions.
 pub(super) fn are_conditions(list: &Value) -> bool {
     let text = |condition: &Value| {
         condition.as_object().is_some_and(|fields| {
-            fields.iter().all(|(name, value)| CONDITION.contains(&name.as_str()) && value.is_string())
+            fields.iter().all(|(name, value)| {
+                CONDITION.contains(&name.as_str()) && (value.is_string() || value.is_null())
+            })
         })
     };
     list.as_array().is_some_and(|list| list.iter().all(text))
@@ -298,7 +300,8 @@ pub(super) fn are_conditions(list: &Value) -> bool {
 /// Conditions as text.
 pub(super) fn write_conditions(conditions: &[Value]) -> String {
     let one = |condition: &Value| {
-        let known = CONDITION.iter().filter(|name| !condition[**name].is_null());
+        let written = |name: &str| name == "lastTransitionTime" || !condition[name].is_null();
+        let known = CONDITION.iter().filter(|name| written(name));
         object(known.map(|name| (*name, condition[*name].to_string())))
     };
     array(conditions.iter().map(one))

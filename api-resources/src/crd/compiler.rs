@@ -19,6 +19,10 @@ impl CustomSchema for CrdSchema {
         CrdSchema::default(self, object);
     }
 
+    fn drop_nulls(&self, object: &mut Value) {
+        CrdSchema::drop_nulls(self, object);
+    }
+
     fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<Cause> {
         CrdSchema::validate(self, new, old)
     }

@@ -141,7 +141,12 @@ fn strategy(has_status: bool) -> Strategy {
     };
     match has_status {
         true => strategy,
-        false => Strategy { prepare_create: |_| {}, prepare_update: |_, _| {}, ..strategy },
+        false => Strategy {
+            prepare_create: |_| {},
+            prepare_update: |_, _| {},
+            counted: kinds::counted_whole,
+            ..strategy
+        },
     }
 }
 

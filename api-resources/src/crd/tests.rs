@@ -17,6 +17,8 @@ impl CustomSchema for Anything {
 
     fn default(&self, _: &mut Value) {}
 
+    fn drop_nulls(&self, _: &mut Value) {}
+
     fn validate_status(&self, _: &Value, _: Option<&Value>) -> Vec<Cause> {
         Vec::new()
     }

@@ -39,6 +39,11 @@ pub fn counted(new: &Value, old: &Value) -> bool {
         || old.keys().any(|key| desired(key) && !new.contains_key(key))
 }
 
+/// True when anything but metadata differs.
+pub fn counted_whole(new: &Value, old: &Value) -> bool {
+    counted(new, old) || lookup(new, "status") != lookup(old, "status")
+}
+
 /// Removes what a client sent as status.
 pub fn clear_status(object: &mut Value) {
     if let Some(map) = object.as_object_mut() {
@@ -112,5 +117,8 @@ mod tests {
         ] {
             assert_eq!(counted(&new, &old), counts, "{new}");
         }
+        let status = json!({"metadata": {}, "spec": {"a": 1}, "status": {"b": 2}});
+        assert!(!counted(&status, &old) && counted_whole(&status, &old));
+        assert!(!counted_whole(&old, &old));
     }
 }

@@ -73,6 +73,8 @@ mod volumeattachments;
 mod volumes_warnings;
 mod workloads;
 
+pub(crate) use generic::counted_whole;
+
 use crate::resource::Strategy;
 
 /// The strategy of a built-in kind. Kinds without rules of their own get the plain one: names are DNS subdomains,

@@ -1,4 +1,4 @@
-//! Making a value fit its schema: dropping what the schema does not know, setting what it has defaults for.
+//! Making a value fit its schema: dropping what the schema does not know and nulls, setting what it has defaults for.
 
 use super::schema::{Additional, Schema};
 use serde_json::Value;
@@ -109,17 +109,12 @@ fn prune_declared(
     }
 }
 
-/// Sets defaults of fields that are absent, or null where null is not allowed, then drops other such nulls.
-pub(super) fn default(value: &mut Value, schema: &Schema) {
-    set_defaults(value, schema);
-    drop_nulls(value, Some(schema));
-}
-
 fn is_refused_null(value: &Value, schema: &Schema) -> bool {
     value.is_null() && !schema.nullable
 }
 
-fn set_defaults(value: &mut Value, schema: &Schema) {
+/// Sets defaults of fields that are absent, or null where null is not allowed.
+pub(super) fn default(value: &mut Value, schema: &Schema) {
     match value {
         Value::Object(map) => {
             for (name, property) in &schema.properties {
@@ -131,7 +126,7 @@ fn set_defaults(value: &mut Value, schema: &Schema) {
             }
             for (name, value) in map {
                 match (schema.properties.get(name), schema.additional_schema()) {
-                    (Some(property), _) => set_defaults(value, property),
+                    (Some(property), _) => default(value, property),
                     (None, Some(values)) => set_or_descend(value, values),
                     (None, None) => {}
                 }
@@ -152,10 +147,11 @@ fn set_or_descend(value: &mut Value, schema: &Schema) {
     if let Some(default) = schema.default.as_ref().filter(|_| is_refused_null(value, schema)) {
         *value = default.clone();
     }
-    set_defaults(value, schema);
+    default(value, schema);
 }
 
-fn drop_nulls(value: &mut Value, schema: Option<&Schema>) {
+/// Drops nulls where neither null nor a default is declared.
+pub(super) fn drop_nulls(value: &mut Value, schema: Option<&Schema>) {
     match value {
         Value::Object(map) => map.retain(|name, value| {
             let member = schema.and_then(|s| s.member(name));

@@ -125,6 +125,7 @@ fn use_schema(schema: &Value, object: &Value, old: &Value) {
     let mut object = object.clone();
     schema.prune(&mut object);
     schema.default(&mut object);
+    schema.drop_nulls(&mut object);
     schema.validate(&object, None);
     schema.validate(&object, Some(old));
 }

@@ -129,7 +129,9 @@ impl Entry {
 
     fn write(self) -> Value {
         let mut map = Map::new();
-        map.insert("manager".into(), self.manager.as_str().into());
+        if !self.manager.is_empty() {
+            map.insert("manager".into(), self.manager.as_str().into());
+        }
         map.insert("operation".into(), self.operation.as_str().into());
         map.insert("apiVersion".into(), self.api_version.as_str().into());
         if let Some(time) = self.time {

@@ -34,7 +34,8 @@ pub(super) static NEVER_OWNED: LazyLock<FieldSet> = LazyLock::new(|| {
 /// What differs from `live` goes to the writer's entry, and away from all others'. Entries that own nothing
 /// vanish. The time of the writer's entry changes only when something goes to it. What `new` brings in
 /// `metadata.managedFields` takes the place of the live entries when it can be read, is ignored when not, and
-/// as `[]` or `[{}]` switches the tracking of a live object off until it is applied. Subresources ignore it.
+/// as `[]` or `[{}]` switches the tracking of a live object off until it is applied, as does an entry whose version is
+/// none at all. Subresources ignore it.
 pub fn update(root: TypeRef<'_>, live: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
     let sent = take_managed_fields(new);
     let of_live = || {
@@ -54,6 +55,9 @@ pub fn update(root: TypeRef<'_>, live: Option<&Value>, new: &mut Value, writer: 
     if managers.is_empty()
         && live.is_some_and(|l| l["metadata"]["uid"].as_str().is_some_and(|u| !u.is_empty()))
     {
+        return;
+    }
+    if managers.0.iter().any(|entry| entry.api_version.matches('/').count() > 1) {
         return;
     }
     let old = live.map_or_else(|| Cow::Owned(zero(root, 0)), Cow::Borrowed);

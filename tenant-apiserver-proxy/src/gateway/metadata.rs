@@ -96,22 +96,26 @@ pub fn stamp_new(object: &mut Value, place: &Place, now: Timestamp) -> Result<()
     Ok(())
 }
 
-/// What an update may not change comes from the old object.
+/// What an update does not change comes from the old object. What it wants to change and may not is left for
+/// validation to refuse.
 pub fn keep_old(object: &mut Value, old: &Value) {
-    let kept = [
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-        "selfLink",
-    ];
+    let old = &old["metadata"];
     let metadata = of(object);
-    for field in kept {
-        match old["metadata"].get(field) {
+    for field in ["creationTimestamp", "generation", "selfLink"] {
+        match old.get(field) {
             Some(value) => metadata.insert(field.into(), value.clone()),
             None => metadata.remove(field),
         };
+    }
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let said = metadata.get(field).is_some_and(|said| !said.is_null() && *said != "");
+        match old.get(field) {
+            Some(value) if !said || field == "deletionTimestamp" => {
+                metadata.insert(field.into(), value.clone());
+            }
+            None if !said => drop(metadata.remove(field)),
+            _ => {}
+        }
     }
     metadata.remove("resourceVersion");
 }
@@ -130,28 +134,23 @@ pub fn check_name(object: &Value, place: &Place) -> Result<(), ApiError> {
     }))
 }
 
-/// Checks the name, `resourceVersion` and UID that an update gives against the path and the old object.
+/// Checks that a PUT is for the old object, which it may name by its UID.
+pub fn check_uid(object: &Value, old: &Value, place: &Place) -> Result<(), ApiError> {
+    let (said, uid) = (text(object, "uid"), text(old, "uid"));
+    if said.is_empty() || said == uid {
+        return Ok(());
+    }
+    let why = format!("Precondition failed: UID in precondition: {said}, UID in object meta: {uid}");
+    Err(ApiError::conflict(&place.resource(), &place.name, &why))
+}
+
+/// Checks the name and `resourceVersion` that an update gives against the path and the old object.
 /// `unconditional`: an update without `resourceVersion` is let through. A patched object has that of the old object
 /// unless the patch says another.
 pub fn check_update(object: &Value, old: &Value, place: &Place, unconditional: bool) -> Result<(), ApiError> {
     check_name(object, place)?;
     let name = text(object, "name");
-    let uid = text(object, "uid");
     let resource = place.resource();
-    if !uid.is_empty() && uid != text(old, "uid") {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            text(old, "uid")
-        );
-        return Err(ApiError::conflict(&resource, name, &why));
-    }
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
-        let said = &object["metadata"][field];
-        if !said.is_null() && *said != old["metadata"][field] {
-            let field = format!("metadata.{field}");
-            return Err(place.invalid(name, vec![Cause::invalid(field, said, "field is immutable")]));
-        }
-    }
     let version = text(object, "resourceVersion");
     if version.is_empty() || version == "0" {
         if unconditional {

@@ -231,10 +231,11 @@ async fn sub(
     let verb = auth.resource().map_or("", |request| request.verb.as_str());
     let Some(subresource) = place.row.subresource(&place.subresource) else {
         let name = place.subresource.as_str();
-        return Err(if STREAMS.contains(&name) {
-            not_implemented(place, name)
-        } else {
-            ApiError::no_such_path()
+        return Err(match name {
+            _ if place.row.is_custom() => ApiError::not_found(&place.resource(), &place.name),
+            _ if STREAMS.contains(&name) && matches!(verb, "get" | "create") => not_implemented(place, name),
+            _ if STREAMS.contains(&name) => not_allowed(),
+            _ => ApiError::no_such_path(),
         });
     };
     let offered = subresource.verbs.iter().any(|offered| offered.as_str() == verb);

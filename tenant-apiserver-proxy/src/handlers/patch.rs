@@ -73,7 +73,6 @@ pub async fn patch(
         let patched = patched(place, of, old, &patch.value)?;
         let decoded = redecode(place, of, &patched, &patch, mode)?;
         warnings = decoded.warnings;
-        check_uid(place, &decoded.value, old)?;
         Ok(Wanted { object: decoded.value, owned: false })
     })
     .await;
@@ -83,15 +82,6 @@ pub async fn patch(
 /// A patched object has the version of the old one, unless the patch takes it away.
 fn must_name_version(place: &Place) -> bool {
     !place.row.strategy.unconditional_update
-}
-
-/// A PUT names the object that it is for by its UID; a patch with another one wants to change it.
-fn check_uid(place: &Place, object: &Value, old: &Value) -> Result<(), ApiError> {
-    let uid = &object["metadata"]["uid"];
-    if uid.as_str().is_none_or(str::is_empty) || *uid == old["metadata"]["uid"] {
-        return Ok(());
-    }
-    Err(place.invalid(&place.name, vec![Cause::invalid("metadata.uid", uid, "field is immutable")]))
 }
 
 /// Reads the body of a patch. The words are those of Kubernetes, which differ by how strict it is.
@@ -207,7 +197,8 @@ fn redecode(
     mode: FieldValidation,
 ) -> Result<Decoded, ApiError> {
     let lenient = if mode == FieldValidation::Ignore { mode } else { FieldValidation::Warn };
-    if patched["apiVersion"].as_str().is_none_or(str::is_empty) {
+    // A strategic patch cannot change what the object is.
+    if of != PatchType::Strategic && patched["apiVersion"].as_str().is_none_or(str::is_empty) {
         // Without a version nothing of it is read, not even its name.
         gateway::metadata::check_name(&Value::Null, place)?;
     }
@@ -244,8 +235,12 @@ pub fn unfit(shown: &str, why: &str) -> ApiError {
 }
 
 fn decode_text(place: &Place, value: &Value, mode: FieldValidation) -> Result<Decoded, ApiError> {
+    decoding::object(place, &as_json(value)?, mode)
+}
+
+fn as_json(value: &Value) -> Result<Payload, ApiError> {
     let bytes = serde_json::to_vec(value).map_err(ApiError::internal)?;
-    decoding::object(place, &Payload { bytes: bytes.into(), media: Media::Json }, mode)
+    Ok(Payload { bytes: bytes.into(), media: Media::Json })
 }
 
 /// The manager and `force` of an apply.
@@ -325,9 +320,7 @@ pub async fn apply_object(
         }
     }
     gateway::update::update(server, auth, place, options, must_name_version(place), |old| {
-        let object = merged(Some(&versioned(place, old)))?;
-        check_uid(place, &object, old)?;
-        Ok(Wanted { object, owned: true })
+        Ok(Wanted { object: merged(Some(&versioned(place, old)))?, owned: true })
     })
     .await
 }
@@ -335,7 +328,7 @@ pub async fn apply_object(
 /// The merged object in the form of its kind.
 fn restore(place: &Place, merged: &Value, config: &Value) -> Result<Value, ApiError> {
     if place.row.is_custom() {
-        return Ok(decode_text(place, merged, FieldValidation::Ignore)?.value);
+        return Ok(decoding::with_nulls(place, &as_json(merged)?, FieldValidation::Ignore)?.value);
     }
     let restored = decode::restore(merged, place.root(), FieldValidation::Ignore);
     restored.map(|decoded| decoded.value).map_err(|error| {

@@ -263,10 +263,10 @@ fn wanted(place: &Place, old: &Value, scale: &Value) -> Result<Wanted, ApiError>
     }
     let mut object = old.clone();
     // A version or UID that the `Scale` names is checked like that of the object itself.
-    for field in ["resourceVersion", "uid"] {
-        if let Some(text) = scale["metadata"][field].as_str().filter(|text| !text.is_empty()) {
-            object["metadata"][field] = text.into();
-        }
+    metadata::check_uid(scale, old, place)?;
+    let version = metadata::text(scale, "resourceVersion");
+    if !version.is_empty() {
+        object["metadata"]["resourceVersion"] = version.into();
     }
     let paths = replicas_paths(place);
     let (before, after) = (&old["metadata"]["managedFields"], &scale["metadata"]["managedFields"]);

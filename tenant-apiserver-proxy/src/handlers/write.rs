@@ -12,24 +12,20 @@ use api_types::{ApiError, Cause};
 use http::StatusCode;
 use serde_json::Value;
 
-/// The longest name of a field manager.
+/// The most letters that are taken of a client's name.
 const MAX_MANAGER: usize = 128;
+/// The manager of a client that does not say its name.
+const NAMELESS: &str = "unknown";
 
 /// Reads `dryRun` and `fieldManager`. Without one, the manager is the client's program name.
 pub fn options(call: &Call) -> Result<WriteOptions, ApiError> {
     let mut causes = Vec::new();
     let manager = match call.query.get("fieldManager") {
         Some(manager) => {
-            if manager.len() > MAX_MANAGER {
-                causes.push(Cause::too_long("fieldManager", MAX_MANAGER));
-            }
-            for (at, letter) in manager.char_indices().filter(|(_, letter)| letter.is_control()) {
-                let why = format!("invalid character U+{:04X} (at position {at})", u32::from(letter));
-                causes.push(Cause::invalid("fieldManager", &Value::from(manager), &why));
-            }
+            api_resources::metadata::manager(&mut causes, "fieldManager", manager);
             manager.to_owned()
         }
-        None => call.header("user-agent").split('/').next().unwrap_or("").chars().take(MAX_MANAGER).collect(),
+        None => manager_of(call.header("user-agent")),
     };
     let dry_runs: Vec<&str> = call.query.all("dryRun").collect();
     causes.extend(dry_run_defect(&dry_runs));
@@ -37,6 +33,12 @@ pub fn options(call: &Call) -> Result<WriteOptions, ApiError> {
         return Err(ApiError::invalid("meta.k8s.io", options_kind(call), "", causes));
     }
     Ok(WriteOptions { dry_run: !dry_runs.is_empty(), manager })
+}
+
+/// The manager that a client is by its name.
+fn manager_of(user_agent: &str) -> String {
+    let program: String = user_agent.split('/').next().unwrap_or("").chars().take(MAX_MANAGER).collect();
+    if program.is_empty() { NAMELESS.to_owned() } else { program }
 }
 
 /// What is wrong with the values of `dryRun`: each has to be `All`.
@@ -105,7 +107,9 @@ pub async fn update(
         gateway::create::create(server, auth, place, decoded.value, &options).await
     } else {
         let must_name = !strategy.unconditional_update;
-        gateway::update::update(server, auth, place, &options, must_name, |_| {
+        gateway::update::update(server, auth, place, &options, must_name, |old| {
+            // The object that it is for may be named by its UID too.
+            gateway::metadata::check_uid(&decoded.value, old, place)?;
             Ok(Wanted { object: decoded.value.clone(), owned: false })
         })
         .await

@@ -153,3 +153,45 @@ async fn what_was_stored_under_an_old_schema_is_read_under_the_new_one() {
     let again = admin.put(&format!("{widgets}/a"), &moved).await.expect_code(200).json();
     assert_eq!(again["metadata"]["resourceVersion"], moved["metadata"]["resourceVersion"]);
 }
+
+#[tokio::test]
+async fn nulls_are_left_out_unless_they_are_applied() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    admin.post(DEFINITIONS, &definition("example.dev", "widgets", "Widget")).await.expect_code(201);
+    let widgets = "/apis/example.dev/v1/widgets";
+    let mut nothing = widget("a", 1);
+    nothing["spec"] = json!({"size": null});
+    let made = admin.post(widgets, &nothing).await.expect_code(201).json();
+    assert_eq!(made["spec"], json!({}));
+    nothing["status"].take();
+    let apply = format!("{widgets}/b?fieldManager=me");
+    nothing["metadata"]["name"] = "b".into();
+    let applied = admin.send("PATCH", &apply, "application/apply-patch+yaml", nothing.to_string()).await;
+    let refused = applied.expect_code(422).json();
+    assert_eq!(refused["details"]["causes"][0]["field"], "spec.size", "{refused}");
+    let why = "Invalid value: \"null\": spec.size in body must be of type integer: \"null\"";
+    assert_eq!(text(&refused["details"]["causes"][0]["message"]), why);
+}
+
+#[tokio::test]
+async fn without_the_subresource_a_status_is_a_field_like_others() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let mut plain = definition("example.dev", "plains", "Plain");
+    plain["spec"]["versions"][0]["subresources"] = json!({});
+    admin.post(DEFINITIONS, &plain).await.expect_code(201);
+    let mut object = widget("a", 2);
+    object["kind"] = "Plain".into();
+    let plains = "/apis/example.dev/v1/plains";
+    let made = admin.post(plains, &object).await.expect_code(201).json();
+    assert_eq!((&made["status"]["size"], &made["metadata"]["generation"]), (&json!(7), &json!(1)));
+    let path = format!("{plains}/a");
+    let changed = admin.merge(&path, &json!({"status": {"size": 8}})).await.expect_code(200).json();
+    assert_eq!(changed["metadata"]["generation"], 2);
+    let labelled =
+        admin.merge(&path, &json!({"metadata": {"labels": {"a": "b"}}})).await.expect_code(200).json();
+    assert_eq!(labelled["metadata"]["generation"], 2);
+    let status = admin.merge(&format!("{path}/status"), &json!({})).await.expect_code(404).json();
+    assert_eq!(text(&status["message"]), "plains.example.dev \"a\" not found");
+}

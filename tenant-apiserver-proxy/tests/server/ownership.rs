@@ -113,3 +113,49 @@ async fn managers_of_several_versions_own_each_in_their_own() {
     let gone = apply(&acme, &path("v2"), "new", &config("v2", &[]), 200).await;
     assert_ne!(gone["spec"]["metrics"], metric(50));
 }
+
+#[tokio::test]
+async fn entries_of_versions_that_are_not_served_go() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let path = format!("{CONFIGMAPS}/a");
+    let entry = |manager: &str, version: &str| {
+        json!({"manager": manager, "operation": "Update", "apiVersion": version, "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:data": {"f:k": {}}}})
+    };
+    let mut made = admin.post(CONFIGMAPS, &configmap("a", json!({"k": "v"}))).await.expect_code(201).json();
+    made["metadata"]["managedFields"] =
+        json!([entry("old", "v9"), entry("other", "apps/v1"), entry("kept", "v1")]);
+    made["metadata"]["resourceVersion"] = "".into();
+    let kept = admin.put(&path, &made).await.expect_code(200).json();
+    let managers = |object: &Value| {
+        let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+        entries.iter().map(|entry| text(&entry["manager"]).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(managers(&kept), ["kept"]);
+    // What is no version at all cannot be read, and nobody owns anything from then on.
+    made["metadata"]["managedFields"] = json!([entry("kept", "v1"), entry("odd", "a/b/c")]);
+    let forgotten = admin.put(&path, &made).await.expect_code(200).json();
+    assert_eq!(managers(&forgotten), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn managers_are_printable() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    for (manager, shown) in [
+        ("a%7Fb", "\"a\\x7fb\": invalid character U+007F (at position 1)"),
+        ("%C2%A0", "\"\\u00a0\": invalid character U+00A0 (at position 0)"),
+    ] {
+        let refused =
+            admin.post(&format!("{CONFIGMAPS}?fieldManager={manager}"), &configmap("a", json!({}))).await;
+        let status = refused.expect_code(422).json();
+        let message =
+            format!("CreateOptions.meta.k8s.io \"\" is invalid: fieldManager: Invalid value: {shown}");
+        assert_eq!(text(&status["message"]), message);
+    }
+    let mut nameless = admin;
+    nameless.headers.push(("user-agent", "/x".into()));
+    let made = nameless.post(CONFIGMAPS, &configmap("a", json!({"k": "v"}))).await.expect_code(201).json();
+    assert_eq!(fields(&made, "unknown"), json!({"f:data": {".": {}, "f:k": {}}}));
+}

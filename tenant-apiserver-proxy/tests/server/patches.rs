@@ -136,3 +136,44 @@ async fn lists_merge_by_their_keys() {
     let status = acme.merge(&format!("{path}/status"), &status).await.expect_code(200).json();
     assert_eq!((text(&status["metadata"]["labels"]["a"]), &status["status"]["replicas"]), ("b", &json!(1)));
 }
+
+#[tokio::test]
+async fn what_never_changes_is_refused_each_time_it_is_checked() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let mut held = configmap("a", json!({"k": "v"}));
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    admin.post(CONFIGMAPS, &held).await.expect_code(201);
+    let path = format!("{CONFIGMAPS}/a");
+    let patch = async |metadata: Value, code: u16| {
+        let answer = admin.merge(&path, &json!({"metadata": metadata})).await.expect_code(code).json();
+        let causes = answer["details"]["causes"].as_array().cloned().unwrap_or_default();
+        causes.iter().map(|cause| text(&cause["field"]).to_owned()).collect::<Vec<_>>()
+    };
+    let (uid, at, grace) =
+        ("metadata.uid", "metadata.deletionTimestamp", "metadata.deletionGracePeriodSeconds");
+    let doom = json!({"deletionTimestamp": "2020-01-01T00:00:00Z", "deletionGracePeriodSeconds": 3});
+    assert_eq!(patch(json!({"uid": "x"}), 422).await, [uid, uid]);
+    assert_eq!(patch(doom.clone(), 422).await, [at, grace, at, grace]);
+    admin.delete(&path).await.expect_code(200);
+    // The time of the deletion is what it is; nobody is told that he cannot change it.
+    assert_eq!(patch(doom, 422).await, [grace, grace]);
+    assert_eq!(patch(json!({"deletionTimestamp": null}), 200).await, Vec::<String>::new());
+    let deleting = admin.get(&path).await.expect_code(200).json();
+    assert!(deleting["metadata"]["deletionTimestamp"].is_string(), "{deleting}");
+}
+
+#[tokio::test]
+async fn a_strategic_patch_leaves_the_kind_alone() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    admin.post(CONFIGMAPS, &configmap("a", json!({"k": "v"}))).await.expect_code(201);
+    let path = format!("{CONFIGMAPS}/a");
+    for patch in [json!({"apiVersion": null, "kind": "X"}), json!({"$retainKeys": ["metadata", "data"]})] {
+        let same = admin.send("PATCH", &path, STRATEGIC, patch.to_string()).await.expect_code(200).json();
+        assert_eq!((&same["kind"], &same["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
+        assert_eq!(same["data"], json!({"k": "v"}));
+    }
+    let gone = admin.send("PATCH", &path, STRATEGIC, json!({"$retainKeys": ["data"]}).to_string()).await;
+    assert!(text(&gone.expect_code(400).json()["message"]).contains("undeterminable"));
+}

@@ -56,6 +56,7 @@ fn defaults_are_set() {
     ] {
         let mut defaulted = object.clone();
         crd.default(&mut defaulted);
+        crd.drop_nulls(&mut defaulted);
         assert_eq!(defaulted, result, "{object}");
     }
 }
@@ -331,9 +332,11 @@ proptest! {
         }
         crd.prune(&mut object);
         crd.default(&mut object);
+        crd.drop_nulls(&mut object);
         let once = object.clone();
         prop_assert!(crd.prune(&mut object).is_empty());
         crd.default(&mut object);
+        crd.drop_nulls(&mut object);
         prop_assert_eq!(object, once);
     }
 

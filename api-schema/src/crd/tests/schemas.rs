@@ -275,6 +275,7 @@ proptest! {
         if let Ok(crd) = compile(&schema, false) {
             crd.prune(&mut object);
             crd.default(&mut object);
+            crd.drop_nulls(&mut object);
             crd.validate(&object, None);
             crd.validate(&object, Some(&object));
             crd.validate_status(&object, None);

@@ -167,7 +167,8 @@ pub async fn keep(caller: &Caller, place: &Place, object: Value) -> Result<Kept,
     let Some(version) = stored_version.filter(|_| row.is_custom()) else {
         return Ok(Kept { stored: object, schema: place.written_version().schema_hash, shown: None });
     };
-    let stored = convert_one(caller, row, version, object).await?;
+    let mut stored = convert_one(caller, row, version, object).await?;
+    convert::renew(version, &mut stored);
     let shown = convert_one(caller, row, &place.version, stored.clone()).await?;
     Ok(Kept { stored, schema: version.schema_hash, shown: Some(shown) })
 }

@@ -253,13 +253,10 @@ fn wanted(place: &Place, old: &Value, scale: &Value) -> Result<Wanted, ApiError>
         let path = place.version.scale.as_ref().map_or("", |scale| scale.spec_replicas_path.as_str());
         return Err(ApiError::bad_request(format!("the spec replicas field {path:?} cannot be empty")));
     }
-    if replicas < 0 {
+    // Custom resources are checked as what they are.
+    if replicas < 0 && !place.row.is_custom() {
         let cause = Cause::invalid("spec.replicas", &json!(replicas), "must be greater than or equal to 0");
-        return Err(if place.row.is_custom() {
-            place.invalid(&place.name, vec![cause])
-        } else {
-            ApiError::invalid("autoscaling", "Scale", &place.name, vec![cause])
-        });
+        return Err(ApiError::invalid("autoscaling", "Scale", &place.name, vec![cause]));
     }
     let mut object = old.clone();
     // A version or UID that the `Scale` names is checked like that of the object itself.

@@ -3,6 +3,7 @@
 mod access;
 mod admission;
 pub mod age;
+mod aggregation;
 mod cluster;
 mod core;
 mod flow;
@@ -71,6 +72,7 @@ pub(crate) fn of(group: &str, plural: &str) -> Vec<Column> {
         flow::KINDS,
         access::KINDS,
         admission::KINDS,
+        aggregation::KINDS,
         insula::KINDS,
     ]
     .iter()

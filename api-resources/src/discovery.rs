@@ -1,11 +1,17 @@
 //! Discovery: what a catalog serves, as documents. Legacy lists (`/api`, `/apis`, `/apis/G`, `/apis/G/V`) and the
 //! aggregated form of KEP-3352 (`apidiscovery.k8s.io/v2`).
 //!
-//! Groups are in the order of the table; those of CRDs follow by name, their versions in Kubernetes' priority (v1
-//! before v1beta1 before v1alpha1 before names of another form).
+//! Groups are in the order of the table; those of CRDs and of other servers follow by their priorities, versions of one
+//! priority in Kubernetes' order (v1 before v1beta1 before v1alpha1 before names of another form).
 
+mod foreign;
+
+pub use foreign::Foreign;
+
+use crate::aggregation;
 use crate::catalog::Catalog;
 use crate::resource::{ResourceRow, Subresource, Verb};
+use api_types::aggregation::CUSTOM_PRIORITIES;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -13,22 +19,72 @@ use sha2::{Digest, Sha256};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// One API group of a catalog.
+/// What a plane serves: by itself, and through other servers.
+#[derive(Clone, Copy)]
+pub struct Served<'a> {
+    /// By itself.
+    pub catalog: &'a Catalog,
+    /// What other servers answer for. A version of the catalog that is here too is theirs.
+    pub foreign: &'a [Foreign],
+}
+
+impl<'a> From<&'a Catalog> for Served<'a> {
+    fn from(catalog: &'a Catalog) -> Self {
+        Served { catalog, foreign: &[] }
+    }
+}
+
+/// One API group.
 struct Group<'a> {
     name: &'a str,
     /// Preferred first.
     versions: Vec<&'a str>,
     rows: Vec<&'a Arc<ResourceRow>>,
+    foreign: Vec<&'a Foreign>,
 }
 
-fn groups(catalog: &Catalog) -> Vec<Group<'_>> {
+impl<'a> Group<'a> {
+    fn version(&self, name: &str) -> Option<&'a Foreign> {
+        self.foreign.iter().find(|foreign| foreign.version == name).copied()
+    }
+
+    fn version_priority(&self, name: &str) -> i64 {
+        self.version(name).map_or(CUSTOM_PRIORITIES.1, |foreign| foreign.version_priority)
+    }
+
+    /// Its priority, and the name of the first of its APIServices that say so.
+    fn priority(&self) -> (i64, String) {
+        let of = |version: &&str| {
+            let priority =
+                self.version(version).map_or(CUSTOM_PRIORITIES.0, |foreign| foreign.group_priority);
+            (priority, Reverse(aggregation::name(self.name, version)))
+        };
+        let first = self.versions.iter().map(of).max();
+        first.map_or((0, String::new()), |(priority, Reverse(name))| (priority, name))
+    }
+}
+
+/// In which order groups come that are not of the base.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// By priority and the names of APIServices, as the list of groups has them.
+    ApiService,
+    /// By priority and name, as aggregated discovery has them.
+    Name,
+}
+
+fn groups(served: Served<'_>, by: By) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
-    for row in catalog.rows() {
-        let index = groups.iter().position(|group| group.name == row.group).unwrap_or_else(|| {
-            groups.push(Group { name: &row.group, versions: Vec::new(), rows: Vec::new() });
-            groups.len() - 1
-        });
-        let Some(group) = groups.get_mut(index) else { continue };
+    fn at<'a, 'b>(groups: &'b mut Vec<Group<'a>>, name: &'a str) -> &'b mut Group<'a> {
+        let found = groups.iter().position(|group| group.name == name);
+        let index = found.unwrap_or(groups.len());
+        if found.is_none() {
+            groups.push(Group { name, versions: Vec::new(), rows: Vec::new(), foreign: Vec::new() });
+        }
+        &mut groups[index]
+    }
+    for row in served.catalog.rows() {
+        let group = at(&mut groups, &row.group);
         group.rows.push(row);
         for version in &row.versions {
             if !group.versions.contains(&version.name.as_str()) {
@@ -36,10 +92,27 @@ fn groups(catalog: &Catalog) -> Vec<Group<'_>> {
             }
         }
     }
+    for foreign in served.foreign {
+        let group = at(&mut groups, &foreign.group);
+        group.foreign.push(foreign);
+        if !group.versions.contains(&foreign.version.as_str()) {
+            group.versions.push(&foreign.version);
+        }
+    }
     for group in &mut groups {
-        group.versions.sort_by_key(|version| Reverse(version_priority(version)));
+        let mut versions = std::mem::take(&mut group.versions);
+        versions.sort_by_key(|version| {
+            (Reverse(group.version_priority(version)), Reverse(version_priority(version)))
+        });
+        group.versions = versions;
         group.rows.sort_by(|a, b| a.plural.cmp(&b.plural));
     }
+    // Those of the base stand first, and are in their order already.
+    let base = groups.iter().filter(|group| served.catalog.base_has_group(group.name)).count();
+    groups[base..].sort_by_cached_key(|group| {
+        let (priority, name) = group.priority();
+        (Reverse(priority), if by == By::Name { group.name.to_owned() } else { name })
+    });
     groups
 }
 
@@ -79,15 +152,18 @@ pub fn core_versions(server: &str) -> Value {
 }
 
 /// `/apis`: `APIGroupList`.
-pub fn group_list(catalog: &Catalog) -> Value {
-    let named: Vec<Value> =
-        groups(catalog).iter().filter(|g| !g.name.is_empty()).map(describe_group).collect();
+pub fn group_list<'a>(served: impl Into<Served<'a>>) -> Value {
+    let named: Vec<Value> = groups(served.into(), By::ApiService)
+        .iter()
+        .filter(|g| !g.name.is_empty())
+        .map(describe_group)
+        .collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": named})
 }
 
 /// `/apis/G`: `APIGroup`; `None` when the group is not served.
-pub fn group(catalog: &Catalog, name: &str) -> Option<Value> {
-    let groups = groups(catalog);
+pub fn group<'a>(served: impl Into<Served<'a>>, name: &str) -> Option<Value> {
+    let groups = groups(served.into(), By::ApiService);
     let found = groups.iter().find(|group| group.name == name && !name.is_empty())?;
     let mut out = json!({"kind": "APIGroup", "apiVersion": "v1"});
     if let (Some(out), Value::Object(fields)) = (out.as_object_mut(), describe_group(found)) {
@@ -105,7 +181,7 @@ fn describe_group(group: &Group<'_>) -> Value {
 
 /// `/api/v1` and `/apis/G/V`: `APIResourceList`; `None` when the version is not served.
 pub fn resource_list(catalog: &Catalog, group: &str, version: &str) -> Option<Value> {
-    let groups = groups(catalog);
+    let groups = groups(catalog.into(), By::ApiService);
     let found = groups.iter().find(|g| g.name == group && g.versions.contains(&version))?;
     let mut resources = Vec::new();
     for row in found.rows.iter().filter(|row| row.version(version).is_some()) {
@@ -180,8 +256,8 @@ pub enum Root {
 }
 
 /// `/api` and `/apis` in the aggregated form: `APIGroupDiscoveryList` of `apidiscovery.k8s.io/v2`.
-pub fn aggregated(catalog: &Catalog, root: Root) -> Value {
-    let groups = groups(catalog);
+pub fn aggregated<'a>(served: impl Into<Served<'a>>, root: Root) -> Value {
+    let groups = groups(served.into(), By::Name);
     let chosen = groups.iter().filter(|group| group.name.is_empty() == (root == Root::Api));
     let items: Vec<Value> = chosen
         .map(|group| {
@@ -194,6 +270,14 @@ pub fn aggregated(catalog: &Catalog, root: Root) -> Value {
 }
 
 fn aggregated_version(group: &Group<'_>, version: &str) -> Value {
+    if let Some(theirs) = group.version(version) {
+        let resources = foreign::aggregated(&theirs.resources);
+        let freshness = if theirs.current { "Current" } else { "Stale" };
+        return match resources.is_empty() {
+            true => json!({"version": version, "freshness": freshness}),
+            false => json!({"version": version, "resources": resources, "freshness": freshness}),
+        };
+    }
     let rows = group.rows.iter().filter(|row| row.version(version).is_some());
     let resources: Vec<Value> = rows.map(|row| aggregated_resource(row, version)).collect();
     json!({"version": version, "resources": resources, "freshness": "Current"})
@@ -237,139 +321,4 @@ pub fn etag(document: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::PlaneKind;
-
-    fn tenant() -> &'static Catalog {
-        Catalog::of(PlaneKind::Tenant)
-    }
-
-    #[test]
-    fn groups_are_in_kubernetes_order() {
-        let list = group_list(tenant());
-        let names: Vec<&str> =
-            list["groups"].as_array().unwrap().iter().map(|g| g["name"].as_str().unwrap()).collect();
-        assert_eq!(
-            names,
-            [
-                "apps",
-                "events.k8s.io",
-                "authentication.k8s.io",
-                "authorization.k8s.io",
-                "autoscaling",
-                "batch",
-                "certificates.k8s.io",
-                "networking.k8s.io",
-                "policy",
-                "rbac.authorization.k8s.io",
-                "storage.k8s.io",
-                "admissionregistration.k8s.io",
-                "apiextensions.k8s.io",
-                "scheduling.k8s.io",
-                "coordination.k8s.io",
-                "node.k8s.io",
-                "discovery.k8s.io",
-                "resource.k8s.io",
-                "flowcontrol.apiserver.k8s.io",
-                "cloud.insula.dev",
-                "core.oam.dev",
-            ]
-        );
-        assert_eq!(
-            group(tenant(), "apps").unwrap(),
-            json!({"kind": "APIGroup", "apiVersion": "v1", "name": "apps",
-                "versions": [{"groupVersion": "apps/v1", "version": "v1"}],
-                "preferredVersion": {"groupVersion": "apps/v1", "version": "v1"}})
-        );
-        assert_eq!(group(tenant(), ""), None);
-        assert_eq!(group(tenant(), "tenancy.insula.dev"), None);
-    }
-
-    #[test]
-    fn resources_are_described_with_their_subresources() {
-        let list = resource_list(tenant(), "apps", "v1").unwrap();
-        let resources = list["resources"].as_array().unwrap();
-        let find = |name: &str| resources.iter().find(|r| r["name"] == name).unwrap().clone();
-        assert_eq!(
-            find("deployments"),
-            json!({"name": "deployments", "singularName": "deployment", "namespaced": true, "kind": "Deployment",
-                "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
-                "shortNames": ["deploy"], "categories": ["all"], "storageVersionHash": "8aSe+NMegvE="})
-        );
-        assert_eq!(
-            find("deployments/scale"),
-            json!({"name": "deployments/scale", "singularName": "", "namespaced": true, "group": "autoscaling",
-                "version": "v1", "kind": "Scale", "verbs": ["get", "patch", "update"]})
-        );
-        let core = resource_list(tenant(), "", "v1").unwrap();
-        assert_eq!((core.get("apiVersion"), &core["groupVersion"]), (None, &json!("v1")));
-        assert_eq!(resource_list(tenant(), "apps", "v2"), None);
-        let reviews = resource_list(tenant(), "authentication.k8s.io", "v1").unwrap();
-        assert_eq!(reviews["resources"][0].get("storageVersionHash"), None);
-    }
-
-    #[test]
-    fn the_aggregated_form_says_the_same() {
-        let api = aggregated(tenant(), Root::Api);
-        assert_eq!((api["items"].as_array().unwrap().len(), &api["items"][0]["metadata"]), (1, &json!({})));
-        let apis = aggregated(tenant(), Root::Apis);
-        assert_eq!(
-            apis["items"].as_array().unwrap().len(),
-            group_list(tenant())["groups"].as_array().unwrap().len()
-        );
-        let apps =
-            apis["items"].as_array().unwrap().iter().find(|g| g["metadata"]["name"] == "apps").unwrap();
-        let resources = apps["versions"][0]["resources"].as_array().unwrap();
-        let daemons = resources.iter().find(|r| r["resource"] == "daemonsets").unwrap();
-        assert_eq!(
-            daemons,
-            &json!({"resource": "daemonsets", "responseKind": {"group": "", "version": "", "kind": "DaemonSet"},
-                "scope": "Namespaced", "singularResource": "daemonset",
-                "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
-                "shortNames": ["ds"], "categories": ["all"], "subresources": [{"subresource": "status",
-                "responseKind": {"group": "", "version": "", "kind": "DaemonSet"}, "verbs": ["get", "patch", "update"]}]})
-        );
-    }
-
-    #[test]
-    fn versions_are_ordered_as_kubernetes_orders_them() {
-        let mut versions = [
-            "foo10",
-            "v1alpha1",
-            "v10",
-            "v3beta1",
-            "v11alpha2",
-            "v1",
-            "v12alpha1",
-            "v11beta2",
-            "v2",
-            "foo1",
-            "v10beta3",
-        ];
-        versions.sort_by_key(|v| Reverse(version_priority(v)));
-        assert_eq!(
-            versions,
-            [
-                "v10",
-                "v2",
-                "v1",
-                "v11beta2",
-                "v10beta3",
-                "v3beta1",
-                "v12alpha1",
-                "v11alpha2",
-                "v1alpha1",
-                "foo1",
-                "foo10"
-            ]
-        );
-    }
-
-    #[test]
-    fn tags_follow_the_content() {
-        assert_eq!(etag(b"a"), etag(b"a"));
-        assert_ne!(etag(b"a"), etag(b"b"));
-        assert!(etag(b"a").starts_with('"') && etag(b"a").ends_with('"'));
-    }
-}
+mod tests;

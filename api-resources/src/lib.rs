@@ -1,6 +1,7 @@
 //! The table of resources: names, verbs, strategies, validation, columns, selectors, bootstrap objects.
 
 pub mod addresses;
+pub mod aggregation;
 pub mod bootstrap;
 pub mod catalog;
 pub mod columns;

@@ -2,6 +2,7 @@
 //!
 //! This crate does no I/O and knows no runtime. Everything else depends on it.
 
+pub mod aggregation;
 pub mod cause;
 pub mod cloud;
 pub mod condition;

@@ -25,6 +25,7 @@ mod selectors;
 mod gate;
 mod run;
 
+mod api_services;
 mod custom_resources;
 mod namespaces;
 mod root_ca;

@@ -16,6 +16,7 @@ pub(crate) const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployment
 pub(crate) const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
 pub(crate) const JOBS: Resource = Resource::new("batch", "v1", "jobs");
 pub(crate) const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
+pub(crate) const ROLE_BINDINGS: Resource = Resource::new("rbac.authorization.k8s.io", "v1", "rolebindings");
 pub(crate) const ENDPOINT_SLICES: Resource = Resource::new("discovery.k8s.io", "v1", "endpointslices");
 pub(crate) const DEFINITIONS: Resource =
     Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");

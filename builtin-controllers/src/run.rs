@@ -1,5 +1,8 @@
 //! Runs all controllers.
 
+use crate::api_services::availability::Availability;
+use crate::api_services::registration::Registration;
+use crate::api_services::trust::Trust;
 use crate::custom_resources::CustomResources;
 use crate::deployments::Deployments;
 use crate::endpoint_slices::EndpointSlices;
@@ -16,7 +19,7 @@ use crate::simulated_nodes::pods::Kubelets;
 use crate::simulated_nodes::{MAX_NODES, Nodes};
 use crate::storage_protection::{Protected, StorageProtection};
 use crate::ttl_after_finished::FinishedJobs;
-use plane_client::{Controller, PlaneClient, Reconciler, TenantId};
+use plane_client::{Controller, ExtensionServers, PlaneClient, Reconciler, TenantId};
 use service_runtime::{FairQueue, Shutdown};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -69,7 +72,13 @@ fn everywhere(client: &Arc<dyn PlaneClient>, options: &Options) -> Vec<(Arc<dyn 
 
 /// Runs every controller over every plane until shutdown, then waits until each has finished the keys it is at.
 /// A controller's failures are logged and tried again by the controller; none ends this function.
-pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutdown) {
+/// `servers` is what the API server knows of those behind APIServices.
+pub async fn run(
+    client: Arc<dyn PlaneClient>,
+    servers: Arc<dyn ExtensionServers>,
+    options: Options,
+    shutdown: Shutdown,
+) {
     let switches = Arc::new(Switches::default());
     let controllers: Vec<(Arc<Gated>, Controller)> = everywhere(&client, &options)
         .into_iter()
@@ -99,8 +108,15 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, shutdown: Shutd
         tasks.spawn(gated.release(controller.queue(), shutdown.clone()));
         tasks.spawn(controller.run(shutdown.clone()));
     }
-    let cleanup = Arc::new(CustomResources::new(client.clone()));
-    tasks.spawn(Controller::new(client.clone(), cleanup, 2).run(shutdown.clone()));
+    let for_everybody: [(Arc<dyn Reconciler>, usize); 4] = [
+        (Arc::new(CustomResources::new(client.clone())), 2),
+        (Arc::new(Registration::new(client.clone())), 2),
+        (Arc::new(Availability::new(client.clone(), servers.clone())), 64),
+        (Arc::new(Trust::new(client.clone(), servers)), 1),
+    ];
+    for (reconciler, workers) in for_everybody {
+        tasks.spawn(Controller::new(client.clone(), reconciler, workers).run(shutdown.clone()));
+    }
     tasks.spawn(collector.run(8, shutdown.clone()));
     if let Some(SimulatedNodes { plane, count }) = options.simulated_nodes {
         if count > MAX_NODES {

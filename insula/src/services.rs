@@ -77,7 +77,8 @@ pub struct Wiring<'a> {
 
 /// Starts every service. Each supervises its own tasks and runs until shutdown.
 pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let client: Arc<dyn PlaneClient> = Arc::new(InProcess::new(wiring.server.clone()));
+    let in_process = Arc::new(InProcess::new(wiring.server.clone()));
+    let client: Arc<dyn PlaneClient> = in_process.clone();
     for cluster in &wiring.supers {
         register(&*client, cluster).await?;
     }
@@ -95,7 +96,10 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
         embedded: wiring.local.map(syncer::Embedded::Kubeconfig),
         ..syncer::Options::default()
     };
-    tasks.spawn("controllers", builtin_controllers::run(client.clone(), controllers, shutdown.clone()));
+    tasks.spawn(
+        "controllers",
+        builtin_controllers::run(client.clone(), in_process, controllers, shutdown.clone()),
+    );
     tasks.spawn("syncer", syncer::run(client.clone(), syncing, reserver, shutdown.clone()));
     tasks.spawn(
         "applications",

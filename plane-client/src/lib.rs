@@ -2,13 +2,16 @@
 //!
 //! A service sees all planes through one [`PlaneClient`]. It reads bytes and [`Meta`] and decodes only what it
 //! asks for. Read in this order: [`client`] (what a client can do), [`watch`] and [`tenants`] (what is watched for
-//! ever), [`controller`] (the loop that most services are), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
+//! ever), [`controller`] (the loop that most services are), the ports between services and the API server
+//! ([`reserver`], [`pod_tunnel`], [`extension_servers`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
 //! by the binary.
 
 pub mod client;
 pub mod controller;
+pub mod extension_servers;
 #[cfg(feature = "fake")]
 pub mod fake;
+pub mod pod_tunnel;
 pub mod reserver;
 pub mod tenants;
 pub mod watch;
@@ -17,6 +20,8 @@ pub mod write;
 pub use api_types::{ApiError, GroupResource, Meta, ObjectName, Resource, ResourceKey, Revision, TenantId};
 pub use client::{KindInfo, Object, PlaneClient, Scope, WatchItem};
 pub use controller::{Controller, Next, Reconciler, Trigger};
+pub use extension_servers::{Availability, Checked, ExtensionServers};
+pub use pod_tunnel::{Duplex, PodTunnel, TunnelError};
 pub use reserver::{Reservation, ServiceReserver};
 pub use tenants::{TenantItem, TenantNow, TenantWatch};
 pub use watch::Watch;

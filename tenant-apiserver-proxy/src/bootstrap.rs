@@ -7,6 +7,7 @@ use crate::own_address;
 use crate::pki;
 use crate::planes::{self, Plane, PlaneKind};
 use crate::server::{Server, StartError};
+use api_resources::aggregation;
 use api_resources::bootstrap::BootstrapObject;
 use api_resources::kinds::pods_admission::SYSTEM_PRIORITY_CLASSES;
 use api_types::{GroupResource, ObjectName, ResourceKey, Revision, TenantId};
@@ -23,7 +24,7 @@ pub const KUBERNETES_IP: &str = "10.96.0.1";
 /// The revision of the objects that all planes share: before every other.
 const SHARED_REVISION: Revision = Revision(1);
 
-/// Kubernetes' bootstrap roles and bindings, once for all planes of a kind.
+/// Kubernetes' bootstrap roles and bindings and the APIServices of the built-in groups, once for all planes of a kind.
 pub fn shared_objects() -> SharedByPlane {
     SharedByPlane {
         host: shared_of(PlaneKind::Host),
@@ -40,6 +41,12 @@ fn shared_of(kind: PlaneKind) -> SharedObjects {
         let shared = Arc::new(record::shared(key.object.clone(), &object, SHARED_REVISION));
         all.entry(key.resource.clone()).or_default().insert(key.object.clone(), shared);
     }
+    for mut object in aggregation::built_in(kind) {
+        let key = ResourceKey::new(aggregation::API_SERVICES.clone(), "", text(&object["metadata"]["name"]));
+        object["metadata"]["uid"] = shared_uid(&key);
+        let shared = Arc::new(record::shared(key.object.clone(), &object, SHARED_REVISION));
+        all.entry(key.resource).or_default().insert(key.object, shared);
+    }
     if kind != PlaneKind::Host {
         let resource = GroupResource::new("scheduling.k8s.io", "priorityclasses");
         let classes = all.entry(resource.clone()).or_default();
@@ -51,6 +58,10 @@ fn shared_of(kind: PlaneKind) -> SharedObjects {
         }
     }
     all.into_iter().map(|(resource, objects)| (resource, Arc::new(objects))).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("")
 }
 
 /// The same in every plane and after every start: it is the same object.

@@ -3,16 +3,28 @@
 //! Guarantees: a name is looked up once, each address that comes of it is checked, and the connection goes to an
 //! address that was checked. No proxy of the environment is used and no redirect is followed. Requests and answers are
 //! bounded in size and time. Lookups are bounded for each plane, since they hold a thread until the resolver gives up.
+//! A pod of a tenant is reached where it runs, through the tunnel that the binary has plugged in, and never by an
+//! address that a tenant has written.
 //!
-//! Read in this order: [`addresses`] (what may be reached), [`tls`] (who answers), [`exchange`] (what is said).
+//! Read in this order: [`addresses`] (what may be reached), [`services`] (what a Service leads to), [`tls`] (who
+//! answers), [`connection`] (how it is reached), [`exchange`] (what is said), [`webhooks`] (what is asked of webhooks).
 
 pub mod addresses;
+mod connection;
 mod exchange;
+pub mod services;
 mod tls;
+pub mod webhooks;
 
-pub use exchange::{Exchange, post};
+pub use connection::{Peer, To};
+pub use exchange::{Answer, Ended, Exchange};
+pub use tls::{Trust, identity};
 
+use crate::cache::Cache;
 use addresses::Reach;
+use api_types::TenantId;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use plane_client::{PodTunnel, TunnelError};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -20,9 +32,29 @@ use tokio::sync::Semaphore;
 /// Lookups under way of one plane.
 const MAX_LOOKUPS: usize = 8;
 
-/// What a plane may dial, and its lookups.
+/// What all planes dial with: what their Services lead to, and how their pods are reached.
+pub struct Network {
+    cache: Arc<Cache>,
+    tunnel: ArcSwapOption<Box<dyn PodTunnel>>,
+}
+
+impl Network {
+    /// One without a tunnel: pods are dialled by their addresses.
+    pub fn new(cache: Arc<Cache>) -> Self {
+        Network { cache, tunnel: ArcSwapOption::empty() }
+    }
+
+    /// Who connects to tenants' pods where they run.
+    pub fn set_tunnel(&self, tunnel: Box<dyn PodTunnel>) {
+        self.tunnel.store(Some(Arc::new(tunnel)));
+    }
+}
+
+/// Dials for one plane: what it may reach, and its lookups.
 pub struct Dialer {
-    reach: arc_swap::ArcSwap<Reach>,
+    network: Arc<Network>,
+    plane: TenantId,
+    reach: ArcSwap<Reach>,
     lookups: Arc<Semaphore>,
 }
 
@@ -32,6 +64,9 @@ pub enum DialError {
     /// The address is none.
     #[error("{0:?} is no address of the form https://host[:port][/path]")]
     Address(String),
+    /// The Service is not there, or has no such port, or no endpoints.
+    #[error("{0}")]
+    Service(String),
     /// The name leads nowhere.
     #[error("dial tcp: lookup {host}: {why}")]
     Lookup {
@@ -59,6 +94,9 @@ pub enum DialError {
         /// Why not.
         why: String,
     },
+    /// The pod cannot be reached where it runs.
+    #[error(transparent)]
+    Pod(#[from] TunnelError),
     /// The certificate is not that of the caBundle, or not for the name.
     #[error("tls: failed to verify certificate: {0}")]
     Tls(String),
@@ -80,12 +118,10 @@ pub enum DialError {
 }
 
 impl Dialer {
-    /// A dialer that reaches what is public.
-    pub fn new(reach: Reach) -> Self {
-        Dialer {
-            reach: arc_swap::ArcSwap::from_pointee(reach),
-            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
-        }
+    /// A dialer of a plane.
+    pub fn new(network: Arc<Network>, plane: TenantId, reach: Reach) -> Self {
+        let lookups = Arc::new(Semaphore::new(MAX_LOOKUPS));
+        Dialer { network, plane, reach: ArcSwap::from_pointee(reach), lookups }
     }
 
     /// Changes what may be reached, from the next connection on.
@@ -109,11 +145,14 @@ impl Dialer {
             Err(error) => return Err(lookup(error.to_string())),
         };
         let first = found.first().copied().ok_or_else(|| lookup("no such host".into()))?;
-        let reach = self.reach.load();
-        let allowed: Vec<SocketAddr> = found.into_iter().filter(|at| reach.allows(at.ip())).collect();
+        let allowed: Vec<SocketAddr> = found.into_iter().filter(|at| self.allows(at)).collect();
         if allowed.is_empty() {
             return Err(DialError::Refused { host: host.to_owned(), address: first.ip() });
         }
         Ok(allowed)
+    }
+
+    fn allows(&self, address: &SocketAddr) -> bool {
+        self.reach.load().allows(address.ip())
     }
 }

@@ -33,6 +33,10 @@ impl InProcess {
         InProcess { server }
     }
 
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
     fn object(tenant: TenantId, resource: &GroupResource, record: &Record) -> Object {
         Object {
             tenant,
@@ -258,7 +262,7 @@ impl InProcess {
             Write::Patch(Patch::Json(body)) => (body, "application/json-patch+json"),
             Write::Delete(_) => return Err(handlers::not_allowed()),
         };
-        let incoming = Incoming { bytes: body.to_string().into(), content_type: content_type.to_owned() };
+        let incoming = Incoming::new(body.to_string(), content_type);
         let reply = handlers::dispatch(&self.server, auth, incoming).await?;
         let handlers_content = match reply.content {
             crate::reply::Content::Json(bytes) => bytes,
@@ -303,7 +307,7 @@ impl InProcess {
         });
         let query = Query::parse(&format!("fieldManager={}", actor.manager()));
         let (method, headers) = (http::Method::POST, http::HeaderMap::new());
-        let call = Call { plane, method, info, query, headers };
+        let call = Call { plane, method, info, query, headers, target: String::new() };
         match actor {
             Actor::Platform(name) => Ok(Authorized::platform(call, name)),
             Actor::User { user, groups, .. } => {

@@ -123,7 +123,9 @@ mod tests {
         addresses
             .0
             .store(Arc::new(newest_first("https://a", ["https://a:8".to_owned(), "https://b".to_owned()])));
-        let acme = Plane::new(TenantId::LOCAL_SUPER, PlaneKind::Tenant, "acme");
+        let cache = crate::cache::Cache::new(crate::bootstrap::shared_objects());
+        let network = std::sync::Arc::new(crate::dialer::Network::new(std::sync::Arc::new(cache)));
+        let acme = Plane::new(TenantId::LOCAL_SUPER, PlaneKind::Tenant, "acme", &network);
         assert_eq!(
             addresses.issuers(&acme),
             ["https://a/tenants/acme", "https://a:8/tenants/acme", "https://b/tenants/acme"]

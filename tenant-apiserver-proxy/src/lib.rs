@@ -6,6 +6,7 @@ pub mod listener;
 pub mod tls;
 
 pub mod admission;
+pub mod aggregation;
 pub mod authentication;
 pub mod authorization;
 pub mod bodies;

@@ -195,8 +195,11 @@ async fn respond(
 async fn stages(
     server: Arc<Server>,
     certificate: Option<Arc<Vec<u8>>>,
-    request: Request<hyper::body::Incoming>,
+    mut request: Request<hyper::body::Incoming>,
 ) -> Result<Reply, ApiError> {
+    let upgrade =
+        request.headers().contains_key(header::UPGRADE) && request.version() == http::Version::HTTP_11;
+    let upgrade = upgrade.then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let credentials = Credentials { certificate, token: bearer(&head.headers) };
     let (plane, path) = plane(&server, head.uri.path(), &credentials);
@@ -206,7 +209,10 @@ async fn stages(
     let reading = matches!(head.method, Method::GET | Method::HEAD);
     let watching = matches!(&info, RequestInfo::Resource(resource) if resource.verb == "watch");
     let headers = head.headers;
-    let call = Call { plane: plane.clone(), method: head.method, info, query: Query::parse(query), headers };
+    let ask = if query.is_empty() { "" } else { "?" };
+    let target = format!("{path}{ask}{query}");
+    let query = Query::parse(query);
+    let call = Call { plane: plane.clone(), method: head.method, info, query, target, headers };
     let content_type = call.header("content-type").to_owned();
     let authenticated = Received::new(call, credentials).authenticate(&server).await?;
     let authorized = Arc::new(authenticated.authorize(&server)?);
@@ -214,7 +220,7 @@ async fn stages(
     // Nobody waits for what a GET sends after its head: a slow body would hold the seat, and reading needs few rights.
     let held =
         if reading { Held::default() } else { bodies::read(body, &plane.bodies, &server.bodies).await? };
-    let body = Incoming { bytes: held.bytes, content_type };
+    let body = Incoming { upgrade: Mutex::new(upgrade), ..Incoming::new(held.bytes, content_type) };
     let deprecated = authorized.resource().filter(|of| of.subresource.is_empty()).and_then(|of| {
         api_resources::table::deprecated(&of.group, &of.version, &of.resource).map(str::to_owned)
     });

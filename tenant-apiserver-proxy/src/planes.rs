@@ -1,9 +1,10 @@
 //! The planes that this server serves, and what belongs to each alone.
 
 use crate::admission::guards;
+use crate::aggregation;
 use crate::authentication::Identity;
 use crate::bodies::{self, Budget};
-use crate::dialer::{Dialer, addresses::Reach};
+use crate::dialer::{Dialer, Network, addresses::Reach};
 use crate::limits::{Amounts, Limits};
 use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::tokens::{Claims, TokenError, TokenKey};
@@ -28,6 +29,8 @@ pub static KEYS: LazyLock<GroupResource> = LazyLock::new(|| GroupResource::new("
 pub const CLIENT_CA: &str = "client-ca";
 /// The key that signs service account tokens of the plane.
 pub const TOKEN_KEY: &str = "token";
+/// The key that signs the certificate by which extension servers know who asks them.
+pub const FRONT_PROXY_CA: &str = "front-proxy-ca";
 /// The key that signs the serving certificate; in the host plane's space only.
 pub const SERVING_CA: &str = "serving-ca";
 
@@ -61,6 +64,14 @@ pub struct Plane {
     pub(crate) limits: Limits,
     /// Its webhooks and admission policies, read.
     pub(crate) guards: guards::GuardsCell,
+    /// Its extension servers, read.
+    pub(crate) extensions: aggregation::ExtensionsCell,
+    /// Who asks them, once that was needed.
+    pub(crate) front_proxy: aggregation::IdentityCell,
+    /// Places for requests to them.
+    pub(crate) extension_connections: Arc<tokio::sync::Semaphore>,
+    /// Places for those of them that are asked whether they answer.
+    pub(crate) extension_checks: Arc<tokio::sync::Semaphore>,
     /// Places for writes of the platform that wait for its webhooks.
     pub(crate) platform_waits: Arc<tokio::sync::Semaphore>,
     /// Dials the addresses that it chooses.
@@ -96,7 +107,7 @@ pub enum PlaneState {
 
 impl Plane {
     /// A plane that answers.
-    pub fn new(id: TenantId, kind: PlaneKind, name: &str) -> Self {
+    pub fn new(id: TenantId, kind: PlaneKind, name: &str, network: &Arc<Network>) -> Self {
         Plane {
             id,
             kind,
@@ -112,21 +123,29 @@ impl Plane {
             certificates: Verified::default(),
             limits: Limits::new(Amounts::platform()),
             guards: guards::GuardsCell::default(),
+            extensions: aggregation::ExtensionsCell::default(),
+            front_proxy: aggregation::IdentityCell::default(),
+            extension_connections: Arc::new(tokio::sync::Semaphore::new(aggregation::CONNECTIONS)),
+            extension_checks: Arc::new(tokio::sync::Semaphore::new(aggregation::CHECKS)),
             platform_waits: Arc::new(tokio::sync::Semaphore::new(guards::PLATFORM_WAITS)),
             // Until more is said, a tenant reaches what is public.
-            dialer: Dialer::new(match kind {
-                PlaneKind::Tenant => Reach::PublicAnd(Vec::new()),
-                PlaneKind::Host | PlaneKind::Super => Reach::Everything,
-            }),
+            dialer: Dialer::new(
+                network.clone(),
+                id,
+                match kind {
+                    PlaneKind::Tenant => Reach::PublicAnd(Vec::new()),
+                    PlaneKind::Host | PlaneKind::Super => Reach::Everything,
+                },
+            ),
             bodies: Budget::new(bodies::PLANE_BYTES),
         }
     }
 
     /// A tenant's plane that is nobody's: who asks for a tenant that is not there is answered from it, as by one that
     /// is there and does not know the caller. Nothing that proves who one is was ever signed by its keys.
-    pub(crate) fn nobodys() -> Result<Self, NobodyError> {
+    pub(crate) fn nobodys(network: &Arc<Network>) -> Result<Self, NobodyError> {
         let id = TenantId::new(uuid::Uuid::new_v4());
-        let plane = Plane::new(id, PlaneKind::Tenant, "");
+        let plane = Plane::new(id, PlaneKind::Tenant, "", network);
         let authority = pki::make_authority(&format!("{}{id}", crate::authentication::AUTHORITY_PREFIX))?;
         let (_, pem) = x509_parser::pem::parse_x509_pem(authority.certificate_pem.as_bytes())
             .map_err(|_| NobodyError::Pem)?;

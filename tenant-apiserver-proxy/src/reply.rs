@@ -8,10 +8,9 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
-use std::convert::Infallible;
 
 /// The body of every response.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// Responses over this size are compressed when the client accepts it, as kube-apiserver does.
 const COMPRESS_FROM: usize = 128 << 10;
@@ -42,6 +41,8 @@ pub enum Content {
     Encoded(&'static str, Bytes),
     /// A stream of another type.
     Stream(&'static str, Body),
+    /// The answer of another server, which is all that the headers say.
+    Foreign(Body),
 }
 
 impl Reply {
@@ -106,7 +107,7 @@ impl Reply {
                 (changed && bytes.len() > heavy::YAML_BYTES) || (accepts_gzip && bytes.len() > COMPRESS_FROM)
             }
             Content::Raw(_, bytes) => accepts_gzip && bytes.len() > COMPRESS_FROM,
-            Content::Status(_) | Content::Encoded(..) | Content::Stream(..) => false,
+            Content::Status(_) | Content::Encoded(..) | Content::Stream(..) | Content::Foreign(_) => false,
         }
     }
 
@@ -122,6 +123,7 @@ impl Reply {
                 return respond(of, full(bytes), self.code, headers, &self.warnings);
             }
             Content::Stream(of, body) => return respond(of, body, self.code, headers, &self.warnings),
+            Content::Foreign(body) => return with_head(body, self.code, headers, &self.warnings),
         };
         let body = compress(bytes, accepts_gzip, &mut headers);
         respond(of, body, self.code, headers, &self.warnings)
@@ -137,6 +139,10 @@ fn respond(
 ) -> Response<Body> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(of));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+    with_head(body, code, headers, warnings)
+}
+
+fn with_head(body: Body, code: StatusCode, mut headers: HeaderMap, warnings: &[String]) -> Response<Body> {
     for warning in warnings {
         let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
@@ -198,7 +204,7 @@ impl From<ApiError> for Reply {
 
 /// A body that is there as a whole.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).boxed_unsync()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 fn yaml(json: &[u8]) -> Bytes {

@@ -4,6 +4,7 @@ use crate::admission::definitions;
 use crate::authentication::Credentials;
 use crate::bodies::{self, Budget};
 use crate::cache::{self, Cache, feed};
+use crate::dialer::Network;
 use crate::issuers::{self, Addresses};
 use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::planes::{self, Plane, PlaneKind, Planes};
@@ -12,7 +13,7 @@ use crate::{bootstrap, crds, own_address, tenants, usage};
 use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
 use arc_swap::ArcSwapOption;
 use object_store::{Commit, CommitError, ObjectStore, Precondition, Space, StoreError};
-use plane_client::ServiceReserver;
+use plane_client::{PodTunnel, ServiceReserver};
 use service_runtime::{Shutdown, ShutdownOnDrop};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,9 @@ pub struct Server {
     pub(crate) addresses: Addresses,
     serving_ca: KeyedCertificate,
     reserver: ArcSwapOption<Box<dyn ServiceReserver>>,
-    token_keys: tokio::sync::Mutex<()>,
+    /// What all planes dial with.
+    pub(crate) network: Arc<Network>,
+    plane_keys: tokio::sync::Mutex<()>,
     pub(crate) crds: crds::Schemas,
     pub(crate) documents: crate::documents::Documents,
     pub(crate) heavy: crate::heavy::Heavy,
@@ -95,26 +98,28 @@ impl Server {
         shutdown: Shutdown,
     ) -> Result<Arc<Self>, StartError> {
         let (cache, serving_ca, revision) = load(&store).await?;
+        let network = Arc::new(Network::new(cache.clone()));
         let server = Arc::new(Server {
             store: store.clone(),
             cache: cache.clone(),
             planes: Planes::default(),
             addresses: Addresses::new(&options.base_url),
-            nobody: Arc::new(Plane::nobodys()?),
+            nobody: Arc::new(Plane::nobodys(&network)?),
             bodies: Budget::new(bodies::ALL_BYTES),
             options,
             serving_ca,
             reserver: ArcSwapOption::empty(),
-            token_keys: tokio::sync::Mutex::default(),
+            network: network.clone(),
+            plane_keys: tokio::sync::Mutex::default(),
             crds: crds::Schemas::default(),
             documents: crate::documents::Documents::default(),
             heavy: crate::heavy::Heavy::default(),
             shutdown: shutdown.clone(),
             used: ShutdownOnDrop::default(),
         });
-        server.planes.add(Plane::new(TenantId::HOST, PlaneKind::Host, ""));
+        server.planes.add(Plane::new(TenantId::HOST, PlaneKind::Host, "", &network));
         if server.options.embedded_super {
-            server.planes.add(Plane::new(TenantId::LOCAL_SUPER, PlaneKind::Super, "local"));
+            server.planes.add(Plane::new(TenantId::LOCAL_SUPER, PlaneKind::Super, "local", &network));
         }
         tenants::load(&server);
         for plane in server.planes.all() {
@@ -189,6 +194,11 @@ impl Server {
         self.reserver.load_full()
     }
 
+    /// Who connects to tenants' pods where they run. Without one they are dialled by their addresses.
+    pub fn set_pod_tunnel(&self, tunnel: Box<dyn PodTunnel>) {
+        self.network.set_tunnel(tunnel);
+    }
+
     /// Commits, and waits until reads show it.
     pub(crate) async fn commit(&self, commit: Commit) -> Result<Revision, CommitError> {
         let revision = self.store.commit(commit).await?;
@@ -211,36 +221,41 @@ impl Server {
 
     /// The key of a plane's tokens, made when it is first needed.
     pub(crate) async fn token_key<'a>(&self, plane: &'a Plane) -> Result<&'a TokenKey, ApiError> {
-        let failed = |error: &dyn std::fmt::Display| {
-            tracing::error!(plane = %plane.id, %error, "the plane's token key cannot be had");
-            ApiError::internal("the plane's token key cannot be had")
-        };
         let make = || async {
-            let _one_at_a_time = self.token_keys.lock().await;
-            if let Some(stored) = planes::stored_key(&self.cache, plane.id, planes::TOKEN_KEY) {
-                return TokenKey::read(&stored).map_err(|error| failed(&error));
-            }
-            let made = crate::tokens::make_key().map_err(|error: TokenError| failed(&error))?;
-            let space = Space::new(plane.id);
-            let key = ResourceKey::new(planes::KEYS.clone(), "", planes::TOKEN_KEY);
-            let mut commit = Commit {
-                preconditions: vec![space.expect(feed::store_key(&key), Revision::ZERO)],
-                operations: vec![bootstrap::put(space, &key, &planes::key_object(planes::TOKEN_KEY, &made))],
-            };
-            commit.preconditions.extend(self.alive(plane)?);
-            match self.commit(commit).await {
-                Ok(_) => TokenKey::read(&made).map_err(|error| failed(&error)),
-                // Another process of the installation was first: its key is the plane's.
-                Err(CommitError::Precondition { index: 0, actual }) => {
-                    self.cache.wait_for(actual).await;
-                    let stored = planes::stored_key(&self.cache, plane.id, planes::TOKEN_KEY);
-                    let stored = stored.ok_or_else(|| planes::ended(plane))?;
-                    TokenKey::read(&stored).map_err(|error| failed(&error))
-                }
-                Err(error) => Err(failed(&error)),
-            }
+            let stored = self.plane_key(plane, planes::TOKEN_KEY, crate::tokens::make_key).await?;
+            TokenKey::read(&stored).map_err(|error: TokenError| no_key(plane, planes::TOKEN_KEY, &error))
         };
         plane.token_key.get_or_try_init(make).await
+    }
+
+    /// A key of a plane, made and stored when it is first needed.
+    pub(crate) async fn plane_key<E: std::fmt::Display>(
+        &self,
+        plane: &Plane,
+        name: &str,
+        make: impl Fn() -> Result<KeyedCertificate, E> + Send,
+    ) -> Result<KeyedCertificate, ApiError> {
+        let _one_at_a_time = self.plane_keys.lock().await;
+        if let Some(stored) = planes::stored_key(&self.cache, plane.id, name) {
+            return Ok(stored);
+        }
+        let made = make().map_err(|error| no_key(plane, name, &error))?;
+        let space = Space::new(plane.id);
+        let key = ResourceKey::new(planes::KEYS.clone(), "", name);
+        let mut commit = Commit {
+            preconditions: vec![space.expect(feed::store_key(&key), Revision::ZERO)],
+            operations: vec![bootstrap::put(space, &key, &planes::key_object(name, &made))],
+        };
+        commit.preconditions.extend(self.alive(plane)?);
+        match self.commit(commit).await {
+            Ok(_) => Ok(made),
+            // Another process of the installation was first: its key is the plane's.
+            Err(CommitError::Precondition { index: 0, actual }) => {
+                self.cache.wait_for(actual).await;
+                planes::stored_key(&self.cache, plane.id, name).ok_or_else(|| planes::ended(plane))
+            }
+            Err(error) => Err(no_key(plane, name, &error)),
+        }
     }
 
     /// What must hold in a commit into a tenant's plane: that the plane has not been removed meanwhile, since nobody
@@ -279,6 +294,11 @@ impl Server {
     pub fn claimed_plane(&self, credentials: &Credentials) -> Option<Arc<Plane>> {
         crate::authentication::claimed_plane(self, credentials)
     }
+}
+
+fn no_key(plane: &Plane, name: &str, error: &dyn std::fmt::Display) -> ApiError {
+    tracing::error!(plane = %plane.id, name, %error, "a key of the plane cannot be had");
+    ApiError::internal("a key of the plane cannot be had")
 }
 
 /// Fills a cache from the store, and reads the serving CA. A new installation gets one; when another process makes one

@@ -25,6 +25,8 @@ pub struct Call {
     pub info: RequestInfo,
     /// Its query, decoded, in order.
     pub query: Query,
+    /// Path and query as they were sent, without the plane's prefix; empty for requests of the platform's own parts.
+    pub target: String,
     /// Its headers.
     pub headers: http::HeaderMap,
 }

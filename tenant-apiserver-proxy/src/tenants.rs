@@ -166,7 +166,7 @@ pub fn observe(server: &Server, name: &ObjectName) {
         server.cache.forget(old.id);
     }
     let (Some(record), Some(id)) = (found, id) else { return };
-    let plane = server.planes.add(Plane::new(id, PlaneKind::Tenant, &name.name));
+    let plane = server.planes.add(Plane::new(id, PlaneKind::Tenant, &name.name, &server.network));
     let tenant = record.value().unwrap_or_default();
     let suspended = tenant["spec"]["suspended"] == Value::Bool(true);
     let effective = effective(server, &tenant["spec"]);

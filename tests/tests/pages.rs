@@ -94,6 +94,7 @@ fn the_account_in_the_readme_is_the_example() {
 /// Pages that need more than a server, with what they need.
 const NEEDS: &[(&str, Needs)] = &[
     ("admission.md", Needs::Tenant),
+    ("aggregation.md", Needs::Tenant),
     ("api-compatibility.md", Needs::Tenant),
     ("applications.md", Needs::Tenant),
     ("databases.md", Needs::Postgres),

@@ -4,6 +4,7 @@
 //! quota, service accounts, priority classes) is the server's admission.
 
 pub mod admission;
+mod apiservices;
 pub mod certificatesigningrequests;
 mod conditions;
 mod configmaps;
@@ -112,6 +113,7 @@ const STRATEGIES: &[Row] = &[
     (admission::GROUP, "ValidatingAdmissionPolicy", admission::validating_policy),
     (admission::GROUP, "ValidatingAdmissionPolicyBinding", admission::validating_binding),
     (admission::GROUP, "ValidatingWebhookConfiguration", admission::validating_webhooks),
+    (crate::aggregation::GROUP, "APIService", apiservices::strategy),
     ("apps", "Deployment", deployments::strategy),
     ("apps", "ReplicaSet", replicasets::strategy),
     ("apps", "StatefulSet", statefulsets::strategy),

@@ -9,7 +9,6 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("", "pods", "portforward", "streaming to super clusters is not there yet"),
     ("", "pods", "proxy", "proxying to super clusters is not there yet"),
     ("", "services", "proxy", "proxying to super clusters is not there yet"),
-    ("apiregistration.k8s.io", "*", "", "aggregated API servers are not there yet"),
 ];
 
 /// Kinds that are stored so that charts and manifests with them install, while nothing acts on them yet: group, plural,

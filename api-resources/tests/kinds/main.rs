@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // what tests are made of
 
 mod any_json;
+mod apiservices;
 mod cluster;
 mod config;
 mod defaults;

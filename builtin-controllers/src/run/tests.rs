@@ -6,11 +6,26 @@ use crate::resources::{
     DEPLOYMENTS, ENDPOINT_SLICES, NAMESPACES, NODES, PODS, REPLICA_SETS, SERVICE_ACCOUNTS,
 };
 use plane_client::fake::FakePlanes;
-use plane_client::{Actor, Delete, Patch, Propagation, Resource, Target, Write};
+use plane_client::{Actor, ApiError, Delete, Patch, Propagation, Resource, Target, Write};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const PLANE: TenantId = TenantId::LOCAL_SUPER;
 const ADMIN: Actor = Actor::Platform("admin");
+
+/// There are no extension servers.
+struct NoServers;
+
+#[async_trait::async_trait]
+impl ExtensionServers for NoServers {
+    async fn check(&self, _: TenantId, _: &str) -> plane_client::Checked {
+        plane_client::Checked::NotRemote
+    }
+
+    async fn authentication(&self, _: TenantId) -> Result<BTreeMap<String, String>, ApiError> {
+        Ok(BTreeMap::new())
+    }
+}
 
 fn start(planes: &FakePlanes) -> (Shutdown, tokio::task::JoinHandle<()>) {
     let shutdown = Shutdown::new();
@@ -18,7 +33,7 @@ fn start(planes: &FakePlanes) -> (Shutdown, tokio::task::JoinHandle<()>) {
         cluster_ca_pem: "PEM".into(),
         simulated_nodes: Some(SimulatedNodes { plane: PLANE, count: 2 }),
     };
-    (shutdown.clone(), tokio::spawn(run(planes.client(), options, shutdown)))
+    (shutdown.clone(), tokio::spawn(run(planes.client(), Arc::new(NoServers), options, shutdown)))
 }
 
 async fn write(planes: &FakePlanes, tenant: TenantId, resource: &Resource, name: &str, write: Write) {

@@ -105,6 +105,7 @@ const BUILT_IN: &[Row] = &[
         "g",
     ),
     ("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", "sg"),
+    ("apiregistration.k8s.io", "v1", "apiservices", "APIService", "s"),
     ("apps", "v1", "controllerrevisions", "ControllerRevision", "n"),
     ("apps", "v1", "daemonsets", "DaemonSet", "nsg"),
     ("apps", "v1", "deployments", "Deployment", "nsg"),

@@ -1,6 +1,7 @@
 //! Rules that need more than the object itself, in the order in which they run. One file for each.
 
 pub mod addresses;
+pub mod apiservices;
 pub mod authors;
 pub mod certificates;
 pub mod definitions;
@@ -61,6 +62,7 @@ pub fn settle(
     if old.is_none() {
         certificates::ask(auth, place, new)?;
     }
+    apiservices::check(server, auth, place, new, old)?;
     roles::check(server, auth, place, new, old)?;
     profiles::check(server, place, new, old)
 }

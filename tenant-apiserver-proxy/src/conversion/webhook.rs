@@ -2,8 +2,9 @@
 
 use super::Caller;
 use super::review::{self, Unusable};
-use crate::dialer::{self, Exchange};
-use api_resources::resource::{ConversionWebhook, WebhookTarget};
+use crate::dialer::DialError::{Redirect, Status, TooLarge};
+use crate::dialer::webhooks::{ClientConfig, Post};
+use api_resources::resource::ConversionWebhook;
 use api_resources::{ResourceRow, Version};
 use api_types::{ApiError, GroupVersion, Reason};
 use serde_json::Value;
@@ -103,30 +104,17 @@ async fn ask(
 }
 
 async fn post(caller: &Caller, hook: &ConversionWebhook, body: String) -> Result<bytes::Bytes, String> {
-    let url = match &hook.target {
-        WebhookTarget::Url(url) => url,
-        WebhookTarget::Service { namespace, name, .. } => {
-            return Err(format!(
-                "the service {namespace}/{name} cannot be reached: services are not called by this release, use \
-                 clientConfig.url"
-            ));
-        }
-    };
     let query = format!("timeout={}s", TIMEOUT.as_secs());
-    let exchange = Exchange {
-        url,
-        ca_bundle: &hook.ca_bundle,
+    let client = ClientConfig::of_conversion(hook);
+    let post = Post {
         query: &query,
         body: body.into(),
+        agent: "kube-apiserver-admission",
         timeout: TIMEOUT,
         max_answer: MAX_ANSWER,
     };
-    let answer = dialer::post(&caller.plane.dialer, exchange).await;
-    answer.map_err(|error| {
-        use dialer::DialError::{Redirect, Status, TooLarge};
-        match error {
-            Status(_) | Redirect(_) | TooLarge(_) => error.to_string(),
-            error => format!("Post \"{url}?{query}\": {error}"),
-        }
+    client.post(&caller.plane.dialer, post).await.map_err(|error| match error {
+        Redirect(_) | Status(_) | TooLarge(_) => error.to_string(),
+        error => format!("Post \"{}?{query}\": {error}", client.url()),
     })
 }

@@ -16,6 +16,7 @@ pub mod scale;
 pub mod watch;
 pub mod write;
 
+use crate::aggregation;
 use crate::decoding::Payload;
 use crate::gateway::Place;
 use crate::heavy;
@@ -26,6 +27,8 @@ use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::Verb;
 use api_types::{ApiError, Reason};
+use hyper::upgrade::OnUpgrade;
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// A body that has been read, and its `Content-Type`.
@@ -34,9 +37,21 @@ pub struct Incoming {
     pub bytes: bytes::Bytes,
     /// The header as it was sent.
     pub content_type: String,
+    /// The connection, when the client wants to speak another protocol over it.
+    pub upgrade: Mutex<Option<OnUpgrade>>,
 }
 
 impl Incoming {
+    /// A body alone.
+    pub fn new(bytes: impl Into<bytes::Bytes>, content_type: impl Into<String>) -> Self {
+        Incoming { bytes: bytes.into(), content_type: content_type.into(), upgrade: Mutex::default() }
+    }
+
+    /// The connection, once.
+    pub fn take_upgrade(&self) -> Option<OnUpgrade> {
+        self.upgrade.lock().take()
+    }
+
     /// True when reading it, and what follows from it, takes long.
     pub fn is_long(&self) -> bool {
         let yaml = self.content_type.to_ascii_lowercase().contains("yaml");
@@ -51,6 +66,9 @@ impl Incoming {
 
 /// Does what an authorized request asks for.
 pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -> Result<Reply, ApiError> {
+    if let Some(extension) = aggregation::find(server, auth.plane(), &auth.call().info) {
+        return aggregation::proxy::forward(server, auth, &extension, &body).await;
+    }
     let Some(request) = auth.resource() else {
         return paths::answer(server, auth).await;
     };

@@ -1,5 +1,6 @@
 //! Paths that are no resources: discovery, OpenAPI, version, health, keys of tokens.
 
+use crate::aggregation;
 use crate::negotiation::{Format, Offer, Produced, Rendering};
 use crate::reply::{Content, Reply};
 use crate::server::Server;
@@ -28,7 +29,7 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
         return Err(super::not_allowed());
     }
     match path {
-        "" => Ok(Reply::value(&json!({"paths": roots(&catalog)})).rendered(FOR_PEOPLE)),
+        "" => Ok(Reply::value(&json!({"paths": roots(server, auth, &catalog)})).rendered(FOR_PEOPLE)),
         "/version" => {
             auth.call().wish().is_produced(Produced::Json)?;
             Ok(Reply::value(&version()).rendered(FOR_PEOPLE))
@@ -36,7 +37,9 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
         "/healthz" | "/livez" | "/readyz" => Ok(Reply::text("ok")),
         "/openid/v1/jwks" | "/.well-known/openid-configuration" => server_keys(server, auth, path).await,
         _ if path == "/api" || path.starts_with("/api/") || path == "/apis" || path.starts_with("/apis/") => {
-            discover(auth, &catalog, server.base_url().trim_start_matches("https://"), path)
+            let foreign = aggregation::foreign(server, auth.plane());
+            let served = discovery::Served { catalog: &catalog, foreign: &foreign };
+            discover(auth, served, server.base_url().trim_start_matches("https://"), path)
         }
         "/openapi/v2" => server.documents.openapi_v2(server, auth, &catalog).await,
         _ if path == "/openapi/v3" || path.starts_with("/openapi/v3/") => {
@@ -65,11 +68,15 @@ pub fn no_such_page() -> Reply {
     )
 }
 
-fn roots(catalog: &api_resources::Catalog) -> Vec<String> {
+fn roots(server: &Server, auth: &Authorized, catalog: &api_resources::Catalog) -> Vec<String> {
     let mut paths = vec!["/api".to_owned(), "/api/v1".into(), "/apis".into()];
     for row in catalog.rows().filter(|row| !row.group.is_empty()) {
         paths.push(format!("/apis/{}", row.group));
         paths.extend(row.versions.iter().map(|version| format!("/apis/{}/{}", row.group, version.name)));
+    }
+    for foreign in aggregation::foreign(server, auth.plane()) {
+        paths.push(format!("/apis/{}", foreign.group));
+        paths.push(format!("/apis/{}/{}", foreign.group, foreign.version));
     }
     for fixed in ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"] {
         paths.push(fixed.into());
@@ -98,10 +105,11 @@ fn platform() -> &'static str {
 
 fn discover(
     auth: &Authorized,
-    catalog: &api_resources::Catalog,
+    served: discovery::Served<'_>,
     address: &str,
     path: &str,
 ) -> Result<Reply, ApiError> {
+    let catalog = served.catalog;
     let wish = auth.call().wish();
     // The list of groups has a handler of its own, which knows wildcards.
     if path != "/apis" {
@@ -111,12 +119,12 @@ fn discover(
     let rendering = if aggregated { PLAIN } else { wish.accept(Offer::Document)?.rendering };
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     let found = match segments.as_slice() {
-        ["api"] if aggregated => Some(discovery::aggregated(catalog, discovery::Root::Api)),
-        ["apis"] if aggregated => Some(discovery::aggregated(catalog, discovery::Root::Apis)),
+        ["api"] if aggregated => Some(discovery::aggregated(served, discovery::Root::Api)),
+        ["apis"] if aggregated => Some(discovery::aggregated(served, discovery::Root::Apis)),
         ["api"] => Some(discovery::core_versions(address)),
         ["api", version] => discovery::resource_list(catalog, "", version),
-        ["apis"] => Some(discovery::group_list(catalog)),
-        ["apis", group] => discovery::group(catalog, group),
+        ["apis"] => Some(discovery::group_list(served)),
+        ["apis", group] => discovery::group(served, group),
         ["apis", group, version] => discovery::resource_list(catalog, group, version),
         _ => None,
     };

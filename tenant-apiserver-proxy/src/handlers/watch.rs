@@ -21,7 +21,6 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -130,7 +129,7 @@ fn ended(error: ApiError, format: Format) -> Reply {
 fn streamed(format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
     let stream = futures::stream::unfold(frames, |mut frames| async {
         let bytes = frames.recv().await?;
-        Some((Ok::<_, Infallible>(Frame::data(bytes)), frames))
+        Some((Ok::<_, std::io::Error>(Frame::data(bytes)), frames))
     });
     let of = match format {
         Format::Protobuf => reply::PROTOBUF_STREAM,

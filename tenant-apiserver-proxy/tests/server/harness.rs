@@ -20,6 +20,7 @@ use tenant_apiserver_proxy::listener;
 use tenant_apiserver_proxy::pki::KeyedCertificate;
 use tenant_apiserver_proxy::server::{Options, Server};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// What is still not there after this never comes.
@@ -83,6 +84,15 @@ impl Installation {
             path: path.to_owned(),
             headers: Vec::new(),
         }
+    }
+
+    /// A connection on which nothing has been said.
+    pub async fn stream(
+        &self,
+        certificate: Option<&KeyedCertificate>,
+        protocol: &[u8],
+    ) -> TlsStream<TcpStream> {
+        tls(self.address, self.server.ca_pem(), certificate, protocol).await
     }
 
     /// A client of a plane for a user.
@@ -186,6 +196,19 @@ async fn connect(
     ca_pem: &str,
     certificate: Option<&KeyedCertificate>,
 ) -> SendRequest<Full<Bytes>> {
+    let stream = tls(address, ca_pem, certificate, b"h2").await;
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn tls(
+    address: std::net::SocketAddr,
+    ca_pem: &str,
+    certificate: Option<&KeyedCertificate>,
+    protocol: &[u8],
+) -> TlsStream<TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -201,15 +224,11 @@ async fn connect(
         }
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-    let (sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    sender
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
 
 /// A client of one plane, over one connection.

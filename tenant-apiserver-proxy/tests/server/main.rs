@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod addresses;
+mod aggregation;
 mod bodies;
 mod boundaries;
 mod concurrency;
@@ -12,6 +13,7 @@ mod custom_resources;
 mod deletion;
 #[cfg(feature = "etcd")]
 mod etcd;
+mod extension_server;
 mod formats;
 mod harness;
 mod hooks;
@@ -26,8 +28,10 @@ mod policies;
 mod restart;
 mod roles;
 mod scales;
+mod service_webhooks;
 mod strangers;
 mod tenants;
+mod upgrades;
 mod watches;
 mod webhooks;
 mod writes;

@@ -6,11 +6,11 @@ use super::conditions::Condition;
 use super::matching::Matching;
 use super::parameters::ParamRef;
 use crate::cache::record::Record;
+use crate::dialer::webhooks::ClientConfig;
 use api_resources::kinds::admission::{CONDITION_NAMES, GROUP, POLICY_NAMES};
 use api_schema::cel::{Declared, Expression, Gives, Variable};
 use api_types::{GroupResource, GroupVersion, Revision};
 use arc_swap::ArcSwapOption;
-use base64::Engine;
 use compact_str::CompactString;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -46,21 +46,12 @@ pub struct Webhook {
     pub id: String,
     pub matching: Matching,
     pub conditions: Vec<Condition>,
-    pub target: Target,
-    pub ca_bundle: Vec<u8>,
+    pub client: ClientConfig,
     pub timeout: Duration,
     /// A call that fails counts as allowed.
     pub ignores_failure: bool,
     pub allows_dry_run: bool,
     pub if_needed: bool,
-}
-
-/// Where a webhook is.
-pub enum Target {
-    /// At an address.
-    Url(String),
-    /// Behind a Service: namespace and name.
-    Service(String, String),
 }
 
 /// One policy.
@@ -232,20 +223,12 @@ fn conditions(holder: &Value, names: &[&str]) -> Vec<Condition> {
 fn webhooks(object: &Value) -> Vec<Arc<Webhook>> {
     let configuration = text(&object["metadata"]["name"]);
     let make = |(at, hook): (usize, &Value)| {
-        let config = &hook["clientConfig"];
-        let service = &config["service"];
-        let target = match config["url"].as_str() {
-            Some(url) => Target::Url(url.to_owned()),
-            None => Target::Service(text(&service["namespace"]), text(&service["name"])),
-        };
-        let bundle = config["caBundle"].as_str().unwrap_or("");
         Arc::new(Webhook {
             name: text(&hook["name"]),
             id: format!("{configuration}/{at}/{}", text(&hook["name"])),
             matching: Matching::of_webhook(hook),
             conditions: conditions(hook, CONDITION_NAMES),
-            target,
-            ca_bundle: base64::engine::general_purpose::STANDARD.decode(bundle).unwrap_or_default(),
+            client: ClientConfig::read(&hook["clientConfig"]),
             timeout: Duration::from_secs(hook["timeoutSeconds"].as_u64().unwrap_or(10)),
             ignores_failure: hook["failurePolicy"] == "Ignore",
             allows_dry_run: matches!(hook["sideEffects"].as_str(), Some("None" | "NoneOnDryRun")),

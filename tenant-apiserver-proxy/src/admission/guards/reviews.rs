@@ -1,8 +1,8 @@
 //! One review of one webhook: `AdmissionReview` of `admission.k8s.io/v1`, there and back.
 
 use super::asked::{Asked, Form};
-use super::compiled::{Target, Webhook};
-use crate::dialer::{self, Exchange};
+use super::compiled::Webhook;
+use crate::dialer::webhooks::Post;
 use api_types::ApiError;
 use base64::Engine;
 use serde_json::{Value, json};
@@ -51,15 +51,6 @@ pub async fn review(
 }
 
 async fn post(asked: &Asked<'_>, hook: &Webhook, body: String) -> Result<bytes::Bytes, String> {
-    let url = match &hook.target {
-        Target::Url(url) => url,
-        Target::Service(namespace, name) => {
-            return Err(format!(
-                "failed to call webhook: the service {namespace}/{name} cannot be reached: services are not called by \
-                 this release, use clientConfig.url"
-            ));
-        }
-    };
     let left = asked.deadline.saturating_duration_since(Instant::now());
     let timeout = hook.timeout.min(left);
     if timeout.is_zero() {
@@ -67,20 +58,19 @@ async fn post(asked: &Asked<'_>, hook: &Webhook, body: String) -> Result<bytes::
     }
     let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
     let query = format!("timeout={}s", Duration::from_secs(seconds).as_secs());
-    let exchange = Exchange {
-        url,
-        ca_bundle: &hook.ca_bundle,
+    let post = Post {
         query: &query,
         body: body.into(),
+        agent: "kube-apiserver-admission",
         timeout,
         max_answer: MAX_ANSWER,
     };
-    let answer = dialer::post(&asked.auth.plane().dialer, exchange).await;
+    let answer = hook.client.post(&asked.auth.plane().dialer, post).await;
     answer.map_err(|error| {
-        use dialer::DialError::{Redirect, Status, TooLarge};
+        use crate::dialer::DialError::{Redirect, Status, TooLarge};
         match error {
             Status(_) | Redirect(_) | TooLarge(_) => format!("failed to call webhook: {error}"),
-            error => format!("failed to call webhook: Post \"{url}?{query}\": {error}"),
+            error => format!("failed to call webhook: Post \"{}?{query}\": {error}", hook.client.url()),
         }
     })
 }

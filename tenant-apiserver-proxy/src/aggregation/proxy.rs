@@ -1,0 +1,259 @@
+//! Requests that an extension server answers: sent on with who makes them, and the answer sent back as it comes.
+//!
+//! Authentication and authorization have been done. A request holds a seat of its plane until the head of the answer
+//! is there, and a connection of its plane until the answer ends; watches, and connections that are upgraded, count as
+//! watches of the plane too. All of them end when the plane or the user's credentials do.
+
+use super::call;
+use super::extensions::Extension;
+use crate::dialer::{DialError, Ended};
+use crate::handlers::Incoming;
+use crate::limits::Taken;
+use crate::reply::{self, Content, Reply};
+use crate::server::Server;
+use crate::stages::{Authorized, StreamEnd};
+use api_types::ApiError;
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+/// How long it may take to be connected, hands shaken.
+const CONNECTING: Duration = Duration::from_secs(10);
+/// How long the head of an answer may take.
+const HEAD: Duration = Duration::from_secs(60);
+/// The same where the question is what the server serves.
+const DISCOVERY: Duration = Duration::from_secs(5);
+/// How long an answer may take that is no stream, from its request to its end.
+const WHOLE: Duration = Duration::from_secs(60);
+
+/// What concerns one connection only (RFC 9110, 7.6.1), is not for extension servers, or is said anew.
+const NOT_SENT: &[&str] = &[
+    "authorization",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// Who is to be impersonated has been dealt with.
+const IMPERSONATE: &str = "impersonate-";
+/// Subresources whose answers are streams.
+const STREAMS: &[&str] = &["attach", "exec", "log", "portforward", "proxy"];
+
+/// Sends a request on, and gives the answer.
+pub async fn forward(
+    server: &Server,
+    auth: &Authorized,
+    extension: &Extension,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
+    if !extension.is_available {
+        return Ok(unavailable("service unavailable"));
+    }
+    let plane = auth.plane();
+    let Ok(connection) = plane.extension_connections.clone().try_acquire_owned() else {
+        let why = "too many requests to extension servers are under way in this plane";
+        return Err(ApiError::too_many_requests(why, 1));
+    };
+    let upgrade = body.take_upgrade();
+    let stream = match upgrade.is_some() || is_stream(auth) {
+        true => Some((plane.limits.watch()?, auth.stream_end()?)),
+        false => None,
+    };
+    let begun = Instant::now();
+    let request = match request(auth, body, upgrade.is_some()) {
+        Ok(request) => request,
+        Err(error) => return Ok(unavailable(&format!("error trying to reach service: {error}"))),
+    };
+    let (response, ended) = match send(server, auth, extension, request).await {
+        Ok(answered) => answered,
+        Err(error) => return Ok(unavailable(&format!("error trying to reach service: {error}"))),
+    };
+    if response.status().is_redirection() && response.headers().contains_key(header::LOCATION) {
+        let told = "the backend attempted to redirect this request, which is not permitted";
+        return Ok(Reply::with(StatusCode::BAD_GATEWAY, text(told)));
+    }
+    let held = Held { _connection: connection, _ended: ended, stream };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(match upgrade {
+            Some(client) => upgraded(response, client, held),
+            None => unavailable("error trying to reach service: it switches protocols unasked"),
+        });
+    }
+    Ok(answer(response, held, begun))
+}
+
+/// What is held until an answer ends.
+struct Held {
+    _connection: OwnedSemaphorePermit,
+    _ended: Ended<()>,
+    stream: Option<(Taken, StreamEnd)>,
+}
+
+fn is_stream(auth: &Authorized) -> bool {
+    auth.resource().is_some_and(|request| {
+        let sub = request.subresource.split('/').next().unwrap_or("");
+        request.verb == "watch" || STREAMS.contains(&sub)
+    })
+}
+
+/// 503 in plain text, as the proxy of Kubernetes says it.
+fn unavailable(why: &str) -> Reply {
+    Reply::with(StatusCode::SERVICE_UNAVAILABLE, text(&format!("{why}\n")))
+}
+
+fn text(told: &str) -> Content {
+    Content::Raw("text/plain; charset=utf-8", Bytes::from(told.to_owned()))
+}
+
+/// The request as it is sent on.
+fn request(auth: &Authorized, body: &Incoming, upgrade: bool) -> Result<Request<Full<Bytes>>, http::Error> {
+    let call = auth.call();
+    let mut request = Request::builder()
+        .method(call.method.clone())
+        .uri(&call.target)
+        .body(Full::new(body.bytes.clone()))?;
+    let headers = request.headers_mut();
+    for (name, value) in &call.headers {
+        let kept = !NOT_SENT.contains(&name.as_str()) && !name.as_str().starts_with(IMPERSONATE);
+        if kept && !is_named_by_connection(&call.headers, name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    if upgrade && let Some(protocol) = call.headers.get(header::UPGRADE) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, protocol.clone());
+    }
+    call::sign(headers, auth.user());
+    Ok(request)
+}
+
+fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let all = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|value| value.split(',')).any(|named| named.trim().eq_ignore_ascii_case(name.as_str()))
+}
+
+/// Connects, sends, and waits for the head of the answer.
+async fn send(
+    server: &Server,
+    auth: &Authorized,
+    extension: &Extension,
+    mut request: Request<Full<Bytes>>,
+) -> Result<(Response<hyper::body::Incoming>, Ended<()>), DialError> {
+    let plane = auth.plane();
+    let peer = call::peer(server, plane, extension).await?;
+    let host = peer.1.authority.parse().map_err(|_| DialError::Address(peer.1.authority.clone()))?;
+    request.headers_mut().insert(header::HOST, host);
+    let opened = tokio::time::timeout(CONNECTING, plane.dialer.open(&peer.1)).await;
+    let stream = TokioIo::new(opened.unwrap_or(Err(DialError::Timeout))?);
+    let broken = |error: hyper::Error| DialError::Broken(error.to_string());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.map_err(broken)?;
+    let connection = connection.with_upgrades();
+    // Ends with the answer: whoever goes away ends the connection too. What breaks it is told by the answer.
+    let ended = Ended(tokio::spawn(async move {
+        let _ = connection.await;
+    }));
+    let patience = if auth.resource().is_none() { DISCOVERY } else { HEAD };
+    let answered = tokio::time::timeout(patience, sender.send_request(request)).await;
+    Ok((answered.map_err(|_| DialError::Timeout)?.map_err(broken)?, ended))
+}
+
+/// The answer as it is sent back.
+fn answer(response: Response<hyper::body::Incoming>, held: Held, begun: Instant) -> Reply {
+    let (head, body) = response.into_parts();
+    let mut reply = Reply::with(head.status, Content::Foreign(bounded(body, held, begun)));
+    for (name, value) in &head.headers {
+        let kept = name == header::CONTENT_LENGTH || !NOT_SENT.contains(&name.as_str());
+        if kept && !is_named_by_connection(&head.headers, name) {
+            reply.headers.append(name.clone(), value.clone());
+        }
+    }
+    reply
+}
+
+/// Until when an answer may go on: a stream until its plane or its user ends, all else for a minute.
+fn end(held: &Held, begun: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    match &held.stream {
+        None => Box::pin(tokio::time::sleep_until(begun + WHOLE)),
+        Some((_, StreamEnd { plane, credentials })) => {
+            let (plane, credentials) = (plane.clone(), *credentials);
+            Box::pin(async move {
+                tokio::select! {
+                    () = plane.requested() => {}
+                    () = expired(credentials) => {}
+                }
+            })
+        }
+    }
+}
+
+async fn expired(after: Option<Duration>) {
+    match after {
+        Some(after) => tokio::time::sleep(after).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A body that breaks off when it may not go on.
+fn bounded(body: hyper::body::Incoming, held: Held, begun: Instant) -> reply::Body {
+    let end = end(&held, begun);
+    let state = (body, end, held, false);
+    let frames = futures::stream::unfold(state, |(mut body, mut end, held, done)| async move {
+        if done {
+            return None;
+        }
+        let next = tokio::select! {
+            frame = body.frame() => frame?.map_err(io::Error::other),
+            () = &mut end => Err(io::Error::new(io::ErrorKind::TimedOut, "the answer may not go on")),
+        };
+        let done = next.is_err();
+        Some((next, (body, end, held, done)))
+    });
+    let frames: Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, io::Error>> + Send>> = frames.boxed();
+    StreamBody::new(frames).boxed_unsync()
+}
+
+/// Joins two connections until one of them ends.
+fn upgraded(mut response: Response<hyper::body::Incoming>, client: OnUpgrade, held: Held) -> Reply {
+    let theirs = hyper::upgrade::on(&mut response);
+    let end = end(&held, Instant::now());
+    // Ends with either connection, the plane or the user's credentials.
+    tokio::spawn(async move {
+        let held = held;
+        let joined = async {
+            let joined = tokio::try_join!(client, theirs);
+            let Ok((client, theirs)) = joined else { return };
+            let (mut client, mut theirs) = (TokioIo::new(client), TokioIo::new(theirs));
+            // Who goes away first is nobody's error.
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut theirs).await;
+        };
+        tokio::select! {
+            () = joined => {}
+            () = end => {}
+        }
+        drop(held);
+    });
+    let mut reply = Reply::with(StatusCode::SWITCHING_PROTOCOLS, Content::Foreign(reply::full(Bytes::new())));
+    for (name, value) in response.headers() {
+        if *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING {
+            reply.headers.append(name.clone(), value.clone());
+        }
+    }
+    reply
+}

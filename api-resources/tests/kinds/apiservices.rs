@@ -24,13 +24,16 @@ fn a_local_one_is_available_at_once_and_a_remote_one_when_it_was_asked() {
     assert!(condition["lastTransitionTime"].is_string());
 }
 
+/// Changes of a good one, and what is told.
+type Case<'a> = (&'a [(&'a str, Value)], &'a [&'a str]);
+
 #[test]
 fn defects_are_told_in_the_words_of_kubernetes() {
     assert_eq!(refused_new(KIND.0, KIND.1, remote()), Vec::<String>::new());
     let core = json!({"metadata": {"name": "v1."}, "spec": {"version": "v1", "groupPriorityMinimum": 1,
         "versionPriority": 1}});
     assert_eq!(refused_new(KIND.0, KIND.1, core), Vec::<String>::new());
-    let table: [(&[(&str, Value)], &[&str]); 5] = [
+    let table: [Case<'_>; 5] = [
         (
             &[("/metadata/name", json!("wrong"))],
             &[

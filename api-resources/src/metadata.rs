@@ -2,8 +2,8 @@
 
 use crate::kinds::place::{Causes, Place, invalid_all};
 use crate::names::{self, ANNOTATIONS_MAX};
-use api_types::Cause;
 use api_types::print::is_printable;
+use api_types::{Cause, GroupVersion};
 use serde_json::Value;
 
 /// The finalizers that need no prefix.
@@ -122,7 +122,8 @@ fn owners(out: &mut Causes, at: &Place<'_>) {
         let (api_version, kind) = (owner.text("apiVersion"), owner.text("kind"));
         // Kubernetes reports them at the path of the list, not of the element.
         let place = Place::new(at.path.clone(), owner.value);
-        if api_version.rsplit('/').next().is_none_or(str::is_empty) {
+        let version = GroupVersion::parse(api_version);
+        if version.is_none_or(|version| version.version.is_empty()) {
             out.push(Cause::invalid(
                 place.of("apiVersion"),
                 &Value::from(api_version),

@@ -106,6 +106,7 @@ impl ApiError {
         let text = reason.unwrap_or("");
         let known = REASONS.iter().find(|(_, c, t, _)| *c == code && *t == text);
         let mut error = Self::new(known.map_or(Reason::Unknown, |row| row.0), message);
+        error.0.retry_after = details["retryAfterSeconds"].as_u64().and_then(|s| u32::try_from(s).ok());
         error.0.given = Some((code, text.to_owned(), details.clone()));
         error
     }

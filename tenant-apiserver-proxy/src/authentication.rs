@@ -145,10 +145,12 @@ fn still_bound(server: &Server, plane: &Plane, claims: &Claims) -> Option<()> {
         ("serviceaccounts", Some(&bound.serviceaccount)),
         ("pods", bound.pod.as_ref()),
         ("secrets", bound.secret.as_ref()),
+        ("nodes", bound.node.as_ref().filter(|_| bound.pod.is_none())),
     ];
     for (resource, reference) in references {
         let Some(reference) = reference else { continue };
-        let name = ObjectName::new(&bound.namespace, &reference.name);
+        let namespace = if resource == "nodes" { "" } else { bound.namespace.as_str() };
+        let name = ObjectName::new(namespace, &reference.name);
         let found = server.cache.get(plane.id, &GroupResource::new("", resource), &name)?;
         if found.meta.uid != reference.uid {
             return None;
@@ -170,6 +172,12 @@ pub fn service_account(claims: &Claims) -> User {
     if let Some(pod) = &bound.pod {
         user.extra.insert("authentication.kubernetes.io/pod-name".into(), vec![pod.name.clone()]);
         user.extra.insert("authentication.kubernetes.io/pod-uid".into(), vec![pod.uid.clone()]);
+    }
+    if let Some(node) = &bound.node {
+        user.extra.insert("authentication.kubernetes.io/node-name".into(), vec![node.name.clone()]);
+        if !node.uid.is_empty() {
+            user.extra.insert("authentication.kubernetes.io/node-uid".into(), vec![node.uid.clone()]);
+        }
     }
     user
 }

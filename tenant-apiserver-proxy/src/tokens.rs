@@ -71,6 +71,9 @@ pub struct Bound {
     /// The secret, if it is bound to one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub secret: Option<Reference>,
+    /// The node, if it is bound to one; of a token of a pod, the node that the pod runs on, to which it is not bound.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub node: Option<Reference>,
     /// The service account.
     pub serviceaccount: Reference,
 }
@@ -160,6 +163,7 @@ mod tests {
                 namespace: "n".into(),
                 pod: None,
                 secret: None,
+                node: None,
                 serviceaccount: Reference { name: "s".into(), uid: "u".into() },
             },
             nbf: 1,

@@ -100,8 +100,14 @@ fn device(out: &mut Causes, at: &Place<'_>) {
     pool(out, &Place::new(at.of("pool"), &Value::from(at.text("pool"))));
     label(out, &Place::new(at.of("device"), &Value::from(at.text("device"))));
     if let Some(share) = at.present("shareID").filter(|share| !is_uuid(share.as_text())) {
-        let message = "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase hexadecimal characters";
-        out.push(Cause::invalid(share.path, share.value, message));
+        let length = share.as_text().len();
+        // Also in braces, without dashes, or as a URN.
+        let message = if matches!(length, 32 | 36 | 38 | 45) {
+            "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` with lowercase hexadecimal characters".to_owned()
+        } else {
+            format!("error validating uid: invalid UUID length: {length}")
+        };
+        out.push(Cause::invalid(share.path, share.value, &message));
     }
 }
 

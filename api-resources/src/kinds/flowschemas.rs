@@ -33,6 +33,7 @@ pub fn schema_strategy() -> Strategy {
         validate_create: schema,
         validate_update: |new, _| schema(new),
         validate_status: |new, _| conditions(new),
+        status_keeps: &["labels", "annotations", "finalizers", "ownerReferences", "generateName"],
         generation: true,
         ..plain()
     }
@@ -45,6 +46,7 @@ pub fn level_strategy() -> Strategy {
         validate_create: level,
         validate_update: |new, _| level(new),
         validate_status: |new, _| conditions(new),
+        status_keeps: &["labels", "annotations", "finalizers", "ownerReferences", "generateName"],
         generation: true,
         ..plain()
     }

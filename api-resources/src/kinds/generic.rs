@@ -64,13 +64,16 @@ pub fn keep_status(new: &mut Value, old: &Value) {
     }
 }
 
+/// What of the metadata a subresource does not write.
+pub const METADATA: &[&str] = &["labels", "annotations", "finalizers", "ownerReferences"];
+
 /// Puts back what of the old metadata a subresource does not write.
 pub fn keep_metadata(new: &mut Value, old: &Value) {
     let Some(meta) = map_at(new, "metadata").and_then(Value::as_object_mut) else { return };
-    for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
+    for field in METADATA {
         match lookup(old, "metadata").get(field) {
-            Some(value) => meta.insert(field.to_owned(), value.clone()),
-            None => meta.remove(field),
+            Some(value) => meta.insert((*field).to_owned(), value.clone()),
+            None => meta.remove(*field),
         };
     }
 }

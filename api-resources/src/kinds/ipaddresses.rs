@@ -1,6 +1,6 @@
 //! Addresses of services and the networks that they are taken from.
 
-use super::generic::plain;
+use super::generic::{METADATA, plain};
 use super::place::{Causes, Place, immutable, invalid_all, lookup, require};
 use crate::names;
 use crate::resource::Strategy;
@@ -25,6 +25,7 @@ pub fn strategy() -> Strategy {
 pub fn service_cidr() -> Strategy {
     Strategy {
         prepare_create: |object| object["status"] = json!({}),
+        status_keeps: METADATA,
         validate_create: validate_networks,
         validate_update: |new, old| {
             let mut out = Vec::new();

@@ -17,6 +17,7 @@ use std::cmp::Ordering;
 pub const ACCESS_MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 /// What a volume looks like to a container.
 pub const VOLUME_MODES: &[&str] = &["Block", "Filesystem"];
+const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 /// Keeps a claim while a pod uses it.
 pub const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
@@ -51,7 +52,7 @@ pub fn strategy() -> Strategy {
         },
         validate_create: |object| {
             let mut out = Vec::new();
-            validate_spec(&mut out, &Place::root(object).field("spec"));
+            validate_spec(&mut out, &Place::root(object).field("spec"), false);
             out
         },
         validate_update,
@@ -99,22 +100,20 @@ fn same_source(spec: &mut Value) {
     let (source, reference) = (spec["dataSource"].clone(), spec["dataSourceRef"].clone());
     if !source.is_null() && reference.is_null() {
         spec["dataSourceRef"] = source;
-    } else if source.is_null() && reference.is_object() && lookup(&reference, "namespace").is_null() {
-        let group = lookup(&reference, "apiGroup").as_str().unwrap_or("").to_owned();
-        let kind = lookup(&reference, "kind").as_str().unwrap_or("").to_owned();
-        let known = (group.is_empty() && kind == "PersistentVolumeClaim")
-            || (group == "snapshot.storage.k8s.io" && kind == "VolumeSnapshot");
-        if known {
-            spec["dataSource"] = reference;
-        }
+    } else if source.is_null()
+        && let Some(fields) = reference.as_object()
+        && lookup(&reference, "namespace").as_str().unwrap_or("").is_empty()
+    {
+        let named = fields.iter().filter(|(field, _)| *field != "namespace");
+        spec["dataSource"] = named.map(|(field, value)| (field.clone(), value.clone())).collect();
     }
     if let Some(map) = spec.as_object_mut() {
         map.retain(|_, value| !value.is_null());
     }
 }
 
-/// The rules of a claim's spec, wherever it is.
-pub(super) fn validate_spec(out: &mut Causes, at: &Place<'_>) {
+/// The rules of a claim's spec, wherever it is. `any_group`: what it comes from may be of a group of any name.
+pub(super) fn validate_spec(out: &mut Causes, at: &Place<'_>, any_group: bool) {
     require_with(out, at, "accessModes", "at least 1 access mode is required");
     metadata::label_selector(out, &at.field("selector"));
     access_modes(out, at);
@@ -140,7 +139,7 @@ pub(super) fn validate_spec(out: &mut Causes, at: &Place<'_>) {
                     &Value::from(source.text("kind")),
                     "must be 'PersistentVolumeClaim' when referencing the default apiGroup",
                 ));
-            } else if !group.is_empty() {
+            } else if !group.is_empty() && !any_group {
                 invalid_all(out, &source.of("apiGroup"), group, names::dns_subdomain(group));
             }
         }
@@ -183,16 +182,19 @@ pub(super) fn access_modes(out: &mut Causes, at: &Place<'_>) {
 
 fn validate_update(new: &Value, old: &Value) -> Causes {
     let mut out = Vec::new();
-    validate_spec(&mut out, &Place::root(new).field("spec"));
     let (spec, old_spec) = (lookup(new, "spec"), lookup(old, "spec"));
+    // One that is there may have been made when there was no rule.
+    let had_group =
+        ["dataSource", "dataSourceRef"].iter().any(|from| !lookup(old_spec, from)["apiGroup"].is_null());
+    validate_spec(&mut out, &Place::root(new).field("spec"), had_group);
     let mut allowed = if spec.is_object() { spec.clone() } else { json!({}) };
     let unset = |field: &str| lookup(old_spec, field).as_str().unwrap_or("").is_empty();
     let bound = lookup(old, "status.phase") == "Bound";
     if unset("volumeName") {
         allowed["volumeName"] = lookup(old_spec, "volumeName").clone();
     }
-    if lookup(old_spec, "storageClassName").is_null() {
-        allowed["storageClassName"] = Value::Null;
+    if class_may_come(&mut out, new, old) {
+        allowed["storageClassName"] = lookup(old_spec, "storageClassName").clone();
     }
     if bound {
         if allowed["resources"]["requests"].is_object() {
@@ -221,9 +223,41 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
             "field can not be less than status.capacity",
         ));
     }
+    let class = "volumeAttributesClassName";
+    let (now, before) = (lookup(spec, class), lookup(old_spec, class));
+    if now != before && !lookup(old, "status.currentVolumeAttributesClassName").is_null() {
+        let to = match now.as_str() {
+            None => "nil",
+            Some("") => "empty string",
+            Some(_) => "",
+        };
+        if !to.is_empty() {
+            let message = format!(
+                "update to {to} is forbidden when status.currentVolumeAttributesClassName is not nil"
+            );
+            out.push(Cause::forbidden(format!("spec.{class}"), &message));
+        }
+    }
     let mode = lookup(spec, "volumeMode");
     not_changed(&mut out, "volumeMode", mode, lookup(old_spec, "volumeMode"));
     out
+}
+
+/// True when a claim may get its class with this change: it had none, and none that an annotation names differs. The
+/// annotation, by which classes were once named, goes only when the class comes.
+fn class_may_come(out: &mut Causes, new: &Value, old: &Value) -> bool {
+    let annotated = |object| lookup(object, "metadata.annotations")[CLASS_ANNOTATION].as_str();
+    let (now, before) = (annotated(new), annotated(old));
+    let class = lookup(new, "spec.storageClassName").as_str();
+    let had_none = lookup(old, "spec.storageClassName").is_null();
+    if had_none && class.is_some() && before == class && now.is_none_or(|now| Some(now) == before) {
+        return true;
+    }
+    if now.unwrap_or("") != before.unwrap_or("") {
+        let path = format!("metadata.annotations.{CLASS_ANNOTATION}");
+        out.push(Cause::invalid(path, &Value::from(now.unwrap_or("")), "field is immutable"));
+    }
+    had_none && class.is_some() && before.is_none_or(|before| Some(before) == class)
 }
 
 /// How far a claim's volume has grown.

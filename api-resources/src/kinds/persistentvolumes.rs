@@ -90,7 +90,7 @@ fn validate_create(object: &Value) -> Causes {
     one_of(&mut out, &spec, "persistentVolumeReclaimPolicy", &["Delete", "Recycle", "Retain"]);
     node_affinity(&mut out, &spec);
     let found = sources::only_one(&mut out, &spec, SOURCES, "flexVolume");
-    if found == Some("local") && !spec.field("nodeAffinity").has("required") {
+    if found == Some("local") && !spec.has("nodeAffinity") {
         out.push(Cause::required(spec.of("nodeAffinity"), "Local volume requires node affinity"));
     }
     if found == Some("iscsi") {

@@ -2,7 +2,7 @@
 
 use super::generic::{self, plain};
 use super::place::{Causes, Place, lookup, object_at};
-use super::{pods_defaults, pods_spec, pods_update, resources};
+use super::{pods_defaults, pods_spec, pods_status, pods_update, resources};
 use crate::resource::Strategy;
 use api_types::Cause;
 use serde_json::{Map, Value, json};
@@ -15,7 +15,8 @@ pub fn strategy() -> Strategy {
         prepare_update: generic::keep_status,
         validate_create,
         validate_update: pods_update::validate_update,
-        validate_status: pods_update::validate_status,
+        prepare_status: pods_status::prepare,
+        validate_status: pods_status::validate,
         create_warnings: super::pods_warnings::pod,
         generation: true,
         grace,
@@ -198,7 +199,7 @@ pub fn qos_class(spec: &Value) -> &'static str {
                 |field: &str| Some(lookup(unit.value, field).get(name)?).filter(|v| !resources::is_zero(v));
             let (request, limit) = (value("requests"), value("limits"));
             any |= request.is_some() || limit.is_some();
-            guaranteed &= limit.is_some_and(|l| request.is_none_or(|r| resources::same(r, l)));
+            guaranteed &= limit.is_some_and(|l| request.is_some_and(|r| resources::same(r, l)));
         }
     }
     match (any, guaranteed) {

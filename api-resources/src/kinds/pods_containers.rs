@@ -126,7 +126,8 @@ fn ephemeral<'a>(out: &mut Causes, container: &Place<'a>, pod: &Pod<'_>, names: 
     }
     let what = "cannot be set for an Ephemeral Container";
     for (field, _) in container.value.as_object().into_iter().flatten() {
-        if !EPHEMERAL_FIELDS.contains(&field.as_str()) && !container.lacks(field) {
+        let said = if field == "resources" { !container.lacks(field) } else { container.has(field) };
+        if said && !EPHEMERAL_FIELDS.contains(&field.as_str()) {
             out.push(Cause::forbidden(container.of(field), what));
         }
     }

@@ -20,6 +20,7 @@ pub fn pod(object: &mut Value) {
     for list in ["containers", "initContainers"] {
         each_mut(spec, list).for_each(requests_from_limits);
     }
+    super::pods_resources::default(spec);
     set_default(spec, "enableServiceLinks", true);
     if spec["hostNetwork"].as_bool() == Some(true) {
         for list in ["containers", "initContainers"] {

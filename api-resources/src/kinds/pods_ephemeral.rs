@@ -27,7 +27,7 @@ pub fn prepare(new: &mut Value, old: &Value) {
 /// Defects of a change through `ephemeralcontainers`: `(new, old)`, beside those of metadata.
 pub fn validate(new: &Value, old: &Value) -> Causes {
     if super::pods_admission::is_mirror(old) {
-        return vec![Cause::forbidden("", "static pods do not support ephemeral containers")];
+        return vec![Cause::forbidden("[]", "static pods do not support ephemeral containers")];
     }
     let mut out = Vec::new();
     metadata_and_spec(&mut out, new);

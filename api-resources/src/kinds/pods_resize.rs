@@ -61,7 +61,7 @@ pub fn validate(new: &Value, old: &Value) -> Causes {
         (lookup(old, "spec.os.name") == "windows", "windows pods cannot be resized"),
     ] {
         if never {
-            return vec![Cause::forbidden("", what)];
+            return vec![Cause::forbidden("[]", what)];
         }
     }
     let mut out = Vec::new();
@@ -73,7 +73,8 @@ pub fn validate(new: &Value, old: &Value) -> Causes {
     };
     if qos_class(spec.value) != class {
         let message = "Pod QOS Class may not change as a result of resizing";
-        out.push(Cause::invalid(&spec.path, &Value::from(class), message));
+        let shown = lookup(new, "status.qosClass").as_str().unwrap_or("");
+        out.push(Cause::invalid(&spec.path, &Value::from(shown), message));
     }
     if !is_supported(old) {
         out.push(Cause::forbidden(&spec.path, "Pod running on node without support for resize"));
@@ -105,10 +106,11 @@ fn is_supported(pod: &Value) -> bool {
 
 fn pod_level(out: &mut Causes, spec: &Place<'_>, before: &Place<'_>) {
     let (new, old) = (spec.field("resources"), before.field("resources"));
-    if old.value.is_null() {
+    let says = |at: &Place<'_>| !at.lacks("requests") || !at.lacks("limits");
+    if !says(&new) && !says(&old) {
         return;
     }
-    if new.value.is_null() {
+    if !old.value.is_null() && new.value.is_null() {
         out.push(Cause::forbidden(new.path, "pod-level resources cannot be removed"));
         return;
     }
@@ -118,7 +120,11 @@ fn pod_level(out: &mut Causes, spec: &Place<'_>, before: &Place<'_>) {
             out.push(Cause::forbidden(new.of(list), &format!("{what} cannot be removed")));
         }
     }
-    if !same(&without_change(new.value, old.value), old.value) {
+    let mut undone = without_change(new.value, old.value);
+    if undone.as_object().is_some_and(Map::is_empty) && old.value.is_null() {
+        undone = Value::Null;
+    }
+    if !same(&undone, old.value) {
         let message = "only cpu and memory resources are mutable at pod-level";
         out.push(Cause::forbidden(&spec.path, message));
     }
@@ -163,12 +169,18 @@ fn removed(new: &Place<'_>, old: &Place<'_>, list: &str) -> bool {
 /// The new spec with the resources of cpu and memory that it had before. What else of a container changed is told.
 fn undo(out: &mut Causes, spec: &Place<'_>, before: &Place<'_>) -> Value {
     let mut undone = spec.value.clone();
-    set(&mut undone, "resources", before.field("resources").value);
+    let says = |at: &Place<'_>| !at.lacks("requests") || !at.lacks("limits");
+    if says(&spec.field("resources")) || says(&before.field("resources")) {
+        // Its change has been told.
+        set(&mut undone, "resources", before.field("resources").value);
+    }
     for list in LISTS {
         let mut containers = Vec::new();
         for (new, old) in spec.list(list).zip(before.list(list)) {
             let mut container = new.value.clone();
-            let resources = without_change(lookup(new.value, "resources"), lookup(old.value, "resources"));
+            let mut resources =
+                without_change(lookup(new.value, "resources"), lookup(old.value, "resources"));
+            set(&mut resources, "claims", lookup(old.value, "resources.claims"));
             set(&mut container, "resources", &resources);
             if !same(&container, old.value) {
                 out.push(match list {
@@ -304,6 +316,6 @@ mod tests {
         prepare(&mut new, &old);
         assert_eq!(told(&new, &old), ["spec: Forbidden: Pod running on node without support for resize"]);
         old["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
-        assert_eq!(told(&new, &old), ["Forbidden: static pods cannot be resized"]);
+        assert_eq!(told(&new, &old), ["[]: Forbidden: static pods cannot be resized"]);
     }
 }

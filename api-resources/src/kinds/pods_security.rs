@@ -55,6 +55,7 @@ pub(super) fn pod(out: &mut Causes, spec: &Place<'_>) {
     sysctls(out, &context, spec);
     one_of(out, &context, "fsGroupChangePolicy", &["Always", "OnRootMismatch"]);
     profiles(out, &context);
+    super::pods_windows::options(out, &context);
     one_of(out, &context, "supplementalGroupsPolicy", &["Merge", "Strict"]);
     // Mounting with the label (KEP-1710) is off by default.
     one_of(out, &context, "seLinuxChangePolicy", &["Recursive"]);
@@ -87,6 +88,7 @@ pub(super) fn container(out: &mut Causes, container: &Place<'_>, host_users: boo
         }
     }
     profiles(out, &context);
+    super::pods_windows::options(out, &context);
 }
 
 fn id(out: &mut Causes, context: &Place<'_>, field: &str) {
@@ -216,7 +218,7 @@ pub(super) fn os(out: &mut Causes, spec: &Place<'_>) {
         "windows" => {
             let message = "cannot be set for a windows pod";
             let context = spec.field("securityContext");
-            for field in NOT_ON_WINDOWS_POD.iter().filter(|f| !context.lacks(f)) {
+            for field in NOT_ON_WINDOWS_POD.iter().filter(|f| context.has(f)) {
                 out.push(Cause::forbidden(context.of(field), message));
             }
             for field in ["hostUsers", "hostPID", "hostIPC", "shareProcessNamespace"] {

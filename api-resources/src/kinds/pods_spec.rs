@@ -2,7 +2,7 @@
 
 use super::place::{Causes, Place, invalid_all, not_found, one_of, require, require_with, required_one_of};
 use super::pods_containers::{self, Pod};
-use super::{pods_affinity, pods_security, pods_volumes, resources};
+use super::{pods_affinity, pods_resources, pods_security, pods_volumes, pods_windows, resources};
 use crate::{metadata, names};
 use api_types::Cause;
 use serde_json::Value;
@@ -17,7 +17,8 @@ pub(super) fn spec(out: &mut Causes, at: &Place<'_>, pod_name: &str, is_pod: boo
     let volumes = pods_volumes::volumes(out, at, &pods_volumes::Owner { pod_name, is_pod });
     resource_claims(out, at);
     pods_containers::containers(out, &Pod { spec: at, volumes: &volumes });
-    resources::pod(out, at);
+    let claims: Vec<&str> = at.list("resourceClaims").map(|claim| claim.text("name")).collect();
+    pods_resources::rules(out, at, &claims);
     host_ports(out, at, is_pod);
     required_one_of(out, at, "restartPolicy", RESTART_POLICIES);
     required_one_of(out, at, "dnsPolicy", &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]);
@@ -39,6 +40,7 @@ pub(super) fn spec(out: &mut Causes, at: &Place<'_>, pod_name: &str, is_pod: boo
         seen.push(name);
     }
     pods_affinity::spread(out, at);
+    pods_windows::host_process(out, at);
     host_users(out, at);
     host_name(out, at);
     name(out, at, "serviceAccountName", names::dns_subdomain);

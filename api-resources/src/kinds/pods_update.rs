@@ -1,10 +1,9 @@
-//! What of a pod may change: images, deadlines, new tolerations, fewer scheduling gates; and of its status.
+//! What of a pod may change: images, deadlines, new tolerations, fewer scheduling gates.
 
-use super::place::{Causes, Place, invalid_all, lookup, require};
+use super::place::{Causes, Place, lookup, require};
 use super::pods::{image_without_spaces, metadata_and_spec};
 use super::pods_spec;
 use super::sameness::{differences, same};
-use super::services_validation::known_or_ip;
 use crate::names;
 use api_types::Cause;
 use serde_json::{Map, Value};
@@ -122,7 +121,10 @@ fn gated(out: &mut Causes, spec: &Place<'_>, old: &Place<'_>, allowed: &mut Valu
             }
         }
     }
-    if let Some(affinity) = super::place::map_at(allowed, "affinity") {
+    let others = ["podAffinity", "podAntiAffinity"].iter().any(|field| spec.field("affinity").has(field));
+    if !old.has("affinity") && !others {
+        allowed["affinity"] = Value::Null;
+    } else if let Some(affinity) = super::place::map_at(allowed, "affinity") {
         affinity["nodeAffinity"] = before.value.clone();
     }
 }
@@ -155,7 +157,8 @@ fn only_fewer_gates(out: &mut Causes, spec: &Place<'_>, old: &Place<'_>) {
     }
 }
 
-fn annotations(out: &mut Causes, new: &Value, old: &Value) {
+/// The annotation of a mirror pod stays.
+pub(super) fn annotations(out: &mut Causes, new: &Value, old: &Value) {
     let mirror = "kubernetes.io/config.mirror";
     let at = Place::new("metadata.annotations", lookup(new, "metadata.annotations"));
     let (now, before) = (at.key(mirror), lookup(old, "metadata.annotations").get(mirror));
@@ -167,84 +170,5 @@ fn annotations(out: &mut Causes, new: &Value, old: &Value) {
             out.push(Cause::forbidden(now.path, "may not add mirror pod annotation"));
         }
         _ => {}
-    }
-}
-
-pub(super) fn validate_status(new: &Value, old: &Value) -> Causes {
-    let mut out = Vec::new();
-    annotations(&mut out, new, old);
-    let (status, old_status) = (Place::root(new).field("status"), Place::root(old).field("status"));
-    let mut seen: Vec<&str> = Vec::new();
-    for condition in status.list("conditions") {
-        let kind = condition.text("type");
-        if seen.contains(&kind) {
-            out.push(Cause::duplicate(condition.of("type"), &Value::from(kind)));
-        }
-        seen.push(kind);
-        // Kubernetes spells the path with a capital letter.
-        invalid_all(&mut out, &condition.of("Type"), kind, names::qualified_name(kind));
-    }
-    let node = status.text("nominatedNodeName");
-    if !node.is_empty() && node != old_status.text("nominatedNodeName") {
-        invalid_all(&mut out, &status.of("nominatedNodeName"), node, names::dns_subdomain(node));
-        if !lookup(old, "spec.nodeName").as_str().unwrap_or("").is_empty() {
-            out.push(Cause::forbidden(
-                status.of("nominatedNodeName"),
-                "may not be set on pods that are already bound to a node",
-            ));
-        }
-    }
-    let class = status.text("qosClass");
-    if !class.is_empty() && !old_status.lacks("qosClass") && class != old_status.text("qosClass") {
-        out.push(Cause::invalid(status.of("qosClass"), &Value::from(class), "field is immutable"));
-    }
-    not_restarted(&mut out, new, &status, &old_status);
-    ips(&mut out, &status, &old_status, "podIPs");
-    ips(&mut out, &status, &old_status, "hostIPs");
-    out
-}
-
-/// A container that ended and may not restart stays ended.
-fn not_restarted(out: &mut Causes, pod: &Value, status: &Place<'_>, old: &Place<'_>) {
-    let policy = lookup(pod, "spec.restartPolicy").as_str().unwrap_or("Always");
-    let lists = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"];
-    for (list, of) in lists.iter().zip(["containers", "initContainers", ""]) {
-        for (i, before) in old.list(list).enumerate() {
-            let terminated = before.field("state").field("terminated");
-            if terminated.value.is_null() {
-                continue;
-            }
-            let own = lookup(pod, "spec").get(of).and_then(Value::as_array).into_iter().flatten();
-            let container = own.clone().find(|c| c["name"] == before.text("name"));
-            let policy = container.and_then(|c| c["restartPolicy"].as_str()).unwrap_or(policy);
-            let has_rules = container.is_some_and(|c| !c["restartPolicyRules"].is_null());
-            let failed = terminated.int("exitCode").unwrap_or(0) != 0;
-            let may =
-                !of.is_empty() && (policy == "Always" || has_rules || (policy == "OnFailure" && failed));
-            let now = status.list(list).find(|s| s.text("name") == before.text("name"));
-            if !may && now.is_some_and(|s| s.field("state").field("terminated").value.is_null()) {
-                out.push(Cause::forbidden(
-                    format!("status.{list}[{i}].state"),
-                    "may not be transitioned to non-terminated state",
-                ));
-            }
-        }
-    }
-}
-
-fn ips(out: &mut Causes, status: &Place<'_>, old: &Place<'_>, list: &str) {
-    let known: Vec<&str> = old.list(list).map(|i| i.text("ip")).collect();
-    let all: Vec<&str> = status.list(list).map(|i| i.text("ip")).collect();
-    if list == "hostIPs" && all.first().is_some_and(|ip| *ip != status.text("hostIP")) {
-        let at = format!("status.{list}[0].ip");
-        out.push(Cause::invalid(at, &Value::from(all[0]), "must be equal to `hostIP`"));
-    }
-    for ip in status.list(list) {
-        known_or_ip(out, &Place::new(ip.path.clone(), ip.field("ip").value), &known);
-    }
-    let six = all.iter().filter(|ip| ip.contains(':')).count();
-    if six > 1 || all.len() - six > 1 {
-        let at = status.field(list);
-        out.push(Cause::invalid(at.path, at.value, "may specify no more than one IP for each IP family"));
     }
 }

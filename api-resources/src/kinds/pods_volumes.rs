@@ -181,7 +181,7 @@ fn ephemeral(out: &mut Causes, at: &Place<'_>) {
             out.push(Cause::forbidden(meta.of(field), "cannot be set"));
         }
     }
-    persistentvolumeclaims::validate_spec(out, &template.field("spec"));
+    persistentvolumeclaims::validate_spec(out, &template.field("spec"), false);
 }
 
 fn mode(out: &mut Causes, at: &Place<'_>, field: &str) {

@@ -1,8 +1,8 @@
-//! Claims of devices, their templates, and classes of devices (`resource.k8s.io`, KEP-4381). What CEL selects is not
-//! checked here: nothing allocates devices.
+//! Claims of devices, their templates, and classes of devices (`resource.k8s.io`, KEP-4381). What CEL selects is
+//! compiled and no more: nothing allocates devices.
 
 use super::devicenames::{by_name, each, each_once, fully_qualified, itself, label, label_value, opaque};
-use super::generic::plain;
+use super::generic::{METADATA, plain};
 use super::place::{
     Causes, Place, each_mut, invalid_all, lookup, object_at, one_of, require, set_default_number,
     set_default_text,
@@ -11,6 +11,7 @@ use super::pods_volumes::driver_name;
 use super::{deviceallocations, resources};
 use crate::resource::Strategy;
 use crate::{metadata, names};
+use api_schema::cel::{Declared, Expression, Gives};
 use api_types::{Cause, CauseReason};
 use serde_json::{Value, json};
 
@@ -38,6 +39,7 @@ pub fn strategy() -> Strategy {
         },
         validate_update: spec_stays,
         validate_status: deviceallocations::validate_status,
+        status_keeps: METADATA,
         ..plain()
     }
 }
@@ -50,17 +52,15 @@ pub fn template_strategy() -> Strategy {
         prepare_update: |_, _| {},
         validate_create: |object| {
             let mut out = Vec::new();
-            let spec = Place::root(object).field("spec");
-            let meta = spec.field("metadata");
-            metadata::labels(&mut out, &meta.field("labels"));
-            metadata::annotations(&mut out, &meta.field("annotations"));
-            let others = meta.value.as_object().into_iter().flat_map(|fields| fields.keys());
-            let others = others.filter(|field| !matches!(field.as_str(), "labels" | "annotations"));
-            out.extend(others.map(|field| Cause::forbidden(meta.of(field), "cannot be set")));
-            claim(&mut out, &spec.field("spec"));
+            template(&mut out, object);
             out
         },
-        validate_update: spec_stays,
+        validate_update: |new, old| {
+            let mut out = Vec::new();
+            template(&mut out, new);
+            out.extend(spec_stays(new, old));
+            out
+        },
         ..plain()
     }
 }
@@ -75,6 +75,17 @@ pub fn class_strategy() -> Strategy {
         generation: true,
         ..plain()
     }
+}
+
+fn template(out: &mut Causes, object: &Value) {
+    let spec = Place::root(object).field("spec");
+    let meta = spec.field("metadata");
+    metadata::labels(out, &meta.field("labels"));
+    metadata::annotations(out, &meta.field("annotations"));
+    let others = meta.value.as_object().into_iter().flat_map(|fields| fields.keys());
+    let others = others.filter(|field| !matches!(field.as_str(), "labels" | "annotations"));
+    out.extend(others.map(|field| Cause::forbidden(meta.of(field), "cannot be set")));
+    claim(out, &spec.field("spec"));
 }
 
 fn default_requests(object: &mut Value, path: &str) {
@@ -217,8 +228,14 @@ fn selector(out: &mut Causes, at: &Place<'_>) {
         out.push(Cause::required(at.of("cel"), ""));
         return;
     };
-    if cel.text("expression").len() > EXPRESSION_MAX {
+    let text = cel.text("expression");
+    if text.len() > EXPRESSION_MAX {
         out.push(Cause::too_long(cel.of("expression"), EXPRESSION_MAX));
+        return;
+    }
+    let declared = Declared { names: &["device"], own: &[], constructs: false };
+    if let Err(why) = Expression::compile(text, declared, Gives::Bool) {
+        out.push(Cause::invalid(cel.of("expression"), &Value::from(text), &why));
     }
 }
 

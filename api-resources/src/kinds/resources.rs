@@ -72,7 +72,7 @@ pub fn compare(a: &Value, b: &Value) -> Option<Ordering> {
     Some(quantity(a)?.cmp(&quantity(b)?))
 }
 
-fn is_huge_page(name: &str) -> bool {
+pub(super) fn is_huge_page(name: &str) -> bool {
     name.starts_with("hugepages-")
 }
 
@@ -164,6 +164,10 @@ pub(super) fn amount(out: &mut Causes, path: &str, name: &str, value: &Value) {
 /// The rules of a container's `resources`; `claims` are the pod's resource claims.
 pub(super) fn container(out: &mut Causes, at: &Place<'_>, claims: &[&str]) {
     requirements(out, at, container_resource_name);
+    claimed(out, at, claims);
+}
+
+fn claimed(out: &mut Causes, at: &Place<'_>, claims: &[&str]) {
     let list = at.field("claims");
     let mut seen: Vec<String> = Vec::new();
     for claim in list.elements() {
@@ -258,42 +262,10 @@ fn huge_page(out: &mut Causes, path: &str, name: &str, value: &Value) {
     }
 }
 
-/// The rules of a pod's own `resources` (KEP-2837).
-pub(super) fn pod(out: &mut Causes, spec: &Place<'_>) {
-    let Some(at) = spec.present("resources") else { return };
-    if spec.field("os").text("name") == "windows" {
-        out.push(Cause::forbidden(&at.path, "may not be set for a windows pod"));
-        return;
-    }
-    if at.has("claims") {
-        out.push(Cause::forbidden(at.of("claims"), "claims may not be set for Resources at pod-level"));
-    }
-    requirements(out, &at, pod_resource_name);
-    for (name, request) in at.map("requests") {
-        let total: Quantity =
-            spec.list("containers").filter_map(|c| quantity(&c.value["resources"]["requests"][name])).sum();
-        if let Some(own) = quantity(request).filter(|own| total > *own) {
-            out.push(Cause::invalid(
-                at.field("requests").key(name).path,
-                &Value::from(own.to_string()),
-                &format!("must be greater than or equal to aggregate container requests of {total}"),
-            ));
-        }
-    }
-    for (i, container) in spec.list("containers").enumerate() {
-        for (name, limit) in container.field("resources").map("limits") {
-            let own = &at.value["limits"][name];
-            if compare(limit, own) == Some(Ordering::Greater)
-                && let (Some(limit), Some(own)) = (quantity(limit), quantity(own))
-            {
-                out.push(Cause::invalid(
-                    format!("{}.containers[{i}][{name}].limits", at.path),
-                    &Value::from(limit.to_string()),
-                    &format!("must be less than or equal to pod limits of {own}"),
-                ));
-            }
-        }
-    }
+/// The rules of what a pod says as a whole; `claims` are its resource claims.
+pub(super) fn pod(out: &mut Causes, at: &Place<'_>, claims: &[&str]) {
+    requirements(out, at, pod_resource_name);
+    claimed(out, at, claims);
 }
 
 /// The rules of a pod's overhead.

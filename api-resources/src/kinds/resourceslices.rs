@@ -10,6 +10,7 @@ use super::resourceclaims::EFFECTS;
 use super::resources;
 use crate::names;
 use crate::resource::Strategy;
+use api_schema::quantity::Quantity;
 use api_types::{Cause, CauseReason};
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -368,6 +369,8 @@ fn valid_range(out: &mut Causes, at: &Place<'_>, default: &Value, capacity: &Val
     }
     let one = from.saturating_add(by);
     let too_much = one > whole(capacity);
+    let format = resources::quantity(min.value).unwrap_or(Quantity::ZERO).format();
+    let one = Quantity::from_whole(one, format);
     wrong(too_much, &step, step.value, format!("one step {one} is larger than capacity value: {total}"));
     for value in [default, max.value].into_iter().filter(|value| !value.is_null()) {
         let off = (whole(value).saturating_sub(from)) % by != 0;

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-/// True when two values mean the same: an absent field, null, and an empty list or map are one.
+/// True when two values mean the same: an absent field, null, and an empty list are one. An empty
+/// object is something: it chooses, while objects that choose nothing and empty maps are not written at all.
 pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(x), Value::Object(y)) => {
@@ -18,7 +19,6 @@ fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.values().all(is_nothing),
         _ => false,
     }
 }
@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn nothing_is_the_same_in_all_its_forms() {
-        assert!(same(&json!({"a": [], "b": null, "c": {"d": {}}}), &json!({})));
+        assert!(same(&json!({"a": [], "b": null}), &json!({})));
+        assert!(!same(&json!({"emptyDir": {}}), &json!({})));
         assert!(same(&json!([{"a": null}]), &json!([{}])));
         assert!(!same(&json!({"a": false}), &json!({})));
         assert!(!same(&json!({"a": ""}), &json!({"a": "x"})));

@@ -145,7 +145,7 @@ fn validate(object: &Value, is_new: bool) -> Causes {
     }
     if is_new {
         for claim in spec.list("volumeClaimTemplates") {
-            persistentvolumeclaims::validate_spec(&mut out, &claim.field("spec"));
+            persistentvolumeclaims::validate_spec(&mut out, &claim.field("spec"), false);
         }
     }
     not_negative(&mut out, &spec, "replicas");

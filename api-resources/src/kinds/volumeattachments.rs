@@ -1,6 +1,6 @@
 //! Attachments of volumes to nodes, and how much storage there is where.
 
-use super::generic::plain;
+use super::generic::{METADATA, plain};
 use super::place::{Causes, Place, immutable, invalid_all, lookup};
 use super::pods_volumes::driver_name;
 use super::resources;
@@ -33,6 +33,7 @@ pub fn volume_attachment() -> Strategy {
             }
             out
         },
+        status_keeps: METADATA,
         unconditional_update: false,
         ..plain()
     }

@@ -131,14 +131,37 @@ fn each_rule_of_claims_refuses() {
             json!("Tape"),
             "spec.volumeMode: Unsupported value: \"Tape\": supported values: \"Block\", \"Filesystem\"",
         ),
-        (
-            "/spec/dataSourceRef",
-            json!({"kind": "Pod", "name": "p"}),
-            "spec.dataSourceRef: Invalid value: \"Pod\": must be 'PersistentVolumeClaim' when referencing the default apiGroup",
-        ),
     ] {
         let told = refused_new("", "PersistentVolumeClaim", with(&claim(), &[(pointer, value)]));
         assert_eq!(told, [refusal], "{pointer}");
+    }
+    // What one of the two sources says, the other says too.
+    let from = json!({"kind": "Pod", "name": "p"});
+    let told = refused_new("", "PersistentVolumeClaim", with(&claim(), &[("/spec/dataSourceRef", from)]));
+    let why = "Invalid value: \"Pod\": must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+    assert_eq!(told, ["dataSource", "dataSourceRef"].map(|field| format!("spec.{field}: {why}")));
+    let from = json!({"apiGroup": "a.example.com", "kind": "Image", "name": "p"});
+    let claim =
+        created("", "PersistentVolumeClaim", with(&claim(), &[("/spec/dataSourceRef", from.clone())]));
+    assert_eq!(claim["spec"]["dataSource"], from);
+}
+
+#[test]
+fn the_class_of_a_claim_comes_from_its_annotation_or_once() {
+    let kind = "PersistentVolumeClaim";
+    let old_class = "volume.beta.kubernetes.io/storage-class";
+    let annotated = |class: Value| json!({old_class: class});
+    let old = created("", kind, with(&claim(), &[("/metadata/annotations", annotated(json!("x")))]));
+    let immutable = |class: &str| {
+        vec![format!("metadata.annotations.{old_class}: Invalid value: {class:?}: field is immutable")]
+    };
+    for (changes, expected) in [
+        (vec![("/spec/storageClassName", json!("x"))], vec![]),
+        (vec![("/spec/storageClassName", json!("x")), ("/metadata/annotations", json!({}))], vec![]),
+        (vec![("/metadata/annotations", json!({}))], immutable("")),
+        (vec![("/metadata/annotations", annotated(json!("y")))], immutable("y")),
+    ] {
+        assert_eq!(refused_update("", kind, with(&old, &changes), &old), expected, "{changes:?}");
     }
 }
 

@@ -5,6 +5,7 @@ pub mod apiservices;
 pub mod authors;
 pub mod certificates;
 pub mod definitions;
+pub mod devices;
 pub mod guards;
 pub mod namespaces;
 pub mod nodes;

@@ -1,8 +1,14 @@
-//! Nodes: a new one takes no pods until something has seen it ready (KEP-382, the taint by condition).
+//! Nodes: a new one takes no pods until something has seen it ready (KEP-382, the taint by condition); and its pods are
+//! labelled with where it is.
 
 use crate::gateway::Place;
+use crate::server::Server;
 use crate::stages::Authorized;
+use api_types::{GroupResource, ObjectName};
 use serde_json::{Value, json};
+
+/// The labels of a node that tell where it is; its pods get them too (KEP-4742).
+const TOPOLOGY: [&str; 2] = ["topology.kubernetes.io/region", "topology.kubernetes.io/zone"];
 
 /// Taints a new node as not ready. The platform's own nodes come with their state.
 pub fn admit(auth: &Authorized, place: &Place, node: &mut Value) {
@@ -23,6 +29,17 @@ fn not_ready(node: &mut Value) {
     {
         taints.push(json!({"key": key, "effect": effect}));
     }
+}
+
+/// The labels of a node that its pods get; none when it is not known.
+pub fn topology_labels(server: &Server, auth: &Authorized, node: &str) -> Vec<(&'static str, String)> {
+    let nodes = GroupResource::new("", "nodes");
+    let Some(found) = server.cache.get(auth.plane().id, &nodes, &ObjectName::cluster(node)) else {
+        return Vec::new();
+    };
+    let labels = &found.meta.labels;
+    let value = |key: &str| labels.iter().find(|(own, _)| own == key).map(|(_, value)| value.to_string());
+    TOPOLOGY.iter().filter_map(|key| Some((*key, value(key)?))).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Pods: their service account, and the volume with its token.
 
+use super::nodes::topology_labels;
 use crate::gateway::{Place, metadata};
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -34,6 +35,11 @@ pub fn admit(server: &Server, auth: &Authorized, place: &Place, pod: &mut Value)
     let account = record.value().map_err(ApiError::internal)?;
     pods_admission::service_account_admission(pod, &account, &metadata::generate_name(""));
     pods_admission::default_tolerations(pod);
+    if let Some(node) = pod["spec"]["nodeName"].as_str().map(str::to_owned) {
+        for (key, value) in topology_labels(server, auth, &node) {
+            pod["metadata"]["labels"][key] = value.into();
+        }
+    }
     let class = priority_class(server, auth, place, pod)?;
     pods_admission::priority_admission(pod, class.as_ref())
         .map_err(|why| ApiError::forbidden(&place.resource(), &place.name, &why))

@@ -47,6 +47,7 @@ async fn run(
     let prefix = metadata::text(&object, "generateName").to_owned();
     let generated = metadata::text(&object, "name").is_empty() && !prefix.is_empty();
     metadata::stamp_new(&mut object, place, now)?;
+    let twice = metadata::twice_owned(&metadata::unique_owners(&mut object), false);
     if place.row.strategy.named_by_server && metadata::text(&object, "name").is_empty() && !generated {
         metadata::of(&mut object).insert("name".into(), uuid::Uuid::new_v4().to_string().into());
     }
@@ -83,14 +84,16 @@ async fn run(
         prepare_new(place, &mut object);
         admission::definitions::check_new(server, auth, place, &object)?;
         normalize(place, &mut object);
-        let causes = validate_new(place, &object);
+        let mut causes = admission::devices::defects(server, auth, place, &object, None);
+        causes.extend(validate_new(place, &object));
         if !causes.is_empty() {
             return Err(place.invalid(&name, causes));
         }
         admission::check_valid(server, auth, place, &object)?;
         admission::definitions::compile(server, place, &object)?;
         guards::validate(&asked, Some(&object), None).await?;
-        let mut warnings = (place.row.strategy.create_warnings)(&object);
+        let mut warnings: Vec<String> = twice.iter().cloned().collect();
+        warnings.extend((place.row.strategy.create_warnings)(&object));
         warnings.extend((place.row.strategy.warnings)(&object));
         warnings.extend(api_resources::table::idle(&place.row.group, &place.row.plural));
         if options.dry_run {
@@ -165,11 +168,22 @@ pub(super) fn normalize(place: &Place, object: &mut Value) {
     }
 }
 
-/// Kubernetes' own kinds have a list of finalizers that need no prefix; definitions, what they define, and events that
-/// old clients write have none.
+/// Kubernetes' own kinds whose finalizers may have any name: group and kind.
+const FREE_FINALIZERS: &[(&str, &str)] = &[
+    ("", "Event"),
+    ("coordination.k8s.io", "Lease"),
+    ("node.k8s.io", "RuntimeClass"),
+    ("policy", "PodDisruptionBudget"),
+];
+
+/// Most of Kubernetes' own kinds have a list of finalizers that need no prefix; definitions and what they define have
+/// none.
 pub(super) fn kube_finalizers(place: &Place, object: &Value) -> Vec<Cause> {
-    let free = (place.row.group.as_str(), place.row.kind.as_str()) == ("", "Event");
-    let exempt = free || place.row.is_custom() || place.row.group == "apiextensions.k8s.io";
+    let kind = (place.row.group.as_str(), place.row.kind.as_str());
+    let exempt = FREE_FINALIZERS.contains(&kind)
+        || (kind.1 == "CronJob" && place.subresource == "status")
+        || place.row.is_custom()
+        || place.row.group == "apiextensions.k8s.io";
     if exempt { Vec::new() } else { api_resources::metadata::kube_finalizers(object) }
 }
 

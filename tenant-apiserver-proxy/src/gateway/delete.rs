@@ -138,7 +138,8 @@ fn add_finalizer(object: &mut Value, name: &str) {
     }
 }
 
-fn check_preconditions(place: &Place, old: &Value, options: &DeleteOptions) -> Result<(), ApiError> {
+/// Refuses an object that is not the one that is meant.
+pub fn check_preconditions(place: &Place, old: &Value, options: &DeleteOptions) -> Result<(), ApiError> {
     let conflict = |what: &str, wanted: &str, found: &str| {
         let why = format!(
             "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object \

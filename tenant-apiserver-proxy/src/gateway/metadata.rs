@@ -120,6 +120,33 @@ pub fn keep_old(object: &mut Value, old: &Value) {
     metadata.remove("resourceVersion");
 }
 
+/// Takes away owners that are there twice, and gives their UIDs.
+pub fn unique_owners(object: &mut Value) -> Vec<String> {
+    let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut() else { return Vec::new() };
+    let (mut unique, mut twice): (Vec<Value>, _) = (Vec::new(), Vec::new());
+    for owner in std::mem::take(owners) {
+        if unique.contains(&owner) {
+            twice.push(owner["uid"].as_str().unwrap_or("").to_owned());
+        } else {
+            unique.push(owner);
+        }
+    }
+    *owners = unique;
+    twice
+}
+
+/// What a client is told whose object has owners that are there twice.
+pub fn twice_owned(uids: &[String], patched: bool) -> Option<String> {
+    let when = if patched { " after mutating admission happens" } else { "" };
+    (!uids.is_empty()).then(|| {
+        format!(
+            ".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, \
+             and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            uids.join(", ")
+        )
+    })
+}
+
 /// The name of an object must be that of the path.
 pub fn check_name(object: &Value, place: &Place) -> Result<(), ApiError> {
     let name = text(object, "name");
@@ -180,6 +207,18 @@ pub fn count_generation(object: &mut Value, old: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn owners_are_there_once() {
+        let owner = |name: &str| serde_json::json!({"uid": "u", "name": name});
+        let mut object =
+            serde_json::json!({"metadata": {"ownerReferences": [owner("a"), owner("b"), owner("a")]}});
+        let twice = unique_owners(&mut object);
+        assert_eq!(object["metadata"]["ownerReferences"], serde_json::json!([owner("a"), owner("b")]));
+        assert_eq!(twice, ["u"]);
+        assert!(twice_owned(&twice, false).is_some_and(|warning| warning.ends_with("observed: u")));
+        assert_eq!(twice_owned(&[], true), None);
+    }
 
     #[test]
     fn generated_names_keep_their_prefix_and_fit() {

@@ -89,6 +89,8 @@ async fn step(
     new["apiVersion"] = place.written_api_version().into();
     metadata::set_namespace(&mut new, place)?;
     metadata::keep_old(&mut new, &old);
+    let patched = auth.resource().is_some_and(|request| request.verb == "patch");
+    let twice = metadata::twice_owned(&metadata::unique_owners(&mut new), patched);
     // Normalizing takes an empty list away, which here is a wish.
     let forget = new["metadata"].get("managedFields").filter(|sent| **sent == serde_json::json!([])).cloned();
     default(place, &mut new, &old);
@@ -101,8 +103,8 @@ async fn step(
     }
     admission::update(place, &mut new, &old);
     let asked = Asked::to_write(server, auth, place, Operation::Update, options.dry_run);
-    // A binding has been shown to guards as what it is.
-    let guarded = place.subresource != "binding";
+    // A binding or an eviction has been shown to guards as what it is.
+    let guarded = !matches!(place.subresource.as_str(), "binding" | "eviction");
     if guarded {
         guarding::mutate_changed(&asked, &mut new, &old).await?;
     }
@@ -115,7 +117,9 @@ async fn step(
     if guarded {
         guarding::validate_changed(&asked, &new, &old).await?;
     }
-    let warnings = warnings(place, &new, &old);
+    let mut told: Vec<String> = twice.into_iter().collect();
+    told.extend(warnings(place, &new, &old));
+    let warnings = told;
     api_schema::managed_fields::keep_times(&old, &mut new);
     let done = |object, removed| {
         Ok(Step::Done(Written { object, created: false, removed, warnings: warnings.clone() }))
@@ -229,7 +233,8 @@ fn validate(
         (strategy.prepare_status)(new, old);
         normalize(place, new);
     }
-    let mut causes = metadata_defects(place, new, old);
+    let mut causes = admission::devices::defects(server, auth, place, new, Some(old));
+    causes.extend(metadata_defects(place, new, old));
     match place.subresource.as_str() {
         "status" => causes.extend((strategy.validate_status)(new, old)),
         "ephemeralcontainers" => causes.extend(pods_ephemeral::validate(new, old)),

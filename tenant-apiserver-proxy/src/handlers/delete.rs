@@ -16,7 +16,11 @@ use serde_json::{Value, json};
 
 /// Reads the options of a deletion: the body, or the query when there is no body.
 pub fn options(call: &Call, body: &Incoming) -> Result<DeleteOptions, ApiError> {
-    let given = if body.bytes.is_empty() { from_query(call)? } else { decode_body(body)? };
+    from_value(&if body.bytes.is_empty() { from_query(call)? } else { decode_body(body)? })
+}
+
+/// Reads the options of a deletion from `DeleteOptions`.
+pub fn from_value(given: &Value) -> Result<DeleteOptions, ApiError> {
     let grace = match &given["gracePeriodSeconds"] {
         Value::Null => None,
         seconds => Some(seconds.as_i64().ok_or_else(|| {

@@ -1,10 +1,12 @@
 //! What is done with an authorized request. One file for each verb; [`dispatch`] chooses.
 
-pub mod actions;
+mod actions;
+pub mod bindings;
 pub mod components;
 pub mod continuation;
 pub mod delete;
 pub mod events;
+pub mod evictions;
 pub mod get;
 pub mod list;
 pub mod list_options;
@@ -13,6 +15,7 @@ pub mod paths;
 mod review_rules;
 pub mod reviews;
 pub mod scale;
+pub mod token_requests;
 pub mod watch;
 pub mod write;
 
@@ -213,7 +216,7 @@ async fn whole(
             offered(Verb::Create)?;
             if place.row.verbs == [Verb::Create] {
                 return match (place.row.group.as_str(), place.row.plural.as_str()) {
-                    ("", "bindings") => actions::bind_named(server, auth, place, &body).await,
+                    ("", "bindings") => bindings::bind_named(server, auth, place, &body).await,
                     _ => reviews::create(server, auth, place, &body).await,
                 };
             }
@@ -272,9 +275,9 @@ async fn sub(
         }
         ("scale", "get") => scale::get(server, auth, place).await,
         ("scale", "update" | "patch") => scale::write(server, auth, place, &body).await,
-        ("binding", "create") => actions::bind(server, auth, place, &body).await,
-        ("eviction", "create") => actions::evict(server, auth, place, &body).await,
-        ("token", "create") => actions::token(server, auth, place, &body).await,
+        ("binding", "create") => bindings::bind(server, auth, place, &body).await,
+        ("eviction", "create") => evictions::evict(server, auth, place, &body).await,
+        ("token", "create") => token_requests::token(server, auth, place, &body).await,
         (name, _) => Err(not_implemented(place, name)),
     }
 }

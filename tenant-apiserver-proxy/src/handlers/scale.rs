@@ -150,6 +150,11 @@ pub async fn write(
             warnings = more;
         }
         metadata::check_name(&scale, place)?;
+        metadata::set_namespace(&mut scale, place)?;
+        let causes = api_resources::metadata::kube_finalizers(&scale);
+        if !causes.is_empty() {
+            return Err(ApiError::invalid("autoscaling", "Scale", &place.name, causes));
+        }
         if !matches!(sent, Sent::Config(_)) {
             managed_fields::update(root()?, Some(&before), &mut scale, &writer);
         }

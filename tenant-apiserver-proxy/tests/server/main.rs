@@ -1,6 +1,7 @@
 //! The API server as clients meet it: the embedded store in a directory, the listener on a free port, TLS and HTTP.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod actions;
 mod addresses;
 mod aggregation;
 mod bodies;

@@ -2,6 +2,7 @@
 
 use super::expressions::{POLICY_NAMES, conditions, expression, required, variables};
 use super::{default_matching, guard, rules};
+use crate::kinds::generic::METADATA;
 use crate::kinds::place::{Causes, Place, lookup, object_at, one_of, require, required_one_of, set_default};
 use crate::names;
 use crate::resource::Strategy;
@@ -20,6 +21,7 @@ pub fn validating_policy() -> Strategy {
         default,
         validate_create: |object| validating(object, None),
         validate_update: |new, old| validating(new, Some(old)),
+        status_keeps: METADATA,
         ..guard()
     }
 }

@@ -68,7 +68,8 @@ fn user_name(name: &str) -> Vec<String> {
         ),
     ]
     .into_iter()
-    .filter_map(|(wrong, why)| wrong.then(|| why.to_owned()))
+    .filter(|(wrong, _)| *wrong)
+    .map(|(_, why)| why.to_owned())
     .collect()
 }
 

@@ -50,16 +50,12 @@ impl Heavy {
         computed.await.map_err(ApiError::internal)
     }
 
-    /// Does something whose steps take long, if they do, on other threads. Where it waits, for a webhook or for the
-    /// store, it holds neither a thread nor a place.
+    /// Does something whose steps take long on other threads. Where it waits, for a webhook or for the store, it holds
+    /// neither a thread nor a place.
     pub async fn drive<T: Send + 'static>(
         &self,
-        long: bool,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        if !long {
-            return Ok(work.await);
-        }
         let mut place = place(&self.driving).await?;
         let mut work: Pin<Box<dyn Future<Output = T> + Send>> = Box::pin(work);
         let woken = Arc::new(Woken::default());
@@ -112,8 +108,7 @@ mod tests {
         let id = || std::thread::current().id();
         assert_eq!(heavy.compute(false, id).await.unwrap(), here);
         assert_ne!(heavy.compute(true, id).await.unwrap(), here);
-        assert_eq!(heavy.drive(false, async move { id() }).await.unwrap(), here);
-        assert_ne!(heavy.drive(true, async move { id() }).await.unwrap(), here);
+        assert_ne!(heavy.drive(async move { id() }).await.unwrap(), here);
     }
 
     #[tokio::test]
@@ -145,10 +140,10 @@ mod tests {
         let heavy = Heavy::default();
         let all = u32::try_from(heavy.driving.available_permits()).unwrap();
         let taken = heavy.driving.clone().try_acquire_many_owned(all).unwrap();
-        let error = heavy.drive(true, async {}).await.unwrap_err();
+        let error = heavy.drive(async {}).await.unwrap_err();
         assert_eq!((error.code(), error.retry_after_seconds()), (429, Some(1)));
         drop(taken);
-        assert!(heavy.drive(true, async {}).await.is_ok());
+        assert!(heavy.drive(async {}).await.is_ok());
     }
 
     #[tokio::test]
@@ -160,12 +155,12 @@ mod tests {
             .map(|_| {
                 let (heavy, gate) = (heavy.clone(), gate.clone());
                 tokio::spawn(async move {
-                    heavy.drive(true, async move { gate.acquire().await.map(|_| ()).is_ok() }).await
+                    heavy.drive(async move { gate.acquire().await.map(|_| ()).is_ok() }).await
                 })
             })
             .collect();
         // Served while more wait than there are places.
-        assert_eq!(heavy.drive(true, async { 7 }).await.unwrap(), 7);
+        assert_eq!(heavy.drive(async { 7 }).await.unwrap(), 7);
         gate.add_permits(places + 1);
         for one in waiting {
             assert!(one.await.unwrap().unwrap());

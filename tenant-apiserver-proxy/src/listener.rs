@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 /// Connections at a time.
@@ -90,7 +91,7 @@ async fn connection(
 ) -> Result<(), ConnectionError> {
     stream.set_nodelay(true)?;
     let stream = tokio::select! {
-        stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => stream??,
+        stream = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => stream??,
         () = server.shutdown.requested() => return Err("the server is stopping".into()),
     };
     drop(handshake);
@@ -226,15 +227,15 @@ async fn stages(
     });
     let done = if watching {
         handlers::dispatch(&server, &authorized, body).await
-    } else {
-        let (long, serving) = (body.is_long(), server.clone());
-        let doing = authorized.clone();
+    } else if body.is_long() {
+        let (serving, doing) = (server.clone(), authorized.clone());
         let work = async move {
             let _room = held.room;
-            tokio::time::timeout(REQUEST_TIMEOUT, handlers::dispatch(&serving, &doing, body)).await
+            timeout(REQUEST_TIMEOUT, handlers::dispatch(&serving, &doing, body)).await.unwrap_or_else(late)
         };
-        let late = |_| Err(ApiError::new(Reason::Timeout, "the request did not finish in time"));
-        server.heavy.drive(long, work).await?.unwrap_or_else(late)
+        server.heavy.drive(Box::pin(work)).await?
+    } else {
+        timeout(REQUEST_TIMEOUT, handlers::dispatch(&server, &authorized, body)).await.unwrap_or_else(late)
     };
     // What guards warn of is told with a refusal too.
     let told = authorized.take_warnings();
@@ -245,6 +246,11 @@ async fn stages(
     reply.warnings.splice(0..0, deprecated);
     reply.warnings.extend(told);
     Ok(reply)
+}
+
+/// What becomes of a request that takes too long.
+fn late<T>(_: tokio::time::error::Elapsed) -> Result<T, ApiError> {
+    Err(ApiError::new(Reason::Timeout, "the request did not finish in time"))
 }
 
 fn bearer(headers: &http::HeaderMap) -> Option<String> {

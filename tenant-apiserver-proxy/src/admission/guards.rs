@@ -56,8 +56,9 @@ pub async fn mutate(
     }
     let mut again = Reinvocation::default();
     for round in 0..2 {
-        mutations::run(asked, &guards, object.as_deref_mut(), old, between, &mut again).await?;
-        webhooks::mutate(asked, &guards, object.as_deref_mut(), old, between, &mut again).await?;
+        // Boxed, here and below: the state of a call is large, and most writes make none.
+        Box::pin(mutations::run(asked, &guards, object.as_deref_mut(), old, between, &mut again)).await?;
+        Box::pin(webhooks::mutate(asked, &guards, object.as_deref_mut(), old, between, &mut again)).await?;
         let Some(object) = object.as_deref_mut() else { break };
         if round == 1 || !again.next_round() {
             break;
@@ -81,8 +82,8 @@ pub async fn validate(
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
     let Some(guards) = compiled::of(asked) else { return Ok(()) };
-    policies::run(asked, &guards, object, old).await?;
-    webhooks::validate(asked, &guards, object, old).await
+    Box::pin(policies::run(asked, &guards, object, old)).await?;
+    Box::pin(webhooks::validate(asked, &guards, object, old)).await
 }
 
 /// Nothing happens between mutations of what is not stored.

@@ -10,9 +10,12 @@ use crate::access::Access;
 use crate::pod_facts::is_deleting;
 use crate::resources::PODS;
 use async_trait::async_trait;
+use compact_str::{CompactString, format_compact};
 use plane_client::{
     ApiError, Next, Object, ObjectName, PlaneClient, Reconciler, Resource, Scope, TenantId, Trigger,
 };
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -72,8 +75,8 @@ impl StorageProtection {
             Protected::Volumes => Ok(object["status"]["phase"] == "Bound"),
             Protected::Claims => {
                 for pod in self.access.list(tenant, &PODS, text("namespace")).await? {
-                    let pod = pod.value()?;
-                    if !has_ended(&pod) && claims(&pod).any(|claim| claim == text("name")) {
+                    let value: Pod = pod.decode()?;
+                    if !value.has_ended() && value.claims(&pod.name.name).any(|claim| claim == text("name")) {
                         return Ok(true);
                     }
                 }
@@ -93,22 +96,53 @@ impl StorageProtection {
     }
 }
 
-fn has_ended(pod: &Value) -> bool {
-    matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+/// What says which claims a pod uses. No more is decoded: every event of every pod is looked at.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Pod {
+    spec: Spec,
+    status: Status,
 }
 
-/// The claims that a pod names; those made for its own ephemeral volumes are called after pod and volume.
-fn claims(pod: &Value) -> impl Iterator<Item = String> {
-    let pod_name = pod["metadata"]["name"].as_str().unwrap_or("");
-    pod["spec"]["volumes"].as_array().into_iter().flatten().filter_map(move |volume| {
-        match volume["persistentVolumeClaim"]["claimName"].as_str() {
-            Some(claim) => Some(claim.to_owned()),
-            None if volume["ephemeral"].is_object() => {
-                Some(format!("{pod_name}-{}", volume["name"].as_str().unwrap_or("")))
-            }
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Spec {
+    volumes: Vec<Volume>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Status {
+    phase: CompactString,
+}
+
+#[derive(Deserialize)]
+struct Volume {
+    name: CompactString,
+    #[serde(rename = "persistentVolumeClaim")]
+    claim: Option<NamedClaim>,
+    ephemeral: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NamedClaim {
+    claim_name: CompactString,
+}
+
+impl Pod {
+    fn has_ended(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+    }
+
+    /// The claims that it names; those made for its own ephemeral volumes are called after pod and volume.
+    fn claims(&self, pod_name: &str) -> impl Iterator<Item = CompactString> {
+        self.spec.volumes.iter().filter_map(move |volume| match &volume.claim {
+            Some(claim) => Some(claim.claim_name.clone()),
+            None if volume.ephemeral.is_some() => Some(format_compact!("{pod_name}-{}", volume.name)),
             None => None,
-        }
-    })
+        })
+    }
 }
 
 /// The classes of attributes that a volume or a claim names: wanted, had, and on the way.
@@ -131,8 +165,11 @@ impl Reconciler for StorageProtection {
         let mut triggers = vec![Trigger::own(self.of.resource().group_resource(), Scope::All)];
         if self.of == Protected::Claims {
             triggers.push(Trigger::mapped(PODS.group_resource(), Scope::All, |pod: &Object| {
-                let Ok(value) = pod.value() else { return Vec::new() };
-                claims(&value).map(|claim| ObjectName::new(&pod.name.namespace, claim)).collect()
+                let Ok(value) = pod.decode::<Pod>() else { return Vec::new() };
+                value
+                    .claims(&pod.name.name)
+                    .map(|claim| ObjectName::new(&pod.name.namespace, claim))
+                    .collect()
             }));
         }
         if self.of == Protected::Classes {
@@ -180,9 +217,11 @@ mod tests {
 
     #[test]
     fn a_pod_uses_the_claims_it_names_and_those_made_for_it() {
-        let pod = json!({"metadata": {"name": "p"}, "spec": {"volumes": [
+        let pod = json!({"spec": {"volumes": [
             {"name": "a", "persistentVolumeClaim": {"claimName": "data"}}, {"name": "b", "ephemeral": {}},
             {"name": "c", "emptyDir": {}}]}});
-        assert_eq!(claims(&pod).collect::<Vec<_>>(), ["data", "p-b"]);
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        assert_eq!(pod.claims("p").collect::<Vec<_>>(), ["data", "p-b"]);
+        assert!(!pod.has_ended());
     }
 }

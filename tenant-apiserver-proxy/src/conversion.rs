@@ -13,7 +13,7 @@ mod review;
 mod webhook;
 
 use crate::cache::record::{self, Record};
-use crate::gateway::Place;
+use crate::gateway::{self, Place};
 use crate::planes::Plane;
 use crate::stages::Authorized;
 use api_resources::{ResourceRow, Version, convert};
@@ -156,6 +156,14 @@ impl Kept {
     /// As its writer is shown it, in the version of the request.
     pub fn shown(&self) -> &Value {
         self.shown.as_ref().unwrap_or(&self.stored)
+    }
+
+    /// What its writer is shown once it is written.
+    pub fn written(&self, place: &Place, written: Arc<Record>) -> Result<Arc<Record>, ApiError> {
+        match &self.shown {
+            Some(shown) => gateway::unstored(place, shown, Some(written.revision)),
+            None => Ok(written),
+        }
     }
 }
 

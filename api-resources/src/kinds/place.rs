@@ -31,7 +31,7 @@ impl<'a> Place<'a> {
 
     /// The path of a field, without going there.
     pub fn of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.is_empty() { name.to_owned() } else { joined([&self.path, ".", name]) }
     }
 
     /// A field; its value is null when it is not there.
@@ -46,7 +46,7 @@ impl<'a> Place<'a> {
 
     /// A value of a map: `path[key]`.
     pub fn key(&self, key: &str) -> Place<'a> {
-        Place { path: format!("{}[{key}]", self.path), value: self.value.get(key).unwrap_or(&ABSENT) }
+        Place { path: joined([&self.path, "[", key, "]"]), value: self.value.get(key).unwrap_or(&ABSENT) }
     }
 
     /// True when the field is there and not null.
@@ -94,7 +94,7 @@ impl<'a> Place<'a> {
     pub fn elements(&self) -> impl Iterator<Item = Place<'a>> + use<'a> {
         let path = self.path.clone();
         let elements = self.value.as_array().map(Vec::as_slice).unwrap_or_default();
-        elements.iter().enumerate().map(move |(i, value)| Place { path: format!("{path}[{i}]"), value })
+        elements.iter().enumerate().map(move |(i, value)| Place { path: indexed(&path, i), value })
     }
 
     /// The texts of a list of strings.
@@ -106,6 +106,21 @@ impl<'a> Place<'a> {
     /// This value as a string; empty when it is none.
     pub fn as_text(&self) -> &'a str {
         self.value.as_str().unwrap_or("")
+    }
+}
+
+/// Parts of a path put together. Formatting costs several times as much, and there is a path for each field of each
+/// write.
+fn joined<const N: usize>(parts: [&str; N]) -> String {
+    parts.concat()
+}
+
+/// The path of an element.
+fn indexed(path: &str, index: usize) -> String {
+    const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    match DIGITS.get(index) {
+        Some(digit) => joined([path, "[", digit, "]"]),
+        None => format!("{path}[{index}]"),
     }
 }
 

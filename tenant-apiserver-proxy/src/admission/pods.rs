@@ -103,10 +103,18 @@ fn priority_class(
         return decode(found).map(Some);
     }
     for record in server.cache.collection(auth.plane().id, &classes).list("") {
-        let class = decode(record)?;
-        if class["globalDefault"] == Value::Bool(true) {
-            return Ok(Some(class));
+        // Of the others no more is decoded: every new pod comes here.
+        let class: MayBeDefault = serde_json::from_slice(&record.bytes).map_err(ApiError::internal)?;
+        if class.global_default {
+            return decode(record).map(Some);
         }
     }
     Ok(None)
+}
+
+/// What says whether a priority class is that of the pods which name none.
+#[derive(serde::Deserialize)]
+struct MayBeDefault {
+    #[serde(default, rename = "globalDefault")]
+    global_default: bool,
 }

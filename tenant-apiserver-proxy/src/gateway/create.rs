@@ -104,20 +104,11 @@ async fn run(
         }
         let extra = admission::reserve(server, auth, place, None, &mut object).await?;
         let kept = conversion::keep(&caller, place, object).await?;
-        match commit(
-            server,
-            auth.plane(),
-            place,
-            &name,
-            Revision::ZERO,
-            Some((&kept.stored, kept.schema)),
-            extra,
-        )
-        .await
-        {
-            Ok(revision) => {
+        let object = (&kept.stored, kept.schema);
+        match commit(server, auth.plane(), place, &name, Revision::ZERO, object, extra).await {
+            Ok(written) => {
                 admission::definitions::establish(server, auth.plane(), place, &name).await?;
-                let object = unstored(place, kept.shown(), Some(revision))?;
+                let object = kept.written(place, written)?;
                 return Ok(Written { object, created: true, removed: false, warnings });
             }
             Err(Refused::Object) if generated => {}

@@ -1,6 +1,6 @@
 //! Delete: at once, or marked until finalizers and the grace period are over.
 
-use super::{Extra, Place, Refused, TRIES, Written, commit, guarding, live, metadata};
+use super::{Extra, Place, Refused, TRIES, Written, commit, guarding, live, metadata, remove};
 use crate::admission;
 use crate::admission::guards::{self, Asked};
 use crate::cache::record::{self, Record};
@@ -79,21 +79,14 @@ pub async fn delete(
         }
         let committed = if removed {
             let extra = consequences(server, plane, place, &old);
-            commit(server, plane, place, &place.name, record.expected(), None, extra).await
+            remove(server, plane, place, record.expected(), extra).await
         } else if is_same(&new, &old) {
             // Marked already, and nothing is sooner.
             return Ok(done(shown, false));
         } else {
-            commit(
-                server,
-                plane,
-                place,
-                &place.name,
-                record.expected(),
-                Some((&new, record.schema)),
-                Extra::default(),
-            )
-            .await
+            let (expected, object) = (record.expected(), (&new, record.schema));
+            let written = commit(server, plane, place, &place.name, expected, object, Extra::default()).await;
+            written.map(|written| written.revision)
         };
         match committed {
             Ok(_) if record.shared && removed => return Ok(done(record, true)),

@@ -164,41 +164,66 @@ pub(crate) enum Refused {
     Failed(ApiError),
 }
 
-/// Commits an object and waits until reads show it. `object`: the new one, and what tells its schema, or `None` to
-/// remove.
+/// Commits a new or changed object, waits until reads show it, and gives it as it is stored. `object`: it, and what
+/// tells its schema.
 pub(crate) async fn commit(
     server: &Server,
     plane: &Plane,
     place: &Place,
     name: &str,
     expected: Revision,
-    object: Option<(&Value, u64)>,
+    (object, schema): (&Value, u64),
+    extra: Extra,
+) -> Result<Arc<Record>, Refused> {
+    let name_of = ObjectName::new(&place.namespace, name);
+    let stored = record::encode(object, fields_of(&place.row, object), schema);
+    // What goes is never held back.
+    if !object["metadata"]["deletionTimestamp"].is_string() {
+        let found = server.cache.get(plane.id, &place.resource(), &name_of);
+        let before = found.filter(|record| !record.shared).map(|record| record.bytes.len());
+        let grown = record::json_size(&stored).saturating_sub(before.unwrap_or(0)) as u64;
+        let more = (u64::from(before.is_none()), grown);
+        limits::check(server, plane, &place.resource(), name, more).map_err(Refused::Failed)?;
+    }
+    let space = Space::new(plane.id);
+    let key = place.key(name);
+    let put = space.put(key.clone(), stored.clone());
+    let revision = carry_out(server, plane, space.expect(key, expected), put, extra).await?;
+    // Another write may have come after it.
+    match server.cache.get(plane.id, &place.resource(), &name_of) {
+        Some(record) if record.revision == revision => Ok(record),
+        _ => record::decode(name_of, &stored, revision)
+            .map(Arc::new)
+            .map_err(|error| Refused::Failed(ApiError::internal(error))),
+    }
+}
+
+/// Commits the removal of an object, and waits until reads show it gone.
+pub(crate) async fn remove(
+    server: &Server,
+    plane: &Plane,
+    place: &Place,
+    expected: Revision,
     extra: Extra,
 ) -> Result<Revision, Refused> {
     let space = Space::new(plane.id);
-    let key = place.key(name);
-    let operation = match object {
-        Some((object, schema)) => {
-            let value = record::encode(object, fields_of(&place.row, object), schema);
-            // What goes is never held back.
-            if !object["metadata"]["deletionTimestamp"].is_string() {
-                let name_of = ObjectName::new(&place.namespace, name);
-                let found = server.cache.get(plane.id, &place.resource(), &name_of);
-                let before = found.filter(|record| !record.shared).map(|record| record.bytes.len());
-                let grown = record::json_size(&value).saturating_sub(before.unwrap_or(0)) as u64;
-                let more = (u64::from(before.is_none()), grown);
-                limits::check(server, plane, &place.resource(), name, more).map_err(Refused::Failed)?;
-            }
-            space.put(key.clone(), value)
-        }
-        None => space.delete(key.clone()),
-    };
-    let mut commit = Commit { preconditions: vec![space.expect(key, expected)], operations: Vec::new() };
+    let key = place.key(&place.name);
+    carry_out(server, plane, space.expect(key.clone(), expected), space.delete(key), extra).await
+}
+
+/// Commits the operation on an object with what admission adds, where the object and the plane are as expected.
+async fn carry_out(
+    server: &Server,
+    plane: &Plane,
+    expected: Precondition,
+    operation: Operation,
+    extra: Extra,
+) -> Result<Revision, Refused> {
+    let mut commit = Commit { preconditions: vec![expected], operations: extra.operations };
     commit.preconditions.extend(extra.preconditions);
     let alive = commit.preconditions.len();
     commit.preconditions.extend(server.alive(plane).map_err(Refused::Failed)?);
     // The object itself goes last: who sees it gone sees what belonged to it gone too.
-    commit.operations.extend(extra.operations);
     commit.operations.push(operation);
     match server.commit(commit).await {
         Ok(revision) => Ok(revision),

@@ -2,7 +2,8 @@
 
 use super::create::{default_schema, kube_finalizers, normalize};
 use super::{
-    Extra, Place, Refused, TRIES, WriteOptions, Written, commit, delete, guarding, live, metadata, unstored,
+    Extra, Place, Refused, TRIES, WriteOptions, Written, commit, delete, guarding, live, metadata, remove,
+    unstored,
 };
 use crate::admission;
 use crate::admission::guards::{Asked, Operation};
@@ -140,7 +141,7 @@ async fn step(
             return done(object, true);
         }
         let extra = delete::consequences(server, plane, place, &old);
-        return match commit(server, plane, place, &place.name, expected, None, extra).await {
+        return match remove(server, plane, place, expected, extra).await {
             Ok(_) => done(object, true),
             Err(Refused::Object | Refused::Extra) => Ok(Step::Again),
             Err(Refused::Failed(error)) => Err(error),
@@ -156,9 +157,8 @@ async fn step(
     if same || options.dry_run {
         return done(unstored(place, kept.shown(), Some(record.revision))?, false);
     }
-    match commit(server, plane, place, &place.name, expected, Some((&kept.stored, kept.schema)), extra).await
-    {
-        Ok(revision) => done(unstored(place, kept.shown(), Some(revision))?, false),
+    match commit(server, plane, place, &place.name, expected, (&kept.stored, kept.schema), extra).await {
+        Ok(written) => done(kept.written(place, written)?, false),
         Err(Refused::Object | Refused::Extra) => Ok(Step::Again),
         Err(Refused::Failed(error)) => Err(error),
     }

@@ -122,7 +122,9 @@ pub fn keep_old(object: &mut Value, old: &Value) {
 
 /// Takes away owners that are there twice, and gives their UIDs.
 pub fn unique_owners(object: &mut Value) -> Vec<String> {
-    let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut() else { return Vec::new() };
+    // By an index, what is not there would be made.
+    let owners = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+    let Some(owners) = owners else { return Vec::new() };
     let (mut unique, mut twice): (Vec<Value>, _) = (Vec::new(), Vec::new());
     for owner in std::mem::take(owners) {
         if unique.contains(&owner) {
@@ -218,6 +220,10 @@ mod tests {
         assert_eq!(twice, ["u"]);
         assert!(twice_owned(&twice, false).is_some_and(|warning| warning.ends_with("observed: u")));
         assert_eq!(twice_owned(&[], true), None);
+        let mut free = serde_json::json!({"metadata": {"name": "free"}});
+        let before = free.clone();
+        assert!(unique_owners(&mut free).is_empty());
+        assert_eq!(free, before, "owners that are not there are not made");
     }
 
     #[test]

@@ -84,6 +84,7 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
     }
     let reserver = syncer::Reserver::new();
     wiring.server.set_reserver(Box::new(reserver.clone()));
+    wiring.server.set_pod_tunnel(Box::new(reserver.pod_tunnel()));
 
     let controllers = builtin_controllers::Options {
         cluster_ca_pem: wiring.server.ca_pem().to_owned(),

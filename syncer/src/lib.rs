@@ -71,12 +71,15 @@ mod clusters;
 
 mod options;
 
+mod pod_tunnel;
+
 mod reserver;
 
 #[cfg(test)]
 mod story_tests;
 
 pub use options::{Embedded, LOCAL, Options};
+pub use pod_tunnel::PodTunnels;
 pub use pods::environment::ApiAddress;
 pub use reserver::Reserver;
 pub use super_api::SuperApi;

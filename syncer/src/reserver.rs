@@ -1,6 +1,7 @@
 //! Addresses of services, reserved where the pods run.
 
 use crate::kinds::Kind;
+use crate::pod_tunnel::PodTunnels;
 use crate::reconcile::services::{KUBERNETES, RESERVED_AT, address_differs};
 use crate::services::{addresses, downward, patch};
 use crate::shared_service::is_refusal;
@@ -28,6 +29,11 @@ impl Reserver {
 
     pub(crate) fn state(&self) -> Arc<State> {
         self.state.clone()
+    }
+
+    /// Connections to the pods of the tenants that the same syncer knows.
+    pub fn pod_tunnel(&self) -> PodTunnels {
+        PodTunnels::new(self.state.clone())
     }
 
     async fn work(&self, tenant: Arc<TenantView>) -> Result<Work, ApiError> {

@@ -9,3 +9,5 @@ mod pod_stories;
 mod service_stories;
 
 mod isolation_stories;
+
+mod tunnel_stories;

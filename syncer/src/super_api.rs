@@ -2,7 +2,7 @@
 
 use api_types::{ApiError, Resource};
 use async_trait::async_trait;
-use plane_client::{Delete, Patch};
+use plane_client::{Delete, Duplex, Patch};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -34,6 +34,9 @@ pub trait SuperApi: Send + Sync + 'static {
 
     /// Deletes. An object that is not there is an error (`is_not_found`).
     async fn delete(&self, resource: &Resource, at: &At, how: &Delete) -> Result<(), ApiError>;
+
+    /// Opens a connection to a TCP port of a pod.
+    async fn connect(&self, pod: &At, port: u16) -> Result<Box<dyn Duplex>, ApiError>;
 
     /// Lists, then watches, for ever: made again when it breaks, until the receiver is dropped.
     fn list_watch(&self, resource: &Resource, selector: &str) -> mpsc::Receiver<SuperItem>;

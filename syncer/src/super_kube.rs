@@ -4,13 +4,17 @@
 //! has that revision; it ends when its receiver is dropped. Assumes that an ordinary call is answered in 30 s. Caveat: nothing
 //! is tried again here but watches; callers work from queues that do.
 
+mod forward;
+
 use crate::super_api::{At, SuperApi, SuperItem};
 use api_types::{ApiError, Reason, Resource};
 use async_trait::async_trait;
+use forward::Forwarded;
 use futures::{AsyncBufReadExt, StreamExt};
 use http::{Method, Request, header};
+use k8s_openapi::api::core::v1::Pod;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use plane_client::{Delete, Patch, Propagation};
+use plane_client::{Delete, Duplex, Patch, Propagation};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -139,6 +143,13 @@ impl SuperApi for KubeSuper {
         self.call(request(Method::DELETE, &path(resource, at), Some("application/json"), body)?)
             .await
             .map(drop)
+    }
+
+    async fn connect(&self, pod: &At, port: u16) -> Result<Box<dyn Duplex>, ApiError> {
+        let pods: kube::Api<Pod> = kube::Api::namespaced(self.client.clone(), &pod.namespace);
+        let opened = tokio::time::timeout(CALL_TIMEOUT, pods.portforward(&pod.name, &[port])).await;
+        let forwarder = opened.map_err(|_| unreachable_cluster("no answer in 30 s"))?.map_err(api_error)?;
+        Forwarded::of(forwarder, port).ok_or_else(|| ApiError::internal("the port was not forwarded"))
     }
 
     fn list_watch(&self, resource: &Resource, selector: &str) -> mpsc::Receiver<SuperItem> {
@@ -431,5 +442,7 @@ fn unreachable_cluster(why: impl std::fmt::Display) -> ApiError {
     ApiError::unavailable(format!("the super cluster cannot be reached: {why}"), 1)
 }
 
+#[cfg(test)]
+mod forward_tests;
 #[cfg(test)]
 mod tests;

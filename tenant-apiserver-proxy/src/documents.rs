@@ -1,6 +1,8 @@
 //! OpenAPI documents: made when they are first asked for, kept compressed, once for all planes that have the same
 //! resources.
 
+use crate::aggregation;
+use crate::aggregation::openapi::{Part, merge};
 use crate::planes::Plane;
 use crate::reply::{Content, Reply};
 use crate::server::Server;
@@ -40,7 +42,12 @@ pub struct Documents {
     kept: Mutex<HashMap<String, Arc<Document>>>,
 }
 
-struct Document {
+/// The v2 documents of a plane whose extension servers describe themselves, as JSON and in protobuf: what they were
+/// made of, and what was made.
+pub type ExtendedCell = Mutex<[Option<(String, Arc<Document>)>; 2]>;
+
+/// One document.
+pub struct Document {
     compressed: Bytes,
     /// Of the content: the entity tag, and the hash in the index.
     hash: String,
@@ -58,6 +65,12 @@ impl Document {
         Ok(Document { compressed: encoder.finish()?.into(), hash: digest(content) })
     }
 
+    fn content(&self) -> std::io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        flate2::read::GzDecoder::new(&self.compressed[..]).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
     fn reply(&self, auth: &Authorized, of: &'static str) -> Result<Reply, ApiError> {
         let call = auth.call();
         let tag = format!("\"{}\"", self.hash);
@@ -68,11 +81,7 @@ impl Document {
             reply.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             reply
         } else {
-            let mut content = Vec::new();
-            flate2::read::GzDecoder::new(&self.compressed[..])
-                .read_to_end(&mut content)
-                .map_err(ApiError::internal)?;
-            Reply::with(StatusCode::OK, Content::Raw(of, content.into()))
+            Reply::with(StatusCode::OK, Content::Raw(of, self.content().map_err(ApiError::internal)?.into()))
         };
         if let Ok(value) = HeaderValue::from_str(&tag) {
             reply.headers.insert(header::ETAG, value);
@@ -108,14 +117,20 @@ impl Documents {
             accept.contains(openapi::v2::PROTOBUF_ACCEPTED) || accept.contains(openapi::v2::PROTOBUF);
         let apis = apis(server, auth.plane(), catalog)?;
         let keys: Vec<&str> = apis.iter().map(|api| api.key.as_str()).collect();
-        let key = format!("v2 {protobuf} {}", digest(keys.join("\n").as_bytes()));
-        let document = self
-            .document(key, move || {
-                let apis: Vec<GroupVersionApi> = apis.into_iter().map(|api| api.api).collect();
-                let document = openapi::v2::document(&apis, VERSION, &descriptions());
-                if protobuf { openapi::v2::protobuf(&document) } else { document.to_string().into_bytes() }
-            })
-            .await?;
+        let of = digest(keys.join("\n").as_bytes());
+        let key = |protobuf: bool| format!("v2 {protobuf} {of}");
+        let make = move |protobuf: bool| {
+            let apis: Vec<GroupVersionApi> = apis.into_iter().map(|api| api.api).collect();
+            let document = openapi::v2::document(&apis, VERSION, &descriptions());
+            if protobuf { openapi::v2::protobuf(&document) } else { document.to_string().into_bytes() }
+        };
+        let parts = parts(server, auth.plane());
+        let document = if parts.is_empty() {
+            self.document(key(protobuf), move || make(protobuf)).await?
+        } else {
+            let own = self.document(key(false), move || make(false)).await?;
+            extended(auth.plane(), own, parts, protobuf).await?
+        };
         document.reply(auth, if protobuf { openapi::v2::PROTOBUF } else { "application/json" })
     }
 
@@ -149,6 +164,14 @@ impl Documents {
         if !rest.is_empty() {
             return Ok(crate::handlers::paths::no_such_page());
         }
+        let extensions = aggregation::of(server, auth.plane());
+        for extension in extensions.iter().flat_map(|extensions| extensions.all()) {
+            let path = extension.path().trim_start_matches('/').to_owned();
+            if let Some(hash) = extension.known.openapi().v3_hash.filter(|_| extension.is_available) {
+                index.retain(|(own, _)| *own != path);
+                index.push((path, hash));
+            }
+        }
         Ok(Reply::value(&openapi::index(&index)))
     }
 
@@ -169,6 +192,39 @@ impl Documents {
         kept.insert(key, made.clone());
         Ok(made)
     }
+}
+
+/// What the plane's extension servers have said of themselves.
+fn parts(server: &Server, plane: &Plane) -> Vec<Arc<Part>> {
+    let extensions = aggregation::of(server, plane);
+    let available = extensions.iter().flat_map(|extensions| extensions.all()).filter(|one| one.is_available);
+    available.filter_map(|one| one.known.openapi().v2).collect()
+}
+
+/// A document with the parts of extension servers. Kept with the plane, since nobody else has the same.
+async fn extended(
+    plane: &Plane,
+    own: Arc<Document>,
+    parts: Vec<Arc<Part>>,
+    protobuf: bool,
+) -> Result<Arc<Document>, ApiError> {
+    let hashes: Vec<&str> = parts.iter().map(|part| part.hash.as_str()).collect();
+    let of = format!("{} {}", own.hash, hashes.join(" "));
+    if let Some((_, found)) =
+        plane.openapi_v2.lock()[usize::from(protobuf)].as_ref().filter(|kept| kept.0 == of)
+    {
+        return Ok(found.clone());
+    }
+    let made = tokio::task::spawn_blocking(move || {
+        let mut document: Value = serde_json::from_slice(&own.content()?)?;
+        merge(&mut document, &parts);
+        let bytes =
+            if protobuf { openapi::v2::protobuf(&document) } else { document.to_string().into_bytes() };
+        Document::of(&bytes)
+    });
+    let made = Arc::new(made.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?);
+    plane.openapi_v2.lock()[usize::from(protobuf)] = Some((of, made.clone()));
+    Ok(made)
 }
 
 /// The groups and versions that a plane serves, in the order of discovery.

@@ -66,6 +66,8 @@ pub struct Plane {
     pub(crate) guards: guards::GuardsCell,
     /// Its extension servers, read.
     pub(crate) extensions: aggregation::ExtensionsCell,
+    /// Its OpenAPI v2 with what they say of themselves.
+    pub(crate) openapi_v2: crate::documents::ExtendedCell,
     /// Who asks them, once that was needed.
     pub(crate) front_proxy: aggregation::IdentityCell,
     /// Places for requests to them.
@@ -124,6 +126,7 @@ impl Plane {
             limits: Limits::new(Amounts::platform()),
             guards: guards::GuardsCell::default(),
             extensions: aggregation::ExtensionsCell::default(),
+            openapi_v2: crate::documents::ExtendedCell::default(),
             front_proxy: aggregation::IdentityCell::default(),
             extension_connections: Arc::new(tokio::sync::Semaphore::new(aggregation::CONNECTIONS)),
             extension_checks: Arc::new(tokio::sync::Semaphore::new(aggregation::CHECKS)),

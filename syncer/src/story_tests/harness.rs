@@ -6,7 +6,7 @@ use api_types::tenancy::{API_VERSION, TENANTS};
 use api_types::{ApiError, GroupResource, ObjectName, Resource, TenantId};
 use async_trait::async_trait;
 use plane_client::fake::FakePlanes;
-use plane_client::{Actor, Delete, Object, Patch, PlaneClient, Scope, Target, WatchItem, Write};
+use plane_client::{Actor, Delete, Duplex, Object, Patch, PlaneClient, Scope, Target, WatchItem, Write};
 use serde_json::{Value, json};
 use service_runtime::Shutdown;
 use std::sync::Arc;
@@ -101,6 +101,10 @@ impl SuperApi for PlaneSuper {
 
     async fn delete(&self, resource: &Resource, at: &At, how: &Delete) -> Result<(), ApiError> {
         self.planes.write(&USER, &self.target(resource, at), Write::Delete(how.clone())).await.map(drop)
+    }
+
+    async fn connect(&self, _pod: &At, _port: u16) -> Result<Box<dyn Duplex>, ApiError> {
+        Err(ApiError::internal("no ports are forwarded here"))
     }
 
     fn list_watch(&self, resource: &Resource, selector: &str) -> mpsc::Receiver<SuperItem> {

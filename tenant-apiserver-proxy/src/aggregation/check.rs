@@ -1,7 +1,7 @@
 //! Whether extension servers answer, in the order and the words of Kubernetes, and what they serve.
 
 use super::extensions::{self, Extension, Extensions};
-use super::{call, identity};
+use super::{call, identity, openapi};
 use crate::dialer::services;
 use crate::in_process::InProcess;
 use crate::planes::Plane;
@@ -69,7 +69,10 @@ async fn check(server: &Arc<Server>, plane: &Plane, all: &Extensions, extension:
         }
     }
     match discover(server, plane, all, extension).await {
-        Ok(()) => Availability { available: true, reason: "Passed", message: "all checks passed".to_owned() },
+        Ok(()) => {
+            openapi::refresh(server, plane, all, extension).await;
+            Availability { available: true, reason: "Passed", message: "all checks passed".to_owned() }
+        }
         Err(why) => {
             let url = format!("https://{}:{}{}", at.host(), at.port, extension.path());
             no("FailedDiscoveryCheck", format!("failing or missing response from {url}: {why}"))

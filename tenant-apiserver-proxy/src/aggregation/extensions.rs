@@ -1,5 +1,6 @@
 //! The extension servers of a plane, read from its APIServices when one of them changes.
 
+use super::openapi::OpenApi;
 use crate::dialer::services::ServicePort;
 use crate::planes::Plane;
 use crate::request_info::RequestInfo;
@@ -55,6 +56,7 @@ pub struct Known {
     /// `resources` of its `APIResourceList`, JSON.
     discovered: Mutex<Arc<Vec<u8>>>,
     answers: AtomicBool,
+    openapi: Mutex<OpenApi>,
     /// How to speak to it, and as whom.
     pub(super) peer: super::call::PeerCell,
 }
@@ -69,6 +71,16 @@ impl Known {
     /// It did not answer; what it said last stays.
     pub fn set_stale(&self) {
         self.answers.store(false, Ordering::Relaxed);
+    }
+
+    /// What OpenAPI is known of it.
+    pub fn openapi(&self) -> OpenApi {
+        self.openapi.lock().clone()
+    }
+
+    /// Keeps what OpenAPI is known of it.
+    pub fn set_openapi(&self, openapi: OpenApi) {
+        *self.openapi.lock() = openapi;
     }
 
     /// How many bytes it takes.
@@ -120,6 +132,8 @@ pub fn find(server: &Server, plane: &Plane, info: &RequestInfo) -> Option<Arc<Ex
     let (group, version) = match info {
         RequestInfo::Resource(request) => (request.group.as_str(), request.version.as_str()),
         RequestInfo::Path { path, .. } => {
+            // What describes it is where it is itself, below the path of OpenAPI.
+            let path = path.strip_prefix("/openapi/v3").unwrap_or(path);
             let mut segments = path.trim_matches('/').split('/');
             match (segments.next(), segments.next(), segments.next(), segments.next()) {
                 (Some("apis"), Some(group), Some(version), None) => (group, version),

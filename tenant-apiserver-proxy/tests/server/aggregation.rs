@@ -244,3 +244,31 @@ async fn the_platforms_groups_are_nobody_elses() {
     assert_eq!(row("v1.apps")[1..3].to_vec(), [json!("Local"), json!("True")]);
     assert_eq!(row("v1.ext.example.com")[1..3].to_vec(), [json!("default/ext"), json!("Unknown")]);
 }
+
+#[tokio::test]
+async fn openapi_has_what_they_say_of_themselves_and_nothing_else_of_theirs() {
+    let extended = Extended::available().await;
+    let Extended { insula, admin, .. } = &extended;
+    let index = admin.get("/openapi/v3").await.expect_code(200).json();
+    assert_eq!(
+        index["paths"]["apis/ext.example.com/v1"]["serverRelativeURL"],
+        "/openapi/v3/apis/ext.example.com/v1?hash=ABC"
+    );
+    assert!(index["paths"].get("apis/other.example.com/v1").is_none());
+    assert!(index["paths"]["api/v1"].is_object());
+    let document = admin.get("/openapi/v3/apis/ext.example.com/v1?hash=ABC").await.expect_code(200).json();
+    assert!(document["components"]["schemas"]["com.example.Foo"].is_object());
+
+    let v2 = admin.get("/openapi/v2").await.expect_code(200).json();
+    let path = "/apis/ext.example.com/v1/namespaces/{namespace}/foos";
+    assert!(v2["paths"][path].is_object() && v2["definitions"]["com.example.Foo"].is_object());
+    assert_ne!(v2["paths"]["/api/v1/pods"]["get"]["description"], "not theirs");
+    let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let protobuf = admin.with("accept", accept).get("/openapi/v2").await.expect_code(200);
+    let has = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(has(&protobuf.body, path) && has(&protobuf.body, "com.example.Foo"));
+    let (_, other) = insula.tenant("other").await;
+    assert!(other.get("/openapi/v2").await.expect_code(200).json()["paths"].get(path).is_none());
+    admin.delete(&format!("{API_SERVICES}/v1.ext.example.com")).await.expect_code(200);
+    assert!(admin.get("/openapi/v2").await.expect_code(200).json()["paths"].get(path).is_none());
+}

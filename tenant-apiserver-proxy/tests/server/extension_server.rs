@@ -248,7 +248,8 @@ fn openapi_v3(group: &str, version: &str) -> Value {
 
 fn openapi_v2() -> Value {
     json!({"swagger": "2.0", "info": {"title": "ext", "version": "0"},
-        "paths": {"/apis/ext.example.com/v1/namespaces/{namespace}/foos": {"get": {"responses": {}}},
+        "paths": {"/apis/ext.example.com/v1/namespaces/{namespace}/foos": {"get":
+                {"responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/com.example.Foo"}}}}},
             "/api/v1/pods": {"get": {"description": "not theirs"}}},
         "definitions": {"com.example.Foo": {"type": "object", "description": "A foo of the test."}}})
 }

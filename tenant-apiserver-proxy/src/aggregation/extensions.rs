@@ -128,8 +128,9 @@ pub fn is_ours(plane: &Plane, group: &str) -> bool {
 
 /// Who answers a request instead of this server.
 pub fn find(server: &Server, plane: &Plane, info: &RequestInfo) -> Option<Arc<Extension>> {
-    let extensions = of(server, plane)?;
     let (group, version) = match info {
+        // Nobody else answers for the core group, which most requests are for.
+        RequestInfo::Resource(request) if request.group.is_empty() => return None,
         RequestInfo::Resource(request) => (request.group.as_str(), request.version.as_str()),
         RequestInfo::Path { path, .. } => {
             // What describes it is where it is itself, below the path of OpenAPI.
@@ -141,6 +142,7 @@ pub fn find(server: &Server, plane: &Plane, info: &RequestInfo) -> Option<Arc<Ex
             }
         }
     };
+    let extensions = of(server, plane)?;
     extensions.all.iter().find(|one| one.of.group == group && one.of.version == version).cloned()
 }
 

@@ -70,7 +70,8 @@ impl Incoming {
 /// Does what an authorized request asks for.
 pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -> Result<Reply, ApiError> {
     if let Some(extension) = aggregation::find(server, auth.plane(), &auth.call().info) {
-        return aggregation::proxy::forward(server, auth, &extension, &body).await;
+        // On the heap, so that requests of this server's own are no larger by it.
+        return Box::pin(aggregation::proxy::forward(server, auth, &extension, &body)).await;
     }
     let Some(request) = auth.resource() else {
         return paths::answer(server, auth).await;

@@ -4,21 +4,32 @@
 //! are bounded with the sizes of the values at hand; what is beyond the budget fails instead of running. A defect of
 //! the library ends one evaluation, not the process.
 //!
-//! Caveats: optional fields (`object.?spec`) are refused, since the library fails where they are absent. `object`, `oldObject` and `params` have no declared types, so that a field which is not there comes up when
-//! the expression runs. The bound is counted before the run, and is never below what the run takes.
+//! Caveats: `object`, `oldObject` and `params` have no declared types, so that a field which is not there comes up when
+//! the expression runs. `transformMap` is not known. The bound is counted before the run, and is never below what the run takes.
 
 mod authorizer;
+mod build;
 mod expression;
 mod json;
+mod optional;
+mod pairs;
 mod rewrite;
 mod session;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use authorizer::add_functions;
 pub use authorizer::{Authorizer, Question};
 pub use expression::{Declared, Expression, Gives};
+pub(crate) use optional::{AT, FIELD, FIRST, LIST};
+pub(crate) use pairs::PAIRS;
 pub use session::{Activation, Failure, Session, Variable, run};
+
+/// Adds the functions that the library has not.
+pub(crate) fn add_functions(context: &mut kube_cel::cel::Context<'static>) {
+    authorizer::add_functions(context);
+    optional::add_functions(context);
+    pairs::add_functions(context);
+}
 
 /// Words that no variable may be called; in rules of schemas, `__word__` stands for a field of the name.
 pub const RESERVED: [&str; 21] = [

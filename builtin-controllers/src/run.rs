@@ -52,7 +52,8 @@ fn weigh<K: Clone + Eq + Hash + Send + 'static>(queue: FairQueue<TenantId, K>) -
     Box::new(move |tenant, weight| queue.set_weight(tenant, weight))
 }
 
-/// The controllers that work in every plane, with the number of their workers. The garbage collector is one more.
+/// The controllers that work in every plane, with the number of their workers: at least two, since one may have to wait
+/// for a slow webhook of one plane. The garbage collector is one more.
 fn everywhere(client: &Arc<dyn PlaneClient>, options: &Options) -> Vec<(Arc<dyn Reconciler>, usize)> {
     vec![
         (Arc::new(Namespaces::new(client.clone())), 4),
@@ -62,11 +63,11 @@ fn everywhere(client: &Arc<dyn PlaneClient>, options: &Options) -> Vec<(Arc<dyn 
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::SETS)), 8),
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::CONTROLLERS)), 2),
         (Arc::new(Jobs::new(client.clone())), 8),
-        (Arc::new(FinishedJobs::new(client.clone())), 1),
+        (Arc::new(FinishedJobs::new(client.clone())), 2),
         (Arc::new(EndpointSlices::new(client.clone())), 4),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Claims)), 2),
-        (Arc::new(StorageProtection::new(client.clone(), Protected::Volumes)), 1),
-        (Arc::new(StorageProtection::new(client.clone(), Protected::Classes)), 1),
+        (Arc::new(StorageProtection::new(client.clone(), Protected::Volumes)), 2),
+        (Arc::new(StorageProtection::new(client.clone(), Protected::Classes)), 2),
     ]
 }
 

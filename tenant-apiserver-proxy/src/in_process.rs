@@ -312,7 +312,8 @@ impl InProcess {
             Actor::Platform(name) => Ok(Authorized::platform(call, name)),
             Actor::User { user, groups, .. } => {
                 let groups = groups.iter().filter(|group| *group != crate::stages::PLATFORM).cloned();
-                Authenticated::on_behalf_of(call, User::authenticated(user, groups)).authorize(&self.server)
+                let of_user = Authenticated::on_behalf_of(call, User::authenticated(user, groups));
+                Ok(of_user.authorize(&self.server)?.through(actor.manager()))
             }
         }
     }

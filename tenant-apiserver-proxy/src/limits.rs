@@ -2,7 +2,7 @@
 //! second, open watches, objects and bytes (`spec.limits` of its `Tenant`).
 //!
 //! Who finds no seat, or comes too fast, waits in line for a short time, then gets 429 with `Retry-After`. Watches leave
-//! their seat once they are initialized. The line is bounded by the number of seats times [`LINE_FACTOR`]. The
+//! their seat once they are initialized, and writes while they wait for a webhook, as many at a time as there are seats. The line is bounded by the number of seats times [`LINE_FACTOR`]. The
 //! platform's own parts do not wait.
 //!
 //! Guarantees: a change of the limits forgets nothing that is taken. Caveats: objects and bytes are counted before a
@@ -79,6 +79,8 @@ impl Amounts {
 pub struct Limits {
     amounts: ArcSwap<Amounts>,
     seats: Arc<Places>,
+    /// Of those who wait for somebody outside.
+    outside: Arc<Places>,
     waiting: AtomicUsize,
     watches: Arc<Places>,
     /// When the next request may come, were they evenly spread.
@@ -114,6 +116,7 @@ impl Limits {
     pub fn new(amounts: Amounts) -> Self {
         Limits {
             seats: Places::new(amounts.concurrent_requests),
+            outside: Places::new(amounts.concurrent_requests),
             waiting: AtomicUsize::new(0),
             watches: Places::new(amounts.watches),
             next: Mutex::new(Instant::now().checked_sub(BURST).unwrap_or_else(Instant::now)),
@@ -128,6 +131,7 @@ impl Limits {
             return;
         }
         self.seats.resize(amounts.concurrent_requests);
+        self.outside.resize(amounts.concurrent_requests);
         self.watches.resize(amounts.watches);
         self.amounts.store(Arc::new(amounts));
     }
@@ -148,6 +152,32 @@ impl Limits {
             self.seats.take().await
         });
         seated.await.ok().flatten().map(|taken| self.serve(taken)).ok_or_else(|| refused(Duration::ZERO))
+    }
+
+    /// Gives a seat up for a place among those who wait for somebody outside. There are as many places as seats; who
+    /// finds none waits in line for one.
+    pub async fn leave(&self, seat: Taken) -> Result<Taken, ApiError> {
+        drop(seat);
+        if let Some(taken) = self.outside.try_take() {
+            return Ok(taken);
+        }
+        let _waiting = self.stand_in_line().ok_or_else(|| refused(Duration::ZERO))?;
+        let taken = tokio::time::timeout(PATIENCE, self.outside.take()).await;
+        taken.ok().flatten().ok_or_else(|| refused(Duration::ZERO))
+    }
+
+    /// Takes a seat again, and then leaves the place.
+    pub async fn back(&self, outside: Taken) -> Result<Taken, ApiError> {
+        let seat = tokio::time::timeout(PATIENCE, self.seats.take()).await;
+        drop(outside);
+        seat.ok().flatten().ok_or_else(|| refused(Duration::ZERO))
+    }
+
+    /// A place in line, if there is one.
+    fn stand_in_line(&self) -> Option<Waiting<'_>> {
+        let line = self.amounts.load().concurrent_requests.saturating_mul(LINE_FACTOR);
+        let waiting = Waiting(&self.waiting);
+        (self.waiting.fetch_add(1, Ordering::Relaxed) < line).then_some(waiting)
     }
 
     fn serve(&self, taken: Taken) -> Taken {
@@ -175,11 +205,7 @@ impl Limits {
             return Ok(Turn::Now(taken));
         }
         let delay = mine.saturating_duration_since(now);
-        let line = amounts.concurrent_requests.saturating_mul(LINE_FACTOR);
-        let waiting = Waiting(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= line || delay > PATIENCE {
-            return Err(refused(delay));
-        }
+        let waiting = self.stand_in_line().filter(|_| delay <= PATIENCE).ok_or_else(|| refused(delay))?;
         *next = mine;
         Ok(Turn::At(mine, waiting))
     }
@@ -266,6 +292,23 @@ mod tests {
             waited >= Duration::from_millis(1_900) && waited <= Duration::from_millis(2_100),
             "{waited:?}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_somebody_outside_leaves_the_seat_to_others() {
+        let limits = limits(None);
+        let mut outside = Vec::new();
+        for _ in 0..2 {
+            outside.push(limits.leave(limits.seat().await.unwrap()).await.unwrap());
+        }
+        // All seats are free again, but nobody else waits outside.
+        let seats = (limits.seat().await.unwrap(), limits.seat().await.unwrap());
+        assert_eq!(limits.leave(seats.0).await.err().unwrap().code(), 429);
+        let back = limits.back(outside.pop().unwrap()).await.unwrap();
+        assert!(limits.leave(seats.1).await.is_ok());
+        assert!(limits.seat().await.is_ok());
+        drop(back);
+        assert_eq!(limits.waiting.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -217,7 +217,7 @@ async fn stages(
     let content_type = call.header("content-type").to_owned();
     let authenticated = Received::new(call, credentials).authenticate(&server).await?;
     let authorized = Arc::new(authenticated.authorize(&server)?);
-    let _seat = authorized.seats(&server).seat().await?;
+    let _seat = authorized.sit(&server).await?;
     // Nobody waits for what a GET sends after its head: a slow body would hold the seat, and reading needs few rights.
     let held =
         if reading { Held::default() } else { bodies::read(body, &plane.bodies, &server.bodies).await? };

@@ -42,6 +42,8 @@ pub struct Server {
     pub planes: Planes,
     /// Where requests go whose tenant is not there.
     pub(crate) nobody: Arc<Plane>,
+    /// The parts of the platform that wait for slow webhooks.
+    pub(crate) long_waits: crate::admission::guards::LongWaits,
     /// For the bodies of all requests.
     pub(crate) bodies: Budget,
     options: Options,
@@ -105,6 +107,7 @@ impl Server {
             planes: Planes::default(),
             addresses: Addresses::new(&options.base_url),
             nobody: Arc::new(Plane::nobodys(&network)?),
+            long_waits: Default::default(),
             bodies: Budget::new(bodies::ALL_BYTES),
             options,
             serving_ca,

@@ -3,7 +3,7 @@
 
 use crate::authentication::{self, Credentials, Identity, User};
 use crate::authorization::{self, Attributes};
-use crate::limits::Limits;
+use crate::limits::{Limits, Taken};
 use crate::negotiation::Wish;
 use crate::planes::{Plane, PlaneState};
 use crate::request_info::{RequestInfo, ResourceRequest};
@@ -119,7 +119,8 @@ impl Authenticated {
         if !call.info.is_about_the_server() {
             answers(&call.plane)?;
         }
-        Ok(Authorized { call, user, expires, warnings: Mutex::default() })
+        let (warnings, seat) = (Mutex::default(), Mutex::default());
+        Ok(Authorized { call, user, expires, warnings, seat, part: None })
     }
 }
 
@@ -139,12 +140,25 @@ pub struct Authorized {
     user: User,
     expires: Option<i64>,
     warnings: Mutex<Vec<String>>,
+    /// The seat that it has.
+    seat: Mutex<Option<Taken>>,
+    /// The part of the platform that asks, for itself or for a user.
+    part: Option<&'static str>,
 }
 
 /// The most characters of a warning of a guard.
 const MAX_WARNING: usize = 256;
 /// The most characters of all of them.
 const MAX_WARNINGS: usize = 4 << 10;
+
+/// A request on its seat, which is free again when this is dropped.
+pub struct Seated<'a>(&'a Authorized);
+
+impl Drop for Seated<'_> {
+    fn drop(&mut self) {
+        self.0.seat.lock().take();
+    }
+}
 
 /// When an open stream has to end.
 pub struct StreamEnd {
@@ -156,12 +170,45 @@ pub struct StreamEnd {
 
 impl Authorized {
     /// A request of a part of the platform: all is allowed, in every state of the plane.
-    pub(crate) fn platform(call: Call, component: &str) -> Self {
+    pub(crate) fn platform(call: Call, component: &'static str) -> Self {
         let user = User::authenticated(
             format!("system:{component}"),
             ["system:masters".to_owned(), PLATFORM.into()],
         );
-        Authorized { call, user, expires: None, warnings: Mutex::default() }
+        let (warnings, seat) = (Mutex::default(), Mutex::default());
+        Authorized { call, user, expires: None, warnings, seat, part: Some(component) }
+    }
+
+    /// A request of a user that a part of the platform makes. It takes no seat.
+    pub(crate) fn through(self, part: &'static str) -> Self {
+        Authorized { part: Some(part), ..self }
+    }
+
+    /// The part of the platform that makes the request.
+    pub fn part(&self) -> Option<&'static str> {
+        self.part
+    }
+
+    /// Takes a seat, or waits for one.
+    pub async fn sit(&self, server: &Server) -> Result<Seated<'_>, ApiError> {
+        let seat = self.seats(server).seat().await?;
+        *self.seat.lock() = Some(seat);
+        Ok(Seated(self))
+    }
+
+    /// Waits for somebody outside, who may ask something of the plane meanwhile: others may have the seat until then.
+    pub async fn leave_seat_for<T>(
+        &self,
+        server: &Server,
+        work: impl Future<Output = T>,
+    ) -> Result<T, ApiError> {
+        let Some(seat) = self.seat.lock().take() else { return Ok(work.await) };
+        let limits = self.seats(server);
+        let outside = limits.leave(seat).await?;
+        let done = work.await;
+        let seat = limits.back(outside).await?;
+        *self.seat.lock() = Some(seat);
+        Ok(done)
     }
 
     /// What is asked.

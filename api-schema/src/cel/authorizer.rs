@@ -39,7 +39,9 @@ pub(super) const FUNCTIONS: &[&str] = &[
     "check",
     "error",
     "errored",
+    "fieldSelector",
     "group",
+    "labelSelector",
     "name",
     "namespace",
     "path",
@@ -120,7 +122,7 @@ type Of = This<Arc<dyn Opaque>>;
 type Text = Arc<String>;
 
 /// Adds the functions to a context.
-pub(crate) fn add_functions(context: &mut Context<'static>) {
+pub(super) fn add_functions(context: &mut Context<'static>) {
     context.add_function("path", |This(of): Of, text: Text| with(&of, |q| q.path = Some(text.to_string())));
     context.add_function("group", |This(of): Of, text: Text| with(&of, |q| q.group = text.to_string()));
     context.add_function("resource", |This(of): Of, text: Text| with(&of, |q| q.resource = text.to_string()));
@@ -133,6 +135,10 @@ pub(crate) fn add_functions(context: &mut Context<'static>) {
     context.add_function("serviceAccount", |This(of): Of, namespace: Text, name: Text| {
         with(&of, |q| q.account = Some((namespace.to_string(), name.to_string())))
     });
+    // Roles do not look at selectors.
+    for selector in ["fieldSelector", "labelSelector"] {
+        context.add_function(selector, |This(of): Of, _: Text| with(&of, |_| ()));
+    }
     context.add_function("check", |This(of): Of, verb: Text| check(&of, &verb));
     context.add_function("allowed", |This(of): Of| -> Answer { decided(&of, |d| Cel::Bool(d.allowed)) });
     context.add_function("reason", |This(of): Of| -> Answer {

@@ -2,6 +2,7 @@
 
 use super::authorizer::FUNCTIONS;
 use super::rewrite::{OWN, PRESENT, REQUEST_RESOURCE, Rewrite, names};
+use super::{optional, pairs};
 use crate::crd::rules::{
     Findings, MAX_DEPTH, MAX_NESTING, MAX_TEXT, Node, PARSER_STACK, Reader, depth, kind_of, nesting,
 };
@@ -72,11 +73,14 @@ impl Expression {
 }
 
 fn compile_here(text: &str, declared: Declared<'_>, gives: Gives) -> Result<Expression, String> {
-    let mut tree = Parser::default().parse(text).map_err(|error| format!("compilation failed: {error}"))?;
+    let parser = Parser::default().enable_optional_syntax(true);
+    let mut tree = parser.parse(text).map_err(|error| format!("compilation failed: {error}"))?;
     let depth = depth(&tree);
     if depth > MAX_DEPTH {
         return Err(format!("compilation failed: the expression is nested deeper than {MAX_DEPTH} levels"));
     }
+    optional::rewrite(&mut tree);
+    pairs::rewrite(&mut tree);
     let mut rewrite = Rewrite {
         nullable: declared.names,
         own: declared.own,

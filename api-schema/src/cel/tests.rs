@@ -78,7 +78,6 @@ fn what_is_not_there_fails_and_never_counts_as_false() {
         ("!oldObject.spec", "no such overload"),
         ("has(oldObject.spec)", "no such overload"),
         ("params.x == 1", "no such overload"),
-        ("object.spec.?paused.orValue(false)", "unsupported syntax '.?'"),
         ("nothing.x", "undeclared reference to 'nothing'"),
         ("object.x()", "undeclared reference to 'x'"),
         ("Foo{a: 1}", "undeclared reference to 'Foo'"),
@@ -130,4 +129,55 @@ fn what_takes_too_long_does_not_run() {
         (0..10).map(|_| session.evaluate(&one)).find(Result::is_err)
     });
     assert_eq!(ended, Ok(Some(Err(Failure::OutOfBudget))));
+}
+
+#[test]
+fn optional_values_are_there_or_not() {
+    for (text, given) in [
+        ("object.spec.?paused.orValue('no')", json!("no")),
+        ("object.spec.?replicas.orValue(7)", json!(3)),
+        ("object.?status.conditions[0].type.orValue('none')", json!("none")),
+        ("object.?spec.images[?1].orValue('none')", json!("b")),
+        ("object.spec.images[?2].hasValue()", json!(false)),
+        ("object.spec.images[1].?x.hasValue()", json!(false)),
+        ("oldObject.?spec.hasValue()", json!(false)),
+        ("has(object.?spec.replicas)", json!(true)),
+        ("has(object.?status.replicas)", json!(false)),
+        ("object.?status.or(object.?spec).replicas.value()", json!(3)),
+        ("object.?spec.?replicas.optMap(n, n + 1).value()", json!(4)),
+        ("object.?status.?replicas.optMap(n, n + 1).orValue(0)", json!(0)),
+        ("object.?spec.optFlatMap(s, s.?images).value()[0]", json!("a")),
+        ("{?'a': object.?status, ?'b': object.spec.?replicas}", json!({"b": 3})),
+        ("[?object.?status, ?object.spec.?replicas]", json!([3])),
+        ("optional.of(1).hasValue() && !optional.none().hasValue()", json!(true)),
+    ] {
+        assert_eq!(evaluate(text, &[]), Ok(given), "{text}");
+    }
+    let failed = evaluate("object.?status.value()", &[]).unwrap_err();
+    assert!(failed.contains("optional.none() dereference"), "{failed}");
+    let own = [("maybe", "object.?status.replicas")];
+    assert_eq!(evaluate("variables.maybe.orValue(5)", &own), Ok(json!(5)));
+}
+
+#[test]
+fn loops_may_have_two_variables() {
+    for (text, given) in [
+        ("object.metadata.labels.all(k, v, k == 'a-b' && v == 'c')", json!(true)),
+        ("object.metadata.labels.exists(k, v, v == 'd')", json!(false)),
+        ("object.spec.images.existsOne(i, v, i == 1 && v == 'b')", json!(true)),
+        ("object.spec.images.transformList(i, v, string(i) + v)", json!(["0a", "1b"])),
+        ("object.spec.images.transformList(i, v, i > 0, v)", json!(["b"])),
+        ("object.spec.images.all(i, v, object.spec.images.exists(j, w, i == j && v == w))", json!(true)),
+        ("object.spec.images.all(i, v, ['x'].all(v, v == 'x'))", json!(true)),
+    ] {
+        assert_eq!(evaluate(text, &[]), Ok(given), "{text}");
+    }
+    for (text, why) in [
+        ("1.all(k, v, true)", "no such overload"),
+        ("object.spec.images.all(1, v, true)", "undeclared reference to 'all'"),
+        ("object.spec.images.all(i, v, zzz)", "undeclared reference to 'zzz'"),
+    ] {
+        let failed = evaluate(text, &[]).unwrap_err();
+        assert!(failed.contains(why), "{text}: {failed}");
+    }
 }

@@ -7,8 +7,8 @@
 //!
 //! Guarantees: who writes does not matter, the platform's own parts are guarded too. The objects of
 //! `admissionregistration.k8s.io` are shown to no guard, so that a bad one can always be removed. A plane without guards
-//! pays for looking. What a guard of a plane takes, it takes from the seats of that plane; of the writes of the
-//! platform, a bounded number waits for the webhooks of one plane.
+//! pays for looking. Who waits for a webhook holds up neither its plane nor the platform ([`waiting`]). A guard that
+//! cannot be read lets nothing pass.
 
 pub mod asked;
 mod compiled;
@@ -19,11 +19,12 @@ mod parameters;
 mod policies;
 mod reinvocation;
 mod reviews;
+mod waiting;
 mod webhooks;
 
 pub use asked::{Asked, Operation};
 pub use compiled::GuardsCell;
-pub use webhooks::PLATFORM_WAITS;
+pub use waiting::{LongWaits, PLATFORM_WAITS};
 
 use api_types::ApiError;
 use reinvocation::Reinvocation;
@@ -51,6 +52,7 @@ pub async fn mutate(
     between: &dyn Between,
 ) -> Result<(), ApiError> {
     let Some(guards) = compiled::of(asked) else { return Ok(()) };
+    guards.check()?;
     if guards.mutating_policies.is_empty() && guards.mutating_webhooks.is_empty() {
         return Ok(());
     }
@@ -82,6 +84,7 @@ pub async fn validate(
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
     let Some(guards) = compiled::of(asked) else { return Ok(()) };
+    guards.check()?;
     Box::pin(policies::run(asked, &guards, object, old)).await?;
     Box::pin(webhooks::validate(asked, &guards, object, old)).await
 }

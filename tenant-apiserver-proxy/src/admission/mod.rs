@@ -9,6 +9,7 @@ pub mod devices;
 pub mod guards;
 pub mod namespaces;
 pub mod nodes;
+pub mod parameters;
 pub mod pods;
 pub mod profiles;
 pub mod roles;
@@ -36,7 +37,22 @@ pub fn check_valid(
     place: &Place,
     object: &Value,
 ) -> Result<(), ApiError> {
+    parameters::check(server, auth, place, object, None)?;
     pods::check_valid(server, auth, place, object)
+}
+
+/// Looks at a change that is known to be valid.
+pub fn check_valid_change(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    new: &Value,
+    old: &Value,
+) -> Result<(), ApiError> {
+    if place.subresource == "status" {
+        return Ok(());
+    }
+    parameters::check(server, auth, place, new, Some(old))
 }
 
 /// Admits a change.

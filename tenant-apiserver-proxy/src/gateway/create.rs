@@ -65,13 +65,9 @@ async fn run(
         place.name = name.as_str().into();
         let place = &place;
         let there = server.cache.get(auth.plane().id, &place.resource(), &place.object());
-        if there.is_some_and(|record| !record.shared) {
-            if generated {
-                continue;
-            }
-            // A terminating namespace is the better answer than a name that is taken.
-            admission::namespaces::check(server, auth, place, &name)?;
-            return Err(ApiError::already_exists(&place.resource(), &name));
+        let taken = there.is_some_and(|record| !record.shared);
+        if taken && generated {
+            continue;
         }
         default_new(place, &mut object);
         if !owned {
@@ -92,6 +88,10 @@ async fn run(
         admission::check_valid(server, auth, place, &object)?;
         admission::definitions::compile(server, place, &object)?;
         guards::validate(&asked, Some(&object), None).await?;
+        // As in Kubernetes, what is wrong with an object is said before that its name is taken.
+        if taken {
+            return Err(ApiError::already_exists(&place.resource(), &name));
+        }
         let mut warnings: Vec<String> = twice.iter().cloned().collect();
         warnings.extend((place.row.strategy.create_warnings)(&object));
         warnings.extend((place.row.strategy.warnings)(&object));

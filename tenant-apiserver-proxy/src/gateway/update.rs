@@ -114,6 +114,7 @@ async fn step(
     if !causes.is_empty() {
         return Err(place.invalid(&place.name, causes));
     }
+    admission::check_valid_change(server, auth, place, &new, &old)?;
     admission::definitions::compile(server, place, &new)?;
     if guarded {
         guarding::validate_changed(&asked, &new, &old).await?;

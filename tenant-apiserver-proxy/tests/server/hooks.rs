@@ -23,6 +23,7 @@ pub struct Hook {
     pub url: String,
     pub ca_bundle: String,
     seen: Seen,
+    versions: Arc<Mutex<Vec<String>>>,
     /// Reviews at `/slow` wait for a permit.
     pub go: Arc<Semaphore>,
 }
@@ -50,6 +51,7 @@ impl Hook {
             url,
             ca_bundle: base64::engine::general_purpose::STANDARD.encode(made.cert.pem()),
             seen: Seen::default(),
+            versions: Arc::default(),
             go: Arc::new(Semaphore::new(0)),
         };
         tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), hook.clone()));
@@ -76,6 +78,11 @@ impl Hook {
     /// The last request of a review, and forgets all.
     pub fn last(&self) -> Value {
         std::mem::take(&mut *self.seen.lock()).pop().unwrap().1
+    }
+
+    /// The versions of all reviews.
+    pub fn versions(&self) -> Vec<String> {
+        self.versions.lock().clone()
     }
 
     /// How many reviews were asked for since the last look.
@@ -165,6 +172,7 @@ impl Hook {
         let review: Value = serde_json::from_slice(body).unwrap();
         let request = review["request"].clone();
         self.seen.lock().push((path.to_owned(), request.clone()));
+        self.versions.lock().push(review["apiVersion"].as_str().unwrap().to_owned());
         if path.starts_with("/convert") {
             if path == "/convert/slow" {
                 self.go.acquire().await.unwrap().forget();

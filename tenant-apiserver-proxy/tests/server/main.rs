@@ -33,6 +33,7 @@ mod service_webhooks;
 mod strangers;
 mod tenants;
 mod upgrades;
+mod waiting;
 mod watches;
 mod webhooks;
 mod writes;

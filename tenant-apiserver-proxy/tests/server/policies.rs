@@ -268,3 +268,62 @@ async fn no_policy_gives_a_user_more_rights_than_they_have() {
     let by = text(&made["metadata"]["annotations"][author]);
     assert!(by.contains("\"user\":\"mallory\"") && !by.contains("masters"), "{by}");
 }
+
+#[tokio::test]
+async fn who_writes_a_policy_can_read_its_parameters() {
+    let insula = Installation::start().await;
+    let (id, admin) = insula.tenant("acme").await;
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": {"name": "guards"}, "rules": [
+            {"apiGroups": ["admissionregistration.k8s.io"], "resources": ["*"], "verbs": ["*"]},
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]});
+    admin.post("/apis/rbac.authorization.k8s.io/v1/clusterroles", &role).await.expect_code(201);
+    let bound = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": "guards"}, "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "eve"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "guards"}});
+    admin.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &bound).await.expect_code(201);
+    let eve = insula.user(id, "/tenants/acme", "eve", None).await;
+    let policies = format!("{GROUP}/validatingadmissionpolicies");
+    let of = |name: &str, kind: &str| {
+        let spec =
+            json!({"paramKind": {"apiVersion": "v1", "kind": kind}, "validations": [{"expression": "true"}]});
+        policy("ValidatingAdmissionPolicy", name, &spec)
+    };
+    eve.post(&policies, &of("maps", "ConfigMap")).await.expect_code(201);
+    let refused = eve.post(&policies, &of("secrets", "Secret")).await.expect_code(422).json();
+    let why = "spec.paramKind: Forbidden: user \"eve\" must have \"get\" permission on all objects of the referenced \
+               paramKind (kind=Secret, apiVersion=v1)";
+    assert!(text(&refused["message"]).contains(why), "{refused}");
+    let path = format!("{policies}/maps");
+    let secret = json!({"spec": {"paramKind": {"kind": "Secret"}}});
+    eve.merge(&path, &secret).await.expect_code(422);
+    admin.merge(&path, &secret).await.expect_code(200);
+    // What another has chosen may stay.
+    eve.merge(&path, &json!({"spec": {"failurePolicy": "Ignore"}})).await.expect_code(200);
+    let bindings = format!("{GROUP}/validatingadmissionpolicybindings");
+    let reference = |reference: serde_json::Value| {
+        binding("ValidatingAdmissionPolicyBinding", "maps", &json!({"paramRef": reference}))
+    };
+    let named = json!({"name": "x", "namespace": "default", "parameterNotFoundAction": "Deny"});
+    let refused = eve.post(&bindings, &reference(named.clone())).await.expect_code(422).json();
+    let why = "does not have \"get\" permission on the object referenced by paramRef";
+    assert!(text(&refused["message"]).contains(why), "{refused}");
+    admin.merge(&path, &json!({"spec": {"paramKind": {"kind": "ConfigMap"}}})).await.expect_code(200);
+    eve.post(&bindings, &reference(named)).await.expect_code(201);
+    let all = json!({"paramRef": {"name": null, "selector": {}}});
+    let refused = eve.merge(&format!("{bindings}/maps"), &json!({"spec": all})).await.expect_code(422).json();
+    assert!(text(&refused["message"]).contains("\"list\" permission"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_guards_say_comes_before_that_a_name_is_taken() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201);
+    let mut wrong = configmap("a", json!({"not a key": "v"}));
+    admin.post(CONFIGMAPS, &wrong).await.expect_code(422);
+    wrong["data"] = json!({});
+    admin.post(CONFIGMAPS, &wrong).await.expect_code(409);
+    validate_with(&admin, "no", json!({"validations": [{"expression": "false"}]}), json!({})).await;
+    admin.post(CONFIGMAPS, &wrong).await.expect_code(422);
+}

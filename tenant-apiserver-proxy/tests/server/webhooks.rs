@@ -307,6 +307,20 @@ async fn another_version_is_seen_where_it_is_equivalent() {
 }
 
 #[tokio::test]
+async fn the_older_review_is_sent_to_who_asks_for_it() {
+    let insula = Installation::start().await;
+    let admin = tenant_with_egress(&insula, "acme").await;
+    let hook = Hook::start().await;
+    let older = json!({"admissionReviewVersions": ["v7", "v1beta1", "v1"]});
+    register(&admin, &hook, true, "m", &["/patch/key"], older.clone()).await;
+    register(&admin, &hook, false, "v", &["/baduid"], older).await;
+    // Whose the answer is was not checked in it.
+    let made = admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201).json();
+    assert_eq!(made["metadata"]["annotations"], json!({"key": "x"}));
+    assert_eq!(hook.versions(), ["admission.k8s.io/v1beta1"; 2]);
+}
+
+#[tokio::test]
 async fn warnings_are_told_with_success_and_with_refusal() {
     let insula = Installation::start().await;
     let admin = tenant_with_egress(&insula, "acme").await;

@@ -3,6 +3,7 @@
 use super::names::{NAMESPACES, escape, is_function};
 use super::problem::Problem;
 use super::types;
+use crate::cel::{AT, FIELD, FIRST, LIST, PAIRS};
 use crate::crd::pattern::Pattern;
 use crate::crd::schema::{Additional, Schema};
 use kube_cel::cel::common::ast::{
@@ -336,14 +337,25 @@ impl<'a, 'f> Reader<'a, 'f> {
                 let widest = nodes.into_iter().skip(1).max_by_key(Node::total);
                 (cost, widest.unwrap_or(Node::Sized(0)))
             }
-            "_[_]" | "_[?_]" => (cost, nodes.first().map_or(Node::Sized(0), Node::indexed)),
-            "_?._" => {
+            "_[_]" | "_[?_]" | AT | FIRST => (cost, nodes.first().map_or(Node::Sized(0), Node::indexed)),
+            "_?._" | FIELD => {
                 let field = call.args.get(1).and_then(|a| match &a.expr {
                     Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
                     _ => None,
                 });
                 let found = nodes.first().zip(field).and_then(|(node, field)| node.field(&field));
                 (cost, found.unwrap_or(Node::Sized(all)))
+            }
+            LIST | PAIRS => {
+                let node = nodes.pop().unwrap_or(Node::Sized(0));
+                (
+                    cost,
+                    if name == LIST {
+                        listed(1, node)
+                    } else {
+                        listed(node.size(), listed(2, node.indexed()))
+                    },
+                )
             }
             // These give their argument or its content.
             "dyn"
@@ -446,6 +458,10 @@ impl<'a, 'f> Reader<'a, 'f> {
         };
         (cost.min(ENDLESS), node)
     }
+}
+
+fn listed(length: u64, element: Node<'_>) -> Node<'_> {
+    Node::List { length, element: Box::new(element) }
 }
 
 /// The expression that a step of `map` or `filter` appends to the list.

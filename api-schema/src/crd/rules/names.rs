@@ -39,8 +39,13 @@ pub(super) const NAMESPACES: [&str; 10] =
 const FUNCTIONS: &[&str] = &[
     "!_",
     "-_",
+    "@at",
+    "@field",
+    "@first",
     "@in",
+    "@list",
     "@not_strictly_false",
+    "@pairs",
     "_!=_",
     "_%_",
     "_&&_",

@@ -9,7 +9,7 @@ use crate::cache::record::Record;
 use crate::dialer::webhooks::ClientConfig;
 use api_resources::kinds::admission::{CONDITION_NAMES, GROUP, POLICY_NAMES};
 use api_schema::cel::{Declared, Expression, Gives, Variable};
-use api_types::{GroupResource, GroupVersion, Revision};
+use api_types::{ApiError, GroupResource, GroupVersion, Revision};
 use arc_swap::ArcSwapOption;
 use compact_str::CompactString;
 use serde_json::Value;
@@ -31,6 +31,8 @@ pub struct Guards {
     pub validating_webhooks: Vec<Arc<Webhook>>,
     pub mutating_policies: Vec<Bound>,
     pub validating_policies: Vec<Bound>,
+    /// Guards that cannot be read: resource and name.
+    unreadable: Vec<String>,
 }
 
 /// A policy and its bindings, of which there is at least one.
@@ -52,6 +54,35 @@ pub struct Webhook {
     pub ignores_failure: bool,
     pub allows_dry_run: bool,
     pub if_needed: bool,
+    /// How it wants to be asked.
+    pub review: Review,
+}
+
+/// The versions of `AdmissionReview`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Review {
+    V1,
+    V1Beta1,
+}
+
+impl Review {
+    /// The `apiVersion`.
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Review::V1 => "admission.k8s.io/v1",
+            Review::V1Beta1 => "admission.k8s.io/v1beta1",
+        }
+    }
+
+    /// The first version of a list that is known. Validation lets no list pass without one.
+    fn first_of(versions: &Value) -> Review {
+        let known = |version: &Value| match version.as_str() {
+            Some("v1") => Some(Review::V1),
+            Some("v1beta1") => Some(Review::V1Beta1),
+            _ => None,
+        };
+        list(versions).iter().find_map(known).unwrap_or(Review::V1)
+    }
 }
 
 /// One policy.
@@ -148,6 +179,7 @@ impl Guards {
     fn read(versions: [u64; 6], records: &[Vec<Arc<Record>>; 6], before: Option<&Guards>) -> Guards {
         let mut kept = HashMap::new();
         let mut made: [Vec<Made>; 6] = Default::default();
+        let mut unreadable = Vec::new();
         for (at, list) in records.iter().enumerate() {
             for record in list {
                 let key = (at, record.name.name.clone());
@@ -155,8 +187,10 @@ impl Guards {
                 let one = match same.filter(|(revision, _)| *revision == record.revision) {
                     Some((_, one)) => one.clone(),
                     None => {
-                        // What the cache holds can be read.
-                        let Ok(object) = record.value() else { continue };
+                        let Ok(object) = record.value() else {
+                            unreadable.push(format!("{} {:?}", RESOURCES[at].0, record.name.name));
+                            continue;
+                        };
                         make(at, &object)
                     }
                 };
@@ -177,7 +211,17 @@ impl Guards {
             validating_webhooks: hooks(validating),
             mutating_policies: bind(policies_m, bindings_m),
             validating_policies: bind(policies_v, bindings_v),
+            unreadable,
         }
+    }
+
+    /// Nothing passes while it is not known what a guard would say of it.
+    pub fn check(&self) -> Result<(), ApiError> {
+        let Some(guard) = self.unreadable.first() else { return Ok(()) };
+        tracing::error!(%guard, "a stored guard cannot be read, so that it refuses everything");
+        Err(ApiError::internal(format_args!(
+            "what is stored of {guard} cannot be read, and what it guards is not known: delete it, or write it again"
+        )))
     }
 }
 
@@ -233,6 +277,7 @@ fn webhooks(object: &Value) -> Vec<Arc<Webhook>> {
             ignores_failure: hook["failurePolicy"] == "Ignore",
             allows_dry_run: matches!(hook["sideEffects"].as_str(), Some("None" | "NoneOnDryRun")),
             if_needed: hook["reinvocationPolicy"] == "IfNeeded",
+            review: Review::first_of(&hook["admissionReviewVersions"]),
         })
     };
     list(&object["webhooks"]).iter().enumerate().map(make).collect()
@@ -317,5 +362,37 @@ fn binding(object: &Value) -> Binding {
         matching: Matching::of_resources(&spec["matchResources"]),
         params: spec["paramRef"].is_object().then(|| ParamRef::of(&spec["paramRef"])),
         actions: list(&spec["validationActions"]).iter().map(text).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::record;
+    use api_types::ObjectName;
+    use serde_json::json;
+
+    #[test]
+    fn a_guard_that_cannot_be_read_lets_nothing_pass() {
+        let hook = json!({"name": "a.b.c", "clientConfig": {"url": "https://x"}});
+        let object = json!({"metadata": {"name": "strict"}, "webhooks": [hook]});
+        let stored = record::encode(&object, Vec::new(), 0);
+        let mut torn = stored.to_vec();
+        torn.pop();
+        let read = |bytes: &[u8], revision, before: Option<&Guards>| {
+            let name = ObjectName::cluster("strict");
+            let bytes = bytes::Bytes::copy_from_slice(bytes);
+            let record = record::decode(name, &bytes, Revision(revision)).unwrap();
+            let mut records: [Vec<Arc<Record>>; 6] = Default::default();
+            records[1].push(Arc::new(record));
+            Guards::read([0; 6], &records, before)
+        };
+        let guards = read(&torn, 1, None);
+        let why = guards.check().unwrap_err();
+        assert_eq!(why.code(), 500);
+        assert!(why.message().contains("validatingwebhookconfigurations \"strict\""), "{why}");
+        let mended = read(&stored, 2, Some(&guards));
+        assert!(mended.check().is_ok());
+        assert_eq!(mended.validating_webhooks.len(), 1);
     }
 }

@@ -1,7 +1,7 @@
-//! One review of one webhook: `AdmissionReview` of `admission.k8s.io/v1`, there and back.
+//! One review of one webhook: `AdmissionReview` of `admission.k8s.io`, there and back.
 
 use super::asked::{Asked, Form};
-use super::compiled::Webhook;
+use super::compiled::{Review, Webhook};
 use crate::dialer::webhooks::Post;
 use api_types::ApiError;
 use base64::Engine;
@@ -37,9 +37,10 @@ pub async fn review(
     request.insert("uid".into(), uid.as_str().into());
     request.insert("object".into(), object.clone());
     request.insert("oldObject".into(), old.clone());
-    let body = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request});
+    let body =
+        json!({"kind": "AdmissionReview", "apiVersion": hook.review.api_version(), "request": request});
     let answer = post(asked, hook, body.to_string()).await.map_err(Refusal::Failed)?;
-    let response = read(&answer, &uid, mutating).map_err(Refusal::Failed)?;
+    let response = read(&answer, hook.review, &uid, mutating).map_err(Refusal::Failed)?;
     for warning in response["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         asked.auth.warn(warning);
     }
@@ -76,13 +77,16 @@ async fn post(asked: &Asked<'_>, hook: &Webhook, body: String) -> Result<bytes::
 }
 
 /// The `response` of an answer that can be used, in Kubernetes' words when it cannot.
-fn read(answer: &[u8], uid: &str, mutating: bool) -> Result<Value, String> {
+fn read(answer: &[u8], asked_in: Review, uid: &str, mutating: bool) -> Result<Value, String> {
     let mut review: Value = serde_json::from_slice(answer).map_err(|error| {
         format!("failed to call webhook: couldn't get version/kind; json parse error: {error}")
     })?;
     let invalid = |why: String| format!("received invalid webhook response: {why}");
     let text = |field: &str| review[field].as_str().unwrap_or("").to_owned();
     let (version, kind) = (text("apiVersion"), text("kind"));
+    if asked_in == Review::V1Beta1 {
+        return read_beta(review["response"].take(), mutating).map_err(invalid);
+    }
     if !(version.is_empty() && kind.is_empty())
         && (version.as_str(), kind.as_str()) != ("admission.k8s.io/v1", "AdmissionReview")
     {
@@ -117,6 +121,15 @@ fn read(answer: &[u8], uid: &str, mutating: bool) -> Result<Value, String> {
         _ => return Ok(response),
     };
     Err(invalid(why.into()))
+}
+
+/// The same of the older version, in which nothing had to be said but the answer itself.
+fn read_beta(mut response: Value, mutating: bool) -> Result<Value, String> {
+    let Some(fields) = response.as_object_mut() else { return Err("webhook response was absent".into()) };
+    if !mutating {
+        fields.remove("patch");
+    }
+    Ok(response)
 }
 
 /// The patch, decoded; `None` when it says nothing.
@@ -178,14 +191,27 @@ mod tests {
                 Some("validating webhook may not return response.patch"),
             ),
         ] {
-            let told = read(&answer(&response), "u", mutating).err();
+            let told = read(&answer(&response), Review::V1, "u", mutating).err();
             assert_eq!(told.is_some(), why.is_some(), "{response}: {told:?}");
             assert!(why.is_none_or(|why| told.as_ref().is_some_and(|told| told.contains(why))), "{told:?}");
         }
-        assert!(read(b"hello", "u", true).unwrap_err().contains("couldn't get version/kind"));
+        assert!(read(b"hello", Review::V1, "u", true).unwrap_err().contains("couldn't get version/kind"));
         assert!(
-            read(br#"{"kind":"Foo","apiVersion":"v1"}"#, "u", true).unwrap_err().contains("got v1, Kind=Foo")
+            read(br#"{"kind":"Foo","apiVersion":"v1"}"#, Review::V1, "u", true)
+                .unwrap_err()
+                .contains("got v1, Kind=Foo")
         );
+    }
+
+    #[test]
+    fn answers_of_the_older_version_say_less() {
+        let beta = |response: Value, mutating| {
+            read(json!({"response": response}).to_string().as_bytes(), Review::V1Beta1, "u", mutating)
+        };
+        assert_eq!(beta(json!({"allowed": true}), true).unwrap()["allowed"], true);
+        assert_eq!(beta(json!({"uid": "x", "patch": "W10="}), true).unwrap()["patch"], "W10=");
+        assert!(beta(json!({"patch": "W10="}), false).unwrap().get("patch").is_none());
+        assert!(beta(Value::Null, true).unwrap_err().contains("webhook response was absent"));
     }
 
     #[test]

@@ -6,28 +6,14 @@ use super::compiled::{Guards, Webhook};
 use super::conditions;
 use super::reinvocation::Reinvocation;
 use super::reviews::{Refusal, review};
+use super::waiting::outside;
 use api_types::ApiError;
 use futures::StreamExt;
 use serde_json::Value;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// Validating webhooks that are asked at a time for one request.
 const AT_ONCE: usize = 16;
-
-/// Of the writes of the platform's own parts, so many wait for the webhooks of one plane; the parts come again later.
-/// Those of users wait in their plane's seats.
-pub const PLATFORM_WAITS: usize = 4;
-
-fn place_to_wait(asked: &Asked<'_>) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
-    if !asked.auth.is_platform() {
-        return Ok(None);
-    }
-    let plane = asked.auth.plane();
-    plane.platform_waits.clone().try_acquire_owned().map(Some).map_err(|_| {
-        ApiError::too_many_requests("the webhooks of this plane are slow: too many writes wait for them", 1)
-    })
-}
 
 /// The form in which a webhook wants to see a request, and both objects in it; `None`: it is not for it.
 async fn wanted(
@@ -65,7 +51,6 @@ pub async fn mutate(
     between: &dyn Between,
     again: &mut Reinvocation,
 ) -> Result<(), ApiError> {
-    let mut waiting = None;
     for hook in &guards.mutating_webhooks {
         let Some((form, shown, shown_old)) = wanted(asked, hook, object.as_deref(), old).await? else {
             continue;
@@ -73,10 +58,7 @@ pub async fn mutate(
         if !again.wants(&hook.id) {
             continue;
         }
-        if waiting.is_none() {
-            waiting = place_to_wait(asked)?;
-        }
-        let patch = match review(asked, hook, &form, (&shown, &shown_old), true).await {
+        let patch = match outside(asked, review(asked, hook, &form, (&shown, &shown_old), true)).await? {
             Ok(patch) => patch,
             Err(Refusal::Failed(why)) => {
                 failed(hook, &why)?;
@@ -120,12 +102,12 @@ pub async fn validate(
     if relevant.is_empty() {
         return Ok(());
     }
-    let _waiting = place_to_wait(asked)?;
     let mut reviews = Vec::with_capacity(relevant.len());
     for (hook, form, object, old) in &relevant {
         reviews.push(admits(asked, hook, form, object, old));
     }
-    let told: Vec<Result<(), ApiError>> = futures::stream::iter(reviews).buffered(AT_ONCE).collect().await;
+    let all = futures::stream::iter(reviews).buffered(AT_ONCE).collect();
+    let told: Vec<Result<(), ApiError>> = outside(asked, all).await?;
     told.into_iter().collect()
 }
 

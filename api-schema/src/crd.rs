@@ -80,6 +80,18 @@ pub fn compile(schema: &Value, preserve_unknown_fields: bool) -> Result<CrdSchem
     if causes.is_empty() { Ok(compiled) } else { Err(causes) }
 }
 
+/// All defects of a schema that is being written: those that [`compile`] finds, and rules whose types do not fit or that
+/// cost too much. What is stored is not asked again.
+pub fn defects(schema: &Value) -> Vec<Cause> {
+    let compiled = compile(schema, false).err().unwrap_or_default();
+    // What is wrong with the schema itself is told before what is wrong with its rules.
+    if compiled.iter().any(|cause| !cause.field.contains(".x-kubernetes-validations[")) {
+        return compiled;
+    }
+    let checked = rules::check(&Schema::read(schema), SCHEMA_FIELD);
+    if checked.is_empty() { compiled } else { checked }
+}
+
 /// What the root of a schema may have when status is a subresource, by the names in Go: only what does not lose its
 /// meaning when the status is validated alone.
 const WITH_STATUS: [&str; 22] = [

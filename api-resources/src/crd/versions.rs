@@ -56,9 +56,14 @@ pub(super) fn schema(out: &mut Causes, validation: &Place<'_>, has_status: bool,
         return;
     }
     let mut wrong = if has_status { api_schema::crd::check_with_status(schema) } else { Vec::new() };
-    wrong.extend(api_schema::crd::compile(schema, false).err().unwrap_or_default());
+    wrong.extend(api_schema::crd::defects(schema));
     out.extend(wrong.into_iter().map(|mut cause| {
         cause.field = validation.of(&cause.field);
+        // Some name another place of the schema.
+        let within = |path: &str| format!("portion of the schema within {path}");
+        let (below, whole) =
+            (within(api_schema::crd::SCHEMA_FIELD), within(&validation.of(api_schema::crd::SCHEMA_FIELD)));
+        cause.message = cause.message.replace(&below, &whole);
         cause
     }));
 }

@@ -9,11 +9,6 @@ use kube_cel::cel::Program;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The most steps that one rule may take for all places where it applies, with the largest object.
-const RULE_LIMIT: u64 = 10_000_000;
-/// The most for all rules of a schema.
-const SCHEMA_LIMIT: u64 = 100_000_000;
-
 /// The most bytes of a rule's text.
 pub(crate) const MAX_TEXT: usize = 16 * 1024;
 /// How deep expressions may be nested, which bounds the stack of an evaluation.
@@ -153,19 +148,14 @@ pub(in crate::crd) fn compile(schema: &Schema, path: &str) -> Result<RuleTree, V
 
 fn compile_here(schema: &Schema, path: &str) -> Result<RuleTree, Vec<Cause>> {
     let mut compiler = Compiler::default();
-    let place = Place { path: path.to_owned(), bytes: MAX_OBJECT, times: 1, uncorrelated: None, root: true };
+    let place = Place { path: path.to_owned(), bytes: MAX_OBJECT, root: true };
     let tree = compiler.schema(schema, place);
-    if compiler.total > SCHEMA_LIMIT {
-        let what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
-        compiler.causes.push(Cause::forbidden(path, &over_budget(what, compiler.total, SCHEMA_LIMIT)));
-    }
     if compiler.causes.is_empty() { Ok(tree) } else { Err(compiler.causes) }
 }
 
 #[derive(Default)]
 struct Compiler {
     causes: Vec<Cause>,
-    total: u64,
 }
 
 /// Where in the schema a rule is.
@@ -174,10 +164,6 @@ struct Place {
     path: String,
     /// The most bytes that a value here takes.
     bytes: u64,
-    /// How many values there are here at most.
-    times: u64,
-    /// The list around it whose elements cannot be told apart between old and new.
-    uncorrelated: Option<String>,
     root: bool,
 }
 
@@ -191,7 +177,7 @@ impl Compiler {
         tree.depth = tree.rules.iter().map(|r| r.depth).max().unwrap_or(0);
         for (name, property) in &schema.properties {
             let path = format!("{}.properties[{name}]", place.path);
-            let below = self.schema(property, Place { path, root: property.embedded, ..place.clone() });
+            let below = self.schema(property, Place { path, bytes: place.bytes, root: property.embedded });
             if !below.is_empty() {
                 tree.depth = tree.depth.max(below.depth);
                 tree.properties.insert(name.clone(), below);
@@ -200,37 +186,16 @@ impl Compiler {
         if let Some(values) = schema.additional_schema() {
             let most = schema.limits.max_properties.and_then(|m| u64::try_from(m).ok()).unwrap_or(u64::MAX);
             let many = most.min(place.bytes / (least_bytes(values) + 5)).max(1);
-            let below = self.schema(
-                values,
-                Place {
-                    path: format!("{}.additionalProperties", place.path),
-                    bytes: place.bytes / many,
-                    times: place.times.saturating_mul(many),
-                    root: values.embedded,
-                    ..place.clone()
-                },
-            );
+            let path = format!("{}.additionalProperties", place.path);
+            let below = self.schema(values, Place { path, bytes: place.bytes / many, root: values.embedded });
             tree.depth = tree.depth.max(below.depth);
             tree.additional = (!below.is_empty()).then(|| Box::new(below));
         }
         if let Some(items) = &schema.items {
             let most = schema.limits.max_items.and_then(|m| u64::try_from(m).ok()).unwrap_or(u64::MAX);
             let many = most.min(place.bytes / (least_bytes(items) + 1)).max(1);
-            let correlated = schema.list_type.as_deref() == Some("map");
-            let below = self.schema(
-                items,
-                Place {
-                    path: format!("{}.items", place.path),
-                    bytes: place.bytes / many,
-                    times: place.times.saturating_mul(many),
-                    uncorrelated: if correlated {
-                        place.uncorrelated.clone()
-                    } else {
-                        Some(place.path.clone())
-                    },
-                    root: items.embedded,
-                },
-            );
+            let path = format!("{}.items", place.path);
+            let below = self.schema(items, Place { path, bytes: place.bytes / many, root: items.embedded });
             tree.depth = tree.depth.max(below.depth);
             tree.items = (!below.is_empty()).then(|| Box::new(below));
         }
@@ -248,10 +213,7 @@ impl Compiler {
             )
         };
         let program = match self.expression(&rule.rule, &this) {
-            Ok((program, steps)) => {
-                self.bound(&field, "estimated rule cost", steps.saturating_mul(place.times));
-                program
-            }
+            Ok(program) => program,
             Err(why) => {
                 self.causes.push(invalid(field, &why));
                 return None;
@@ -265,8 +227,7 @@ impl Compiler {
         if !rule.message_expression.is_empty() {
             let field = format!("{path}.messageExpression");
             match self.expression(&rule.message_expression, &this) {
-                Ok((program, steps)) => {
-                    self.bound(&field, "estimated messageExpression cost", steps.saturating_mul(place.times));
+                Ok(program) => {
                     if kind_of(program.expression(), &this).is_some_and(|kind| kind != "string") {
                         self.causes.push(invalid(field, "messageExpression must evaluate to a string"));
                     }
@@ -279,26 +240,12 @@ impl Compiler {
             }
         }
         let uses_old_self = program.references().has_variable("oldSelf");
-        match (uses_old_self, &place.uncorrelated, rule.optional_old_self) {
-            (true, Some(list), _) => {
-                let why = format!(
-                    "oldSelf cannot be used on the uncorrelatable portion of the schema within {list}"
-                );
-                self.causes.push(Cause::invalid(format!("{path}.rule"), &rule.rule.as_str().into(), &why));
-            }
-            (false, _, Some(optional)) => {
-                let why = "may not be set if oldSelf is not used in rule";
-                self.causes.push(Cause::invalid(format!("{path}.optionalOldSelf"), &optional.into(), why));
-            }
-            _ => {}
-        }
         let depth = depth(program.expression())
             .max(message.as_ref().map_or(0, |message| depth(message.expression())));
         Some(CompiledRule { rule: rule.clone(), program, message, uses_old_self, depth })
     }
 
-    /// A program and the most steps that it takes.
-    fn expression(&self, text: &str, this: &Node<'_>) -> Result<(Program, u64), String> {
+    fn expression(&self, text: &str, this: &Node<'_>) -> Result<Program, String> {
         if text.len() > MAX_TEXT {
             return Err(format!("compilation failed: the expression is longer than {MAX_TEXT} bytes"));
         }
@@ -317,17 +264,10 @@ impl Compiler {
             ));
         }
         let mut findings = Findings::default();
-        let (steps, _) = Reader::new(this.clone(), true, &mut findings).read(program.expression());
+        Reader::new(this.clone(), true, &mut findings).read(program.expression());
         match findings.problems.first() {
-            None => Ok((program, steps)),
+            None => Ok(program),
             Some(problem) => Err(format!("compilation failed: {}", problem.shown(text))),
-        }
-    }
-
-    fn bound(&mut self, field: &str, what: &str, steps: u64) {
-        self.total = self.total.saturating_add(steps);
-        if steps > RULE_LIMIT {
-            self.causes.push(Cause::forbidden(field, &over_budget(what, steps, RULE_LIMIT)));
         }
     }
 }
@@ -356,24 +296,8 @@ pub(crate) fn nesting(text: &str) -> usize {
     deepest
 }
 
-#[allow(clippy::cast_precision_loss)] // it is shown with one digit
-fn over_budget(what: &str, steps: u64, limit: u64) -> String {
-    let factor = steps as f64 / limit as f64;
-    let factor = if factor > 100.0 {
-        "more than 100x".to_owned()
-    } else if factor < 1.5 {
-        format!("{factor:.6}x")
-    } else {
-        format!("{factor:.1}x")
-    };
-    format!(
-        "{what} exceeds budget by factor of {factor} (try simplifying the rule, or adding maxItems, maxProperties, \
-         and maxLength where arrays, maps, and strings are declared)"
-    )
-}
-
 /// A rule as Kubernetes' errors show it.
-fn go_rule(rule: &Rule) -> String {
+pub(super) fn go_rule(rule: &Rule) -> String {
     Part::Rule.text(
         &json!({"rule": rule.rule, "message": rule.message, "messageExpression": rule.message_expression,
         "reason": rule.reason, "fieldPath": rule.field_path, "optionalOldSelf": rule.optional_old_self}),

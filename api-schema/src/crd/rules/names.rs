@@ -68,6 +68,7 @@ const FUNCTIONS: &[&str] = &[
     "asInteger",
     "base64.decode",
     "base64.encode",
+    "bool",
     "bytes",
     "charAt",
     "cidr",

@@ -11,8 +11,22 @@ pub(super) const NAMES: [&str; 9] =
 /// Makes the function and the names known.
 pub(super) fn add(context: &mut Context<'_>) {
     context.add_function("type", |value: Cel| -> Result<Cel, ExecutionError> { Ok(named(name_of(&value))) });
+    context.add_function("bool", |value: Cel| -> Result<Cel, ExecutionError> { truth(&value) });
     for name in NAMES {
         context.add_variable_from_value(name, named(name));
+    }
+}
+
+/// `bool(x)`.
+fn truth(value: &Cel) -> Result<Cel, ExecutionError> {
+    match value {
+        Cel::Bool(_) => Ok(value.clone()),
+        Cel::String(text) => match text.as_str() {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Cel::Bool(true)),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Cel::Bool(false)),
+            _ => Err(ExecutionError::function_error("bool", "type conversion error from 'string' to 'bool'")),
+        },
+        _ => Err(ExecutionError::function_error("bool", "no such overload")),
     }
 }
 

@@ -7,7 +7,7 @@ fn with_rules(mut spec: Value, rules: Value) -> Value {
 }
 
 fn refused(spec: Value, rules: Value) -> Vec<String> {
-    compile(&with_rules(spec, rules), false).err().map(|causes| lines(&causes)).unwrap_or_default()
+    lines(&defects(&with_rules(spec, rules)))
 }
 
 /// What one rule says about a spec, and its old value.
@@ -266,7 +266,7 @@ fn bad_rules_are_refused_with_the_definition() {
         json!({"type": "array", "items": {"type": "integer", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}}),
     );
     assert_eq!(
-        lines(&compile(&listed, false).err().unwrap()),
+        lines(&defects(&listed)),
         [
             "openAPIV3Schema.properties[spec].items.x-kubernetes-validations[0].rule: Invalid value: \"self == oldSelf\": oldSelf cannot be used on the uncorrelatable portion of the schema within openAPIV3Schema.properties[spec]"
         ]
@@ -285,7 +285,10 @@ fn what_could_take_too_long_is_refused() {
     let unbounded = object(json!({"list": {"type": "array", "items": {"type": "string"}}}));
     let quadratic = json!([{"rule": "self.list.all(x, self.list.exists(y, x != y))"}]);
     let got = refused(unbounded.clone(), quadratic.clone());
-    assert_eq!(got.len(), 2, "{got:?}");
+    assert_eq!(got.len(), 3, "{got:?}");
+    assert!(got[1].ends_with(
+        "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
+    ));
     assert_eq!(
         got[0],
         "openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by \
@@ -352,6 +355,21 @@ fn types_are_values() {
     for (value, holds) in [(json!(2), true), (json!(1), false), (json!("x"), true), (json!("y"), false)] {
         let found = broken(either.clone(), rule.clone(), json!({"a": value}), None);
         assert_eq!(found.is_empty(), holds, "{value}");
+    }
+}
+
+#[test]
+fn texts_are_read_as_truth() {
+    let spec = object(json!({"s": {"type": "string", "maxLength": 9}}));
+    let rule = json!({"rule": "bool(self.s)", "message": "m"});
+    for (text, found) in [
+        ("true", &[][..]),
+        ("False", &["spec: Invalid value: m"]),
+        ("x", &["type conversion error from 'string' to 'bool'"]),
+    ] {
+        let got = broken(spec.clone(), rule.clone(), json!({"s": text}), None);
+        assert_eq!(got.len(), found.len(), "{text}: {got:?}");
+        assert!(got.iter().zip(found).all(|(got, found)| got.contains(found)), "{text}: {got:?}");
     }
 }
 

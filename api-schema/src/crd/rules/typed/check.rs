@@ -1,0 +1,309 @@
+//! Finding the type of each part of an expression.
+
+use super::declared;
+use super::functions::{FREE, Overload, named_type, overloads};
+use super::tree::{Kind, Literal, Loop, Part, Tree};
+use super::types::{Found, Type};
+use std::collections::BTreeSet;
+
+/// What has been found.
+pub struct Checked<'a> {
+    types: Vec<Type<'a>>,
+    /// How each call is meant: often in one way, in several when the type is not known.
+    calls: Vec<Vec<&'static Overload>>,
+    /// The variables that have been named.
+    named: BTreeSet<String>,
+}
+
+impl<'a> Checked<'a> {
+    /// True when a variable is named.
+    pub fn names(&self, variable: &str) -> bool {
+        self.named.contains(variable)
+    }
+
+    /// The type of an expression.
+    pub fn of(&self, tree: &Tree) -> &Type<'a> {
+        self.of_part(&tree.root)
+    }
+
+    /// The type of a part.
+    pub fn of_part(&self, part: &Part) -> &Type<'a> {
+        self.types.get(part.id).unwrap_or(&Type::Dyn)
+    }
+
+    /// The ways in which a call is meant.
+    pub fn ways(&self, part: &Part) -> &[&'static Overload] {
+        self.calls.get(part.id).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Checks an expression over variables.
+///
+/// Errors: what is wrong, each with its place.
+pub fn check<'a>(tree: &Tree, variables: Vec<(&str, Type<'a>)>) -> Result<Checked<'a>, Vec<(usize, String)>> {
+    let mut checker = Checker {
+        variables: variables.into_iter().map(|(name, of)| (name.to_owned(), of)).collect(),
+        types: vec![Type::Error; tree.count],
+        calls: vec![Vec::new(); tree.count],
+        found: Found::default(),
+        free: 0,
+        problems: Vec::new(),
+        named: BTreeSet::new(),
+    };
+    checker.part(&tree.root);
+    if !checker.problems.is_empty() {
+        return Err(checker.problems);
+    }
+    let types = checker.types.iter().map(|of| checker.found.apply(of, true)).collect();
+    Ok(Checked { types, calls: checker.calls, named: checker.named })
+}
+
+struct Checker<'a> {
+    variables: Vec<(String, Type<'a>)>,
+    types: Vec<Type<'a>>,
+    calls: Vec<Vec<&'static Overload>>,
+    found: Found<'a>,
+    free: usize,
+    problems: Vec<(usize, String)>,
+    named: BTreeSet<String>,
+}
+
+impl<'a> Checker<'a> {
+    fn problem(&mut self, part: &Part, what: String) {
+        self.problems.push((part.at, what));
+    }
+
+    fn mismatch(&mut self, part: &Part, wanted: &Type<'_>, given: &Type<'_>) {
+        self.problem(part, format!("expected type '{wanted}' but found '{given}'"));
+    }
+
+    fn undeclared(&mut self, part: &Part, name: &str) {
+        self.problem(part, format!("undeclared reference to '{name}' (in container '')"));
+    }
+
+    fn free(&mut self) -> Type<'a> {
+        self.free += 1;
+        Type::Free(self.free - 1)
+    }
+
+    /// Finds the type of a part and of all below it.
+    fn part(&mut self, part: &Part) -> Type<'a> {
+        let of = match &part.kind {
+            Kind::Literal(literal) => match literal {
+                Literal::Null => Type::Null,
+                Literal::Bool(_) => Type::Bool,
+                Literal::Int(_) => Type::Int,
+                Literal::Uint => Type::Uint,
+                Literal::Double => Type::Double,
+                Literal::Text(_) => Type::Text,
+                Literal::Bytes(_) => Type::Bytes,
+            },
+            Kind::Name(name) => self.name(part, name),
+            Kind::Select { operand, field, test } => {
+                let of = self.select(part, operand, field);
+                if *test { Type::Bool } else { self.found.apply(&of, false) }
+            }
+            Kind::Call { target, function, arguments } => {
+                self.call(part, target.as_deref(), function, arguments)
+            }
+            Kind::List(elements) => {
+                let mut joined = None;
+                for element in elements {
+                    let of = self.part(element);
+                    joined = Some(self.join(element, joined, of));
+                }
+                Type::List(Box::new(joined.unwrap_or_else(|| self.free())))
+            }
+            Kind::Map(entries) => {
+                let (mut keys, mut values) = (None, None);
+                for (key, value) in entries {
+                    let of = self.part(key);
+                    keys = Some(self.join(key, keys, of));
+                    let of = self.part(value);
+                    values = Some(self.join(value, values, of));
+                }
+                let (keys, values) =
+                    (keys.unwrap_or_else(|| self.free()), values.unwrap_or_else(|| self.free()));
+                Type::Map(Box::new((keys, values)))
+            }
+            Kind::Loop(looped) => self.looped(looped),
+        };
+        if let Some(place) = self.types.get_mut(part.id) {
+            *place = of.clone();
+        }
+        of
+    }
+
+    fn name(&mut self, part: &Part, name: &str) -> Type<'a> {
+        if let Some((_, of)) = self.variables.iter().rev().find(|(known, _)| known == name) {
+            self.named.insert(name.to_owned());
+            return of.clone();
+        }
+        match named_type(name) {
+            Some(of) => of,
+            None => {
+                self.undeclared(part, name);
+                Type::Error
+            }
+        }
+    }
+
+    fn select(&mut self, part: &Part, operand: &Part, field: &str) -> Type<'a> {
+        let operand = self.part(operand);
+        let operand = self.found.apply(&operand, false);
+        let (target, optional) = match operand {
+            Type::Optional(of) => (*of, true),
+            other => (other, false),
+        };
+        let of = match &target {
+            Type::Map(of) => of.1.clone(),
+            Type::Object(object) => match declared::field(object, field) {
+                Some(of) => of,
+                None => {
+                    self.problem(part, format!("undefined field '{field}'"));
+                    Type::Error
+                }
+            },
+            Type::Free(_) => {
+                self.found.fits(&Type::Dyn, &target);
+                Type::Dyn
+            }
+            other => {
+                if !other.is_dyn() {
+                    self.problem(part, format!("type '{other}' does not support field selection"));
+                }
+                Type::Dyn
+            }
+        };
+        if optional { Type::Optional(Box::new(of)) } else { of }
+    }
+
+    fn call(&mut self, part: &Part, target: Option<&Part>, function: &str, arguments: &[Part]) -> Type<'a> {
+        let mut given: Vec<Type<'a>> = arguments.iter().map(|argument| self.part(argument)).collect();
+        // A function may have a prefix, which is no variable then.
+        let prefixed = target.and_then(|target| match &target.kind {
+            Kind::Name(prefix) => Some(format!("{prefix}.{function}")),
+            _ => None,
+        });
+        if let Some((name, ways)) =
+            prefixed.and_then(|name| Some((overloads(&name)?, name))).map(|(w, n)| (n, w))
+        {
+            return self.resolve(part, &name, ways, false, arguments, given);
+        }
+        if let Some(target) = target {
+            let of = self.part(target);
+            given.insert(0, of);
+        }
+        match overloads(function) {
+            Some(ways) => self.resolve(part, function, ways, target.is_some(), arguments, given),
+            None => {
+                self.undeclared(part, function);
+                Type::Error
+            }
+        }
+    }
+
+    fn resolve(
+        &mut self,
+        part: &Part,
+        name: &str,
+        ways: &'static [Overload],
+        method: bool,
+        arguments: &[Part],
+        given: Vec<Type<'a>>,
+    ) -> Type<'a> {
+        if matches!(name, "_&&_" | "_||_") {
+            let mut right = true;
+            for (argument, of) in arguments.iter().zip(&given) {
+                if !self.found.fits(of, &Type::Bool) {
+                    self.mismatch(argument, &Type::Bool, of);
+                    right = false;
+                }
+            }
+            self.note(part, ways.iter().collect());
+            return if right { Type::Bool } else { Type::Error };
+        }
+        let mut fitting = Vec::new();
+        let mut gives: Option<Type<'a>> = None;
+        for way in ways.iter().filter(|way| way.method == method) {
+            let base = self.free;
+            self.free += FREE;
+            let wanted: Vec<Type<'a>> = way.arguments.iter().map(|of| of.fresh(base)).collect();
+            if !self.found.all_fit(&given, &wanted) {
+                continue;
+            }
+            fitting.push(way);
+            let made = self.found.apply(&way.gives.fresh(base), false);
+            gives = Some(match gives {
+                None => made,
+                Some(before) if before.is_dyn() || before.is(&made) => before,
+                Some(_) => Type::Dyn,
+            });
+        }
+        let Some(gives) = gives else {
+            let shown: Vec<String> = given.iter().map(|of| self.found.apply(of, true).to_string()).collect();
+            let applied = match shown.split_first() {
+                Some((on, rest)) if method => format!("{on}.({})", rest.join(", ")),
+                _ => format!("({})", shown.join(", ")),
+            };
+            self.problem(part, format!("found no matching overload for '{name}' applied to '{applied}'"));
+            return Type::Error;
+        };
+        self.note(part, fitting);
+        gives
+    }
+
+    fn note(&mut self, part: &Part, ways: Vec<&'static Overload>) {
+        if let Some(place) = self.calls.get_mut(part.id) {
+            *place = ways;
+        }
+    }
+
+    /// The type of elements that have one type so far.
+    fn join(&mut self, part: &Part, before: Option<Type<'a>>, of: Type<'a>) -> Type<'a> {
+        let Some(before) = before else { return of };
+        if self.found.fits(&before, &of) {
+            return Found::general(&before, &of);
+        }
+        self.mismatch(part, &before, &of);
+        Type::Error
+    }
+
+    fn looped(&mut self, looped: &Loop) -> Type<'a> {
+        let range = self.part(&looped.range);
+        let begin = self.part(&looped.begin);
+        let range = self.found.apply(&range, false);
+        let depth = self.variables.len();
+        self.variables.push((looped.gathered.clone(), begin.clone()));
+        let element = match &range {
+            Type::List(of) => (**of).clone(),
+            Type::Map(of) => of.0.clone(),
+            Type::Dyn | Type::Error | Type::Free(_) => {
+                self.found.fits(&Type::Dyn, &range);
+                Type::Dyn
+            }
+            other => {
+                let why = format!(
+                    "expression of type '{other}' cannot be range of a comprehension (must be list, map, or dynamic)"
+                );
+                self.problem(&looped.range, why);
+                Type::Error
+            }
+        };
+        self.variables.push((looped.variable.clone(), element));
+        let condition = self.part(&looped.condition);
+        self.wants(&looped.condition, &Type::Bool, &condition);
+        let step = self.part(&looped.step);
+        self.wants(&looped.step, &begin, &step);
+        self.variables.truncate(depth + 1);
+        let result = self.part(&looped.result);
+        self.variables.truncate(depth);
+        self.found.apply(&result, false)
+    }
+
+    fn wants(&mut self, part: &Part, wanted: &Type<'a>, given: &Type<'a>) {
+        if !self.found.fits(wanted, given) {
+            self.mismatch(part, wanted, given);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Sizes and costs of which the least and the most are known.
+
+/// The least and the most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    pub min: u64,
+    pub max: u64,
+}
+
+pub const UNKNOWN: Span = Span { min: 0, max: u64::MAX };
+
+impl Span {
+    pub fn of(value: u64) -> Span {
+        Span { min: value, max: value }
+    }
+
+    pub fn plus(self, other: Span) -> Span {
+        Span { min: self.min.saturating_add(other.min), max: self.max.saturating_add(other.max) }
+    }
+
+    pub fn times(self, other: Span) -> Span {
+        Span { min: self.min.saturating_mul(other.min), max: self.max.saturating_mul(other.max) }
+    }
+
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate
+    pub fn by(self, factor: f64) -> Span {
+        let by = |value: u64| (value as f64 * factor).ceil() as u64;
+        Span { min: by(self.min), max: by(self.max) }
+    }
+
+    pub fn or(self, other: Span) -> Span {
+        Span { min: self.min.min(other.min), max: self.max.max(other.max) }
+    }
+}
+
+/// How large a text is in which another has been replaced.
+pub fn replaced(text: Span, what: Span, with: Span) -> Span {
+    let (mut count, mut kept) = (Span::of(0), Span::of(0));
+    if what.min == 0 {
+        count.max = text.max.saturating_add(1);
+        kept.max = text.max;
+    } else if with.max <= what.min {
+        kept.max = text.max;
+    } else {
+        count.max = text.max.div_ceil(what.min);
+    }
+    if what.max == 0 {
+        count.min = text.min.saturating_add(1);
+        kept.min = text.min;
+    } else if what.max <= with.min {
+        kept.min = text.min;
+    } else {
+        count.min = text.min.div_ceil(what.max);
+    }
+    count.times(with).plus(kept)
+}

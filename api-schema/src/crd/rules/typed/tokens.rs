@@ -1,0 +1,215 @@
+//! The words of an expression (CEL's lexical grammar).
+
+/// A word.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Word {
+    Name(String),
+    /// Without its sign.
+    Int(u64),
+    Uint,
+    Double,
+    Text(String),
+    Bytes(usize),
+    Sign(&'static str),
+    End,
+}
+
+/// A word and the place of its first letter.
+pub type Token = (Word, usize);
+
+/// Longer ones first.
+const SIGNS: [&str; 25] = [
+    "==", "!=", "<=", ">=", "&&", "||", "<", ">", "+", "-", "*", "/", "%", "!", "?", ":", ".", ",", "(", ")",
+    "[", "]", "{", "}", "=",
+];
+
+/// The words of a text, with an end. `None`: there is something that is no word.
+pub fn tokens(text: &str) -> Option<Vec<Token>> {
+    let letters: Vec<char> = text.chars().collect();
+    let mut reader = Reader { letters: &letters, at: 0 };
+    let mut out = Vec::new();
+    loop {
+        reader.skip();
+        let at = reader.at;
+        let word = reader.word()?;
+        let end = word == Word::End;
+        out.push((word, at));
+        if end {
+            return Some(out);
+        }
+    }
+}
+
+struct Reader<'t> {
+    letters: &'t [char],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn peek(&self, ahead: usize) -> Option<char> {
+        self.letters.get(self.at + ahead).copied()
+    }
+
+    fn starts(&self, with: &str) -> bool {
+        with.chars().enumerate().all(|(ahead, c)| self.peek(ahead) == Some(c))
+    }
+
+    /// Skips blanks and comments.
+    fn skip(&mut self) {
+        loop {
+            if self.peek(0).is_some_and(|c| matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{c}')) {
+                self.at += 1;
+            } else if self.starts("//") {
+                while self.peek(0).is_some_and(|c| c != '\n') {
+                    self.at += 1;
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn word(&mut self) -> Option<Word> {
+        let Some(first) = self.peek(0) else { return Some(Word::End) };
+        if let Some(text) = self.text() {
+            return text;
+        }
+        let decimal = first == '.' && self.peek(1).is_some_and(|c| c.is_ascii_digit());
+        if first.is_ascii_digit() || decimal {
+            return self.number();
+        }
+        if first.is_ascii_alphabetic() || first == '_' {
+            let mut name = String::new();
+            while let Some(c) = self.peek(0).filter(|c| c.is_ascii_alphanumeric() || *c == '_') {
+                name.push(c);
+                self.at += 1;
+            }
+            return Some(Word::Name(name));
+        }
+        let sign = SIGNS.iter().find(|sign| self.starts(sign))?;
+        self.at += sign.len();
+        Some(Word::Sign(sign))
+    }
+
+    fn number(&mut self) -> Option<Word> {
+        let begin = self.at;
+        let digits = |reader: &mut Self, radix: u32| {
+            while reader.peek(0).is_some_and(|c| c.is_digit(radix)) {
+                reader.at += 1;
+            }
+        };
+        if self.starts("0x") || self.starts("0X") {
+            self.at += 2;
+            digits(self, 16);
+            let text: String = self.letters[begin + 2..self.at].iter().collect();
+            let value = u64::from_str_radix(&text, 16).ok()?;
+            return Some(self.whole(value));
+        }
+        digits(self, 10);
+        let mut double = false;
+        if self.peek(0) == Some('.') && self.peek(1).is_some_and(|c| c.is_ascii_digit()) {
+            double = true;
+            self.at += 1;
+            digits(self, 10);
+        }
+        if matches!(self.peek(0), Some('e' | 'E')) {
+            let sign = usize::from(matches!(self.peek(1), Some('+' | '-')));
+            if self.peek(1 + sign).is_some_and(|c| c.is_ascii_digit()) {
+                double = true;
+                self.at += 1 + sign;
+                digits(self, 10);
+            }
+        }
+        if double {
+            return Some(Word::Double);
+        }
+        let text: String = self.letters[begin..self.at].iter().collect();
+        let value = text.parse().ok()?;
+        Some(self.whole(value))
+    }
+
+    fn whole(&mut self, value: u64) -> Word {
+        if matches!(self.peek(0), Some('u' | 'U')) {
+            self.at += 1;
+            return Word::Uint;
+        }
+        Word::Int(value)
+    }
+
+    /// A text or bytes, if one begins here; `Some(None)`: it does not end, or has an escape that means nothing.
+    #[allow(clippy::option_option)] // what begins as a text is nothing else
+    fn text(&mut self) -> Option<Option<Word>> {
+        let (mut ahead, mut raw, mut bytes) = (0, false, false);
+        while let Some(c) = self.peek(ahead) {
+            match c {
+                'r' | 'R' if !raw => raw = true,
+                'b' | 'B' if !bytes => bytes = true,
+                '"' | '\'' => break,
+                _ => return None,
+            }
+            ahead += 1;
+        }
+        let quote = self.peek(ahead)?;
+        let triple: String = [quote; 3].iter().collect();
+        self.at += ahead;
+        let end = if self.starts(&triple) { triple } else { quote.to_string() };
+        self.at += end.len();
+        Some(self.content(&end, raw, bytes))
+    }
+
+    fn content(&mut self, end: &str, raw: bool, bytes: bool) -> Option<Word> {
+        let (mut text, mut octets) = (String::new(), 0);
+        while !self.starts(end) {
+            let c = self.peek(0)?;
+            if end.len() == 1 && matches!(c, '\n' | '\r') {
+                return None;
+            }
+            self.at += 1;
+            if c == '\\' && !raw {
+                let (made, size) = self.escape(bytes)?;
+                text.push(made);
+                octets += size;
+            } else {
+                text.push(c);
+                octets += c.len_utf8();
+                // In a raw text a quote can follow a backslash.
+                if c == '\\' {
+                    let next = self.peek(0)?;
+                    text.push(next);
+                    octets += next.len_utf8();
+                    self.at += 1;
+                }
+            }
+        }
+        self.at += end.len();
+        Some(if bytes { Word::Bytes(octets) } else { Word::Text(text) })
+    }
+
+    /// What follows a backslash, and how many bytes it stands for.
+    fn escape(&mut self, bytes: bool) -> Option<(char, usize)> {
+        let c = self.peek(0)?;
+        self.at += 1;
+        let (radix, count) = match c {
+            'a' => return Some(('\u{7}', 1)),
+            'b' => return Some(('\u{8}', 1)),
+            'f' => return Some(('\u{c}', 1)),
+            'n' => return Some(('\n', 1)),
+            'r' => return Some(('\r', 1)),
+            't' => return Some(('\t', 1)),
+            'v' => return Some(('\u{b}', 1)),
+            '\\' | '\'' | '"' | '`' | '?' => return Some((c, 1)),
+            'x' | 'X' => (16, 2),
+            'u' if !bytes => (16, 4),
+            'U' if !bytes => (16, 8),
+            '0'..='3' => {
+                self.at -= 1;
+                (8, 3)
+            }
+            _ => return None,
+        };
+        let digits: String = (0..count).map(|ahead| self.peek(ahead)).collect::<Option<_>>()?;
+        self.at += count;
+        let made = char::from_u32(u32::from_str_radix(&digits, radix).ok()?)?;
+        Some((made, if bytes { 1 } else { made.len_utf8() }))
+    }
+}

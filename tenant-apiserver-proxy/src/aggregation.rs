@@ -12,6 +12,7 @@ pub mod call;
 pub mod check;
 pub mod extensions;
 pub mod identity;
+pub mod idle;
 pub mod openapi;
 pub mod proxy;
 

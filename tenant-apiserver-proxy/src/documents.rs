@@ -167,7 +167,7 @@ impl Documents {
         let extensions = aggregation::of(server, auth.plane());
         for extension in extensions.iter().flat_map(|extensions| extensions.all()) {
             let path = extension.path().trim_start_matches('/').to_owned();
-            if let Some(hash) = extension.known.openapi().v3_hash.filter(|_| extension.is_available) {
+            if let Some(hash) = extension.known.openapi().v3_hash {
                 index.retain(|(own, _)| *own != path);
                 index.push((path, hash));
             }
@@ -197,8 +197,8 @@ impl Documents {
 /// What the plane's extension servers have said of themselves.
 fn parts(server: &Server, plane: &Plane) -> Vec<Arc<Part>> {
     let extensions = aggregation::of(server, plane);
-    let available = extensions.iter().flat_map(|extensions| extensions.all()).filter(|one| one.is_available);
-    available.filter_map(|one| one.known.openapi().v2).collect()
+    let all = extensions.iter().flat_map(|extensions| extensions.all());
+    all.filter_map(|one| one.known.openapi().v2).collect()
 }
 
 /// A document with the parts of extension servers. Kept with the plane, since nobody else has the same.

@@ -49,12 +49,15 @@ fn defects(object: &Value) -> Causes {
     let mut out = Vec::new();
     let spec = Place::root(object).field("spec");
     let (group, version) = (spec.text("group"), spec.text("version"));
-    let name = lookup(object, "metadata.name").as_str().unwrap_or("");
     let wanted = crate::aggregation::name(group, version);
-    // A name that is no segment of a path is told of as that alone.
-    if name != wanted && names::path_segment(name).is_empty() {
-        let message = format!("must be `spec.version+\".\"+spec.group`: {wanted:?}");
-        out.push(Cause::invalid("metadata.name", &name.into(), &message));
+    for field in ["metadata.generateName", "metadata.name"] {
+        let name = lookup(object, field).as_str().unwrap_or("");
+        let is_said = field == "metadata.name" || !name.is_empty();
+        // A name that is no segment of a path is told of as that alone.
+        if is_said && name != wanted && names::path_segment(name).is_empty() {
+            let message = format!("must be `spec.version+\".\"+spec.group`: {wanted:?}");
+            out.push(Cause::invalid(field, &name.into(), &message));
+        }
     }
     if version != "v1" {
         require_with(

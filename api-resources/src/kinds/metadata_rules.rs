@@ -23,6 +23,7 @@ const CHANGE_AND_NEW: &[(&str, &str)] = &[
     ("", "Pod"),
     ("", "Secret"),
     ("", "ServiceAccount"),
+    ("apiregistration.k8s.io", "APIService"),
     ("apps", "ControllerRevision"),
     ("batch", "Job"),
     ("certificates.k8s.io", "CertificateSigningRequest"),

@@ -33,7 +33,13 @@ fn defects_are_told_in_the_words_of_kubernetes() {
     let core = json!({"metadata": {"name": "v1."}, "spec": {"version": "v1", "groupPriorityMinimum": 1,
         "versionPriority": 1}});
     assert_eq!(refused_new(KIND.0, KIND.1, core), Vec::<String>::new());
-    let table: [Case<'_>; 5] = [
+    let table: [Case<'_>; 6] = [
+        (
+            &[("/metadata/generateName", json!("x"))],
+            &[
+                "metadata.generateName: Invalid value: \"x\": must be `spec.version+\".\"+spec.group`: \"v1.ext.example.com\"",
+            ],
+        ),
         (
             &[("/metadata/name", json!("wrong"))],
             &[

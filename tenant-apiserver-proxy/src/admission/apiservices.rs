@@ -5,7 +5,7 @@ use crate::aggregation::extensions::{self, MAX_EXTENSIONS, is_ours};
 use crate::gateway::Place;
 use crate::server::Server;
 use crate::stages::Authorized;
-use api_resources::aggregation::{GROUP, is_remote};
+use api_resources::aggregation::{GROUP, is_remote, name};
 use api_types::{ApiError, Cause};
 use serde_json::Value;
 
@@ -21,7 +21,12 @@ pub fn check(
         return Ok(());
     }
     let plane = auth.plane();
-    let group = new["spec"]["group"].as_str().unwrap_or("");
+    let text = |field: &str| new["spec"][field].as_str().unwrap_or("");
+    let group = text("group");
+    if new["metadata"]["name"] != name(group, text("version")) {
+        // It is refused for that, later.
+        return Ok(());
+    }
     if is_ours(plane, group) {
         let why = "this group is served by the platform itself: no other server can answer for it";
         return Err(place.invalid(&place.name, vec![Cause::forbidden("spec.service", why)]));

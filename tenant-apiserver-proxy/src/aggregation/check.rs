@@ -2,7 +2,7 @@
 
 use super::extensions::{self, Extension, Extensions};
 use super::{call, identity, openapi};
-use crate::dialer::services;
+use crate::dialer::services::{self, Route};
 use crate::in_process::InProcess;
 use crate::planes::Plane;
 use crate::server::Server;
@@ -12,6 +12,7 @@ use http::header;
 use plane_client::{Availability, Checked, ExtensionServers};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ impl ExtensionServers for InProcess {
         let Some(all) = extensions::of(server, &plane) else { return Checked::NotRemote };
         let Some(extension) = all.named(api_service) else { return Checked::NotRemote };
         let Ok(_one) = plane.extension_checks.clone().try_acquire_owned() else { return Checked::Busy };
+        extension.known.idle.tidy();
         let now = check(server, &plane, &all, extension).await;
         if !now.available {
             extension.known.set_stale();
@@ -68,15 +70,21 @@ async fn check(server: &Arc<Server>, plane: &Plane, all: &Extensions, extension:
             return no("MissingEndpoints", why);
         }
     }
-    match discover(server, plane, all, extension).await {
+    let to = match services::route(&plane.dialer, at) {
+        Ok(Route::Host(host, port)) => format!("{host}:{port}"),
+        Ok(Route::Endpoints(endpoints)) => endpoints
+            .first()
+            .map(|first| SocketAddr::new(first.ip, first.port).to_string())
+            .unwrap_or_default(),
+        Err(error) => return no("FailedDiscoveryCheck", error.to_string()),
+    };
+    let url = format!("https://{to}{}", extension.path());
+    match discover(server, plane, all, extension, &url).await {
         Ok(()) => {
             openapi::refresh(server, plane, all, extension).await;
             Availability { available: true, reason: "Passed", message: "all checks passed".to_owned() }
         }
-        Err(why) => {
-            let url = format!("https://{}:{}{}", at.host(), at.port, extension.path());
-            no("FailedDiscoveryCheck", format!("failing or missing response from {url}: {why}"))
-        }
+        Err(why) => no("FailedDiscoveryCheck", format!("failing or missing response from {url}: {why}")),
     }
 }
 
@@ -86,13 +94,14 @@ async fn discover(
     plane: &Plane,
     all: &Extensions,
     extension: &Extension,
+    url: &str,
 ) -> Result<(), String> {
     let path = extension.path();
     let json = [(header::ACCEPT, "application/json")];
     let answer = call::get(server, plane, extension, (&path, &json), PATIENCE, MAX_DISCOVERED).await;
-    let answer = answer.map_err(|error| format!("Get {path:?}: {error}"))?;
+    let answer = answer.map_err(|error| format!("Get {url:?}: {error}"))?;
     if !answer.status.is_success() {
-        return Err(format!("bad status from {path}: {}", answer.status.as_u16()));
+        return Err(format!("bad status from {url}: {}", answer.status.as_u16()));
     }
     let document: Value = serde_json::from_slice(&answer.body)
         .map_err(|error| format!("the answer is no APIResourceList: {error}"))?;

@@ -1,5 +1,6 @@
 //! The extension servers of a plane, read from its APIServices when one of them changes.
 
+use super::idle::Idle;
 use super::openapi::OpenApi;
 use crate::dialer::services::ServicePort;
 use crate::planes::Plane;
@@ -57,6 +58,8 @@ pub struct Known {
     discovered: Mutex<Arc<Vec<u8>>>,
     answers: AtomicBool,
     openapi: Mutex<OpenApi>,
+    /// Connections to it that wait.
+    pub(super) idle: Idle,
     /// How to speak to it, and as whom.
     pub(super) peer: super::call::PeerCell,
 }

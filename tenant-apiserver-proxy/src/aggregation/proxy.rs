@@ -5,8 +5,9 @@
 //! watches of the plane too. All of them end when the plane or the user's credentials do.
 
 use super::call;
-use super::extensions::Extension;
-use crate::dialer::{DialError, Ended};
+use super::extensions::{Extension, Known};
+use super::idle::Connection;
+use crate::dialer::{DialError, Ended, Peer};
 use crate::handlers::Incoming;
 use crate::limits::Taken;
 use crate::reply::{self, Content, Reply};
@@ -22,6 +23,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -51,8 +53,8 @@ const NOT_SENT: &[&str] = &[
     "transfer-encoding",
     "upgrade",
 ];
-/// Who is to be impersonated has been dealt with.
-const IMPERSONATE: &str = "impersonate-";
+/// Who is to be impersonated has been dealt with; by which way a request came, nobody but this server could say.
+const NOT_SENT_PREFIXES: &[&str] = &["impersonate-", "x-forwarded-"];
 /// Subresources whose answers are streams.
 const STREAMS: &[&str] = &["attach", "exec", "log", "portforward", "proxy"];
 
@@ -67,7 +69,7 @@ pub async fn forward(
         return Ok(unavailable("service unavailable"));
     }
     let plane = auth.plane();
-    let Ok(connection) = plane.extension_connections.clone().try_acquire_owned() else {
+    let Ok(place) = plane.extension_connections.clone().try_acquire_owned() else {
         let why = "too many requests to extension servers are under way in this plane";
         return Err(ApiError::too_many_requests(why, 1));
     };
@@ -81,7 +83,7 @@ pub async fn forward(
         Ok(request) => request,
         Err(error) => return Ok(unavailable(&format!("error trying to reach service: {error}"))),
     };
-    let (response, ended) = match send(server, auth, extension, request).await {
+    let (response, used) = match send(server, auth, extension, request).await {
         Ok(answered) => answered,
         Err(error) => return Ok(unavailable(&format!("error trying to reach service: {error}"))),
     };
@@ -89,7 +91,7 @@ pub async fn forward(
         let told = "the backend attempted to redirect this request, which is not permitted";
         return Ok(Reply::with(StatusCode::BAD_GATEWAY, text(told)));
     }
-    let held = Held { _connection: connection, _ended: ended, stream };
+    let held = Held { _place: place, used: Some((used, extension.known.clone())), stream };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(match upgrade {
             Some(client) => upgraded(response, client, held),
@@ -101,9 +103,19 @@ pub async fn forward(
 
 /// What is held until an answer ends.
 struct Held {
-    _connection: OwnedSemaphorePermit,
-    _ended: Ended<()>,
+    _place: OwnedSemaphorePermit,
+    /// Its connection, and where that goes when it has said all.
+    used: Option<(Connection, Arc<Known>)>,
     stream: Option<(Taken, StreamEnd)>,
+}
+
+impl Held {
+    /// The answer has been said to its end: the connection can take the next request.
+    fn release(&mut self) {
+        if let Some((connection, known)) = self.used.take() {
+            known.idle.put(connection);
+        }
+    }
 }
 
 fn is_stream(auth: &Authorized) -> bool {
@@ -131,8 +143,9 @@ fn request(auth: &Authorized, body: &Incoming, upgrade: bool) -> Result<Request<
         .body(Full::new(body.bytes.clone()))?;
     let headers = request.headers_mut();
     for (name, value) in &call.headers {
-        let kept = !NOT_SENT.contains(&name.as_str()) && !name.as_str().starts_with(IMPERSONATE);
-        if kept && !is_named_by_connection(&call.headers, name) {
+        let left_out = NOT_SENT.contains(&name.as_str())
+            || NOT_SENT_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix));
+        if !left_out && !is_named_by_connection(&call.headers, name) {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -149,29 +162,47 @@ fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
     all.flat_map(|value| value.split(',')).any(|named| named.trim().eq_ignore_ascii_case(name.as_str()))
 }
 
-/// Connects, sends, and waits for the head of the answer.
+/// Sends a request, over a connection that waits or a new one, and waits for the head of the answer.
 async fn send(
     server: &Server,
     auth: &Authorized,
     extension: &Extension,
     mut request: Request<Full<Bytes>>,
-) -> Result<(Response<hyper::body::Incoming>, Ended<()>), DialError> {
-    let plane = auth.plane();
-    let peer = call::peer(server, plane, extension).await?;
+) -> Result<(Response<hyper::body::Incoming>, Connection), DialError> {
+    let peer = call::peer(server, auth.plane(), extension).await?;
     let host = peer.1.authority.parse().map_err(|_| DialError::Address(peer.1.authority.clone()))?;
     request.headers_mut().insert(header::HOST, host);
-    let opened = tokio::time::timeout(CONNECTING, plane.dialer.open(&peer.1)).await;
+    let patience = if auth.resource().is_none() { DISCOVERY } else { HEAD };
+    if let Some(mut waiting) = extension.known.idle.take() {
+        // What only reads can be asked twice, when the server has hung up on the first.
+        let again = request.method().is_safe().then(|| request.clone());
+        let answered = tokio::time::timeout(patience, waiting.sender.try_send_request(request)).await;
+        match answered.map_err(|_| DialError::Timeout)? {
+            Ok(response) => return Ok((response, waiting)),
+            // The server has closed it meanwhile.
+            Err(mut error) => match error.take_message().or(again) {
+                Some(unanswered) => request = unanswered,
+                None => return Err(DialError::Broken(error.into_error().to_string())),
+            },
+        }
+    }
+    let mut fresh = connect(auth, &peer.1).await?;
+    let answered = tokio::time::timeout(patience, fresh.sender.send_request(request)).await;
+    let answered = answered.map_err(|_| DialError::Timeout)?;
+    Ok((answered.map_err(|error| DialError::Broken(error.to_string()))?, fresh))
+}
+
+async fn connect(auth: &Authorized, peer: &Peer) -> Result<Connection, DialError> {
+    let opened = tokio::time::timeout(CONNECTING, auth.plane().dialer.open(peer)).await;
     let stream = TokioIo::new(opened.unwrap_or(Err(DialError::Timeout))?);
-    let broken = |error: hyper::Error| DialError::Broken(error.to_string());
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.map_err(broken)?;
+    let shaken = hyper::client::conn::http1::handshake(stream).await;
+    let (sender, connection) = shaken.map_err(|error| DialError::Broken(error.to_string()))?;
     let connection = connection.with_upgrades();
-    // Ends with the answer: whoever goes away ends the connection too. What breaks it is told by the answer.
+    // Ends when it is dropped: whoever goes away ends the connection too. What breaks it is told by the answer.
     let ended = Ended(tokio::spawn(async move {
         let _ = connection.await;
     }));
-    let patience = if auth.resource().is_none() { DISCOVERY } else { HEAD };
-    let answered = tokio::time::timeout(patience, sender.send_request(request)).await;
-    Ok((answered.map_err(|_| DialError::Timeout)?.map_err(broken)?, ended))
+    Ok(Connection::new(sender, ended))
 }
 
 /// The answer as it is sent back.
@@ -214,12 +245,18 @@ async fn expired(after: Option<Duration>) {
 fn bounded(body: hyper::body::Incoming, held: Held, begun: Instant) -> reply::Body {
     let end = end(&held, begun);
     let state = (body, end, held, false);
-    let frames = futures::stream::unfold(state, |(mut body, mut end, held, done)| async move {
+    let frames = futures::stream::unfold(state, |(mut body, mut end, mut held, done)| async move {
         if done {
             return None;
         }
         let next = tokio::select! {
-            frame = body.frame() => frame?.map_err(io::Error::other),
+            frame = body.frame() => match frame {
+                Some(frame) => frame.map_err(io::Error::other),
+                None => {
+                    held.release();
+                    return None;
+                }
+            },
             () = &mut end => Err(io::Error::new(io::ErrorKind::TimedOut, "the answer may not go on")),
         };
         let done = next.is_err();

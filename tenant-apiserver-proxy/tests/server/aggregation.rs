@@ -4,6 +4,7 @@ use crate::extension_server::{API_SERVICES, Extended, Mood};
 use crate::harness::{TENANTS, text};
 use crate::upgrades;
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
 
 const FOOS: &str = "/apis/ext.example.com/v1/namespaces/default/foos";
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -38,13 +39,18 @@ async fn requests_are_sent_on_with_who_makes_them() {
     assert_eq!((all("x-mine"), all("host").len()), (vec!["kept".into()], 1));
 
     let body = json!({"kind": "Foo", "metadata": {"name": "b"}});
-    let as_jane = admin.with("impersonate-user", "jane").with("authorization", "Basic bWluZQ==");
+    let as_jane = admin
+        .with("impersonate-user", "jane")
+        .with("x-forwarded-for", "1.2.3.4")
+        .with("authorization", "Basic bWluZQ==");
     let made = as_jane.post(FOOS, &body).await;
     assert_eq!((made.code.as_u16(), made.json()), (201, body));
     assert_eq!((made.header("x-of-the-server"), made.header("x-hop")), ("kept", ""));
     let (_, _, headers) = server.asked().pop().unwrap();
     assert_eq!(headers["x-remote-user"], "jane");
-    assert!(!headers.contains_key("authorization") && !headers.contains_key("impersonate-user"));
+    for left_out in ["authorization", "impersonate-user", "x-forwarded-for"] {
+        assert!(!headers.contains_key(left_out), "{left_out}");
+    }
     // What is not there is said by the server.
     assert_eq!(admin.get("/apis/ext.example.com/v1/bars").await.expect_code(404).body, "not here");
 }
@@ -103,7 +109,8 @@ async fn discovery_tells_what_they_serve_and_marks_what_is_stale() {
     *server.mood.lock() = Mood::Fails;
     let (reason, message) = extended.judge("v1.ext.example.com").await;
     assert_eq!(reason, "FailedDiscoveryCheck");
-    assert!(message.ends_with("bad status from /apis/ext.example.com/v1: 500"), "{message}");
+    let url = format!("https://localhost:{}/apis/ext.example.com/v1", server.port);
+    assert_eq!(message, format!("failing or missing response from {url}: bad status from {url}: 500"));
     let stale = versions().await;
     assert_eq!((&stale[0]["freshness"], &stale[0]["resources"]), (&json!("Stale"), &known[0]["resources"]));
     admin.get("/api/v1/namespaces").await.expect_code(200);
@@ -271,4 +278,26 @@ async fn openapi_has_what_they_say_of_themselves_and_nothing_else_of_theirs() {
     assert!(other.get("/openapi/v2").await.expect_code(200).json()["paths"].get(path).is_none());
     admin.delete(&format!("{API_SERVICES}/v1.ext.example.com")).await.expect_code(200);
     assert!(admin.get("/openapi/v2").await.expect_code(200).json()["paths"].get(path).is_none());
+}
+
+#[tokio::test]
+async fn connections_are_used_again_until_the_server_hangs_up() {
+    let Extended { admin, server, .. } = Extended::available().await;
+    let opened = || server.connections.load(Ordering::SeqCst);
+    admin.get(FOOS).await.expect_code(200);
+    let before = opened();
+    for _ in 0..5 {
+        admin.get(FOOS).await.expect_code(200);
+    }
+    assert_eq!(opened(), before, "one connection serves one request after the other");
+    server.hang_up.notify_waiters();
+    for _ in 0..5 {
+        admin.get(FOOS).await.expect_code(200);
+    }
+    assert!(opened() > before);
+    // Who is answered with a stream leaves the connection when going away.
+    let mut watch = admin.watch(&format!("{FOOS}?watch=1")).await;
+    assert_eq!(watch.line().await, "ADDED w0");
+    drop(watch);
+    admin.get(FOOS).await.expect_code(200);
 }

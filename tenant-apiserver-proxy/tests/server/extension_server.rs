@@ -17,6 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tenant_apiserver_proxy::in_process::InProcess;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -57,6 +58,10 @@ pub struct ExtensionServer {
     /// Lets watches go on to their next event.
     pub next: Arc<Notify>,
     seen: Seen,
+    /// Connections that were accepted.
+    pub connections: Arc<AtomicUsize>,
+    /// Ends the connections that are open.
+    pub hang_up: Arc<Notify>,
 }
 
 impl ExtensionServer {
@@ -82,6 +87,8 @@ impl ExtensionServer {
             mood: Arc::default(),
             next: Arc::new(Notify::new()),
             seen: Seen::default(),
+            connections: Arc::default(),
+            hang_up: Arc::default(),
         };
         tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), server.clone()));
         server
@@ -179,12 +186,18 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, server: ExtensionSe
         let (acceptor, server) = (acceptor.clone(), server.clone());
         tokio::spawn(async move {
             let Ok(stream) = acceptor.accept(stream).await else { return };
+            server.connections.fetch_add(1, Ordering::SeqCst);
+            let hang_up = server.hang_up.clone();
             let service = service_fn(move |request: Request<Incoming>| {
                 let server = server.clone();
                 async move { Ok::<_, Infallible>(server.answer(request).await) }
             });
             let builder = hyper::server::conn::http1::Builder::new();
-            let _ = builder.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+            let serving = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+            tokio::select! {
+                _ = serving => {}
+                () = hang_up.notified() => {}
+            }
         });
     }
 }

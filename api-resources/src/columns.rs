@@ -83,13 +83,16 @@ pub(crate) fn of(group: &str, plural: &str) -> Vec<Column> {
     .map(|col| Column {
         name: col.name.into(),
         of: col.of.into(),
-        format: if col.name == "Name" { "name".into() } else { Default::default() },
+        format: if NAMES.contains(&col.name) { "name".into() } else { Default::default() },
         description: col.about.into(),
         priority: i32::from(col.wide),
         cell: Cell::Code(col.cell),
     })
     .collect()
 }
+
+/// Columns that are said to be names.
+const NAMES: &[&str] = &["Name", "Attacher"];
 
 /// A text as it is, empty when absent.
 fn string(value: &Value) -> Value {

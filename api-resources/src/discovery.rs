@@ -240,9 +240,24 @@ fn describe_subresource(row: &ResourceRow, sub: &Subresource) -> Value {
     Value::Object(out)
 }
 
+/// Kinds that Kubernetes 1.36 stores in a version of before, which shows in their hashes.
+const STORED_AS_BEFORE: &[(&str, &[&str], &str)] = &[
+    ("apiextensions.k8s.io", &["CustomResourceDefinition"], "v1beta1"),
+    (
+        "admissionregistration.k8s.io",
+        &["MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"],
+        "v1beta1",
+    ),
+];
+
 /// The hash by which clients see that the storage version has changed: that of group, version and kind.
 fn storage_version_hash(row: &ResourceRow) -> String {
-    let text = format!("{}/{}/{}", row.group, row.storage_version, row.kind);
+    let stored = row.stored_group();
+    let version = STORED_AS_BEFORE
+        .iter()
+        .find(|(group, kinds, _)| *group == stored && kinds.contains(&row.kind.as_str()));
+    let version = version.map_or(row.storage_version.as_str(), |(.., version)| version);
+    let text = format!("{stored}/{version}/{}", row.kind);
     STANDARD.encode(&Sha256::digest(text)[..8])
 }
 

@@ -2,14 +2,15 @@
 //!
 //! Version 3 has one document for each group and version and an index of them; version 2 has one document, in JSON
 //! and in the protobuf form that client-go asks for. Descriptions come from `k8s-openapi`, not from our tables.
-//! Deprecated `/watch/` paths are not in them.
 
 mod custom;
 mod descriptions;
+mod discovery;
 mod items;
 mod operations;
 mod parameters;
 mod schemas;
+mod unions;
 pub mod v2;
 mod v2_protobuf;
 pub mod v3;

@@ -62,6 +62,18 @@ fn refusal(user: &User, what: &Attributes<'_>, reason: &str) -> ApiError {
     }
 }
 
+/// What was asked for without a user's name, as Kubernetes prints it.
+fn unnamed(groups: &[String], uid: &str, extra: &std::collections::BTreeMap<String, Vec<String>>) -> String {
+    let list = |texts: &[String]| {
+        let quoted: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
+        format!("[]string{{{}}}", quoted.join(", "))
+    };
+    let groups = if groups.is_empty() { "[]string(nil)".to_owned() } else { list(groups) };
+    let pairs: Vec<String> = extra.iter().map(|(key, values)| format!("{key:?}:{}", list(values))).collect();
+    let extra = if pairs.is_empty() { "(nil)".to_owned() } else { format!("{{{}}}", pairs.join(", ")) };
+    format!("&user.DefaultInfo{{Name:\"\", UID:{uid:?}, Groups:{groups}, Extra:map[string][]string{extra}}}")
+}
+
 /// The user that the `Impersonate-*` headers name, if the authenticated user may be that one; else the same user.
 pub fn impersonate(server: &Server, call: &Call, user: User) -> Result<User, ApiError> {
     let values = |header: &str| -> Result<Vec<String>, ApiError> {
@@ -85,7 +97,10 @@ pub fn impersonate(server: &Server, call: &Call, user: User) -> Result<User, Api
     }
     if name.is_empty() {
         if !groups.is_empty() || !uid.is_empty() || !extra.is_empty() {
-            return Err(ApiError::bad_request("requested impersonation without impersonating a user"));
+            let asked = unnamed(&groups, &uid, &extra);
+            return Err(ApiError::bad_request(format!(
+                "requested {asked} without impersonating a user name"
+            )));
         }
         return Ok(user);
     }

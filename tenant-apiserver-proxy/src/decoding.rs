@@ -3,7 +3,7 @@
 use crate::gateway::Place;
 use crate::stages::Call;
 use api_schema::decode::{self, DecodeError, Decoded, FieldValidation, Format};
-use api_types::{ApiError, Reason};
+use api_types::{ApiError, GroupVersion, Reason};
 use serde_json::Value;
 
 /// The media type of a body.
@@ -56,16 +56,19 @@ pub fn field_validation(call: &Call, place: &Place) -> Result<FieldValidation, A
         None | Some("Warn") => Ok(FieldValidation::Warn),
         Some("Ignore") => Ok(FieldValidation::Ignore),
         Some("Strict") => Ok(FieldValidation::Strict),
-        Some(other) => {
-            let cause = api_types::Cause::not_supported(
-                "fieldValidation",
-                &Value::from(other),
-                &["", "Ignore", "Strict", "Warn"],
-            );
+        Some(_) => {
             let kind = crate::handlers::write::options_kind(call);
-            Err(ApiError::invalid("meta.k8s.io", kind, "", vec![cause]))
+            let causes = field_validation_defect(call).into_iter().collect();
+            Err(ApiError::invalid("meta.k8s.io", kind, "", causes))
         }
     }
+}
+
+/// What is wrong with `fieldValidation`.
+pub fn field_validation_defect(call: &Call) -> Option<api_types::Cause> {
+    let supported = ["", "Ignore", "Strict", "Warn"];
+    let said = call.query.get("fieldValidation").filter(|said| !supported.contains(said))?;
+    Some(api_types::Cause::not_supported("fieldValidation", &Value::from(said), &supported))
 }
 
 /// Decodes an object of the place's kind. Nulls that say nothing are left out.
@@ -84,10 +87,14 @@ pub fn with_nulls(place: &Place, payload: &Payload, mode: FieldValidation) -> Re
         return decode_with(kind, &api_version, place.root(), payload, mode, decode::decode);
     }
     let format = if payload.media == Media::Yaml { Format::Yaml } else { Format::Json };
-    if let Ok((_, sent)) = decode::group_version_kind(&payload.bytes, format)
-        && sent != kind.as_str()
-    {
-        return Err(other_kind(place, payload, format, mode, &sent));
+    if let Ok((version, sent)) = decode::group_version_kind(&payload.bytes, format) {
+        let version = version.strip_prefix('/').unwrap_or(&version);
+        if !sent.is_empty() && version != api_version && (sent != kind.as_str() || !version.is_empty()) {
+            return Err(other_version(version, &api_version));
+        }
+        if sent != kind.as_str() {
+            return Err(other_kind(place, payload, format, mode, &sent));
+        }
     }
     let mut decoded =
         decode_with(kind, &api_version, place.root(), payload, mode, decode::decode_structural)?;
@@ -154,11 +161,25 @@ fn decode_with(
         let format = if payload.media == Media::Yaml { Format::Yaml } else { Format::Json };
         let (sent_version, sent_kind) =
             decode::group_version_kind(&payload.bytes, format).map_err(|error| refused(&error, None))?;
-        let version = sent_version.rsplit('/').next().unwrap_or("").to_owned();
-        let own_version = api_version.rsplit('/').next().unwrap_or("");
-        let sent =
-            if sent_kind.is_empty() { (own_version, kind) } else { (version.as_str(), sent_kind.as_str()) };
-        if !sent_kind.is_empty() && sent_kind != kind {
+        // What is not said is as the path says it.
+        let named = if sent_version.is_empty() { api_version } else { sent_version.as_str() };
+        let (group, version) = named.split_once('/').unwrap_or(("", named));
+        let sent_kind = if sent_kind.is_empty() { kind } else { sent_kind.as_str() };
+        let sent = (version, sent_kind);
+        if version.is_empty() {
+            let text = String::from_utf8_lossy(&payload.bytes);
+            return Err(refused(&format!("Object 'apiVersion' is missing in '{text}'"), Some(sent)));
+        }
+        let own_group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let is_own = named == api_version && sent_kind == kind;
+        if !is_own && !is_registered(group, version, sent_kind, own_group) {
+            let of = GroupVersion::new(group, version);
+            let scheme = scheme(own_group);
+            let why =
+                format!("no kind {sent_kind:?} is registered for version \"{of}\" in scheme {scheme:?}");
+            return Err(refused(&why, Some(sent)));
+        }
+        if sent_kind != kind {
             let why = format!(
                 "converting ({version}.{sent_kind}) to ({}.{kind}): unknown conversion",
                 internal(api_version)
@@ -169,14 +190,49 @@ fn decode_with(
     };
     let value = &mut decoded.value;
     let sent_version = value["apiVersion"].as_str().unwrap_or("");
+    let sent_version = sent_version.strip_prefix('/').unwrap_or(sent_version);
     if !sent_version.is_empty() && sent_version != api_version {
-        return Err(ApiError::bad_request(format!(
-            "the API version in the data ({sent_version}) does not match the expected API version ({api_version})"
-        )));
+        return Err(other_version(sent_version, api_version));
     }
     value["kind"] = kind.into();
     value["apiVersion"] = api_version.into();
     Ok(decoded)
+}
+
+fn other_version(sent: &str, expected: &str) -> ApiError {
+    ApiError::bad_request(format!(
+        "the API version in the data ({sent}) does not match the expected API version ({expected})"
+    ))
+}
+
+/// Groups whose kinds are known to a server of their own only, as messages name it.
+const SCHEMES: &[(&str, &str)] =
+    &[(EXTENSIONS, "k8s.io/apiextensions-apiserver/pkg/apiserver/apiserver.go:55")];
+const EXTENSIONS: &str = "apiextensions.k8s.io";
+
+/// What messages of Kubernetes call the list of kinds in which it looks for those of a group.
+fn scheme(group: &str) -> &'static str {
+    let own = SCHEMES.iter().find(|(known, _)| *known == group);
+    own.map_or("pkg/api/legacyscheme/scheme.go:30", |(_, scheme)| scheme)
+}
+
+/// True for the kinds that Kubernetes' server of a group knows: what there is of them, and versions of before.
+fn is_registered(group: &str, version: &str, kind: &str, own_group: &str) -> bool {
+    // Those of every group.
+    if version == "v1" && api_schema::builtin::kind("*", "*", kind).is_some() {
+        return true;
+    }
+    if (group == EXTENSIONS) != (own_group == EXTENSIONS) {
+        return false;
+    }
+    let before = version.contains("alpha") || version.contains("beta");
+    let item = kind.strip_suffix("List").unwrap_or(kind);
+    let known =
+        |version| [kind, item].iter().any(|kind| api_schema::builtin::kind(group, version, kind).is_some());
+    known(version)
+        || (before && (group == "extensions" || known("v1")))
+        || api_resources::table::insula::is_ours(group)
+        || (group, version, kind) == ("", "v1", "List")
 }
 
 /// What messages of Kubernetes call its own, unversioned form of a group.

@@ -71,6 +71,15 @@ impl Document {
         Ok(content)
     }
 
+    /// Where the document is whose hash was asked for, when it is another.
+    fn moved(&self, auth: &Authorized, path: &str) -> Result<Reply, ApiError> {
+        let place = format!("{}/openapi/v3/{path}?hash={}", auth.plane().path(), self.hash);
+        let mut reply = Reply::with(StatusCode::MOVED_PERMANENTLY, Content::Raw(JSON, Bytes::new()));
+        reply.headers.insert(header::LOCATION, HeaderValue::from_str(&place).map_err(ApiError::internal)?);
+        reply.headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        Ok(reply)
+    }
+
     fn reply(&self, auth: &Authorized, of: &'static str) -> Result<Reply, ApiError> {
         let call = auth.call();
         let tag = format!("\"{}\"", self.hash);
@@ -88,14 +97,32 @@ impl Document {
         }
         reply.headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Accept"));
         // A URL with the hash of the content never changes its meaning.
-        let fresh = if call.query.get("hash") == Some(&self.hash) {
-            "public, immutable"
-        } else {
-            "no-cache, private"
-        };
+        let immutable = call.query.get("hash") == Some(&self.hash);
+        let fresh = if immutable { "public, immutable" } else { "no-cache, private" };
         reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(fresh));
+        if immutable && let Some(value) = in_a_year() {
+            reply.headers.insert(header::EXPIRES, value);
+        }
         Ok(reply)
     }
+}
+
+/// The moment a year from now, as HTTP writes it.
+fn in_a_year() -> Option<HeaderValue> {
+    let then = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(365 * 24)).ok()?;
+    HeaderValue::from_str(&then.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()).ok()
+}
+
+const JSON: &str = "application/json";
+
+/// 404 as Kubernetes says it here: without a word.
+pub fn no_such_document() -> Reply {
+    Reply::with(StatusCode::NOT_FOUND, Content::Raw("text/plain; charset=utf-8", Bytes::new()))
+}
+
+/// 406 as Kubernetes says it here: without a word.
+fn not_acceptable() -> Reply {
+    Reply::with(StatusCode::NOT_ACCEPTABLE, Content::Raw("text/plain; charset=utf-8", Bytes::new()))
 }
 
 /// A group and version as a plane serves it, and what tells it from those of other planes.
@@ -112,9 +139,10 @@ impl Documents {
         auth: &Authorized,
         catalog: &Catalog,
     ) -> Result<Reply, ApiError> {
-        let accept = auth.call().header("accept");
-        let protobuf =
-            accept.contains(openapi::v2::PROTOBUF_ACCEPTED) || accept.contains(openapi::v2::PROTOBUF);
+        let wish = auth.call().wish();
+        let types = [JSON, openapi::v2::PROTOBUF, openapi::v2::PROTOBUF_ACCEPTED];
+        let Some(of) = wish.first_of(&types) else { return Ok(not_acceptable()) };
+        let protobuf = of != JSON;
         let apis = apis(server, auth.plane(), catalog)?;
         let keys: Vec<&str> = apis.iter().map(|api| api.key.as_str()).collect();
         let of = digest(keys.join("\n").as_bytes());
@@ -131,7 +159,7 @@ impl Documents {
             let own = self.document(key(false), move || make(false)).await?;
             extended(auth.plane(), own, parts, protobuf).await?
         };
-        document.reply(auth, if protobuf { openapi::v2::PROTOBUF } else { "application/json" })
+        document.reply(auth, if protobuf { openapi::v2::PROTOBUF } else { JSON })
     }
 
     /// `/openapi/v3` and below; `rest` is empty for the index.
@@ -144,8 +172,17 @@ impl Documents {
     ) -> Result<Reply, ApiError> {
         let mut index = Vec::new();
         let mut words = None;
-        for Api { key, api } in apis(server, auth.plane(), catalog)? {
-            let path = api.path();
+        let mut wanted: Vec<(String, String, Option<GroupVersionApi>)> = Vec::new();
+        let mut groups: Vec<String> = catalog
+            .rows()
+            .filter(|row| !row.is_custom() && !api_resources::table::insula::is_ours(&row.group))
+            .map(|row| row.group.to_string())
+            .collect();
+        groups.dedup();
+        wanted.extend(openapi::v3::plain_paths(&groups).into_iter().map(|path| (path.clone(), path, None)));
+        let apis = apis(server, auth.plane(), catalog)?;
+        wanted.extend(apis.into_iter().map(|Api { key, api }| (api.path(), key, Some(api))));
+        for (path, key, api) in wanted {
             if !rest.is_empty() && rest != path {
                 continue;
             }
@@ -154,15 +191,28 @@ impl Documents {
                 // Kept until all documents of the index are made.
                 words = Some(tokio::task::spawn_blocking(descriptions).await.map_err(ApiError::internal)?);
             }
-            let make = move || openapi::v3::document(&api, VERSION, &descriptions()).to_string().into_bytes();
+            let of = path.clone();
+            let make = move || {
+                let document = match &api {
+                    Some(api) => openapi::v3::document(api, VERSION, &descriptions()),
+                    None => openapi::v3::plain_document(&of, VERSION, &descriptions()),
+                };
+                document.to_string().into_bytes()
+            };
             let document = self.document(key, make).await?;
             if !rest.is_empty() {
-                return document.reply(auth, "application/json");
+                if auth.call().wish().first_of(&[JSON]).is_none() {
+                    return Ok(not_acceptable());
+                }
+                return match auth.call().query.get("hash") {
+                    Some(hash) if *hash != document.hash => document.moved(auth, rest),
+                    _ => document.reply(auth, JSON),
+                };
             }
             index.push((path, document.hash.clone()));
         }
         if !rest.is_empty() {
-            return Ok(crate::handlers::paths::no_such_page());
+            return Ok(no_such_document());
         }
         let extensions = aggregation::of(server, auth.plane());
         for extension in extensions.iter().flat_map(|extensions| extensions.all()) {

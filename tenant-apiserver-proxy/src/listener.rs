@@ -213,6 +213,9 @@ async fn stages(
     let ask = if query.is_empty() { "" } else { "?" };
     let target = format!("{path}{ask}{query}");
     let query = Query::parse(query);
+    if !watching && let Some(timeout) = query.get("timeout") {
+        crate::request_info::check_timeout(timeout)?;
+    }
     let call = Call { plane: plane.clone(), method: head.method, info, query, target, headers };
     let content_type = call.header("content-type").to_owned();
     let authenticated = Received::new(call, credentials).authenticate(&server).await?;
@@ -239,6 +242,8 @@ async fn stages(
     };
     // What guards warn of is told with a refusal too.
     let told = authorized.take_warnings();
+    // Of what is not served nobody is warned.
+    let deprecated = deprecated.filter(|_| !done.as_ref().is_err_and(is_no_answer));
     if deprecated.is_none() && told.is_empty() {
         return done;
     }
@@ -251,6 +256,12 @@ async fn stages(
 /// What becomes of a request that takes too long.
 fn late<T>(_: tokio::time::error::Elapsed) -> Result<T, ApiError> {
     Err(ApiError::new(Reason::Timeout, "the request did not finish in time"))
+}
+
+/// True for an error that says that nothing is served so.
+fn is_no_answer(error: &ApiError) -> bool {
+    let not_produced = error.code() == 406 && error.message().starts_with("406");
+    error.code() == 405 || not_produced || error.message() == ApiError::no_such_path().message()
 }
 
 fn bearer(headers: &http::HeaderMap) -> Option<String> {

@@ -259,13 +259,32 @@ impl Wish {
         if self.accept.is_empty() || self.accept.split(',').any(wanted) {
             return Ok(());
         }
-        let types = match produced {
+        Err(unavailable(&match produced {
             Produced::Json => "application/json".to_owned(),
             Produced::Objects => TYPES.to_owned(),
             Produced::Collections => format!("{TYPES}, {STREAMS}"),
-        };
-        let why = format!("406: Not Acceptable\n\nAvailable representations: {types}");
-        Err(not_acceptable(&why).with_causes(Vec::new()))
+        }))
+    }
+
+    /// 406 unless one of the header's types is one of these.
+    pub fn is_of(&self, types: &[&str]) -> Result<(), ApiError> {
+        let named = |clause: &str| clause.split(';').next().unwrap_or("").trim_matches(' ').to_owned();
+        let mut wanted = self.accept.split(',').map(named);
+        if self.accept.is_empty() || wanted.any(|media| media == "*/*" || types.contains(&media.as_str())) {
+            return Ok(());
+        }
+        Err(unavailable(&types.join(", ")))
+    }
+
+    /// The first of these types that is wanted, by the header's order; without a header the first. `None`: none is.
+    pub fn first_of(&self, types: &[&'static str]) -> Option<&'static str> {
+        if self.accept.is_empty() {
+            return types.first().copied();
+        }
+        clauses(&self.accept).iter().find_map(|clause| {
+            let is = |media: &&&str| media.split_once('/').is_some_and(|(of, sub)| clause.matches(of, sub));
+            types.iter().find(is).copied()
+        })
     }
 
     /// True when aggregated discovery is asked for before anything else that fits.
@@ -281,6 +300,11 @@ impl Wish {
         .next()
         .unwrap_or(false)
     }
+}
+
+fn unavailable(types: &str) -> ApiError {
+    let why = format!("406: Not Acceptable\n\nAvailable representations: {types}");
+    not_acceptable(&why).with_causes(Vec::new())
 }
 
 fn not_acceptable(why: &str) -> ApiError {

@@ -61,6 +61,13 @@ impl Reply {
         Self::with(StatusCode::OK, Content::Raw("text/plain; charset=utf-8", text.into()))
     }
 
+    /// The same for browsers not to guess its type from what it says.
+    #[must_use]
+    pub fn as_it_is(mut self) -> Self {
+        self.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        self
+    }
+
     /// Any.
     pub fn with(code: StatusCode, content: Content) -> Self {
         Reply { code, content, warnings: Vec::new(), headers: HeaderMap::new(), rendering: None }

@@ -2,6 +2,7 @@
 
 use crate::stages::Query;
 use api_resources::selectors::FieldSelector;
+use api_types::ApiError;
 use compact_str::CompactString;
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -72,8 +73,13 @@ pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
         .filter(|segment| !segment.is_empty())
         .map(|segment| percent_decode_str(segment).decode_utf8().ok().map(CompactString::from))
         .collect::<Option<_>>()?;
+    // An empty segment names nothing.
+    let inside = path.trim_end_matches('/');
     let other = || RequestInfo::Path { path: path.to_owned(), verb: method.as_str().to_ascii_lowercase() };
     let (group, version, mut rest) = match segments.as_slice() {
+        _ if inside.contains("//") || segments.iter().any(|segment| segment.contains('/')) => {
+            return Some(other());
+        }
         [api, version, rest @ ..] if api == "api" && !rest.is_empty() => ("".into(), version.clone(), rest),
         [apis, group, version, rest @ ..] if apis == "apis" && !rest.is_empty() => {
             (group.clone(), version.clone(), rest)
@@ -133,6 +139,29 @@ pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
         info.name = selected_name(&query).unwrap_or_default();
     }
     Some(RequestInfo::Resource(info))
+}
+
+/// Checks `timeout`, which is a duration as Go writes it: `1h30m`, `1.5s`.
+pub fn check_timeout(text: &str) -> Result<(), ApiError> {
+    let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let mut known = rest == "0";
+    while !known && !rest.is_empty() {
+        let number =
+            rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(rest.len());
+        let (digits, after) = rest.split_at(number);
+        let unit = after.find(|letter: char| letter.is_ascii_digit() || letter == '.').unwrap_or(after.len());
+        let units = ["ns", "us", "µs", "μs", "ms", "s", "m", "h"];
+        if digits.parse::<f64>().is_err() || !units.contains(&&after[..unit]) {
+            break;
+        }
+        rest = &after[unit..];
+        known = rest.is_empty();
+    }
+    if known {
+        return Ok(());
+    }
+    let why = format!("time: invalid duration {text:?}");
+    Err(ApiError::bad_request(format!("invalid timeout specified in the request URL - {why}")))
 }
 
 impl RequestInfo {

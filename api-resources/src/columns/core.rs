@@ -88,7 +88,8 @@ const EVENTS: &[Col] = &[
     wide("Source", "Who says it.", |o, _| event_source(o)),
     text("Message", "What happened.", |o, _| Value::from(o["message"].as_str().unwrap_or("").trim())),
     wide("First Seen", "When it was first seen.", |o, now| Value::from(first_seen(o, now))),
-    Col { of: "integer", ..wide("Count", "How often it was seen.", |o, _| event_count(o)) },
+    // A number that is said to be a text.
+    wide("Count", "How often it was seen.", |o, _| event_count(o)),
     wide("Name", "The name, unique in its scope.", |o, _| string(&o["metadata"]["name"])),
 ];
 

@@ -159,10 +159,10 @@ const CSI_DRIVERS: &[Col] = &[
     AGE,
 ];
 
-const CSI_CAPACITIES: &[Col] = &[
-    text("StorageClassName", "The class that the capacity is for.", |o, _| string(&o["storageClassName"])),
-    text("Capacity", "How much there is.", |o, _| unset(&o["capacity"])),
-];
+const CSI_CAPACITIES: &[Col] = &[Col {
+    of: "date",
+    ..text("Created At", "When it was created.", |o, _| string(&o["metadata"]["creationTimestamp"]))
+}];
 
 #[cfg(test)]
 mod tests {

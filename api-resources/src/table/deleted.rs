@@ -14,6 +14,7 @@ const RETURNED: &[(&str, &[&str])] = &[
             "services",
         ],
     ),
+    ("resource.k8s.io", &["deviceclasses", "resourceclaims", "resourceclaimtemplates", "resourceslices"]),
     (
         "storage.k8s.io",
         &["csidrivers", "csinodes", "storageclasses", "volumeattachments", "volumeattributesclasses"],

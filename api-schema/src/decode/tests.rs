@@ -215,6 +215,33 @@ fn yaml_is_read_as_json_is() {
 }
 
 #[test]
+fn what_is_no_yaml_is_refused_in_the_words_of_go() {
+    for (text, why) in [
+        ("{", "yaml: line 1: did not find expected node content"),
+        ("a: ]", "yaml: did not find expected node content"),
+        ("a: b: c", "yaml: mapping values are not allowed in this context"),
+        ("foo\nbar: baz", "yaml: line 2: mapping values are not allowed in this context"),
+        ("a: b\n\tc: d", "yaml: line 2: found a tab character that violates indentation"),
+        ("a:\n - b\nc", "yaml: line 4: could not find expected ':'"),
+        ("a: |\n  x\n y", "yaml: line 2: did not find expected key"),
+        ("a: \"b", "yaml: found unexpected end of stream"),
+        ("a: \"\\u12\"", "yaml: did not find expected hexdecimal number"),
+        ("x: y\na: *b-c d", "yaml: unknown anchor 'b-c' referenced"),
+        ("a: .inf", "json: unsupported value: +Inf"),
+    ] {
+        let error = decode_any(text.as_bytes(), Format::Yaml).unwrap_err();
+        assert_eq!(error, DecodeError::Syntax(why.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn of_several_yaml_documents_the_first_is_read() {
+    for text in ["---\na: b\n---\nc: d", "{a: b} {c: d}", "a: !mine b"] {
+        assert_eq!(decode_any(text.as_bytes(), Format::Yaml).unwrap(), json!({"a": "b"}), "{text}");
+    }
+}
+
+#[test]
 fn aliases_of_aliases_are_refused() {
     let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for level in 1..12 {

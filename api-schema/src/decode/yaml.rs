@@ -2,13 +2,19 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
+};
 use serde_json::{Map, Number, Value};
 
 use super::DecodeError;
 
 /// How many values a document may have once its aliases are followed.
 const MAX_VALUES: usize = 1_000_000;
+
+/// How Go's JSON begins to refuse a number that JSON has not.
+const UNSUPPORTED: &str = "json: unsupported value: ";
 
 /// How many more brackets may be opened than closed. The parser's work for a token grows with how many are open.
 const MAX_OPEN: usize = 1_000;
@@ -35,10 +41,57 @@ fn check_brackets(body: &[u8]) -> Result<(), DecodeError> {
 pub(super) fn to_json(body: &[u8]) -> Result<(Vec<u8>, Vec<String>), DecodeError> {
     check_brackets(body)?;
     let mut state = State { path: String::new(), notes: Vec::new(), values: 0 };
-    let error = |error: serde_yaml_ng::Error| DecodeError::Syntax(format!("yaml: {error}"));
-    let value = Seed(&mut state).deserialize(serde_yaml_ng::Deserializer::from_slice(body)).map_err(error)?;
+    // Of several documents the first is meant.
+    let mut documents = serde_yaml_ng::Deserializer::from_slice(body);
+    let value = match documents.next() {
+        Some(first) => {
+            Seed(&mut state).deserialize(first).map_err(|error| refusal(&error.to_string(), body))?
+        }
+        None => Value::Null,
+    };
     let text = serde_json::to_vec(&value).map_err(|error| DecodeError::Syntax(error.to_string()))?;
     Ok((text, state.notes))
+}
+
+/// The parser's words as Go's YAML has them: its problem, after the line it is on unless that is the first. The parser
+/// says `PROBLEM at line N column M, CONTEXT at …`.
+fn refusal(said: &str, body: &[u8]) -> DecodeError {
+    let (problem, context) = said.split_once(", while ").unwrap_or((said, ""));
+    let (problem, place) = match problem.split_once(" at line ") {
+        Some((problem, place)) => (problem, place),
+        None => (problem.split(" at position ").next().unwrap_or(problem), ""),
+    };
+    if let Some(at) = problem.find(UNSUPPORTED) {
+        return DecodeError::Syntax(problem[at..].to_owned());
+    }
+    let mut numbers = place.split(" column ").map(|number| number.parse().unwrap_or(1));
+    let (line, column): (usize, usize) = (numbers.next().unwrap_or(1), numbers.next().unwrap_or(1));
+    let problem = match problem {
+        "unknown anchor" => {
+            let name = alias_at(body, line, column);
+            return DecodeError::Syntax(format!("yaml: unknown anchor '{name}' referenced"));
+        }
+        "did not find expected hexadecimal number" => "did not find expected hexdecimal number",
+        other => other,
+    };
+    // The scanner tells the line it is on, the parser the one before.
+    let of_scanner = context.starts_with("scanning")
+        || context.starts_with("parsing a quoted scalar")
+        || context.is_empty();
+    let line = if of_scanner { line } else { line - 1 };
+    let is_first = line <= 1 && of_scanner || line == 0;
+    DecodeError::Syntax(if is_first {
+        format!("yaml: {problem}")
+    } else {
+        format!("yaml: line {line}: {problem}")
+    })
+}
+
+/// The name of the alias at a place, counted from one.
+fn alias_at(body: &[u8], line: usize, column: usize) -> String {
+    let text = String::from_utf8_lossy(body);
+    let rest = text.lines().nth(line - 1).unwrap_or("").chars().skip(column);
+    rest.take_while(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '-')).collect()
 }
 
 struct State {
@@ -81,7 +134,22 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("JSON has no such number"))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| {
+            let name = if value.is_nan() {
+                "NaN"
+            } else if value > 0.0 {
+                "+Inf"
+            } else {
+                "-Inf"
+            };
+            E::custom(format_args!("{UNSUPPORTED}{name}"))
+        })
+    }
+
+    /// A tag of the writer's own means nothing here: what it is on is taken as it is.
+    fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Value, A::Error> {
+        let (_, value) = access.variant_seed(std::marker::PhantomData::<IgnoredAny>)?;
+        value.newtype_variant_seed(self)
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

@@ -48,6 +48,31 @@ pub(super) fn read_only(tag: &str, id: &str, description: &str, definition: &str
     json!({ "get": out })
 }
 
+/// A path that is only read, and gives one type of document: tag, name and words of the operation; what it takes, and
+/// what it gives. Without a definition it gives text.
+pub(super) fn plain(
+    (tag, id, description): (&str, &str, &str),
+    (consumes, produces): (&[&str], &str),
+    definition: Option<&str>,
+    dialect: Dialect,
+) -> Value {
+    let schema = definition.map_or_else(|| json!({ "type": "string" }), |name| dialect.reference(name));
+    let mut out = json!({ "description": description, "tags": [tag], "operationId": id });
+    let ok = match dialect {
+        Dialect::V2 => {
+            if !consumes.is_empty() {
+                out["consumes"] = json!(consumes);
+            }
+            out["produces"] = json!([produces]);
+            out["schemes"] = json!(["https"]);
+            json!({ "description": "OK", "schema": schema })
+        }
+        Dialect::V3 => json!({ "description": "OK", "content": content(&[produces], &schema) }),
+    };
+    out["responses"] = json!({ "200": ok, "401": { "description": "Unauthorized" } });
+    json!({ "get": out })
+}
+
 /// A type of a parameter: in version 3 a schema of its own.
 fn typed(mut parameter: Value, of: &str, dialect: Dialect) -> Value {
     match dialect {
@@ -135,7 +160,7 @@ fn object_types(media: Media) -> &'static [&'static str] {
 fn produced(body: &Body, media: Media) -> Vec<&'static str> {
     match body {
         Body::Object(_) => object_types(media).to_vec(),
-        Body::List(_) => {
+        Body::List(_) | Body::Events => {
             let streams: &[&str] = match media {
                 Media::Protobuf => {
                     &["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"]
@@ -157,6 +182,7 @@ fn content(types: &[&str], schema: &Value) -> Value {
 fn responses(body: &Body, media: Media, codes: &[(&str, &str)], dialect: Dialect) -> Value {
     let schema = match body {
         Body::Object(definition) | Body::List(definition) => dialect.reference(definition),
+        Body::Events => dialect.reference("io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent"),
         Body::Text | Body::None => json!({ "type": "string" }),
     };
     let mut out = Map::new();

@@ -1,11 +1,10 @@
 //! Paths and operations of resources, independent of the document's version.
 
-use super::items;
+use super::discovery::{capital, group_names};
 use super::parameters::{self, Parameter};
-use super::schemas::{Dialect, definition_name};
+use super::schemas::definition_name;
 use super::{ApiResource, ApiSchema, ApiSubresource, GroupVersionApi};
 use crate::builtin;
-use serde_json::Value;
 
 /// A path.
 pub(super) struct Path {
@@ -43,6 +42,8 @@ pub(super) enum Body {
     Object(String),
     /// A list that can also be watched.
     List(String),
+    /// A list's changes.
+    Events,
     /// Text.
     Text,
     /// Nothing known.
@@ -69,7 +70,7 @@ pub(super) struct Operation {
 
 const CREATED: (&str, &str) = ("201", "Created");
 const ACCEPTED: (&str, &str) = ("202", "Accepted");
-const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
 /// The media types of patches.
 pub(super) const PATCHES: &[&str] = &[
@@ -92,10 +93,19 @@ pub(super) fn paths(api: &GroupVersionApi) -> Vec<Path> {
         let inside = if resource.namespaced {
             let all = collection(&names, resource, true);
             push(&mut paths, format!("{base}/{plural}"), &resource.kind, all);
-            format!("{base}/namespaces/{{namespace}}/{plural}")
+            push(
+                &mut paths,
+                format!("{base}/watch/{plural}"),
+                &resource.kind,
+                watch_list(&names, resource, true),
+            );
+            format!("namespaces/{{namespace}}/{plural}")
         } else {
-            format!("{base}/{plural}")
+            plural.clone()
         };
+        let (watched, inside) = (format!("{base}/watch/{inside}"), format!("{base}/{inside}"));
+        push(&mut paths, watched.clone(), &resource.kind, watch_list(&names, resource, false));
+        push(&mut paths, format!("{watched}/{{name}}"), &resource.kind, watch_one(&names, resource));
         push(&mut paths, inside.clone(), &resource.kind, collection(&names, resource, false));
         push(&mut paths, format!("{inside}/{{name}}"), &resource.kind, object(&names, resource));
         for sub in &resource.subresources {
@@ -139,46 +149,6 @@ struct Names {
     media: Media,
 }
 
-/// `RbacAuthorization` and `rbacAuthorization` for `rbac.authorization.k8s.io`.
-fn group_names(group: &str) -> (String, String) {
-    let group = if group.is_empty() { "core" } else { group.trim_end_matches(".k8s.io") };
-    let name = group.split(['.', '-']).map(capital).collect::<Vec<String>>().concat();
-    let tag = name.char_indices().map(|(at, c)| if at == 0 { c.to_ascii_lowercase() } else { c }).collect();
-    (name, tag)
-}
-
-/// The path of a group and version itself, which tells its resources.
-pub(super) fn discovery(api: &GroupVersionApi, dialect: Dialect) -> (String, Value) {
-    let (group, tag) = group_names(&api.group);
-    let item = items::read_only(
-        &format!("{tag}_{}", api.version),
-        &format!("get{group}{}APIResources", capital(&api.version)),
-        "get available resources",
-        &format!("{META}.APIResourceList"),
-        dialect,
-    );
-    (format!("/{}/", api.path()), item)
-}
-
-/// The path of a group, which tells its versions.
-pub(super) fn group_discovery(api: &GroupVersionApi) -> (String, Value) {
-    let (group, tag) = group_names(&api.group);
-    let (path, id, words, of) = if api.group.is_empty() {
-        ("/api/".to_owned(), "getCoreAPIVersions".to_owned(), "get available API versions", "APIVersions")
-    } else {
-        let (path, id) = (format!("/apis/{}/", api.group), format!("get{group}APIGroup"));
-        (path, id, "get information of a group", "APIGroup")
-    };
-    (path, items::read_only(&tag, &id, words, &format!("{META}.{of}"), Dialect::V2))
-}
-
-/// The path that tells all groups.
-pub(super) fn root_discovery() -> [(String, Value); 1] {
-    let words = "get available API versions";
-    let of = format!("{META}.APIGroupList");
-    [("/apis/".to_owned(), items::read_only("apis", "getAPIVersions", words, &of, Dialect::V2))]
-}
-
 impl Names {
     fn new(api: &GroupVersionApi, resource: &ApiResource) -> Names {
         let (group, tag) = group_names(&api.group);
@@ -219,11 +189,6 @@ impl Names {
         let parameters = if self.media == Media::Custom { parameters::READ_CUSTOM } else { &[] };
         Operation { parameters, ..self.operation("get", "get", id, description) }
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(characters).collect()
 }
 
 fn has(verbs: &[String], verb: &str) -> bool {
@@ -277,6 +242,46 @@ fn collection(names: &Names, resource: &ApiResource, all_namespaces: bool) -> Ve
         });
     }
     operations
+}
+
+/// The old paths of watches, which custom resources have not.
+fn watch_list(names: &Names, resource: &ApiResource, all_namespaces: bool) -> Vec<Operation> {
+    let Names { api, scope, .. } = names;
+    let kind = &resource.kind;
+    let id = if all_namespaces {
+        format!("watch{api}{kind}ListForAllNamespaces")
+    } else {
+        format!("watch{api}{scope}{kind}List")
+    };
+    let words = format!(
+        "watch individual changes to a list of {kind}. deprecated: use the 'watch' parameter with a list operation \
+         instead."
+    );
+    watch(names, resource, "watchlist", &id, words)
+}
+
+fn watch_one(names: &Names, resource: &ApiResource) -> Vec<Operation> {
+    let Names { api, scope, .. } = names;
+    let kind = &resource.kind;
+    let words = format!(
+        "watch changes to an object of kind {kind}. deprecated: use the 'watch' parameter with a list operation \
+         instead, filtered to a single item with the 'fieldSelector' parameter."
+    );
+    watch(names, resource, "watch", &format!("watch{api}{scope}{kind}"), words)
+}
+
+fn watch(
+    names: &Names,
+    resource: &ApiResource,
+    action: &'static str,
+    id: &str,
+    words: String,
+) -> Vec<Operation> {
+    if names.media == Media::Custom || !has(&resource.verbs, "watch") {
+        return Vec::new();
+    }
+    let operation = names.operation("get", action, id, words);
+    vec![Operation { parameters: parameters::LIST, response: Body::Events, ..operation }]
 }
 
 fn list_words(media: Media, kind: &str) -> String {

@@ -28,6 +28,13 @@ const SEND_INITIAL_EVENTS: Parameter = parameter(
     "boolean",
     "A watch begins with the objects that are there, then a bookmark.",
 );
+const SHARD_SELECTOR: Parameter =
+    parameter("shardSelector", "string", "Not served in this release: all objects are sent.");
+const IGNORE_STORE: Parameter = parameter(
+    "ignoreStoreReadErrorWithClusterBreakingPotential",
+    "boolean",
+    "For objects that cannot be read any more. Not served in this release.",
+);
 const TIMEOUT: Parameter = parameter("timeoutSeconds", "integer", "After how many seconds the request ends.");
 const FIELD_MANAGER: Parameter =
     parameter("fieldManager", "string", "Who is recorded as the manager of the fields that change.");
@@ -60,6 +67,7 @@ pub(super) const LIST: &[Parameter] = &[
     RESOURCE_VERSION,
     RESOURCE_VERSION_MATCH,
     SEND_INITIAL_EVENTS,
+    SHARD_SELECTOR,
     TIMEOUT,
     parameter("watch", "boolean", "Changes are sent as they happen, instead of a list."),
 ];
@@ -74,7 +82,7 @@ pub(super) const WRITE: &[Parameter] = &[DRY_RUN, FIELD_MANAGER, FIELD_VALIDATIO
 pub(super) const PATCH: &[Parameter] = &[DRY_RUN, FIELD_MANAGER, FIELD_VALIDATION, FORCE];
 
 /// Of `delete`.
-pub(super) const DELETE: &[Parameter] = &[DRY_RUN, GRACE, ORPHAN, PROPAGATION];
+pub(super) const DELETE: &[Parameter] = &[DRY_RUN, GRACE, IGNORE_STORE, ORPHAN, PROPAGATION];
 
 /// Of `deletecollection`.
 pub(super) const DELETE_COLLECTION: &[Parameter] = &[
@@ -82,6 +90,7 @@ pub(super) const DELETE_COLLECTION: &[Parameter] = &[
     DRY_RUN,
     FIELD_SELECTOR,
     GRACE,
+    IGNORE_STORE,
     LABEL_SELECTOR,
     LIMIT,
     ORPHAN,
@@ -89,6 +98,7 @@ pub(super) const DELETE_COLLECTION: &[Parameter] = &[
     RESOURCE_VERSION,
     RESOURCE_VERSION_MATCH,
     SEND_INITIAL_EVENTS,
+    SHARD_SELECTOR,
     TIMEOUT,
 ];
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::descriptions::Descriptions;
 use super::operations::{Body, Media, Path};
-use super::{ApiResource, ApiSchema, GroupVersionApi, custom};
+use super::{ApiResource, ApiSchema, GroupVersionApi, custom, unions};
 use crate::builtin;
 use crate::graph::{Field, GroupVersionKind, ListKind, Presence, Scalar, Shape, TypeGraph, TypeId, TypeRef};
 
@@ -74,9 +74,43 @@ impl<'d> Schemas<'d> {
                         self.needed.push(format!("{META}.WatchEvent"));
                     }
                 }
-                Body::Text | Body::None => {}
+                Body::Events | Body::Text | Body::None => {}
             }
         }
+    }
+
+    /// Adds the type of what `/version` tells, which is no kind: texts alone.
+    pub(super) fn add_version(&mut self) {
+        const REQUIRED: &[&str] = &[
+            "major",
+            "minor",
+            "gitVersion",
+            "gitCommit",
+            "gitTreeState",
+            "buildDate",
+            "goVersion",
+            "compiler",
+            "platform",
+        ];
+        const OPTIONAL: &[&str] =
+            &["emulationMajor", "emulationMinor", "minCompatibilityMajor", "minCompatibilityMinor"];
+        let name = super::discovery::VERSION_INFO;
+        let mut properties = Map::new();
+        for field in REQUIRED.iter().chain(OPTIONAL) {
+            let mut schema = json!({ "type": "string" });
+            if self.dialect == Dialect::V3 && REQUIRED.contains(field) {
+                schema["default"] = json!("");
+            }
+            if let Some(words) = self.descriptions.of_field(name, field) {
+                schema["description"] = json!(words);
+            }
+            properties.insert((*field).to_owned(), schema);
+        }
+        let mut schema = json!({ "type": "object", "required": REQUIRED, "properties": properties });
+        if let Some(words) = self.descriptions.of_type(name) {
+            schema["description"] = json!(words);
+        }
+        self.definitions.insert(name.to_owned(), schema);
     }
 
     /// Adds a type of the machinery, by its short name.
@@ -190,6 +224,12 @@ impl<'d> Schemas<'d> {
         if let Value::Object(map) = &mut schema {
             if let Some(text) = self.descriptions.of_type(name) {
                 map.insert("description".to_owned(), json!(text));
+            } else if let Some(kind) = name.strip_suffix("List").filter(|_| kinds.contains_key(&of.id)) {
+                let kind = kind.rsplit('.').next().unwrap_or(kind);
+                map.insert(
+                    "description".to_owned(),
+                    json!(format!("{kind}List is a list of {kind} objects.")),
+                );
             }
             if let Some(list) = kinds.get(&of.id) {
                 map.insert("x-kubernetes-group-version-kind".to_owned(), self.kinds(list));
@@ -279,6 +319,9 @@ impl<'d> Schemas<'d> {
         if node.preserve_unknown {
             map.insert("x-kubernetes-preserve-unknown-fields".to_owned(), json!(true));
         }
+        if let Some(unions) = unions::of(node.name.as_str()) {
+            map.insert("x-kubernetes-unions".to_owned(), unions);
+        }
         if node.embedded {
             map.insert("x-kubernetes-embedded-resource".to_owned(), json!(true));
         }
@@ -309,6 +352,7 @@ impl<'d> Schemas<'d> {
         {
             map.insert("default".to_owned(), default);
         }
+        unions::mend(of.node().name.as_str(), field.name.as_str(), &mut map);
         // The items of a list of objects are no list of which parts are owned.
         if field.name == "items" && of.field("metadata").is_some_and(|meta| is_list_meta(of.at(meta.of))) {
             map.remove("x-kubernetes-list-type");

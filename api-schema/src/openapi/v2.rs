@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::discovery;
 use super::items;
 use super::operations;
 use super::schemas::{Dialect, Schemas};
@@ -22,10 +23,13 @@ pub fn document(apis: &[GroupVersionApi], version: &str, descriptions: &Descript
         schemas.add_api(api, &paths);
         items.extend(paths.iter().map(|path| (path.path.clone(), items::item(path, Dialect::V2))));
         if api.resources.iter().any(|resource| !matches!(resource.schema, ApiSchema::Custom(_))) {
-            items.extend([operations::discovery(api, Dialect::V2), operations::group_discovery(api)]);
+            let group = discovery::group_discovery(&api.group, Dialect::V2);
+            items.extend([discovery::discovery(api, Dialect::V2), group]);
         }
     }
-    items.extend(operations::root_discovery());
+    items.extend([discovery::root_discovery(Dialect::V2)]);
+    items.extend(discovery::about_the_server(Dialect::V2));
+    schemas.add_version();
     for name in ["APIGroup", "APIGroupList", "APIResourceList", "APIVersions"] {
         schemas.add_meta(name);
     }

@@ -46,14 +46,11 @@ async fn run(
     object = place.to_written(object);
     let prefix = metadata::text(&object, "generateName").to_owned();
     let generated = metadata::text(&object, "name").is_empty() && !prefix.is_empty();
+    let names_version = metadata::names_version(&object);
     metadata::stamp_new(&mut object, place, now)?;
     let twice = metadata::twice_owned(&metadata::unique_owners(&mut object), false);
     if place.row.strategy.named_by_server && metadata::text(&object, "name").is_empty() && !generated {
         metadata::of(&mut object).insert("name".into(), uuid::Uuid::new_v4().to_string().into());
-    }
-    if metadata::text(&object, "name").is_empty() && !generated {
-        let cause = Cause::required("metadata.name", "name or generateName is required");
-        return Err(place.invalid("", vec![cause]));
     }
     for _ in 0..TRIES {
         let mut object = object.clone();
@@ -89,8 +86,11 @@ async fn run(
         admission::definitions::compile(server, place, &object)?;
         guards::validate(&asked, Some(&object), None).await?;
         // As in Kubernetes, what is wrong with an object is said before that its name is taken.
+        if names_version && !options.dry_run {
+            return Err(metadata::new_with_version());
+        }
         if taken {
-            return Err(ApiError::already_exists(&place.resource(), &name));
+            return Err(ApiError::already_exists(&place.asked(), &name));
         }
         let mut warnings: Vec<String> = twice.iter().cloned().collect();
         warnings.extend((place.row.strategy.create_warnings)(&object));
@@ -112,7 +112,7 @@ async fn run(
                 return Ok(Written { object, created: true, removed: false, warnings });
             }
             Err(Refused::Object) if generated => {}
-            Err(Refused::Object) => return Err(ApiError::already_exists(&place.resource(), &name)),
+            Err(Refused::Object) => return Err(ApiError::already_exists(&place.asked(), &name)),
             Err(Refused::Extra) => {}
             Err(Refused::Failed(error)) => return Err(error),
         }
@@ -185,7 +185,17 @@ pub(super) fn validate_new(place: &Place, object: &Value) -> Vec<Cause> {
     let mut causes =
         api_resources::metadata::validate_create(object, place.row.namespaced, strategy.validate_name);
     causes.extend(kube_finalizers(place, object));
-    causes.extend((strategy.validate_create)(object));
+    let mut own = (strategy.validate_create)(object);
+    match (place.row.group.as_str(), place.row.kind.as_str()) {
+        // Of an event of the first form nothing is told of its metadata while it has other defects.
+        ("", "Event") if !own.is_empty() => return own,
+        // Of the second one, its namespace is told first.
+        ("events.k8s.io", "Event") if own.first().is_some_and(|c| c.field == "involvedObject.namespace") => {
+            causes.insert(0, own.remove(0));
+        }
+        _ => {}
+    }
+    causes.append(&mut own);
     if let Some(schema) = place.version.schema.as_ref() {
         causes.extend(schema.validate(object, None));
         if let Some(paths) = &place.version.scale {

@@ -45,7 +45,7 @@ pub async fn delete(
     place: &Place,
     options: &DeleteOptions,
 ) -> Result<Written, ApiError> {
-    let resource = place.resource();
+    let resource = place.asked();
     let caller = Caller::of(auth);
     for _ in 0..TRIES {
         let record = live(server, auth, place).ok_or_else(|| ApiError::not_found(&resource, &place.name))?;

@@ -72,11 +72,18 @@ pub fn set_namespace(object: &mut Value, place: &Place) -> Result<(), ApiError> 
     Ok(())
 }
 
+/// True for an object that says which version it is of. A new one has none, which is told where it would be stored.
+pub fn names_version(object: &Value) -> bool {
+    text(object, "resourceVersion").parse::<u64>().is_ok_and(|version| version != 0)
+}
+
+/// 400 for a new object that names a version.
+pub fn new_with_version() -> ApiError {
+    ApiError::bad_request("resourceVersion should not be set on objects to be created")
+}
+
 /// Sets what the server sets in a new object, and takes away what a client may not say.
 pub fn stamp_new(object: &mut Value, place: &Place, now: Timestamp) -> Result<(), ApiError> {
-    if !text(object, "resourceVersion").is_empty() {
-        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
-    }
     set_namespace(object, place)?;
     let kind = place.row.kind.to_string();
     let api_version = place.written_api_version();
@@ -179,7 +186,7 @@ pub fn check_uid(object: &Value, old: &Value, place: &Place) -> Result<(), ApiEr
 pub fn check_update(object: &Value, old: &Value, place: &Place, unconditional: bool) -> Result<(), ApiError> {
     check_name(object, place)?;
     let name = text(object, "name");
-    let resource = place.resource();
+    let resource = place.asked();
     let version = text(object, "resourceVersion");
     if version.is_empty() || version == "0" {
         if unconditional {

@@ -47,9 +47,14 @@ pub struct Place {
 }
 
 impl Place {
-    /// Group and plural under which the object is stored, and which errors name.
+    /// Group and plural under which the object is stored.
     pub fn resource(&self) -> GroupResource {
         self.row.stored_resource()
+    }
+
+    /// Group and plural of the request, which errors name.
+    pub fn asked(&self) -> GroupResource {
+        GroupResource::new(&self.row.group, &self.row.plural)
     }
 
     /// The object.

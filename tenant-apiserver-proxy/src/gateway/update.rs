@@ -38,7 +38,7 @@ pub async fn update(
     must_name_version: bool,
     mut make: impl FnMut(&Value) -> Result<Wanted, ApiError>,
 ) -> Result<Written, ApiError> {
-    let resource = place.resource();
+    let resource = place.asked();
     let caller = Caller::of(auth);
     for _ in 0..TRIES {
         let record = live(server, auth, place).ok_or_else(|| ApiError::not_found(&resource, &place.name))?;

@@ -85,12 +85,15 @@ fn from_query(call: &Call) -> Result<Value, ApiError> {
     // The same parameter selects from which version on a collection is listed.
     let one = matches!(&call.info, RequestInfo::Resource(request) if request.verb == "delete");
     for field in ["uid", "resourceVersion"] {
-        if let Some(text) = query.get(field).filter(|_| one) {
+        if let Some(text) = query.get(field).filter(|_| one || field == "uid") {
             options["preconditions"][field] = text.into();
         }
     }
     Ok(options)
 }
+
+/// What messages of Kubernetes call the list of kinds in which it looks for options.
+const SCHEME: &str = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27";
 
 fn decode_body(body: &Incoming) -> Result<Value, ApiError> {
     let payload = body.payload()?;
@@ -110,7 +113,9 @@ fn decode_body(body: &Incoming) -> Result<Value, ApiError> {
     let (version, kind) =
         decode::group_version_kind(&payload.bytes, format).map_err(|error| refused(&error))?;
     if !kind.is_empty() && kind != "DeleteOptions" {
-        return Err(refused(&format_args!("no kind {kind:?} is registered for version {version:?}")));
+        return Err(refused(&format_args!(
+            "no kind {kind:?} is registered for version {version:?} in scheme {SCHEME:?}"
+        )));
     }
     let decoded = decode::decode(&payload.bytes, format, graph.at(root), decode::FieldValidation::Ignore);
     decoded.map(|decoded| decoded.value).map_err(|error| refused(&error))

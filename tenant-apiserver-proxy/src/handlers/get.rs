@@ -16,10 +16,31 @@ use serde_json::{Value, json};
 
 /// Answers with the object as it is stored, when the version agrees.
 pub async fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
+    check_options(auth)?;
     let found = server.cache.get(auth.plane().id, &place.resource(), &place.object());
-    let record = found.ok_or_else(|| ApiError::not_found(&place.resource(), &place.name))?;
+    let record = found.ok_or_else(|| ApiError::not_found(&place.asked(), &place.name))?;
     let record = conversion::shown_one(&Caller::of(auth), place, record).await?;
     show(auth, place, &record, StatusCode::OK)
+}
+
+/// What cannot be asked for with one object.
+pub fn check_options(auth: &Authorized) -> Result<(), ApiError> {
+    let query = &auth.call().query;
+    if query
+        .get("export")
+        .is_some_and(|export| !matches!(export, "0" | "f" | "F" | "false" | "FALSE" | "False"))
+    {
+        let why = "the export parameter, deprecated since v1.14, is no longer supported";
+        return Err(ApiError::bad_request(why));
+    }
+    match query.get("resourceVersion") {
+        Some(version) if version.parse::<u64>().is_err() => {
+            let why =
+                format!("Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax");
+            Err(ApiError::new(api_types::Reason::Unknown, format!("resourceVersion: {why}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// In which form a client gets objects.

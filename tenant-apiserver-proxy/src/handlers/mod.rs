@@ -8,6 +8,7 @@ pub mod delete;
 pub mod events;
 pub mod evictions;
 pub mod get;
+pub mod health;
 pub mod list;
 pub mod list_options;
 pub mod patch;
@@ -87,6 +88,12 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
             Ok(paths::no_such_page())
         };
     };
+    // What definitions add has handlers that know no paths but those of its scope.
+    let collection = matches!(request.verb.as_str(), "list" | "watch");
+    let outside = row.namespaced && request.namespace.is_empty() && !collection;
+    if row.is_custom() && (outside || check_scope(request, row.namespaced, false).is_err()) {
+        return Ok(paths::no_such_page());
+    }
     let Some(version) = row.version(&request.version).cloned() else { return Err(ApiError::no_such_path()) };
     let place = Place {
         namespace: if row.namespaced { request.namespace.clone() } else { "".into() },
@@ -113,7 +120,7 @@ async fn answer(
     request: &ResourceRequest,
     body: Incoming,
 ) -> Result<Reply, ApiError> {
-    check_scope(request, place)?;
+    check_scope(request, place.row.namespaced, place.row.verbs == [Verb::Create])?;
     check_method(auth, request, place)?;
     // Nothing is done whose answer could not be given.
     let wish = auth.call().wish();
@@ -123,6 +130,9 @@ async fn answer(
     }
     let protobuf = place.has_protobuf() || !place.subresource.is_empty();
     wish.accept(Offer::Objects { protobuf })?;
+    if matches!(request.verb.as_str(), "get" | "patch" | "delete") && !place.name.is_empty() {
+        check_name(&place.name)?;
+    }
     if place.subresource.is_empty() {
         whole(server, auth, place, body).await
     } else {
@@ -141,11 +151,15 @@ fn refused(request: &ResourceRequest) -> Option<ApiError> {
     Some(error.about(&request.group, &request.resource, &request.name))
 }
 
-/// A namespaced object is reached through its namespace; a cluster-scoped one is not.
-fn check_scope(request: &ResourceRequest, place: &Place) -> Result<(), ApiError> {
-    let in_namespace = !request.namespace.is_empty() && request.resource != "namespaces";
-    match (place.row.namespaced, in_namespace) {
+/// A namespaced object is reached through its namespace; a cluster-scoped one is not. What is only created has no
+/// paths outside of namespaces at all.
+fn check_scope(request: &ResourceRequest, namespaced: bool, only_created: bool) -> Result<(), ApiError> {
+    // A namespace is its own.
+    let its_own = request.resource == "namespaces" && request.name == request.namespace;
+    let in_namespace = !request.namespace.is_empty() && !its_own;
+    match (namespaced, in_namespace) {
         (false, true) => Err(ApiError::no_such_path()),
+        (true, false) if only_created => Err(ApiError::no_such_path()),
         (true, false) if !request.name.is_empty() && request.verb != "list" && request.verb != "watch" => {
             Err(ApiError::no_such_path())
         }
@@ -154,24 +168,46 @@ fn check_scope(request: &ResourceRequest, place: &Place) -> Result<(), ApiError>
     }
 }
 
+/// A name that could be no segment of a path is nobody's.
+pub(crate) fn check_name(name: &str) -> Result<(), ApiError> {
+    let defects = api_resources::names::path_segment(name);
+    if defects.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!("Name parameter invalid: {name:?}: {}", defects.join(";"))))
+}
+
 /// What is done is what the verb says; some methods come to a verb that they are not served by.
 fn check_method(auth: &Authorized, request: &ResourceRequest, place: &Place) -> Result<(), ApiError> {
     let reading = matches!(request.verb.as_str(), "get" | "list" | "watch");
-    if request.verb == "watch" && !place.subresource.is_empty() {
-        return Err(ApiError::no_such_path());
-    }
+    let sub = place.row.subresource(&place.subresource);
     if place.row.is_custom() {
         // Custom resources ask for the verb alone.
-        if request.verb.is_empty() {
+        if !place.subresource.is_empty() && (sub.is_none() || request.verb == "watch") {
+            return Err(ApiError::not_found(&place.resource(), &place.name));
+        }
+        let offered = sub.is_none_or(|sub| sub.verbs.iter().any(|verb| verb.as_str() == request.verb));
+        if request.verb.is_empty() || !offered {
             let resource = place.resource();
-            let why = format!(" is not supported on resources of kind {:?}", resource.to_string());
+            let kind = resource.to_string();
+            let why = format!("{} is not supported on resources of kind {kind:?}", request.verb);
             let error = ApiError::new(Reason::MethodNotAllowed, why);
             return Err(error.about(&resource.group, &resource.resource, ""));
         }
+        if place.name.is_empty() && matches!(request.verb.as_str(), "update" | "patch") {
+            return Err(ApiError::bad_request("name must be provided"));
+        }
         return Ok(());
     }
+    if request.verb == "watch" && !place.subresource.is_empty() {
+        return Err(ApiError::no_such_path());
+    }
+    // What is only created has no paths of its own.
+    if place.row.verbs == [Verb::Create] && !place.name.is_empty() {
+        return Err(ApiError::no_such_path());
+    }
     let served = |verbs: &[Verb]| verbs.iter().any(|verb| verb.as_str() == request.verb);
-    let known = match place.row.subresource(&place.subresource) {
+    let known = match sub {
         // These say themselves what they are not asked for.
         _ if components::is(place) => true,
         _ if place.subresource.is_empty() => served(&place.row.verbs),

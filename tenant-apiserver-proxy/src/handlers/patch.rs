@@ -58,21 +58,24 @@ pub async fn patch(
 ) -> Result<Reply, ApiError> {
     let call = auth.call();
     let of = PatchType::parse(&body.content_type, place.row.is_custom())?;
-    let mode = decoding::field_validation(call, place)?;
     if of == PatchType::Apply {
-        return apply(server, auth, place, body, mode).await;
+        return apply(server, auth, place, body).await;
     }
-    if call.query.get("force").is_some() {
-        let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
-        return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", vec![cause]));
+    let forced = call.query.first("force").is_some();
+    let causes = forced.then(|| Cause::forbidden("force", "may not be specified for non-apply patch"));
+    let options = write::checked_options(call, causes.into_iter().collect())?;
+    let mode = decoding::field_validation(call, place)?;
+    // What is not there is told before what is wrong with its patch.
+    if gateway::live(server, auth, place).is_none() {
+        return Err(ApiError::not_found(&place.asked(), &place.name));
     }
-    let options = write::options(call)?;
     let patch = read(of, &body.bytes, mode)?;
     let mut warnings = Vec::new();
     let written = gateway::update::update(server, auth, place, &options, must_name_version(place), |old| {
         let patched = patched(place, of, old, &patch.value)?;
-        let decoded = redecode(place, of, &patched, &patch, mode)?;
+        let mut decoded = redecode(place, of, &patched, &patch, mode)?;
         warnings = decoded.warnings;
+        gateway::metadata::set_namespace(&mut decoded.value, place)?;
         Ok(Wanted { object: decoded.value, owned: false })
     })
     .await;
@@ -246,12 +249,9 @@ fn as_json(value: &Value) -> Result<Payload, ApiError> {
 /// The manager and `force` of an apply.
 pub fn apply_options(auth: &Authorized) -> Result<(WriteOptions, bool), ApiError> {
     let call = auth.call();
-    let mut options = write::options(call)?;
-    let Some(manager) = call.query.get("fieldManager").filter(|manager| !manager.is_empty()) else {
-        let cause = Cause::required("fieldManager", "is required for apply patch");
-        return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", vec![cause]));
-    };
-    options.manager = manager.to_owned();
+    let unnamed = call.query.get("fieldManager").is_none();
+    let causes = unnamed.then(|| Cause::required("fieldManager", "is required for apply patch"));
+    let options = write::checked_options(call, causes.into_iter().collect())?;
     Ok((options, call.query.is_true("force")))
 }
 
@@ -260,6 +260,9 @@ pub fn read_config(body: &Incoming, mode: FieldValidation) -> Result<Decoded, Ap
     let decoded = decode::decode_untyped(&body.bytes, Format::Yaml, mode);
     let decoded = decoded.map_err(|error| match error {
         DecodeError::Strict(_) => ApiError::bad_request(format!("error strict decoding YAML: {error}")),
+        DecodeError::Syntax(why) => {
+            ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))
+        }
         error => ApiError::bad_request(format!("error decoding YAML: {error}")),
     })?;
     if let Some(word) = word_unless_object(&decoded.value) {
@@ -276,9 +279,9 @@ async fn apply(
     auth: &Authorized,
     place: &Place,
     body: &Incoming,
-    mode: FieldValidation,
 ) -> Result<Reply, ApiError> {
     let (options, force) = apply_options(auth)?;
+    let mode = decoding::field_validation(auth.call(), place)?;
     let config = read_config(body, mode)?;
     let written = apply_object(server, auth, place, &config.value, force, &options).await;
     write::finish(auth, place, written, config.warnings)
@@ -296,13 +299,13 @@ pub async fn apply_object(
     let merged = |live: Option<&Value>| -> Result<Value, ApiError> {
         let now = Timestamp::now();
         let merged = ownership::apply(place, live, config, &options.manager, force, now)?;
-        let object = restore(place, &merged, config)?;
-        gateway::metadata::check_name(&object, place)?;
+        let mut object = restore(place, &merged, config)?;
+        gateway::metadata::set_namespace(&mut object, place)?;
         Ok(object)
     };
     if gateway::live(server, auth, place).is_none() {
         if !place.subresource.is_empty() {
-            return Err(ApiError::not_found(&place.resource(), &place.name));
+            return Err(ApiError::not_found(&place.asked(), &place.name));
         }
         write::check_create(server, auth)?;
         let mut new = merged(None)?;
@@ -312,15 +315,18 @@ pub async fn apply_object(
             let why = format!(
                 "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
             );
-            return Err(ApiError::conflict(&place.resource(), &place.name, &why));
+            return Err(ApiError::conflict(&place.asked(), &place.name, &why));
         }
+        gateway::metadata::check_name(&new, place)?;
         match gateway::create::create_owned(server, auth, place, new, options).await {
             Err(error) if error.is_already_exists() => {}
             other => return other,
         }
     }
     gateway::update::update(server, auth, place, options, must_name_version(place), |old| {
-        Ok(Wanted { object: merged(Some(&versioned(place, old)))?, owned: true })
+        let mut object = merged(Some(&versioned(place, old)))?;
+        gateway::metadata::set_namespace(&mut object, place)?;
+        Ok(Wanted { object, owned: true })
     })
     .await
 }

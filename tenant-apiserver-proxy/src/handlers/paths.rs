@@ -13,41 +13,59 @@ use serde_json::{Value, json};
 /// The Kubernetes version whose API this is.
 const KUBERNETES: (&str, &str, &str) = ("1", "36", "v1.36.2");
 
-/// What is only read, with all below. Other paths answer every method, as in Kubernetes.
-const ONLY_READ: &[&str] = &["/version", "/api", "/apis", "/openid", "/.well-known", "/openapi"];
-
 /// Answers a path.
 pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiError> {
-    let crate::request_info::RequestInfo::Path { path, verb } = &auth.call().info else {
+    let crate::request_info::RequestInfo::Path { path: full, verb } = &auth.call().info else {
         return Ok(no_such_page());
     };
-    let path = path.trim_end_matches('/');
     let catalog = auth.plane().catalog.load_full();
-    let below =
-        |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if verb != "get" && ONLY_READ.iter().any(below) {
-        return Err(super::not_allowed());
+    let path = full.trim_end_matches('/');
+    if path.contains("//") || (path.is_empty() && full != "/") {
+        return unknown(&catalog, path);
     }
+    // Below these nothing ends in a slash.
+    if path.starts_with("/openapi/") && full != path {
+        return Ok(if path == "/openapi/v2" { no_such_page() } else { crate::documents::no_such_document() });
+    }
+    if let Some(found) = super::health::answer(server, auth, full).await {
+        return Ok(found);
+    }
+    let reading = verb == "get";
     match path {
-        "" => Ok(Reply::value(&json!({"paths": roots(server, auth, &catalog)})).rendered(FOR_PEOPLE)),
+        "" | "/index.html" => {
+            Ok(Reply::value(&json!({"paths": roots(server, auth, &catalog)})).rendered(FOR_PEOPLE))
+        }
+        "/version" | "/openid/v1/jwks" | "/.well-known/openid-configuration" if !reading => {
+            Err(super::not_allowed())
+        }
         "/version" => {
             auth.call().wish().is_produced(Produced::Json)?;
             Ok(Reply::value(&version()).rendered(FOR_PEOPLE))
         }
-        "/healthz" | "/livez" | "/readyz" => Ok(Reply::text("ok")),
         "/openid/v1/jwks" | "/.well-known/openid-configuration" => server_keys(server, auth, path).await,
         _ if path == "/api" || path.starts_with("/api/") || path == "/apis" || path.starts_with("/apis/") => {
             let foreign = aggregation::foreign(server, auth.plane());
             let served = discovery::Served { catalog: &catalog, foreign: &foreign };
-            discover(auth, served, server.base_url().trim_start_matches("https://"), path)
+            discover(auth, served, server.base_url().trim_start_matches("https://"), path, reading)
         }
         "/openapi/v2" => server.documents.openapi_v2(server, auth, &catalog).await,
         _ if path == "/openapi/v3" || path.starts_with("/openapi/v3/") => {
             let rest = path.trim_start_matches("/openapi/v3").trim_start_matches('/');
             server.documents.openapi_v3(server, auth, &catalog, rest).await
         }
-        _ => Ok(no_such_page()),
+        _ => unknown(&catalog, path),
     }
+}
+
+/// A path that is not there: a `Status` where Kubernetes' own kinds are, else a page.
+fn unknown(catalog: &api_resources::Catalog, path: &str) -> Result<Reply, ApiError> {
+    let mut segments = path.split('/').skip(1);
+    let known = match (segments.next(), segments.next()) {
+        (Some("api" | "version"), _) => true,
+        (Some("apis"), Some(group)) => is_built_in(catalog, group),
+        _ => false,
+    };
+    if known { Err(ApiError::no_such_path()) } else { Ok(no_such_page()) }
 }
 
 /// As programs read it.
@@ -66,6 +84,7 @@ pub fn no_such_page() -> Reply {
         StatusCode::NOT_FOUND,
         Content::Raw("text/plain; charset=utf-8", "404 page not found\n".into()),
     )
+    .as_it_is()
 }
 
 fn roots(server: &Server, auth: &Authorized, catalog: &api_resources::Catalog) -> Vec<String> {
@@ -78,9 +97,17 @@ fn roots(server: &Server, auth: &Authorized, catalog: &api_resources::Catalog) -
         paths.push(format!("/apis/{}", foreign.group));
         paths.push(format!("/apis/{}/{}", foreign.group, foreign.version));
     }
-    for fixed in ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"] {
-        paths.push(fixed.into());
-    }
+    const FIXED: &[&str] = &[
+        "/.well-known/openid-configuration",
+        "/apis/",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openapi/v3/",
+        "/openid/v1/jwks",
+        "/version",
+    ];
+    paths.extend(FIXED.iter().map(|path| (*path).to_owned()));
+    paths.extend(super::health::paths());
     paths.sort();
     paths.dedup();
     paths
@@ -108,16 +135,18 @@ fn discover(
     served: discovery::Served<'_>,
     address: &str,
     path: &str,
+    reading: bool,
 ) -> Result<Reply, ApiError> {
     let catalog = served.catalog;
     let wish = auth.call().wish();
-    // The list of groups has a handler of its own, which knows wildcards.
-    if path != "/apis" {
-        wish.is_produced(Produced::Objects)?;
-    }
     let aggregated = wish.aggregated_discovery() && (path == "/api" || path == "/apis");
-    let rendering = if aggregated { PLAIN } else { wish.accept(Offer::Document)?.rendering };
     let segments: Vec<&str> = path.split('/').skip(1).collect();
+    // Lists of groups, and what definitions add, have handlers of their own: they know wildcards, and every method.
+    let own = match segments.as_slice() {
+        ["apis"] | ["apis", _] => true,
+        ["apis", group, _] => !is_built_in(catalog, group),
+        _ => false,
+    };
     let found = match segments.as_slice() {
         ["api"] if aggregated => Some(discovery::aggregated(served, discovery::Root::Api)),
         ["apis"] if aggregated => Some(discovery::aggregated(served, discovery::Root::Apis)),
@@ -128,22 +157,25 @@ fn discover(
         ["apis", group, version] => discovery::resource_list(catalog, group, version),
         _ => None,
     };
-    let Some(document) = found else {
-        let group = if segments[0] == "api" { "" } else { segments.get(1).copied().unwrap_or("") };
-        let known = is_built_in(catalog, group);
-        return if known { Err(ApiError::no_such_path()) } else { Ok(no_such_page()) };
-    };
+    let Some(document) = found else { return unknown(catalog, path) };
+    if !own {
+        if !reading {
+            return Err(super::not_allowed());
+        }
+        wish.is_produced(Produced::Objects)?;
+    }
+    let rendering = if aggregated { PLAIN } else { wish.accept(Offer::Document)?.rendering };
+    if !aggregated {
+        return document_of(document, rendering);
+    }
     let text = document.to_string();
     let tag = discovery::etag(text.as_bytes());
     const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
     let mut reply = if auth.call().header("if-none-match") == tag {
         // With the type: client-go puts the headers of a 304 over those that it has kept, and reads by the type.
-        let of = if aggregated { AGGREGATED } else { "application/json" };
-        Reply::with(StatusCode::NOT_MODIFIED, Content::Raw(of, bytes::Bytes::new()))
-    } else if aggregated {
-        Reply::with(StatusCode::OK, Content::Raw(AGGREGATED, text.into()))
+        Reply::with(StatusCode::NOT_MODIFIED, Content::Raw(AGGREGATED, bytes::Bytes::new()))
     } else {
-        Reply::json(text).rendered(rendering)
+        Reply::with(StatusCode::OK, Content::Raw(AGGREGATED, text.into()))
     };
     if let Ok(value) = HeaderValue::from_str(&tag) {
         reply.headers.insert(header::ETAG, value);
@@ -153,19 +185,35 @@ fn discover(
     Ok(reply)
 }
 
+/// A discovery document in the form that is asked for.
+fn document_of(document: Value, rendering: Rendering) -> Result<Reply, ApiError> {
+    let kind = document["kind"].as_str().unwrap_or("");
+    let root = api_schema::builtin::kind("", "v1", kind).filter(|_| rendering.format == Format::Protobuf);
+    let Some(root) = root else { return Ok(Reply::value(&document).rendered(rendering)) };
+    let root = api_schema::builtin::graph().at(root);
+    let content = super::get::protobuf(root, "v1", kind, &document)?;
+    Ok(Reply::with(StatusCode::OK, content))
+}
+
 async fn server_keys(server: &Server, auth: &Authorized, path: &str) -> Result<Reply, ApiError> {
     let plane = auth.plane();
     let issuer = server.issuer(plane);
+    const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+    const SET: &str = "application/jwk-set+json";
+    let wish = auth.call().wish();
     if path == "/openid/v1/jwks" {
         let key = server.token_key(plane).await?;
         let set =
             key.jwks().ok_or_else(|| ApiError::new(Reason::InternalError, "the key cannot be shown"))?;
-        return Ok(Reply::with(
-            StatusCode::OK,
-            Content::Raw("application/jwk-set+json", set.to_string().into()),
-        ));
+        wish.is_of(&[SET])?;
+        let mut reply = Reply::with(StatusCode::OK, Content::Raw(SET, set.to_string().into()));
+        reply.headers.insert(header::CACHE_CONTROL, CACHE);
+        return Ok(reply);
     }
-    Ok(Reply::value(&json!({"issuer": issuer, "jwks_uri": format!("{issuer}/openid/v1/jwks"),
+    wish.is_produced(Produced::Json)?;
+    let mut reply = Reply::value(&json!({"issuer": issuer, "jwks_uri": format!("{issuer}/openid/v1/jwks"),
         "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"]})))
+        "id_token_signing_alg_values_supported": ["ES256"]}));
+    reply.headers.insert(header::CACHE_CONTROL, CACHE);
+    Ok(reply.rendered(PLAIN))
 }

@@ -26,6 +26,7 @@ pub async fn create(
 ) -> Result<Reply, ApiError> {
     let mode = decoding::field_validation(auth.call(), place)?;
     let decoded = decoding::object(place, &body.payload()?, mode)?;
+    decoded.warnings.iter().for_each(|warning| auth.warn(warning));
     let mut review = decoded.value;
     let plane = auth.plane();
     own(auth, place, (&place.row.group, &place.version.name, &place.row.kind), &mut review);
@@ -69,8 +70,7 @@ pub async fn create(
         "tokenreviews" => token_review(server, plane, &mut review).await,
         other => return Err(ApiError::internal(format_args!("the review {other} is not implemented"))),
     }
-    let reply = answer(auth, &place.row.group, &place.version.name, &place.row.kind, &review)?;
-    Ok(reply.warnings(decoded.warnings))
+    answer(auth, &place.row.group, &place.version.name, &place.row.kind, &review)
 }
 
 /// Records who asks, as a write of a stored object would. A review without fields has no owner.

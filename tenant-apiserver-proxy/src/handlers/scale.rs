@@ -83,6 +83,7 @@ fn selector_text(selector: &Value) -> String {
 
 /// GET.
 pub async fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
+    get::check_options(auth)?;
     let found = server.cache.get(auth.plane().id, &place.resource(), &place.object());
     let record = found.ok_or_else(|| ApiError::not_found(&place.resource(), &place.name))?;
     let record = conversion::shown_one(&Caller::of(auth), place, record).await?;
@@ -121,6 +122,9 @@ pub async fn write(
     let mut warnings = Vec::new();
     let sent = if patching {
         let of = PatchType::parse(&body.content_type, place.row.is_custom())?;
+        if gateway::live(server, auth, place).is_none() {
+            return Err(ApiError::not_found(&place.asked(), &place.name));
+        }
         if of == PatchType::Apply {
             (options, force) = patch::apply_options(auth)?;
             let config = patch::read_config(body, mode)?;
@@ -132,7 +136,11 @@ pub async fn write(
     } else {
         let scale = decoding::of_kind("Scale", "autoscaling/v1", root()?, &body.payload()?, mode)?;
         warnings = scale.warnings;
-        Sent::Whole(scale.value)
+        let mut value = scale.value;
+        let named = metadata::set_namespace(&mut value, place);
+        let named = named.and_then(|()| metadata::check_name(&value, place));
+        named.map_err(|error| error.with_warnings(warnings.clone()))?;
+        Sent::Whole(value)
     };
     let written = gateway::update::update(server, auth, place, &options, false, |old| {
         let writer = Writer {

@@ -19,7 +19,11 @@ const NAMELESS: &str = "unknown";
 
 /// Reads `dryRun` and `fieldManager`. Without one, the manager is the client's program name.
 pub fn options(call: &Call) -> Result<WriteOptions, ApiError> {
-    let mut causes = Vec::new();
+    checked_options(call, Vec::new())
+}
+
+/// The same, where other options have these defects.
+pub fn checked_options(call: &Call, mut causes: Vec<Cause>) -> Result<WriteOptions, ApiError> {
     let manager = match call.query.get("fieldManager") {
         Some(manager) => {
             api_resources::metadata::manager(&mut causes, "fieldManager", manager);
@@ -29,8 +33,12 @@ pub fn options(call: &Call) -> Result<WriteOptions, ApiError> {
     };
     let dry_runs: Vec<&str> = call.query.all("dryRun").collect();
     causes.extend(dry_run_defect(&dry_runs));
+    let kind = options_kind(call);
+    if kind != "DeleteOptions" {
+        causes.extend(decoding::field_validation_defect(call));
+    }
     if !causes.is_empty() {
-        return Err(ApiError::invalid("meta.k8s.io", options_kind(call), "", causes));
+        return Err(ApiError::invalid("meta.k8s.io", kind, "", causes));
     }
     Ok(WriteOptions { dry_run: !dry_runs.is_empty(), manager })
 }
@@ -99,7 +107,12 @@ pub async fn update(
     let call = auth.call();
     let options = options(call)?;
     let mode = decoding::field_validation(call, place)?;
-    let decoded = decoding::object(place, &body.payload()?, mode)?;
+    let mut decoded = decoding::object(place, &body.payload()?, mode)?;
+    // What it names itself is compared with the path before anybody looks whether it is there.
+    let named = gateway::metadata::set_namespace(&mut decoded.value, place)
+        .and_then(|()| gateway::metadata::check_name(&decoded.value, place))
+        .and_then(|()| super::check_name(&place.name));
+    named.map_err(|error| error.with_warnings(decoded.warnings.clone()))?;
     let strategy = &place.row.strategy;
     let there = gateway::live(server, auth, place).is_some();
     let written = if !there && strategy.create_on_update && place.subresource.is_empty() {

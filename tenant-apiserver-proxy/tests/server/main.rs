@@ -26,6 +26,7 @@ mod ownership;
 mod patches;
 mod pipeline;
 mod policies;
+mod refusals;
 mod restart;
 mod roles;
 mod scales;

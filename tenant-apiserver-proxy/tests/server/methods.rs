@@ -34,6 +34,25 @@ async fn methods_are_those_of_kubernetes() {
         ("GET", "/api/v1/namespaces/default/nodes", 404, NOT_FOUND),
         ("GET", "/api/v1/pods/x", 404, NOT_FOUND),
         ("GET", "/api/v1/watch/namespaces/default/pods/x/status", 404, NOT_FOUND),
+        ("GET", "/api/v1/namespaces//configmaps", 404, NOT_FOUND),
+        ("GET", "/api/v1/namespaces/default//configmaps", 404, NOT_FOUND),
+        ("GET", "/api/v1/namespaces/default/configmaps/a%2Fb", 404, NOT_FOUND),
+        ("GET", "/api/v1/namespaces/default/namespaces/x", 404, NOT_FOUND),
+        ("GET", "/api/v1/namespaces/default/bindings/x", 404, NOT_FOUND),
+        ("POST", "/api/v1/bindings", 404, NOT_FOUND),
+        ("GET", "/version/x", 404, NOT_FOUND),
+        ("GET", "//", 404, "404 page not found\n"),
+        ("GET", "/livez/", 404, "404 page not found\n"),
+        ("GET", "/livez/ping", 200, "ok"),
+        ("GET", "/livez/nothing", 404, "404 page not found\n"),
+        ("GET", "/livez?verbose", 200, "[+]ping ok\n[+]log ok\n[+]etcd ok\nlivez check passed\n"),
+        (
+            "GET",
+            "/livez?verbose&exclude=etcd&exclude=x",
+            200,
+            "[+]ping ok\n[+]log ok\n[+]etcd excluded: ok\n\
+             warn: some health checks cannot be excluded: no matches for \"x\"\nlivez check passed\n",
+        ),
     ];
     for (method, path, code, message) in table {
         let answer = acme.send(method, path, "", "").await;
@@ -53,8 +72,28 @@ async fn methods_are_those_of_kubernetes() {
         let answer = acme.send("HEAD", path, "", "").await.expect_code(code);
         assert!(answer.body.is_empty());
     }
+    // Lists of groups have no methods.
+    for path in ["/apis", "/apis/apps", "/openapi/v3"] {
+        acme.send("POST", path, "", "").await.expect_code(200);
+    }
     // A slash at the end changes nothing.
     for path in [format!("{CONFIGMAPS}/"), format!("{one}/"), "/api/v1/".into(), "/apis/apps/".into()] {
+        acme.get(&path).await.expect_code(200);
+    }
+    // What no segment of a path can be is nobody's name; what is no duration is no timeout.
+    for (path, why) in [
+        ("configmaps/%2e%2e", "Name parameter invalid: \"..\": may not be '..'"),
+        ("configmaps/a%25", "Name parameter invalid: \"a%\": may not contain '%'"),
+        (
+            "configmaps?timeout=x",
+            "invalid timeout specified in the request URL - time: invalid duration \"x\"",
+        ),
+        ("configmaps/x?export=true", "the export parameter, deprecated since v1.14, is no longer supported"),
+    ] {
+        let answer = acme.get(&format!("/api/v1/namespaces/default/{path}")).await.expect_code(400);
+        assert_eq!(text(&answer.json()["message"]), why);
+    }
+    for path in [format!("{CONFIGMAPS}?timeout=1m30.5s"), "/apis?timeout=32s".into()] {
         acme.get(&path).await.expect_code(200);
     }
     // Without a right to it a method is refused as what it would do.

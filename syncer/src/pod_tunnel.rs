@@ -1,7 +1,7 @@
 //! Connections to tenants' pods, through the API of the super cluster that runs them.
 //!
 //! Guarantees: a tenant reaches pods of its own only: the pod that stands for the one that it names, which carries the
-//! tenant's UID. Errors are in words for the tenant, and name nothing of the super cluster. Caveat: the port is one of
+//! tenant's UID, and has a network of its own. Errors are in words for the tenant, and name nothing of the super cluster. Caveat: the port is one of
 //! the pod's loopback address, as with `kubectl port-forward`.
 
 use crate::kinds::Kind;
@@ -46,8 +46,13 @@ impl PodTunnel for PodTunnels {
                 })
             });
         let found = found.ok_or_else(|| no("it does not run yet"))?;
-        if found.value().is_ok_and(|pod| pod["metadata"]["labels"][labels::SIMULATED] == "true") {
+        // What was cached can be read.
+        let object = found.value().unwrap_or_default();
+        if object["metadata"]["labels"][labels::SIMULATED] == "true" {
             return Err(no(SIMULATED));
+        }
+        if object["spec"]["hostNetwork"] == true {
+            return Err(no("it has the network of its node, whose ports are not its own"));
         }
         let at = At::new(&found.at.namespace, &found.at.name);
         cluster.api.connect(&at, port).await.map_err(|error| {

@@ -26,6 +26,12 @@ async fn a_tenant_reaches_its_own_pods_where_they_run() {
 
     let mut real = story.in_super("pods", &space, "web").await;
     real["metadata"]["labels"]["insula.dev/simulated"] = json!(null);
+    real["spec"]["hostNetwork"] = json!(true);
+    story.planes.put(SUPER, real.clone());
+    while !why(acme, "web").await.starts_with("it has the network of its node") {
+        tokio::task::yield_now().await;
+    }
+    real["spec"]["hostNetwork"] = json!(null);
     story.planes.put(SUPER, real);
     // The super cluster that a plane plays forwards nothing; that it was asked is what is seen here.
     let asked = async || why(acme, "web").await == "it cannot be reached where it runs";

@@ -55,6 +55,11 @@ const NOT_SENT: &[&str] = &[
 ];
 /// Who is to be impersonated has been dealt with; by which way a request came, nobody but this server could say.
 const NOT_SENT_PREFIXES: &[&str] = &["impersonate-", "x-forwarded-"];
+/// What an answer cannot say for the host that this server answers at, which belongs to all tenants.
+const NOT_SAID: &[&str] = &["alt-svc", "clear-site-data", "set-cookie", "strict-transport-security"];
+/// What is said with every answer: should a browser show it, it is nobody's page.
+const SAID: &[(&str, &str)] =
+    &[("content-security-policy", "sandbox"), ("x-content-type-options", "nosniff")];
 /// Subresources whose answers are streams.
 const STREAMS: &[&str] = &["attach", "exec", "log", "portforward", "proxy"];
 
@@ -65,6 +70,9 @@ pub async fn forward(
     extension: &Extension,
     body: &Incoming,
 ) -> Result<Reply, ApiError> {
+    if climbs(&auth.call().target) {
+        return Err(ApiError::bad_request("the path has a segment \".\" or \"..\""));
+    }
     if !extension.is_available {
         return Ok(unavailable("service unavailable"));
     }
@@ -99,6 +107,15 @@ pub async fn forward(
         });
     }
     Ok(answer(response, held, begun))
+}
+
+/// True for a path that another server may read as another one than that which the user was allowed.
+fn climbs(target: &str) -> bool {
+    let path = target.split('?').next().unwrap_or("");
+    path.split('/').any(|segment| {
+        let segment = percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
+        segment.split('/').any(|part| matches!(part, "." | ".."))
+    })
 }
 
 /// What is held until an answer ends.
@@ -210,10 +227,13 @@ fn answer(response: Response<hyper::body::Incoming>, held: Held, begun: Instant)
     let (head, body) = response.into_parts();
     let mut reply = Reply::with(head.status, Content::Foreign(bounded(body, held, begun)));
     for (name, value) in &head.headers {
-        let kept = name == header::CONTENT_LENGTH || !NOT_SENT.contains(&name.as_str());
-        if kept && !is_named_by_connection(&head.headers, name) {
+        let left_out = NOT_SENT.contains(&name.as_str()) || NOT_SAID.contains(&name.as_str());
+        if (!left_out || name == header::CONTENT_LENGTH) && !is_named_by_connection(&head.headers, name) {
             reply.headers.append(name.clone(), value.clone());
         }
+    }
+    for (name, value) in SAID {
+        reply.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     reply
 }
@@ -293,4 +313,23 @@ fn upgraded(mut response: Response<hyper::body::Incoming>, client: OnUpgrade, he
         }
     }
     reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_lead_elsewhere_are_seen() {
+        for (target, leads) in [
+            ("/apis/x.io/v1/foos/a.b?x=../y", false),
+            ("/apis/x.io/v1/foos/...", false),
+            ("/apis/x.io/v1/foos/../bars", true),
+            ("/apis/x.io/v1/foos/%2e%2E/bars", true),
+            ("/apis/x.io/v1/foos/a%2F..%2Fbars", true),
+            ("/apis/x.io/v1/.", true),
+        ] {
+            assert_eq!(climbs(target), leads, "{target}");
+        }
+    }
 }

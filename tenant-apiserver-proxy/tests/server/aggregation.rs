@@ -1,10 +1,13 @@
 //! Extension servers: who asks them, what they are asked, and what they can do to others.
 
 use crate::extension_server::{API_SERVICES, Extended, Mood};
-use crate::harness::{TENANTS, text};
+use crate::harness::{TENANTS, eventually, text};
 use crate::upgrades;
+use plane_client::{Checked, ExtensionServers};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
+use tenant_apiserver_proxy::aggregation::CHECKS;
+use tenant_apiserver_proxy::in_process::InProcess;
 
 const FOOS: &str = "/apis/ext.example.com/v1/namespaces/default/foos";
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -51,6 +54,8 @@ async fn requests_are_sent_on_with_who_makes_them() {
     for left_out in ["authorization", "impersonate-user", "x-forwarded-for"] {
         assert!(!headers.contains_key(left_out), "{left_out}");
     }
+    assert_eq!((made.header("set-cookie"), made.header("content-security-policy")), ("", "sandbox"));
+    admin.get(&format!("{FOOS}/../../../b/foos")).await.expect_code(400);
     // What is not there is said by the server.
     assert_eq!(admin.get("/apis/ext.example.com/v1/bars").await.expect_code(404).body, "not here");
 }
@@ -300,4 +305,32 @@ async fn connections_are_used_again_until_the_server_hangs_up() {
     assert_eq!(watch.line().await, "ADDED w0");
     drop(watch);
     admin.get(FOOS).await.expect_code(200);
+}
+
+#[tokio::test]
+async fn servers_that_do_not_answer_hold_up_only_their_own_plane() {
+    let extended = Extended::start().await;
+    let (Extended { insula, admin, server, planes, id }, other) = (&extended, Extended::start().await);
+    *server.mood.lock() = Mood::Silent;
+    for number in 0..CHECKS {
+        let object = server.api_service(&format!("silent{number}.example.com"), "v1");
+        admin.post(API_SERVICES, &object).await.expect_code(201);
+    }
+    let name = |number: usize| format!("v1.silent{number}.example.com");
+    let silent: Vec<_> = (0..CHECKS)
+        .map(|number| {
+            let planes = InProcess::new(insula.server.clone());
+            let id = *id;
+            tokio::spawn(async move { planes.check(id, &name(number)).await })
+        })
+        .collect();
+    // Each of them holds a place once it is asked.
+    eventually("all are asked", || async { (server.silent() == CHECKS).then_some(()) }).await;
+    assert_eq!(planes.check(*id, "v1.ext.example.com").await, Checked::Busy);
+    assert_eq!(other.judge("v1.ext.example.com").await.0, "Passed");
+    admin.get("/apis").await.expect_code(200);
+    for check in silent {
+        let Checked::Is(now) = check.await.unwrap() else { panic!("it was asked") };
+        assert!(now.message.ends_with("context deadline exceeded"), "{}", now.message);
+    }
 }

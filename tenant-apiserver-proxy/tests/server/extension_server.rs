@@ -58,6 +58,8 @@ pub struct ExtensionServer {
     /// Lets watches go on to their next event.
     pub next: Arc<Notify>,
     seen: Seen,
+    /// Requests that are not answered.
+    silent: Arc<AtomicUsize>,
     /// Connections that were accepted.
     pub connections: Arc<AtomicUsize>,
     /// Ends the connections that are open.
@@ -87,6 +89,7 @@ impl ExtensionServer {
             mood: Arc::default(),
             next: Arc::new(Notify::new()),
             seen: Seen::default(),
+            silent: Arc::default(),
             connections: Arc::default(),
             hang_up: Arc::default(),
         };
@@ -99,6 +102,11 @@ impl ExtensionServer {
         let mut all = std::mem::take(&mut *self.seen.lock());
         all.retain(|(.., headers)| headers.get("user-agent").is_none_or(|of| of != "kube-aggregator"));
         all
+    }
+
+    /// How many requests it has not answered.
+    pub fn silent(&self) -> usize {
+        self.silent.load(Ordering::SeqCst)
     }
 
     /// Its APIService, for `GROUP/VERSION`.
@@ -125,7 +133,10 @@ impl ExtensionServer {
         match mood {
             Mood::Good => {}
             Mood::Endless => return endless(),
-            Mood::Silent => std::future::pending().await,
+            Mood::Silent => {
+                self.silent.fetch_add(1, Ordering::SeqCst);
+                std::future::pending().await
+            }
             Mood::Redirects => {
                 let to = format!("https://127.0.0.1:{}/elsewhere", self.port);
                 return Response::builder().status(307).header("location", to).body(full("")).unwrap();
@@ -154,6 +165,7 @@ impl ExtensionServer {
                 .header("x-of-the-server", "kept")
                 .header("connection", "x-hop")
                 .header("x-hop", "dropped")
+                .header("set-cookie", "theirs=1")
                 .body(full(body))
                 .unwrap(),
             _ => Response::builder().status(404).body(full("not here")).unwrap(),

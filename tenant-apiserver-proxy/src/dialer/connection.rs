@@ -5,8 +5,8 @@ use super::{DialError, Dialer, Trust, tls};
 use api_types::TenantId;
 use http::Uri;
 use plane_client::{Duplex, TunnelError};
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,24 @@ impl Dialer {
             },
         };
         let stream = TlsConnector::from(peer.config.clone()).connect(peer.name.clone(), stream).await;
-        stream.map_err(|error| DialError::Tls(error.to_string()))
+        stream.map_err(|error| DialError::Tls(distrusted(&error)))
+    }
+}
+
+/// Why somebody is not believed, in Kubernetes' words where it is for who signed the certificate, or its time.
+fn distrusted(error: &std::io::Error) -> String {
+    let found = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    match found {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "x509: certificate signed by unknown authority".to_owned()
+        }
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        )) => "x509: certificate has expired or is not yet valid".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One row of the table: all that the server knows of a resource.
 
 use crate::catalog::PlaneKind;
+use api_schema::crd::Verdict;
 use api_schema::{TypeGraph, TypeId};
 use api_types::{Cause, GroupResource};
 use compact_str::CompactString;
@@ -201,10 +202,10 @@ pub trait CustomSchema: Send + Sync {
     fn default(&self, object: &mut Value);
     /// Drops nulls where the schema has neither null nor a default.
     fn drop_nulls(&self, object: &mut Value);
-    /// Defects of an object of this version; with the old object, those of the change.
-    fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<Cause>;
+    /// What is said about an object of this version; with the old object, about the change.
+    fn judge(&self, new: &Value, old: Option<&Value>) -> Verdict;
     /// The same for a change through `status`.
-    fn validate_status(&self, new: &Value, old: Option<&Value>) -> Vec<Cause>;
+    fn judge_status(&self, new: &Value, old: Option<&Value>) -> Verdict;
 }
 
 /// Where the `scale` subresource of a custom resource reads and writes: JSON paths (`.spec.replicas`).

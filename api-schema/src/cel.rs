@@ -20,9 +20,15 @@ mod tests;
 
 pub use authorizer::{Authorizer, Question};
 pub use expression::{Declared, Expression, Gives};
-pub(crate) use optional::{AT, FIELD, FIRST, LIST};
+pub(crate) use optional::{AT, FIELD, FIRST, LIST, each_part};
 pub(crate) use pairs::PAIRS;
 pub use session::{Activation, Failure, Session, Variable, run};
+
+/// Makes optional fields and loops of two variables into what the library has.
+pub(crate) fn with_pairs_and_options(tree: &mut kube_cel::cel::common::ast::IdedExpr) {
+    optional::rewrite(tree);
+    pairs::rewrite(tree);
+}
 
 /// Adds the functions that the library has not.
 pub(crate) fn add_functions(context: &mut kube_cel::cel::Context<'static>) {

@@ -51,6 +51,27 @@ pub struct CrdSchema {
 /// Errors: the defects of the schema, with fields that begin with [`SCHEMA_FIELD`]. For a definition that is read
 /// from the store they mean that the version cannot be served.
 pub fn compile(schema: &Value, preserve_unknown_fields: bool) -> Result<CrdSchema, Vec<Cause>> {
+    let schema = sound(schema)?;
+    let rules = rules::compile(&schema, SCHEMA_FIELD)?;
+    let (graph, root) = types::graph(&schema, preserve_unknown_fields);
+    let compiled = CrdSchema { graph: Arc::new(graph), root, schema, rules, preserve_unknown_fields };
+    let causes = defaults::check_rules(&compiled.schema, &compiled.rules, SCHEMA_FIELD);
+    if causes.is_empty() { Ok(compiled) } else { Err(causes) }
+}
+
+/// All defects of a schema that is being written: those that [`compile`] finds, and rules whose types do not fit or that
+/// cost too much. What is stored is not asked again.
+pub fn defects(schema: &Value) -> Vec<Cause> {
+    // What is wrong with the schema itself is told before what is wrong with its rules.
+    let checked = match sound(schema) {
+        Err(causes) => causes,
+        Ok(schema) => rules::check(&schema, SCHEMA_FIELD),
+    };
+    if checked.is_empty() { compile(schema, false).err().unwrap_or_default() } else { checked }
+}
+
+/// Reads a schema of which no part but its rules can be wrong.
+fn sound(schema: &Value) -> Result<Schema, Vec<Cause>> {
     let schema = Schema::read(schema);
     let mut causes = Vec::new();
     if schema.nullable {
@@ -70,26 +91,7 @@ pub fn compile(schema: &Value, preserve_unknown_fields: bool) -> Result<CrdSchem
         let why = "OpenAPIV3Schema 'schema' is not supported";
         causes.push(Cause::invalid(SCHEMA_FIELD, &Value::from(""), why));
     }
-    if !causes.is_empty() {
-        return Err(causes);
-    }
-    let rules = rules::compile(&schema, SCHEMA_FIELD)?;
-    let (graph, root) = types::graph(&schema, preserve_unknown_fields);
-    let compiled = CrdSchema { graph: Arc::new(graph), root, schema, rules, preserve_unknown_fields };
-    let causes = defaults::check_rules(&compiled.schema, &compiled.rules, SCHEMA_FIELD);
-    if causes.is_empty() { Ok(compiled) } else { Err(causes) }
-}
-
-/// All defects of a schema that is being written: those that [`compile`] finds, and rules whose types do not fit or that
-/// cost too much. What is stored is not asked again.
-pub fn defects(schema: &Value) -> Vec<Cause> {
-    let compiled = compile(schema, false).err().unwrap_or_default();
-    // What is wrong with the schema itself is told before what is wrong with its rules.
-    if compiled.iter().any(|cause| !cause.field.contains(".x-kubernetes-validations[")) {
-        return compiled;
-    }
-    let checked = rules::check(&Schema::read(schema), SCHEMA_FIELD);
-    if checked.is_empty() { compiled } else { checked }
+    if causes.is_empty() { Ok(schema) } else { Err(causes) }
 }
 
 /// What the root of a schema may have when status is a subresource, by the names in Go: only what does not lose its
@@ -182,22 +184,27 @@ impl CrdSchema {
     /// The defects of an object, beside those of its metadata and of its scale. `old` is the object before the
     /// change; what is as it was there is not looked at.
     pub fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+        self.judge(object, old).causes
+    }
+
+    /// The same, with what its author is warned of.
+    pub fn judge(&self, object: &Value, old: Option<&Value>) -> Verdict {
         let causes = validate::check(object, old, &self.schema, "");
-        self.validate_rest(object, old, causes)
+        self.judge_rest(object, old, causes)
     }
 
     /// The same for a change through `status`: of the values only the status is looked at, of the rules all.
-    pub fn validate_status(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    pub fn judge_status(&self, object: &Value, old: Option<&Value>) -> Verdict {
         let causes = match (object.get("status"), self.schema.properties.get("status")) {
             (Some(status), Some(schema)) => {
                 validate::check(status, old.and_then(|o| o.get("status")), schema, "status")
             }
             _ => Vec::new(),
         };
-        self.validate_rest(object, old, causes)
+        self.judge_rest(object, old, causes)
     }
 
-    fn validate_rest(&self, object: &Value, old: Option<&Value>, mut causes: Vec<Cause>) -> Vec<Cause> {
+    fn judge_rest(&self, object: &Value, old: Option<&Value>, mut causes: Vec<Cause>) -> Verdict {
         embedded::check(object, &self.schema, "", &mut causes);
         let duplicates = |object: &Value| {
             let mut causes = Vec::new();
@@ -207,18 +214,30 @@ impl CrdSchema {
         if old.is_none_or(|old| duplicates(old).is_empty()) {
             causes.extend(duplicates(object));
         }
+        let mut warnings = Vec::new();
         if self.rules.is_empty() {
-            return causes;
+            return Verdict { causes, warnings };
         }
         if causes.iter().any(blocks_rules) {
             let why = "some validation rules were not checked because the object was invalid; correct the existing \
                        errors to complete validation";
             causes.push(Cause::invalid("<nil>", &Value::Null, why));
         } else {
-            causes.extend(rules::evaluate(&self.rules, &self.schema, object, old));
+            let broken = rules::evaluate(&self.rules, &self.schema, object, old);
+            causes.extend(broken.causes);
+            warnings.extend(broken.old.iter().map(Cause::to_string));
         }
-        causes
+        Verdict { causes, warnings }
     }
+}
+
+/// What is said about an object.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Its defects.
+    pub causes: Vec<Cause>,
+    /// What breaks rules and was there before.
+    pub warnings: Vec<String>,
 }
 
 /// Rules are written for values of the right type and size.

@@ -15,6 +15,7 @@ mod webhook;
 use crate::cache::record::{self, Record};
 use crate::gateway::{self, Place};
 use crate::planes::Plane;
+use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::{ResourceRow, Version, convert};
 use api_types::ApiError;
@@ -22,16 +23,23 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// For whom objects are converted.
-#[derive(Clone)]
-pub struct Caller {
+pub struct Caller<'a> {
     plane: Arc<Plane>,
-    platform: bool,
+    /// Who makes a request, and may have a seat, which others get while a webhook is asked.
+    request: Option<(&'a Server, &'a Authorized)>,
 }
 
-impl Caller {
+impl<'a> Caller<'a> {
     /// Who makes a request.
-    pub fn of(auth: &Authorized) -> Caller {
-        Caller { plane: auth.plane().clone(), platform: auth.is_platform() }
+    pub fn of(server: &'a Server, auth: &'a Authorized) -> Self {
+        Caller { plane: auth.plane().clone(), request: Some((server, auth)) }
+    }
+}
+
+impl Caller<'static> {
+    /// Who watches.
+    pub fn watching(auth: &Authorized) -> Self {
+        Caller { plane: auth.plane().clone(), request: None }
     }
 }
 
@@ -75,7 +83,7 @@ pub fn in_version(place: &Place, record: &Record) -> Result<Value, ApiError> {
 
 /// Records as the version of a place has them, those that only a webhook can convert; the others as they are.
 pub async fn shown(
-    caller: &Caller,
+    caller: &Caller<'_>,
     place: &Place,
     records: Vec<Arc<Record>>,
 ) -> Result<Vec<Arc<Record>>, ApiError> {
@@ -94,7 +102,11 @@ pub async fn shown(
 }
 
 /// One record as the version of a place has it.
-pub async fn shown_one(caller: &Caller, place: &Place, record: Arc<Record>) -> Result<Arc<Record>, ApiError> {
+pub async fn shown_one(
+    caller: &Caller<'_>,
+    place: &Place,
+    record: Arc<Record>,
+) -> Result<Arc<Record>, ApiError> {
     let one = shown(caller, place, vec![record]).await?.pop();
     one.ok_or_else(|| ApiError::internal("a conversion gave nothing"))
 }
@@ -110,7 +122,7 @@ fn converted_record(place: &Place, before: &Record, object: Option<Value>) -> Re
 
 /// Objects of a custom kind, each of the version that it says, in a version.
 pub async fn convert_all(
-    caller: &Caller,
+    caller: &Caller<'_>,
     row: &ResourceRow,
     version: &Version,
     objects: Vec<Value>,
@@ -134,7 +146,7 @@ pub async fn convert_all(
 
 /// One object of a custom kind in a version.
 pub async fn convert_one(
-    caller: &Caller,
+    caller: &Caller<'_>,
     row: &ResourceRow,
     version: &Version,
     object: Value,
@@ -169,7 +181,7 @@ impl Kept {
 
 /// Makes an object, in the form in which the gateway has it, one to be stored. What its writer is shown is what comes
 /// back of that: so whoever cannot be answered has not written either.
-pub async fn keep(caller: &Caller, place: &Place, object: Value) -> Result<Kept, ApiError> {
+pub async fn keep(caller: &Caller<'_>, place: &Place, object: Value) -> Result<Kept, ApiError> {
     let row = &place.row;
     let stored_version = row.stored_version().filter(|stored| stored.name != place.version.name);
     let Some(version) = stored_version.filter(|_| row.is_custom()) else {

@@ -78,7 +78,7 @@ fn writer<'a>(
 /// Records what a create, update or patch changed. Runs before admission: what admission sets is nobody's.
 /// Both objects are as they are written.
 pub async fn record(
-    caller: &Caller,
+    caller: &Caller<'_>,
     place: &Place,
     live: Option<&Value>,
     new: &mut Value,

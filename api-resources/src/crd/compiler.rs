@@ -3,7 +3,7 @@
 use super::row::{CompiledSchema, SchemaCompiler};
 use crate::resource::CustomSchema;
 use api_schema::GroupVersionKind;
-use api_schema::crd::{CrdSchema, compile};
+use api_schema::crd::{CrdSchema, Verdict, compile};
 use api_types::Cause;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -23,12 +23,12 @@ impl CustomSchema for CrdSchema {
         CrdSchema::drop_nulls(self, object);
     }
 
-    fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<Cause> {
-        CrdSchema::validate(self, new, old)
+    fn judge(&self, new: &Value, old: Option<&Value>) -> Verdict {
+        CrdSchema::judge(self, new, old)
     }
 
-    fn validate_status(&self, new: &Value, old: Option<&Value>) -> Vec<Cause> {
-        CrdSchema::validate_status(self, new, old)
+    fn judge_status(&self, new: &Value, old: Option<&Value>) -> Verdict {
+        CrdSchema::judge_status(self, new, old)
     }
 }
 
@@ -113,9 +113,9 @@ mod tests {
         assert_eq!(rules.prune(&mut object), ["spec.bogus"]);
         rules.default(&mut object);
         assert_eq!(object["spec"], json!({"size": 3}));
-        assert_eq!(rules.validate(&object, None), []);
+        assert_eq!(rules.judge(&object, None).causes, []);
         object["spec"]["size"] = json!(0);
-        assert_eq!(rules.validate(&object, None)[0].field, "spec.size");
+        assert_eq!(rules.judge(&object, None).causes[0].field, "spec.size");
     }
 
     #[test]

@@ -137,6 +137,8 @@ fn strategy(has_status: bool) -> Strategy {
         unconditional_update: false,
         create_on_update: false,
         validate_name: names::dns_subdomain,
+        create_warnings: |object| finalizer_warnings(object, None),
+        update_warnings: Some(|new, old| finalizer_warnings(new, Some(old))),
         ..plain
     };
     match has_status {
@@ -148,6 +150,32 @@ fn strategy(has_status: bool) -> Strategy {
             ..strategy
         },
     }
+}
+
+/// Finalizers that need no domain.
+const STANDARD: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
+
+/// What is odd about finalizers that have come.
+fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let of = |object: &Value| -> std::collections::BTreeSet<String> {
+        let list = object["metadata"]["finalizers"].as_array().into_iter().flatten();
+        list.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+    };
+    let known = old.map(of).unwrap_or_default();
+    let mut out = Vec::new();
+    for name in of(new).difference(&known) {
+        let mut warn = |why: &str| out.push(format!("metadata.finalizers: {name:?}: {why}"));
+        names::qualified_name(name).iter().for_each(|why| warn(why));
+        let why = match (name.contains('/'), name.contains('.')) {
+            (false, path) if !STANDARD.contains(&name.as_str()) => path,
+            _ => continue,
+        };
+        let path = if why { " including a path (/)" } else { "" };
+        warn(&format!(
+            "prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other finalizer writers"
+        ));
+    }
+    out
 }
 
 /// What clients of a deprecated version are warned of: what its author wrote, or which version is better.

@@ -2,6 +2,7 @@ use super::*;
 use crate::catalog::{Catalog, PlaneKind};
 use crate::resource::{CustomSchema, Verb};
 use crate::{columns, discovery, selectors};
+use api_schema::crd::Verdict;
 use api_schema::{GroupVersionKind, TypeGraph, TypeId, TypeNode};
 use api_types::{Cause, ObjectName};
 use jiff::Timestamp;
@@ -19,12 +20,12 @@ impl CustomSchema for Anything {
 
     fn drop_nulls(&self, _: &mut Value) {}
 
-    fn validate_status(&self, _: &Value, _: Option<&Value>) -> Vec<Cause> {
-        Vec::new()
+    fn judge_status(&self, _: &Value, _: Option<&Value>) -> Verdict {
+        Verdict::default()
     }
 
-    fn validate(&self, _: &Value, _: Option<&Value>) -> Vec<Cause> {
-        Vec::new()
+    fn judge(&self, _: &Value, _: Option<&Value>) -> Verdict {
+        Verdict::default()
     }
 }
 

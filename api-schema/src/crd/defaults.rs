@@ -45,7 +45,7 @@ fn below(schema: &Schema, path: &str, visit: &mut dyn FnMut(&Schema, &str)) {
 pub(super) fn check_rules(schema: &Schema, rules: &RuleTree, path: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     if let Some(default) = &schema.default {
-        for mut cause in evaluate(rules, schema, default, None) {
+        for mut cause in evaluate(rules, schema, default, None).causes {
             let field = format!("{path}.default");
             cause.field = if cause.field == "<nil>" { field } else { format!("{field}.{}", cause.field) };
             causes.push(cause);

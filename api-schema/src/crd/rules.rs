@@ -13,6 +13,7 @@ mod convert;
 mod evaluate;
 mod names;
 mod problem;
+mod program;
 mod refuse;
 mod result;
 mod typed;

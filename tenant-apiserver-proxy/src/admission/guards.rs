@@ -24,6 +24,7 @@ mod webhooks;
 
 pub use asked::{Asked, Operation};
 pub use compiled::GuardsCell;
+pub(crate) use waiting::outside;
 pub use waiting::{LongWaits, PLATFORM_WAITS};
 
 use api_types::ApiError;

@@ -34,7 +34,7 @@ impl Known {
     }
 
     /// Learns what has been noted. True: something was, and what was computed without it has to be computed again.
-    pub async fn learn(&self, caller: &Caller, place: &Place) -> Result<bool, ApiError> {
+    pub async fn learn(&self, caller: &Caller<'_>, place: &Place) -> Result<bool, ApiError> {
         let wanted = std::mem::take(&mut self.0.lock().wanted);
         if wanted.is_empty() {
             return Ok(false);

@@ -2,6 +2,7 @@
 
 use super::Caller;
 use super::review::{self, Unusable};
+use crate::admission::guards::outside;
 use crate::dialer::DialError::{Redirect, Status, TooLarge};
 use crate::dialer::webhooks::{ClientConfig, Post};
 use api_resources::resource::ConversionWebhook;
@@ -21,21 +22,26 @@ const MAX_ANSWER: usize = 8 << 20;
 
 /// Converts objects, those that have another version. A failure is the failure of all.
 pub(super) async fn convert(
-    caller: &Caller,
+    caller: &Caller<'_>,
+    hook: &ConversionWebhook,
+    row: &ResourceRow,
+    version: &Version,
+    objects: Vec<Value>,
+) -> Result<Vec<Value>, ApiError> {
+    let work = convert_here(caller, hook, row, version, objects);
+    match caller.request {
+        Some((server, auth)) => outside(server, auth, work).await?,
+        None => work.await,
+    }
+}
+
+async fn convert_here(
+    caller: &Caller<'_>,
     hook: &ConversionWebhook,
     row: &ResourceRow,
     version: &Version,
     mut objects: Vec<Value>,
 ) -> Result<Vec<Value>, ApiError> {
-    let _waiting = match caller.platform {
-        true => Some(caller.plane.platform_waits.clone().try_acquire_owned().map_err(|_| {
-            ApiError::too_many_requests(
-                "the webhooks of this plane are slow: too many requests wait for them",
-                1,
-            )
-        })?),
-        false => None,
-    };
     let api_version = GroupVersion::new(&row.group, &version.name).to_string();
     let strange: Vec<usize> =
         (0..objects.len()).filter(|at| objects[*at]["apiVersion"] != *api_version).collect();
@@ -70,7 +76,7 @@ fn kind(row: &ResourceRow, object: &Value) -> String {
 }
 
 async fn ask(
-    caller: &Caller,
+    caller: &Caller<'_>,
     hook: &ConversionWebhook,
     of: &str,
     api_version: &str,
@@ -103,13 +109,13 @@ async fn ask(
     })
 }
 
-async fn post(caller: &Caller, hook: &ConversionWebhook, body: String) -> Result<bytes::Bytes, String> {
+async fn post(caller: &Caller<'_>, hook: &ConversionWebhook, body: String) -> Result<bytes::Bytes, String> {
     let query = format!("timeout={}s", TIMEOUT.as_secs());
     let client = ClientConfig::of_conversion(hook);
     let post = Post {
         query: &query,
         body: body.into(),
-        agent: "kube-apiserver-admission",
+        agent: "kube-apiserver",
         timeout: TIMEOUT,
         max_answer: MAX_ANSWER,
     };

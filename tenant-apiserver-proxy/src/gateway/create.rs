@@ -42,7 +42,7 @@ async fn run(
     owned: bool,
 ) -> Result<Written, ApiError> {
     let now = Timestamp::now();
-    let caller = Caller::of(auth);
+    let caller = Caller::of(server, auth);
     object = place.to_written(object);
     let prefix = metadata::text(&object, "generateName").to_owned();
     let generated = metadata::text(&object, "name").is_empty() && !prefix.is_empty();
@@ -197,7 +197,7 @@ pub(super) fn validate_new(place: &Place, object: &Value) -> Vec<Cause> {
     }
     causes.append(&mut own);
     if let Some(schema) = place.version.schema.as_ref() {
-        causes.extend(schema.validate(object, None));
+        causes.extend(schema.judge(object, None).causes);
         if let Some(paths) = &place.version.scale {
             causes.extend(api_resources::crd::validate_scale(paths, object, false));
         }

@@ -46,7 +46,7 @@ pub async fn delete(
     options: &DeleteOptions,
 ) -> Result<Written, ApiError> {
     let resource = place.asked();
-    let caller = Caller::of(auth);
+    let caller = Caller::of(server, auth);
     for _ in 0..TRIES {
         let record = live(server, auth, place).ok_or_else(|| ApiError::not_found(&resource, &place.name))?;
         let old = record.value().map_err(ApiError::internal)?;
@@ -99,7 +99,7 @@ pub async fn delete(
 }
 
 /// A stored object as the version of the request has it.
-async fn shown_value(caller: &Caller, place: &Place, record: &Arc<Record>) -> Result<Value, ApiError> {
+async fn shown_value(caller: &Caller<'_>, place: &Place, record: &Arc<Record>) -> Result<Value, ApiError> {
     if !place.row.is_custom() {
         return record.value().map_err(ApiError::internal);
     }

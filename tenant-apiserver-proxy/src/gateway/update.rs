@@ -39,7 +39,7 @@ pub async fn update(
     mut make: impl FnMut(&Value) -> Result<Wanted, ApiError>,
 ) -> Result<Written, ApiError> {
     let resource = place.asked();
-    let caller = Caller::of(auth);
+    let caller = Caller::of(server, auth);
     for _ in 0..TRIES {
         let record = live(server, auth, place).ok_or_else(|| ApiError::not_found(&resource, &place.name))?;
         let old = written_form(&caller, place, &record).await?;
@@ -61,7 +61,7 @@ pub async fn update(
 }
 
 /// A stored object in the form in which it is written.
-async fn written_form(caller: &Caller, place: &Place, record: &Arc<Record>) -> Result<Value, ApiError> {
+async fn written_form(caller: &Caller<'_>, place: &Place, record: &Arc<Record>) -> Result<Value, ApiError> {
     if !place.row.is_custom() {
         return record.value().map_err(ApiError::internal);
     }
@@ -99,7 +99,7 @@ async fn step(
         if let Some(forget) = forget {
             metadata::of(&mut new).insert("managedFields".into(), forget);
         }
-        let caller = Caller::of(auth);
+        let caller = Caller::of(server, auth);
         ownership::record(&caller, place, Some(&old), &mut new, &options.manager, now).await?;
     }
     admission::update(place, &mut new, &old);
@@ -152,7 +152,7 @@ async fn step(
         true => Extra::default(),
         false => admission::reserve(server, auth, place, Some(&old), &mut new).await?,
     };
-    let kept = conversion::keep(&Caller::of(auth), place, new).await?;
+    let kept = conversion::keep(&Caller::of(server, auth), place, new).await?;
     // What is stored in an old version, or under an old schema, is written anew.
     let same = place.row.is_custom() && is_same(&kept.stored, &record.value().map_err(ApiError::internal)?);
     if same || options.dry_run {
@@ -244,7 +244,7 @@ fn validate(
         "" | "scale" => causes.extend((strategy.validate_update)(new, old)),
         _ => {}
     }
-    causes.extend(validate_custom(place, new, old));
+    causes.extend(validate_custom(auth, place, new, old));
     Ok(causes)
 }
 
@@ -267,11 +267,12 @@ fn metadata_defects(place: &Place, new: &Value, old: &Value) -> Vec<Cause> {
     causes
 }
 
-fn validate_custom(place: &Place, new: &Value, old: &Value) -> Vec<Cause> {
+fn validate_custom(auth: &Authorized, place: &Place, new: &Value, old: &Value) -> Vec<Cause> {
     let Some(schema) = &place.version.schema else { return Vec::new() };
     let status = place.subresource == "status";
-    let mut causes =
-        if status { schema.validate_status(new, Some(old)) } else { schema.validate(new, Some(old)) };
+    let verdict = if status { schema.judge_status(new, Some(old)) } else { schema.judge(new, Some(old)) };
+    verdict.warnings.iter().for_each(|warning| auth.warn(warning));
+    let mut causes = verdict.causes;
     if let Some(paths) = &place.version.scale {
         causes.extend(api_resources::crd::validate_scale(paths, new, status));
     }

@@ -164,7 +164,7 @@ pub async fn collection(
     let options = options(auth.call(), body)?;
     let form = get::Form::of(auth, place)?;
     let mut page = list::find(server, auth, place).await?.page();
-    page.records = conversion::shown(&Caller::of(auth), place, page.records).await?;
+    page.records = conversion::shown(&Caller::of(server, auth), place, page.records).await?;
     for record in &page.records {
         let mut one = place.clone();
         one.namespace = record.name.namespace.clone();

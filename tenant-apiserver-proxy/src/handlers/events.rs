@@ -87,7 +87,7 @@ impl Encoder {
     /// The same for a record that only a webhook can convert. An error ends the watch.
     pub async fn convert(
         &mut self,
-        caller: &Caller,
+        caller: &Caller<'_>,
         of: &'static str,
         record: &Arc<Record>,
         shared: Option<&Event>,

@@ -19,7 +19,7 @@ pub async fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Re
     check_options(auth)?;
     let found = server.cache.get(auth.plane().id, &place.resource(), &place.object());
     let record = found.ok_or_else(|| ApiError::not_found(&place.asked(), &place.name))?;
-    let record = conversion::shown_one(&Caller::of(auth), place, record).await?;
+    let record = conversion::shown_one(&Caller::of(server, auth), place, record).await?;
     show(auth, place, &record, StatusCode::OK)
 }
 

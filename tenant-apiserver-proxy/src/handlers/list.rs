@@ -215,7 +215,7 @@ pub async fn list(server: &Server, auth: &Authorized, place: &Place) -> Result<R
         return server.heavy.compute(long, move || show(&form, &place, &found.page())).await?;
     }
     let mut page = server.heavy.compute(long, move || found.page()).await?;
-    page.records = conversion::shown(&Caller::of(auth), &place, page.records).await?;
+    page.records = conversion::shown(&Caller::of(server, auth), &place, page.records).await?;
     server.heavy.compute(long, move || show(&form, &place, &page)).await?
 }
 

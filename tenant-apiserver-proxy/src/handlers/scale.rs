@@ -86,7 +86,7 @@ pub async fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Re
     get::check_options(auth)?;
     let found = server.cache.get(auth.plane().id, &place.resource(), &place.object());
     let record = found.ok_or_else(|| ApiError::not_found(&place.resource(), &place.name))?;
-    let record = conversion::shown_one(&Caller::of(auth), place, record).await?;
+    let record = conversion::shown_one(&Caller::of(server, auth), place, record).await?;
     let object = get::shown_value(place, &record)?;
     if place.row.is_custom() && at(&object, &paths(place).spec).is_null() {
         let path = place.version.scale.as_ref().map_or("", |scale| scale.spec_replicas_path.as_str());

@@ -77,7 +77,7 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
         ended: end.plane,
         _place: place_taken,
         encoder,
-        caller: Caller::of(auth),
+        caller: Caller::watching(auth),
         plane: auth.plane().clone(),
         changes,
         frames,
@@ -146,7 +146,7 @@ struct Stream {
     /// Its place among the watches that the plane may have open.
     _place: crate::limits::Taken,
     encoder: Encoder,
-    caller: Caller,
+    caller: Caller<'static>,
     plane: Arc<Plane>,
     changes: Changes,
     frames: mpsc::Sender<Bytes>,

@@ -1,11 +1,11 @@
 //! Compiling the rules of a schema, and refusing those that cannot be or should not be run.
 
 use super::analyze::{Findings, MAX_OBJECT, Node, Reader, least_bytes};
+use super::program::Program;
 use super::result::{depth, kind_of};
 use crate::crd::internal::Part;
 use crate::crd::schema::{Rule, Schema};
 use api_types::{Cause, CauseReason};
-use kube_cel::cel::Program;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -239,7 +239,7 @@ impl Compiler {
                 }
             }
         }
-        let uses_old_self = program.references().has_variable("oldSelf");
+        let uses_old_self = program.names("oldSelf");
         let depth = depth(program.expression())
             .max(message.as_ref().map_or(0, |message| depth(message.expression())));
         Some(CompiledRule { rule: rule.clone(), program, message, uses_old_self, depth })

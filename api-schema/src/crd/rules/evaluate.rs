@@ -3,6 +3,7 @@
 use super::analyze::{Findings, Node, Reader};
 use super::compile::{CompiledRule, RuleTree, field_path};
 use super::convert::Converter;
+use super::program::Program;
 use super::types;
 use crate::crd::lists::child;
 use crate::crd::pattern::Pattern;
@@ -11,7 +12,7 @@ use crate::crd::validate::correlated;
 use api_types::{Cause, CauseReason};
 use kube_cel::KubeCelExt;
 use kube_cel::cel::extractors::This;
-use kube_cel::cel::{Context, ExecutionError, Program, Value as Cel};
+use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -73,13 +74,22 @@ fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<bool, 
     })
 }
 
+/// The rules that an object of the schema breaks.
+#[derive(Debug, Default)]
+pub(in crate::crd) struct Broken {
+    /// These refuse it.
+    pub causes: Vec<Cause>,
+    /// Of these its author is warned: what breaks them was there before (KEP-4008).
+    pub old: Vec<Cause>,
+}
+
 /// The rules that an object of the schema breaks. `old` is the object before the change.
 pub(in crate::crd) fn evaluate(
     tree: &RuleTree,
     schema: &Schema,
     object: &Value,
     old: Option<&Value>,
-) -> Vec<Cause> {
+) -> Broken {
     if tree.depth <= SHALLOW {
         return evaluate_here(tree, schema, object, old);
     }
@@ -90,55 +100,82 @@ pub(in crate::crd) fn evaluate(
             .spawn_scoped(scope, || evaluate_here(tree, schema, object, old));
         let failed = |why: String| {
             let message = format!("Internal error: the rules could not be run: {why}");
-            vec![Cause::new(CauseReason::InternalError, "<nil>", message)]
+            let causes = vec![Cause::new(CauseReason::InternalError, "<nil>", message)];
+            Broken { causes, old: Vec::new() }
         };
         match thread.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(causes)) => causes,
+            Ok(Ok(broken)) => broken,
             Ok(Err(_)) => failed("the evaluation failed".into()),
             Err(error) => failed(error.to_string()),
         }
     })
 }
 
-fn evaluate_here(tree: &RuleTree, schema: &Schema, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+fn evaluate_here(tree: &RuleTree, schema: &Schema, object: &Value, old: Option<&Value>) -> Broken {
     ENGINE.with(|engine| {
-        let mut run = Run { engine, left: Some(OBJECT_LIMIT), causes: Vec::new() };
-        run.value(tree, schema, object, old, "");
-        run.causes
+        let mut run = Run { engine, left: Some(OBJECT_LIMIT), broken: Broken::default() };
+        run.value(tree, schema, Pair { value: object, old, near: None }, "");
+        run.broken
     })
+}
+
+/// A value and what it was before.
+#[derive(Clone, Copy)]
+struct Pair<'v> {
+    value: &'v Value,
+    old: Option<&'v Value>,
+    /// The nearest value around it of which it can be told what it was, and that.
+    near: Option<(&'v Value, &'v Value)>,
+}
+
+impl<'v> Pair<'v> {
+    fn below(&self, value: &'v Value, old: Option<&'v Value>) -> Pair<'v> {
+        Pair { value, old, near: self.nearest() }
+    }
+
+    fn nearest(&self) -> Option<(&'v Value, &'v Value)> {
+        self.old.map(|old| (self.value, old)).or(self.near)
+    }
+
+    /// It is as it was, or part of something that is.
+    fn is_unchanged(&self) -> bool {
+        self.nearest().is_some_and(|(value, old)| value == old)
+    }
 }
 
 struct Run<'e> {
     engine: &'e Engine,
     /// The steps that are left; `None` once they ran out.
     left: Option<u64>,
-    causes: Vec<Cause>,
+    broken: Broken,
 }
 
 impl Run<'_> {
-    fn value(&mut self, tree: &RuleTree, schema: &Schema, value: &Value, old: Option<&Value>, path: &str) {
+    fn value(&mut self, tree: &RuleTree, schema: &Schema, pair: Pair<'_>, path: &str) {
+        let Pair { value, old, .. } = pair;
         if value.is_null() || self.left.is_none() {
             return;
         }
         if !tree.rules.is_empty() {
-            self.rules(tree, schema, value, old.filter(|o| !o.is_null()), path);
+            self.rules(tree, schema, Pair { old: old.filter(|o| !o.is_null()), ..pair }, path);
         }
         match value {
             Value::Array(items) => {
                 let (Some(below), Some(of)) = (&tree.items, &schema.items) else { return };
                 for (at, item) in items.iter().enumerate() {
-                    self.value(below, of, item, correlated(item, old, schema), &format!("{path}[{at}]"));
+                    let item = pair.below(item, correlated(item, old, schema));
+                    self.value(below, of, item, &format!("{path}[{at}]"));
                 }
             }
             Value::Object(map) => {
                 for (name, value) in map {
-                    let old = old.and_then(|o| o.get(name));
+                    let member = pair.below(value, old.and_then(|o| o.get(name)));
                     match (tree.properties.get(name), schema.properties.get(name)) {
-                        (Some(below), Some(of)) => self.value(below, of, value, old, &child(path, name)),
+                        (Some(below), Some(of)) => self.value(below, of, member, &child(path, name)),
                         (None, Some(_)) => {}
                         (_, None) => {
                             if let (Some(below), Some(of)) = (&tree.additional, schema.additional_schema()) {
-                                self.value(below, of, value, old, &format!("{path}[{name}]"));
+                                self.value(below, of, member, &format!("{path}[{name}]"));
                             }
                         }
                     }
@@ -148,7 +185,8 @@ impl Run<'_> {
         }
     }
 
-    fn rules(&mut self, tree: &RuleTree, schema: &Schema, value: &Value, old: Option<&Value>, path: &str) {
+    fn rules(&mut self, tree: &RuleTree, schema: &Schema, pair: Pair<'_>, path: &str) {
+        let Pair { value, old, .. } = pair;
         let Engine { context, converter } = self.engine;
         let mut scope = context.new_inner_scope();
         scope.add_variable_from_value("self", converter.value(value, Some(schema), context));
@@ -167,7 +205,7 @@ impl Run<'_> {
                 continue;
             }
             let scope = if optional { &with_optional } else { &with_old };
-            if !self.rule(rule, schema, value, old, path, scope) {
+            if !self.rule(rule, schema, pair, path, scope) {
                 return;
             }
         }
@@ -178,18 +216,18 @@ impl Run<'_> {
         &mut self,
         rule: &CompiledRule,
         schema: &Schema,
-        value: &Value,
-        old: Option<&Value>,
+        pair: Pair<'_>,
         path: &str,
         scope: &Context<'_>,
     ) -> bool {
+        let Pair { value, old, .. } = pair;
         let said = match rule.rule.message.trim() {
             "" => rule.rule.rule.trim(),
             message => message,
         };
         let field = if path.is_empty() { "<nil>" } else { path };
         let mut fail = |why: String| {
-            self.causes.push(Cause::invalid(field, &schema.kind.as_str().into(), &why));
+            self.broken.causes.push(Cause::invalid(field, &schema.kind.as_str().into(), &why));
         };
         let steps = steps(&rule.program, value, old);
         if steps > CALL_LIMIT {
@@ -223,10 +261,6 @@ impl Run<'_> {
                 return true;
             }
         }
-        // A value that was so before may stay so (KEP-4008).
-        if !rule.uses_old_self && old == Some(value) {
-            return true;
-        }
         let message =
             self.message(rule, value, old, scope).unwrap_or_else(|| match rule.rule.message.trim() {
                 "" => format!("failed rule: {said}"),
@@ -239,7 +273,12 @@ impl Run<'_> {
             (path, below) => child(path, below),
         };
         let whole = matches!(schema.kind.as_str(), "object" | "array");
-        self.causes.push(broken(rule.rule.reason.as_deref(), field, value, whole, &message));
+        let cause = broken(rule.rule.reason.as_deref(), field, value, whole, &message);
+        if !rule.uses_old_self && pair.is_unchanged() {
+            self.broken.old.push(cause);
+        } else {
+            self.broken.causes.push(cause);
+        }
         true
     }
 

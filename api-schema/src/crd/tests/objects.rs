@@ -318,7 +318,7 @@ fn a_status_is_validated_alone() {
     );
     let object = json!({"spec": {}, "status": {"phase": "Off"}});
     assert_eq!(
-        lines(&crd.validate_status(&object, None)),
+        lines(&crd.judge_status(&object, None).causes),
         ["status.phase: Unsupported value: \"Off\": supported values: \"On\""]
     );
 }

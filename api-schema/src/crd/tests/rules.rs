@@ -419,3 +419,53 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_may_be_absent_and_pairs_are_spoken_of() {
+    let spec = object(
+        json!({"a": {"type": "integer"}, "o": object(json!({"b": {"type": "string", "maxLength": 5}})),
+        "m": {"type": "object", "maxProperties": 5, "additionalProperties": {"type": "integer"}},
+        "l": {"type": "array", "maxItems": 5, "items": {"type": "string", "maxLength": 5}}}),
+    );
+    for (rule, value, holds) in [
+        ("self.?a.orValue(7) == 7", json!({}), true),
+        ("self.?a.orValue(7) == 7", json!({"a": 8}), false),
+        ("self.?o.b.hasValue()", json!({}), false),
+        ("self.?o.b.hasValue()", json!({"o": {"b": "x"}}), true),
+        ("self.l[?0].orValue('x') == 'x'", json!({"l": []}), true),
+        ("self.m[?'k'].orValue(1) == 2", json!({"m": {"k": 2}}), true),
+        ("self.m.all(k, v, k == 'k' && v > 1)", json!({"m": {"k": 2}}), true),
+        ("self.m.all(k, v, k == 'k' && v > 1)", json!({"m": {"k": 1}}), false),
+        ("self.l.transformList(i, v, v + 'x')[0] == 'ax'", json!({"l": ["a"]}), true),
+        ("self.?a.optMap(x, x + 1).orValue(0) == 3", json!({"a": 2}), true),
+    ] {
+        assert_eq!(refused(spec.clone(), json!([{"rule": rule}])), [""; 0], "{rule}");
+        let found = broken(spec.clone(), json!({"rule": rule, "message": "m"}), value, None);
+        assert_eq!(found.is_empty(), holds, "{rule}: {found:?}");
+    }
+    let rule = json!({"rule": "oldSelf.optMap(o, o.a <= self.a).orValue(true)", "optionalOldSelf": true,
+        "message": "m"});
+    for (old, holds) in [(None, true), (Some(json!({"a": 1})), true), (Some(json!({"a": 3})), false)] {
+        let found = broken(spec.clone(), rule.clone(), json!({"a": 2}), old.clone());
+        assert_eq!(found.is_empty(), holds, "{old:?}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_told_of_old_values_is_a_warning() {
+    let items = json!({"type": "string", "maxLength": 5,
+        "x-kubernetes-validations": [{"rule": "self != 'b'", "message": "no b"}]});
+    let spec =
+        object(json!({"a": {"type": "integer"}, "l": {"type": "array", "maxItems": 5, "items": items}}));
+    let crd = compiled(with_rules(spec, json!([{"rule": "!has(self.a) || self.a < 5", "message": "small"}])));
+    let old = json!({"spec": {"a": 9, "l": ["b"]}});
+    let same = crd.judge(&json!({"spec": {"a": 9, "l": ["b"]}, "status": {}}), Some(&old));
+    assert_eq!(lines(&same.causes), [""; 0]);
+    // Elements of a list that is as it was are as they were.
+    assert_eq!(same.warnings, ["spec: Invalid value: small", "spec.l[0]: Invalid value: \"b\": no b"]);
+    let changed = crd.judge(&json!({"spec": {"a": 8, "l": ["b"]}}), Some(&old));
+    assert_eq!(lines(&changed.causes), ["spec: Invalid value: small"]);
+    assert_eq!(changed.warnings, ["spec.l[0]: Invalid value: \"b\": no b"]);
+    let longer = crd.judge(&json!({"spec": {"a": 1, "l": ["b", "c"]}}), Some(&old));
+    assert_eq!(lines(&longer.causes), ["spec.l[0]: Invalid value: \"b\": no b"]);
+}

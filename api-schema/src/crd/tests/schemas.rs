@@ -278,7 +278,7 @@ proptest! {
             crd.drop_nulls(&mut object);
             crd.validate(&object, None);
             crd.validate(&object, Some(&object));
-            crd.validate_status(&object, None);
+            crd.judge_status(&object, None);
         }
     }
 }

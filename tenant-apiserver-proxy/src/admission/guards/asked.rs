@@ -173,7 +173,13 @@ impl<'a> Asked<'a> {
 
     async fn in_form(&self, mut object: Value, form: &Form) -> Result<Value, ApiError> {
         if self.place.row.is_custom() {
-            return conversion::convert_one(&Caller::of(self.auth), &form.row, &form.version, object).await;
+            return conversion::convert_one(
+                &Caller::of(self.server, self.auth),
+                &form.row,
+                &form.version,
+                object,
+            )
+            .await;
         }
         api_resources::convert::from_stored(&form.row, &form.version, &mut object);
         Ok(object)

@@ -71,7 +71,7 @@ pub async fn collect(asked: &Asked<'_>, policy: &Policy, binding: &Binding) -> R
         return Err("no params found for policy binding with `Deny` parameterNotFoundAction".to_owned());
     }
     let place = Place { row, version: found, name: "".into(), subresource: "".into(), ..asked.place.clone() };
-    let caller = Caller::of(asked.auth);
+    let caller = Caller::of(asked.server, asked.auth);
     let mut out = Vec::with_capacity(records.len());
     for record in records {
         let record = conversion::shown_one(&caller, &place, record).await;

@@ -5,7 +5,8 @@
 //! their writes, so many wait for the webhooks of one plane at a time, and of those of each part only one waits long,
 //! whatever the plane. The others are told to come again, and their part goes on with other tenants.
 
-use super::asked::Asked;
+use crate::server::Server;
+use crate::stages::Authorized;
 use api_types::ApiError;
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -38,17 +39,21 @@ impl Drop for LongWait<'_> {
 }
 
 /// Waits for what webhooks answer to a request.
-pub(super) async fn outside<T>(asked: &Asked<'_>, work: impl Future<Output = T>) -> Result<T, ApiError> {
-    let plane = asked.auth.plane();
-    let Some(part) = asked.auth.part() else {
-        return asked.auth.leave_seat_for(asked.server, work).await;
+pub(crate) async fn outside<T>(
+    server: &Server,
+    auth: &Authorized,
+    work: impl Future<Output = T>,
+) -> Result<T, ApiError> {
+    let plane = auth.plane();
+    let Some(part) = auth.part() else {
+        return auth.leave_seat_for(server, work).await;
     };
     let _place = plane.platform_waits.clone().try_acquire_owned().map_err(|_| slow())?;
     tokio::pin!(work);
     if let Ok(done) = tokio::time::timeout(SHORT, &mut work).await {
         return Ok(done);
     }
-    let _long = asked.server.long_waits.begin(part).ok_or_else(slow)?;
+    let _long = server.long_waits.begin(part).ok_or_else(slow)?;
     Ok(work.await)
 }
 

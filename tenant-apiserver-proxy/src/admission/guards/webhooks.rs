@@ -58,14 +58,17 @@ pub async fn mutate(
         if !again.wants(&hook.id) {
             continue;
         }
-        let patch = match outside(asked, review(asked, hook, &form, (&shown, &shown_old), true)).await? {
-            Ok(patch) => patch,
-            Err(Refusal::Failed(why)) => {
-                failed(hook, &why)?;
-                None
-            }
-            Err(Refusal::Denied(error)) => return Err(error),
-        };
+        let patch =
+            match outside(asked.server, asked.auth, review(asked, hook, &form, (&shown, &shown_old), true))
+                .await?
+            {
+                Ok(patch) => patch,
+                Err(Refusal::Failed(why)) => {
+                    failed(hook, &why)?;
+                    None
+                }
+                Err(Refusal::Denied(error)) => return Err(error),
+            };
         let mut changed = false;
         if let Some(patch) = patch {
             let Some(object) = object.as_deref_mut() else {
@@ -107,7 +110,7 @@ pub async fn validate(
         reviews.push(admits(asked, hook, form, object, old));
     }
     let all = futures::stream::iter(reviews).buffered(AT_ONCE).collect();
-    let told: Vec<Result<(), ApiError>> = outside(asked, all).await?;
+    let told: Vec<Result<(), ApiError>> = outside(asked.server, asked.auth, all).await?;
     told.into_iter().collect()
 }
 

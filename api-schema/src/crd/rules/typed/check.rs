@@ -2,6 +2,7 @@
 
 use super::declared;
 use super::functions::{FREE, Overload, named_type, overloads};
+use super::parse::OPTIONAL;
 use super::tree::{Kind, Literal, Loop, Part, Tree};
 use super::types::{Found, Type};
 use std::collections::BTreeSet;
@@ -179,6 +180,16 @@ impl<'a> Checker<'a> {
     }
 
     fn call(&mut self, part: &Part, target: Option<&Part>, function: &str, arguments: &[Part]) -> Type<'a> {
+        if let (OPTIONAL, [operand, Part { kind: Kind::Literal(Literal::Text(field)), .. }]) =
+            (function, arguments)
+        {
+            let of = self.select(part, operand, field);
+            self.note(part, overloads(OPTIONAL).into_iter().flatten().collect());
+            return match self.found.apply(&of, false) {
+                optional @ Type::Optional(_) => optional,
+                of => Type::Optional(Box::new(of)),
+            };
+        }
         let mut given: Vec<Type<'a>> = arguments.iter().map(|argument| self.part(argument)).collect();
         // A function may have a prefix, which is no variable then.
         let prefixed = target.and_then(|target| match &target.kind {
@@ -275,9 +286,17 @@ impl<'a> Checker<'a> {
         let range = self.found.apply(&range, false);
         let depth = self.variables.len();
         self.variables.push((looped.gathered.clone(), begin.clone()));
+        let mut value = Type::Dyn;
         let element = match &range {
+            Type::List(of) if looped.second.is_some() => {
+                value = (**of).clone();
+                Type::Int
+            }
             Type::List(of) => (**of).clone(),
-            Type::Map(of) => of.0.clone(),
+            Type::Map(of) => {
+                value = of.1.clone();
+                of.0.clone()
+            }
             Type::Dyn | Type::Error | Type::Free(_) => {
                 self.found.fits(&Type::Dyn, &range);
                 Type::Dyn
@@ -291,6 +310,9 @@ impl<'a> Checker<'a> {
             }
         };
         self.variables.push((looped.variable.clone(), element));
+        if let Some(second) = &looped.second {
+            self.variables.push((second.clone(), value));
+        }
         let condition = self.part(&looped.condition);
         self.wants(&looped.condition, &Type::Bool, &condition);
         let step = self.part(&looped.step);

@@ -426,12 +426,28 @@ impl Coster<'_, '_> {
             || matches!(self.checked.of_part(&looped.range), Type::List(_)),
             |entries| entries.list,
         );
-        let mut path = self.path(&looped.range);
-        path.push(if list { "@items" } else { "@keys" }.to_owned());
-        let size = entries.map(|entries| if list { entries.values } else { entries.keys });
-        self.locals.push(Local { name: looped.variable.clone(), path, size, entries: None });
+        let step = |what: &str| {
+            let mut path = self.path(&looped.range);
+            path.push(what.to_owned());
+            path
+        };
+        let (keys, values) = (entries.map(|entries| entries.keys), entries.map(|entries| entries.values));
+        let mut locals = match (&looped.second, list) {
+            (None, true) => vec![(&looped.variable, step("@items"), values)],
+            (None, false) => vec![(&looped.variable, step("@keys"), keys)],
+            (Some(second), true) => {
+                vec![(&looped.variable, step("@indices"), keys), (second, step("@items"), values)]
+            }
+            (Some(second), false) => {
+                vec![(&looped.variable, step("@keys"), keys), (second, step("@values"), values)]
+            }
+        };
+        let count = locals.len();
+        for (name, path, size) in locals.drain(..) {
+            self.locals.push(Local { name: name.clone(), path, size, entries: None });
+        }
         let step = self.cost(&looped.condition).plus(self.cost(&looped.step));
-        self.locals.pop();
+        self.locals.truncate(self.locals.len() - count);
         let result = self.cost(&looped.result);
         self.locals.pop();
         let times = self.size_or_unknown(&looped.range);

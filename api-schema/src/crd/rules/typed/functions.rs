@@ -176,6 +176,11 @@ const TABLE: &[(&str, &str)] = &[
         "_[_]",
         "(list(A), int) A index_list; (map(A, B), A) B index_map; (optional(list(A)), int) optional(A); (optional(map(A, B)), A) optional(B)",
     ),
+    ("_?._", "(A, string) dyn"),
+    (
+        "_[?_]",
+        "(list(A), int) optional(A); (map(A, B), A) optional(B); (optional(list(A)), int) optional(A); (optional(map(A, B)), A) optional(B)",
+    ),
     (
         "size",
         "(bytes) int; bytes.() int; (list(A)) int; list(A).() int; (map(A, B)) int; map(A, B).() int; (string) int; string.() int",

@@ -17,9 +17,12 @@ pub fn call(
         (Some(_), "all" | "exists" | "exists_one" | "existsOne" | "filter" | "map", 2)
         | (Some(_), "map", 3)
         | (Some(_), "optMap" | "optFlatMap", 2) => {}
-        // Macros that the library which runs rules does not have.
-        (Some(_), "all" | "exists" | "exists_one" | "existsOne", 3)
-        | (Some(_), "transformList" | "transformMap" | "transformMapEntry", 3 | 4)
+        (Some(_), "all" | "exists" | "existsOne", 3) | (Some(_), "transformList", 3 | 4) => {
+            return pairs(builder, at, target?, function, arguments);
+        }
+        // Macros that are not there when rules run.
+        (Some(_), "exists_one", 3)
+        | (Some(_), "transformMap" | "transformMapEntry", 3 | 4)
         | (Some(_), "sortBy", 2) => return None,
         _ => {
             let kind = Kind::Call { target: target.map(Box::new), function: function.to_owned(), arguments };
@@ -30,32 +33,25 @@ pub fn call(
     let mut arguments = arguments.into_iter();
     let Kind::Name(variable) = arguments.next()?.kind else { return None };
     let (first, second) = (arguments.next()?, arguments.next());
-    let mut maker = Maker { builder, at };
-    Some(match (function, second) {
-        ("all", _) => {
-            let (begin, gathered) = (maker.bool(true), maker.gathered());
-            let condition = maker.call("@not_strictly_false", vec![gathered]);
-            let gathered = maker.gathered();
-            let step = maker.call("_&&_", vec![gathered, first]);
-            maker.looped(range, variable, begin, condition, step)
-        }
-        ("exists", _) => {
-            let (begin, gathered) = (maker.bool(false), maker.gathered());
-            let not = maker.call("!_", vec![gathered]);
-            let condition = maker.call("@not_strictly_false", vec![not]);
-            let gathered = maker.gathered();
-            let step = maker.call("_||_", vec![gathered, first]);
-            maker.looped(range, variable, begin, condition, step)
-        }
-        ("exists_one" | "existsOne", _) => maker.exactly_one(range, variable, first),
-        ("filter", _) => {
-            let element = maker.name(&variable);
-            maker.list(range, variable, Some(first), element)
-        }
-        ("map", None) => maker.list(range, variable, None, first),
-        ("map", Some(second)) => maker.list(range, variable, Some(first), second),
-        (_, _) => maker.optional(range, variable, first, function == "optMap"),
-    })
+    let mut maker = Maker { builder, at, second: None };
+    Some(maker.expanded(function, range, variable, first, second))
+}
+
+/// Loops over indexes or keys with their values.
+fn pairs(
+    builder: &mut Builder,
+    at: usize,
+    range: Part,
+    function: &str,
+    arguments: Vec<Part>,
+) -> Option<Part> {
+    let mut arguments = arguments.into_iter();
+    let Kind::Name(variable) = arguments.next()?.kind else { return None };
+    let Kind::Name(value) = arguments.next()?.kind else { return None };
+    let (first, second) = (arguments.next()?, arguments.next());
+    let mut maker = Maker { builder, at, second: Some(value) };
+    let function = if function == "transformList" { "map" } else { function };
+    Some(maker.expanded(function, range, variable, first, second))
 }
 
 /// `has(e.f)`: the field with a test.
@@ -72,9 +68,46 @@ fn has(at: usize, arguments: Vec<Part>) -> Option<Part> {
 struct Maker<'b> {
     builder: &'b mut Builder,
     at: usize,
+    /// The second variable of its loop.
+    second: Option<String>,
 }
 
 impl Maker<'_> {
+    fn expanded(
+        &mut self,
+        function: &str,
+        range: Part,
+        variable: String,
+        first: Part,
+        second: Option<Part>,
+    ) -> Part {
+        match (function, second) {
+            ("all", _) => {
+                let (begin, gathered) = (self.bool(true), self.gathered());
+                let condition = self.call("@not_strictly_false", vec![gathered]);
+                let gathered = self.gathered();
+                let step = self.call("_&&_", vec![gathered, first]);
+                self.looped(range, variable, begin, condition, step)
+            }
+            ("exists", _) => {
+                let (begin, gathered) = (self.bool(false), self.gathered());
+                let not = self.call("!_", vec![gathered]);
+                let condition = self.call("@not_strictly_false", vec![not]);
+                let gathered = self.gathered();
+                let step = self.call("_||_", vec![gathered, first]);
+                self.looped(range, variable, begin, condition, step)
+            }
+            ("exists_one" | "existsOne", _) => self.exactly_one(range, variable, first),
+            ("filter", _) => {
+                let element = self.name(&variable);
+                self.list(range, variable, Some(first), element)
+            }
+            ("map", None) => self.list(range, variable, None, first),
+            ("map", Some(second)) => self.list(range, variable, Some(first), second),
+            (_, _) => self.optional(range, variable, first, function == "optMap"),
+        }
+    }
+
     fn call(&mut self, function: &str, arguments: Vec<Part>) -> Part {
         self.builder.call(self.at, function, arguments)
     }
@@ -94,7 +127,8 @@ impl Maker<'_> {
     fn looped(&mut self, range: Part, variable: String, begin: Part, condition: Part, step: Part) -> Part {
         let result = self.gathered();
         let gathered = GATHERED.to_owned();
-        let made = Loop { range, variable, gathered, begin, condition, step, result };
+        let made =
+            Loop { range, variable, second: self.second.take(), gathered, begin, condition, step, result };
         self.builder.part(self.at, Kind::Loop(Box::new(made)))
     }
 
@@ -107,7 +141,8 @@ impl Maker<'_> {
         let (gathered, one) = (self.gathered(), self.builder.int(self.at, 1));
         let result = self.call("_==_", vec![gathered, one]);
         let gathered = GATHERED.to_owned();
-        let made = Loop { range, variable, gathered, begin, condition, step, result };
+        let made =
+            Loop { range, variable, second: self.second.take(), gathered, begin, condition, step, result };
         self.builder.part(self.at, Kind::Loop(Box::new(made)))
     }
 
@@ -140,6 +175,7 @@ impl Maker<'_> {
         let bound = Loop {
             range,
             variable: "#unused".to_owned(),
+            second: None,
             gathered: variable,
             begin: value,
             condition,

@@ -43,6 +43,9 @@ const LEVELS: [&[(&str, &str)]; 5] = [
     &[("*", "_*_"), ("/", "_/_"), ("%", "_%_")],
 ];
 
+/// `x.?field`.
+pub const OPTIONAL: &str = "_?._";
+
 /// Reads an expression. `None`: it has something that is not read here, or that is wrong.
 pub fn parse(text: &str) -> Option<Tree> {
     let mut parser = Parser { tokens: tokens(text)?, at: 0, builder: Builder::default() };
@@ -125,9 +128,16 @@ impl Parser {
     fn member(&mut self, mut part: Part) -> Option<Part> {
         loop {
             if let Some(at) = self.take(".") {
+                let optional = self.take("?").is_some();
+                let place = self.tokens.get(self.at)?.1;
                 let name = self.name()?;
                 if matches!(name.as_str(), "in" | "true" | "false" | "null") {
                     return None;
+                }
+                if optional {
+                    let field = self.builder.part(place, Kind::Literal(Literal::Text(name)));
+                    part = self.builder.call(at, OPTIONAL, vec![part, field]);
+                    continue;
                 }
                 part = match self.take("(") {
                     None => {
@@ -140,9 +150,10 @@ impl Parser {
                     }
                 };
             } else if let Some(at) = self.take("[") {
+                let function = if self.take("?").is_some() { "_[?_]" } else { "_[_]" };
                 let index = self.expression()?;
                 self.take("]")?;
-                part = self.builder.call(at, "_[_]", vec![part, index]);
+                part = self.builder.call(at, function, vec![part, index]);
             } else {
                 return Some(part);
             }

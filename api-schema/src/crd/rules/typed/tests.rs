@@ -84,7 +84,16 @@ fn types_are_found_and_what_does_not_fit_is_told_with_its_place() {
         ("format.dns1123Label().validate(self.s).hasValue()", String::new()),
         ("r'\\d' == self.s // a comment", String::new()),
         ("self.s == 'a' &&", "not read".into()),
-        ("self.?s.hasValue()", "not read".into()),
+        ("self.?s.hasValue()", String::new()),
+        ("self.?o.x.orValue(1) == 1", String::new()),
+        ("self.?o.x == 1", format!("1:11: {}", overload("_==_", "(optional_type(int), int)"))),
+        ("self.?nope.hasValue()", "1:5: undefined field 'nope'".into()),
+        ("self.l[?0].orValue('x') == 'x'", String::new()),
+        ("self.m[?1].hasValue()", format!("1:7: {}", overload("_[?_]", "(map(string, int), int)"))),
+        ("self.l.all(i, v, i < 3 && v == 'a')", String::new()),
+        ("self.m.exists(k, v, k == 'a' && v == 1)", String::new()),
+        ("self.m.all(k, v, v == 'a')", format!("1:20: {}", overload("_==_", "(int, string)"))),
+        ("self.l.transformList(i, v, v + 'x').size() > 1", String::new()),
         ("self.o.x == 0x10 || self.i == -9223372036854775808", String::new()),
     ] {
         assert_eq!(wrong(text), expected, "{text}");

@@ -49,6 +49,8 @@ pub enum Literal {
 pub struct Loop {
     pub range: Part,
     pub variable: String,
+    /// The value, where the first one is the index or key.
+    pub second: Option<String>,
     pub gathered: String,
     pub begin: Part,
     pub condition: Part,

@@ -1,0 +1,41 @@
+//! An expression of a rule that can be run.
+
+use crate::cel::{each_part, with_pairs_and_options};
+use kube_cel::cel::common::ast::{Expr, IdedExpr};
+use kube_cel::cel::parser::{ParseErrors, Parser};
+use kube_cel::cel::{Context, ExecutionError, Value};
+
+/// An expression, with optional fields and loops of two variables made into what the library has.
+#[derive(Debug)]
+pub(in crate::crd) struct Program {
+    tree: IdedExpr,
+}
+
+impl Program {
+    /// Reads an expression.
+    pub fn compile(text: &str) -> Result<Program, ParseErrors> {
+        let mut tree = Parser::default().enable_optional_syntax(true).parse(text)?;
+        with_pairs_and_options(&mut tree);
+        Ok(Program { tree })
+    }
+
+    /// What is run.
+    pub fn expression(&self) -> &IdedExpr {
+        &self.tree
+    }
+
+    /// True when it names a variable.
+    pub fn names(&self, variable: &str) -> bool {
+        fn names(of: &mut IdedExpr, variable: &str) -> bool {
+            let mut found = matches!(&of.expr, Expr::Ident(name) if name == variable);
+            each_part(of, &mut |part| found |= names(part, variable));
+            found
+        }
+        names(&mut self.tree.clone(), variable)
+    }
+
+    /// Runs it.
+    pub fn execute(&self, scope: &Context<'_>) -> Result<Value, ExecutionError> {
+        scope.resolve(&self.tree)
+    }
+}

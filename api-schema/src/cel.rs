@@ -11,6 +11,7 @@ mod authorizer;
 mod build;
 mod expression;
 mod json;
+mod kinds;
 mod optional;
 mod pairs;
 mod rewrite;

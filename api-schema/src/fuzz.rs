@@ -6,6 +6,7 @@
 mod apply;
 mod damage;
 mod decoders;
+mod expressions;
 mod patches;
 mod round_trips;
 mod sample;

@@ -56,7 +56,7 @@ pub fn table<'a>(
     out.insert("apiVersion".into(), "meta.k8s.io/v1".into());
     out.insert("metadata".into(), json!({}));
     let definitions = match options.no_headers {
-        true => Vec::new(),
+        true => Value::Null,
         false => {
             let name =
                 (!named).then(|| definition("Name", "string", "name", "The name, unique in its scope.", 0));
@@ -66,7 +66,7 @@ pub fn table<'a>(
             name.into_iter().chain(others).collect()
         }
     };
-    out.insert("columnDefinitions".into(), Value::Array(definitions));
+    out.insert("columnDefinitions".into(), definitions);
     out.insert("rows".into(), Value::Array(rows));
     Value::Object(out)
 }
@@ -199,7 +199,7 @@ mod tests {
         let quiet = TableOptions { no_headers: true, ..options(IncludeObject::None) };
         assert_eq!(
             table(&row, row.stored_version().unwrap(), [&object].into_iter(), quiet)["columnDefinitions"],
-            json!([])
+            Value::Null
         );
         for (text, include) in
             [("", Some(IncludeObject::Metadata)), ("None", Some(IncludeObject::None)), ("x", None)]

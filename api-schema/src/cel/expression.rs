@@ -1,12 +1,13 @@
 //! One compiled expression.
 
 use super::authorizer::FUNCTIONS;
+use super::kinds::{Kind, Kinds};
 use super::rewrite::{OWN, PRESENT, REQUEST_RESOURCE, Rewrite, names};
 use super::{optional, pairs};
 use crate::crd::rules::{
-    Findings, MAX_DEPTH, MAX_NESTING, MAX_TEXT, Node, PARSER_STACK, Reader, depth, kind_of, nesting,
+    Findings, MAX_DEPTH, MAX_NESTING, MAX_TEXT, Node, PARSER_STACK, Reader, depth, nesting,
 };
-use kube_cel::cel::common::ast::IdedExpr;
+use kube_cel::cel::common::ast::{Expr, IdedExpr};
 use kube_cel::cel::parser::Parser;
 
 /// What an expression may name.
@@ -105,16 +106,32 @@ fn compile_here(text: &str, declared: Declared<'_>, gives: Gives) -> Result<Expr
     if let Some(problem) = rewrite.problems.into_iter().chain(told).next() {
         return Err(format!("compilation failed: {problem}"));
     }
-    let (allowed, expected): (&[&str], &str) = match gives {
-        Gives::Bool => (&["bool"], "bool"),
-        Gives::Text => (&["string"], "string"),
-        Gives::TextOrNull => (&["string", "other"], "one of [string null_type]"),
-        Gives::Any => (&["bool", "string", "other"], ""),
-    };
-    if kind_of(&tree, &nothing()).is_some_and(|kind| !allowed.contains(&kind)) {
-        return Err(format!("must evaluate to {expected}"));
+    let mut kinds = Kinds::default();
+    let found = kinds.of(&tree);
+    if let Some(problem) = kinds.problems.into_iter().next() {
+        return Err(format!("compilation failed: {problem}"));
     }
+    check(&tree, found, gives)?;
     let mut read = Vec::new();
     names(&tree, &mut read);
     Ok(Expression { tree, names: read, depth, text: text.to_owned() })
+}
+
+/// An expression gives what it has to, where that can be told.
+fn check(tree: &IdedExpr, found: Option<Kind>, gives: Gives) -> Result<(), String> {
+    let (allowed, expected): (&[&str], &str) = match gives {
+        Gives::Bool => (&["bool"], "bool"),
+        Gives::Text => (&["string"], "string"),
+        Gives::TextOrNull => (&["string", "null_type"], "one of [string null_type]"),
+        Gives::Any => return Ok(()),
+    };
+    match found {
+        Some(kind) if !allowed.contains(&kind.to_string().as_str()) => {
+            Err(format!("must evaluate to {expected} but got {kind}"))
+        }
+        None if matches!(tree.expr, Expr::List(_) | Expr::Map(_) | Expr::Struct(_)) => {
+            Err(format!("must evaluate to {expected}"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -109,10 +109,58 @@ fn results_that_do_not_fit_are_told_by_reading() {
     let compile = |text, gives| {
         Expression::compile(text, Declared { names: NAMES, own: &[], constructs: false }, gives).map(|_| ())
     };
-    assert_eq!(compile("'a'", Gives::Bool), Err("must evaluate to bool".into()));
-    assert_eq!(compile("1 + 1 == 2", Gives::Text), Err("must evaluate to string".into()));
-    assert_eq!(compile("object.spec", Gives::Bool), Ok(()));
     assert!(compile("Object{}", Gives::Any).is_err());
+    let all = [Gives::Bool, Gives::Text, Gives::TextOrNull];
+    for (text, kind) in [
+        ("'a'", "string"),
+        ("1 + 1 == 2", "bool"),
+        ("null", "null_type"),
+        ("object.spec", "dyn"),
+        ("object.spec[0].x", "dyn"),
+        ("object.x + 1", "int"),
+        ("object.x ? object.y : object.z", "dyn"),
+        ("object.x ? 'a' : 'b'", "string"),
+        ("'a' + object.x", "string"),
+        ("'%d'.format([1])", "string"),
+        ("request.name", "string"),
+        ("request.dryRun", "bool"),
+        ("request.options.x", "dyn"),
+        ("request.userInfo.groups", "list(string)"),
+        ("request.userInfo.extra['a']", "list(string)"),
+        ("has(object.x)", "bool"),
+        ("object.x.all(y, y.z > 1)", "bool"),
+        ("object.x.existsOne(k, v, v.z)", "bool"),
+        ("authorizer.requestResource.check('get').allowed()", "bool"),
+        ("request.userInfo.groups.exists(g, g == 'a')", "bool"),
+    ] {
+        let told = all.map(|gives| compile(text, gives));
+        let fits = [kind == "bool", kind == "string", matches!(kind, "string" | "null_type")];
+        for (told, fits) in told.iter().zip(fits) {
+            assert_eq!(told.is_ok(), fits, "{text}: {told:?}");
+            let ending = format!(" but got {kind}");
+            assert!(told.as_ref().err().is_none_or(|why| why.ends_with(&ending)), "{text}: {told:?}");
+        }
+    }
+    // What cannot be told may be anything.
+    for text in ["object.?x.orValue(true)", "[true][0] || object.x", "object.x.map(y, y)[0]", "{'a': true}.a"]
+    {
+        assert_eq!(compile(text, Gives::Bool), Ok(()), "{text}");
+    }
+    for (text, why) in [
+        ("request.uid == ''", "undefined field 'uid'"),
+        ("request.kind.name == ''", "undefined field 'name'"),
+        ("1 == 'a'", "found no matching overload for '_==_' applied to '(int, string)'"),
+        ("request.name + 1 == ''", "found no matching overload for '_+_' applied to '(string, int)'"),
+        ("object.x == 'a' || 1", "expected type 'bool' but found 'int'"),
+        ("!request.name", "found no matching overload for '!_' applied to '(string)'"),
+        ("object.x.exists(y, 1)", "expected type 'bool' but found 'int'"),
+        (
+            "(object.x ? 1 : 'a') == 1",
+            "found no matching overload for '_?_:_' applied to '(dyn, int, string)'",
+        ),
+    ] {
+        assert_eq!(compile(text, Gives::Bool), Err(format!("compilation failed: {why}")), "{text}");
+    }
 }
 
 #[test]

@@ -25,4 +25,4 @@ pub(super) use compile::{RuleTree, check_text, compile};
 pub(super) use evaluate::evaluate;
 pub(crate) use evaluate::{DEEP_STACK, ENGINE, Engine, SHALLOW, words};
 pub(super) use refuse::check;
-pub(crate) use result::{depth, kind_of};
+pub(crate) use result::depth;

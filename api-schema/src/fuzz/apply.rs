@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::sample::Random;
 use super::{cases, damage, sample};
-use crate::managed_fields::{Writer, apply, keep_times, update};
+use crate::managed_fields::{Writer, apply, apply_unowned, keep_times, update};
 use crate::zero;
 
 const NAMES: &[&str] =
@@ -70,6 +70,21 @@ proptest! {
                 keep_times(&applied, &mut again);
                 prop_assert_eq!(&again, &applied, "applied again: {}", config);
                 live = Some(applied);
+            }
+        }
+    }
+
+    #[test]
+    fn fuzz_unowned_configurations(seed: u64, budget in 0usize..60, config in crate::test_types::arbitrary_json()) {
+        let mut random = Random::new(seed);
+        let kinds = sample::kinds();
+        let (kind, of) = random.pick(&kinds);
+        let object = sample::object(kind, *of, random.next(), budget);
+        let mut damaged = sample::object(kind, *of, random.next(), budget);
+        damage::value(&mut damaged, NAMES, &mut random);
+        for config in [config, damaged, object.clone()] {
+            if let Ok(merged) = apply_unowned(*of, &object, &config) {
+                prop_assert_eq!(apply_unowned(*of, &merged, &config), Ok(merged));
             }
         }
     }

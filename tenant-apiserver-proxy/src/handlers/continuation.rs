@@ -56,6 +56,7 @@ impl Continuation {
                 _ => key(&format!(": {plain}")),
             }
         })?;
+        check_form(&value).map_err(|why| key(&format!(": {why}")))?;
         let version = value["v"].as_str().unwrap_or("");
         if version != VERSION {
             return Err(key(&format!(": server does not recognize this encoded version {version}")));
@@ -100,6 +101,35 @@ impl Continuation {
     }
 }
 
+/// What a token is made of, in the words of Go's JSON.
+fn check_form(token: &Value) -> Result<(), String> {
+    let word = |value: &Value| match value {
+        Value::Null => None,
+        Value::Bool(_) => Some("bool"),
+        Value::Number(_) => Some("number"),
+        Value::String(_) => Some("string"),
+        Value::Array(_) => Some("array"),
+        Value::Object(_) => Some("object"),
+    };
+    if let Some(word) = word(token).filter(|word| *word != "object") {
+        return Err(format!("json: cannot unmarshal {word} into Go value of type storage.continueToken"));
+    }
+    for (field, of) in [("v", "string"), ("rv", "int64"), ("start", "string")] {
+        let value = &token[field];
+        let found = match of {
+            "int64" if value.is_i64() => None,
+            "int64" if value.is_number() => Some(format!("number {value}")),
+            "int64" => word(value).map(str::to_owned),
+            _ => word(value).filter(|word| *word != "string").map(str::to_owned),
+        };
+        if let Some(found) = found {
+            let field = format!("continueToken.{field} of type {of}");
+            return Err(format!("json: cannot unmarshal {found} into Go struct field {field}"));
+        }
+    }
+    Ok(())
+}
+
 /// Where Go finds the first byte that is no base64.
 fn first_wrong(token: &str) -> usize {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -109,6 +139,7 @@ fn first_wrong(token: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn tokens_are_reversible() {
@@ -143,12 +174,32 @@ mod tests {
                 of(json!({"v": VERSION, "start": "a"})),
                 ": incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
             ),
+            (of(json!("x")), ": json: cannot unmarshal string into Go value of type storage.continueToken"),
+            (
+                of(json!({"v": VERSION, "rv": "a"})),
+                ": json: cannot unmarshal string into Go struct field continueToken.rv of type int64",
+            ),
             (of(json!({"v": VERSION, "rv": 1})), ": encoded start key empty (version meta.k8s.io/v1)"),
             (of(json!({"v": VERSION, "rv": 1, "start": "../x"})), ": ../x"),
         ];
         for (token, why) in table {
             let error = Continuation::decode(&token, true).unwrap_err();
             assert_eq!(error.message(), format!("invalid continue token: continue key is not valid{why}"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_token_is_read_or_refused(token in "\\PC{0,40}", bytes in proptest::collection::vec(any::<u8>(), 0..60),
+            rv in any::<i64>(), start in "\\PC{0,20}") {
+            let made = json!({"v": VERSION, "rv": rv, "start": start}).to_string();
+            for token in [token, BASE64.encode(bytes), BASE64.encode(made)] {
+                for namespaced in [false, true] {
+                    let Ok(read) = Continuation::decode(&token, namespaced) else { continue };
+                    let again = Continuation::decode(&read.encode(), !read.after.namespace.is_empty());
+                    prop_assert_eq!(again.ok(), Some(read), "{}", token);
+                }
+            }
         }
     }
 }

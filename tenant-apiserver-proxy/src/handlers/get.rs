@@ -9,6 +9,7 @@ use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::columns::{IncludeObject, TableOptions};
 use api_types::ApiError;
+use api_types::print::quoted;
 use bytes::Bytes;
 use http::StatusCode;
 use jiff::Timestamp;
@@ -177,7 +178,13 @@ pub fn table_options(include: &str, no_headers: bool) -> Result<TableOptions, Ap
         "None" => IncludeObject::None,
         "" | "Metadata" => IncludeObject::Metadata,
         "Object" => IncludeObject::Object,
-        other => return Err(ApiError::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+        other => {
+            return Err(ApiError::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {}: must be 'Metadata', 'Object', \
+                 'None', or empty",
+                quoted(other)
+            )));
+        }
     };
     Ok(TableOptions { include_object, no_headers, now: Timestamp::now() })
 }

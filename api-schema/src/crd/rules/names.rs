@@ -32,10 +32,10 @@ pub(super) fn escape(name: &str) -> Option<String> {
 }
 
 /// Prefixes that functions are called with (`sets.contains`).
-pub(super) const NAMESPACES: [&str; 10] =
-    ["base64", "format", "ip", "jsonpatch", "lists", "math", "optional", "sets", "strings", "cidr"];
+pub(super) const NAMESPACES: [&str; 8] =
+    ["format", "ip", "jsonpatch", "lists", "optional", "sets", "strings", "cidr"];
 
-/// The functions, methods and operators that a rule may call.
+/// The functions, methods and operators that a rule may call: those of Kubernetes, though the library has more.
 const FUNCTIONS: &[&str] = &[
     "!_",
     "-_",
@@ -66,8 +66,6 @@ const FUNCTIONS: &[&str] = &[
     "add",
     "asApproximateFloat",
     "asInteger",
-    "base64.decode",
-    "base64.encode",
     "bool",
     "bytes",
     "charAt",
@@ -144,24 +142,6 @@ const FUNCTIONS: &[&str] = &[
     "major",
     "masked",
     "matches",
-    "math.abs",
-    "math.bitAnd",
-    "math.bitNot",
-    "math.bitOr",
-    "math.bitShiftLeft",
-    "math.bitShiftRight",
-    "math.bitXor",
-    "math.ceil",
-    "math.floor",
-    "math.greatest",
-    "math.isFinite",
-    "math.isInf",
-    "math.isNaN",
-    "math.least",
-    "math.round",
-    "math.sign",
-    "math.sqrt",
-    "math.trunc",
     "max",
     "min",
     "minor",

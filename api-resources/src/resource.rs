@@ -110,7 +110,7 @@ impl ResourceRow {
 
     /// True for a kind that a CRD made.
     pub fn is_custom(&self) -> bool {
-        self.versions.iter().any(|version| version.schema.is_some())
+        self.versions.iter().chain(&self.unserved).any(|version| version.schema.is_some())
     }
 
     /// True when the status is written through a subresource of its own.

@@ -136,7 +136,7 @@ impl PlaneClient for InProcess {
                     version: row
                         .version(&row.storage_version)
                         .or(row.versions.first())
-                        .map_or_else(Default::default, |version| version.name.clone()),
+                        .map_or_else(|| row.storage_version.clone(), |version| version.name.clone()),
                     resource: row.plural.clone(),
                 },
                 kind: row.kind.to_string(),
@@ -192,10 +192,9 @@ impl InProcess {
         })?;
         let catalog = plane.catalog.load_full();
         let wanted = &target.resource;
-        let row = catalog
-            .lookup(&wanted.group, &wanted.version, &wanted.resource)
-            .ok_or_else(ApiError::no_such_path)?;
-        let version = row.version(&wanted.version).cloned().ok_or_else(ApiError::no_such_path)?;
+        let row = catalog.resource(&wanted.group, &wanted.resource).ok_or_else(ApiError::no_such_path)?;
+        // What is stored is reached also where it is not served: it has to be cleaned up.
+        let version = row.known_version(&wanted.version).cloned().ok_or_else(ApiError::no_such_path)?;
         let named = !matches!(write, Write::Create(_)) || !target.subresource.is_empty();
         let place = Place {
             namespace: if row.namespaced { target.object.namespace.clone() } else { "".into() },

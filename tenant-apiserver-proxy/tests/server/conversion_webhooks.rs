@@ -3,7 +3,10 @@
 use crate::custom_resources::DEFINITIONS;
 use crate::harness::{Client, Installation, TENANTS, names, tenant, text};
 use crate::hooks::Hook;
+use api_types::{GroupResource, Resource};
+use plane_client::{Actor, Delete, PlaneClient, Target, Write};
 use serde_json::{Value, json};
+use tenant_apiserver_proxy::in_process::InProcess;
 
 const V1: &str = "/apis/example.dev/v1/widgets";
 const V2: &str = "/apis/example.dev/v2/widgets";
@@ -314,4 +317,28 @@ async fn who_waits_for_a_webhook_holds_up_nobody() {
         // A list shows what there was when it began.
         assert_eq!(answer.await.unwrap()["items"][0]["spec"]["width"], "x");
     }
+}
+
+#[tokio::test]
+async fn the_platform_cleans_up_what_nobody_can_reach() {
+    let insula = Installation::start().await;
+    let hook = Hook::start().await;
+    let admin = defined(&insula, "acme", &hook, "/convert/sad").await;
+    admin.post(V1, &first("a", 2)).await.expect_code(201);
+    let path = format!("{DEFINITIONS}/{DEFINITION}");
+    let mut changed = admin.get(&path).await.json();
+    for version in changed["spec"]["versions"].as_array_mut().unwrap() {
+        version["served"] = json!(false);
+    }
+    admin.put(&path, &changed).await.expect_code(200);
+    admin.get(V1).await.expect_code(404);
+    let plane =
+        insula.server.planes.named(tenant_apiserver_proxy::planes::PlaneKind::Tenant, "acme").unwrap();
+    let client = InProcess::new(insula.server.clone());
+    let resource = Resource { group: "example.dev".into(), version: "v1".into(), resource: "widgets".into() };
+    let target = Target::new(plane.id, &resource, "", "a");
+    client.write(&Actor::Platform("cleanup"), &target, Write::Delete(Delete::default())).await.unwrap();
+    let left = client.list(plane.id, &GroupResource::new("example.dev", "widgets"), "").await.unwrap();
+    assert!(left.is_empty());
+    assert_eq!(hook.count(), 0, "nobody is asked");
 }

@@ -13,6 +13,7 @@ pub mod kinds;
 pub mod kinds_insula;
 pub mod metadata;
 pub mod names;
+pub mod pod_security;
 pub mod rbac;
 pub mod resource;
 pub mod selectors;

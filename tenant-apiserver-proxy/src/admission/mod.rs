@@ -10,6 +10,7 @@ pub mod guards;
 pub mod namespaces;
 pub mod nodes;
 pub mod parameters;
+pub mod pod_security;
 pub mod pods;
 pub mod profiles;
 pub mod roles;
@@ -30,29 +31,21 @@ pub fn create(server: &Server, auth: &Authorized, place: &Place, object: &mut Va
     pods::admit(server, auth, place, object)
 }
 
-/// Looks at a new object that is known to be valid.
-pub fn check_valid(
-    server: &Server,
-    auth: &Authorized,
-    place: &Place,
-    object: &Value,
-) -> Result<(), ApiError> {
-    parameters::check(server, auth, place, object, None)?;
-    pods::check_valid(server, auth, place, object)
-}
-
-/// Looks at a change that is known to be valid.
-pub fn check_valid_change(
+/// Looks at a new or changed object that is known to be valid; gives what the user is warned of.
+pub async fn check_valid(
     server: &Server,
     auth: &Authorized,
     place: &Place,
     new: &Value,
-    old: &Value,
-) -> Result<(), ApiError> {
-    if place.subresource == "status" {
-        return Ok(());
+    old: Option<&Value>,
+) -> Result<Vec<String>, ApiError> {
+    if place.subresource != "status" {
+        parameters::check(server, auth, place, new, old)?;
     }
-    parameters::check(server, auth, place, new, Some(old))
+    if old.is_none() {
+        pods::check_valid(server, auth, place, new)?;
+    }
+    pod_security::check(server, auth, place, new, old).await
 }
 
 /// Admits a change.

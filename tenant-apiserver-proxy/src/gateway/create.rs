@@ -82,7 +82,7 @@ async fn run(
         if !causes.is_empty() {
             return Err(place.invalid(&name, causes));
         }
-        admission::check_valid(server, auth, place, &object)?;
+        let told = admission::check_valid(server, auth, place, &object, None).await?;
         admission::definitions::compile(server, place, &object)?;
         guards::validate(&asked, Some(&object), None).await?;
         // As in Kubernetes, what is wrong with an object is said before that its name is taken.
@@ -95,6 +95,7 @@ async fn run(
         let mut warnings: Vec<String> = twice.iter().cloned().collect();
         warnings.extend((place.row.strategy.create_warnings)(&object));
         warnings.extend((place.row.strategy.warnings)(&object));
+        warnings.extend(told);
         warnings.extend(api_resources::table::idle(&place.row.group, &place.row.plural));
         if options.dry_run {
             admission::preview(server, auth, place, None, &mut object)?;

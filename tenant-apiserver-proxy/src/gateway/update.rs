@@ -114,14 +114,13 @@ async fn step(
     if !causes.is_empty() {
         return Err(place.invalid(&place.name, causes));
     }
-    admission::check_valid_change(server, auth, place, &new, &old)?;
+    let told = admission::check_valid(server, auth, place, &new, Some(&old)).await?;
     admission::definitions::compile(server, place, &new)?;
     if guarded {
         guarding::validate_changed(&asked, &new, &old).await?;
     }
-    let mut told: Vec<String> = twice.into_iter().collect();
-    told.extend(warnings(place, &new, &old));
-    let warnings = told;
+    let own = warnings(place, &new, &old);
+    let warnings: Vec<String> = twice.into_iter().chain(own).chain(told).collect();
     api_schema::managed_fields::keep_times(&old, &mut new);
     let done = |object, removed| {
         Ok(Step::Done(Written { object, created: false, removed, warnings: warnings.clone() }))

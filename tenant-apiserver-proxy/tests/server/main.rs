@@ -25,6 +25,7 @@ mod options;
 mod ownership;
 mod patches;
 mod pipeline;
+mod pod_security;
 mod policies;
 mod refusals;
 mod restart;

@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod apiservices;
 pub mod authors;
 pub mod certificates;
+pub mod default_classes;
 pub mod definitions;
 pub mod devices;
 pub mod guards;
@@ -28,6 +29,7 @@ pub fn create(server: &Server, auth: &Authorized, place: &Place, object: &mut Va
     namespaces::check(server, auth, place, &place.name)?;
     namespaces::label(place, object);
     nodes::admit(auth, place, object);
+    default_classes::admit(server, auth, place, object)?;
     pods::admit(server, auth, place, object)
 }
 

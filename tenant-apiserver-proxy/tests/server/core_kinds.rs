@@ -111,3 +111,62 @@ async fn components_are_made_up_and_deprecated() {
         .await
         .expect_code(405);
 }
+
+/// What a class says that is the default one.
+fn class(group: &str, kind: &str, name: &str, annotation: &str) -> Value {
+    let mut class = json!({"apiVersion": format!("{group}/v1"), "kind": kind,
+        "metadata": {"name": name, "annotations": {annotation: "true"}}});
+    match kind {
+        "StorageClass" => class["provisioner"] = json!("example.com/p"),
+        _ => class["spec"] = json!({"controller": "example.com/c"}),
+    }
+    class
+}
+
+#[tokio::test]
+async fn claims_and_ingresses_get_the_default_class_when_they_name_none() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let claims = "/api/v1/namespaces/default/persistentvolumeclaims";
+    let claim = |name: &str, more: Value| {
+        let mut claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+        put_into(&mut claim, more);
+        claim
+    };
+    let made = acme.post(claims, &claim("before", json!({}))).await.expect_code(201).json();
+    assert_eq!(made["spec"]["storageClassName"], Value::Null, "there is no class yet");
+    let fast = class("storage.k8s.io", "StorageClass", "fast", "storageclass.kubernetes.io/is-default-class");
+    acme.post("/apis/storage.k8s.io/v1/storageclasses", &fast).await.expect_code(201);
+    for (name, more, expected) in [
+        ("none", json!({}), json!("fast")),
+        ("empty", json!({"spec": {"storageClassName": ""}}), json!("")),
+        ("other", json!({"spec": {"storageClassName": "slow"}}), json!("slow")),
+        (
+            "old",
+            json!({"metadata": {"annotations": {"volume.beta.kubernetes.io/storage-class": "slow"}}}),
+            Value::Null,
+        ),
+    ] {
+        let made = acme.post(claims, &claim(name, more)).await.expect_code(201).json();
+        assert_eq!(made["spec"]["storageClassName"], expected, "{name}");
+    }
+
+    let web =
+        class("networking.k8s.io", "IngressClass", "web", "ingressclass.kubernetes.io/is-default-class");
+    acme.post("/apis/networking.k8s.io/v1/ingressclasses", &web).await.expect_code(201);
+    let ingress = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "i"},
+        "spec": {"defaultBackend": {"service": {"name": "s", "port": {"number": 80}}}}});
+    let made = acme.post("/apis/networking.k8s.io/v1/namespaces/default/ingresses", &ingress).await;
+    assert_eq!(made.expect_code(201).json()["spec"]["ingressClassName"], "web");
+}
+
+/// Puts the fields of one object into another.
+fn put_into(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            from.into_iter().for_each(|(key, value)| put_into(into.entry(key).or_insert(Value::Null), value));
+        }
+        (into, from) => *into = from,
+    }
+}

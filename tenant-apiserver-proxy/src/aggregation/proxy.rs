@@ -308,7 +308,8 @@ fn upgraded(mut response: Response<hyper::body::Incoming>, client: OnUpgrade, he
     });
     let mut reply = Reply::with(StatusCode::SWITCHING_PROTOCOLS, Content::Foreign(reply::full(Bytes::new())));
     for (name, value) in response.headers() {
-        if *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING {
+        let left_out = name == header::CONTENT_LENGTH || name == header::TRANSFER_ENCODING;
+        if !left_out && !NOT_SAID.contains(&name.as_str()) {
             reply.headers.append(name.clone(), value.clone());
         }
     }

@@ -10,11 +10,13 @@ mod flow;
 mod insula;
 mod network;
 mod pods;
+mod scale;
 mod storage;
 mod table;
 mod workloads;
 
 pub use age::human_duration;
+pub use scale::scale_table;
 pub use table::{IncludeObject, TableOptions, render_cell, table};
 
 use crate::resource::{Cell, Column};

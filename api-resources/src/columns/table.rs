@@ -75,8 +75,20 @@ fn columns_of<'a>(row: &'a ResourceRow, version: &'a Version) -> &'a [Column] {
     version.columns.as_deref().unwrap_or(&row.columns)
 }
 
-fn definition(name: &str, of: &str, format: &str, description: &str, priority: i32) -> Value {
+pub(super) fn definition(name: &str, of: &str, format: &str, description: &str, priority: i32) -> Value {
     json!({"name": name, "type": of, "format": format, "description": description, "priority": priority})
+}
+
+/// What a row carries of its object.
+pub(super) fn of_object(object: &Value, include: IncludeObject) -> Value {
+    match include {
+        IncludeObject::None => Value::Null,
+        IncludeObject::Metadata => {
+            json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+                "metadata": object["metadata"]})
+        }
+        IncludeObject::Object => object.clone(),
+    }
 }
 
 fn table_row(
@@ -94,11 +106,7 @@ fn table_row(
         out.insert("conditions".into(), json!([condition]));
     }
     let carried = match options.include_object {
-        IncludeObject::None => Value::Null,
-        IncludeObject::Metadata => {
-            json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
-            "metadata": object["metadata"]})
-        }
+        IncludeObject::None | IncludeObject::Metadata => of_object(object, options.include_object),
         IncludeObject::Object => {
             let mut object = object.clone();
             if version.converter.is_some() {

@@ -228,6 +228,7 @@ fn what_is_no_yaml_is_refused_in_the_words_of_go() {
         ("a: \"\\u12\"", "yaml: did not find expected hexdecimal number"),
         ("x: y\na: *b-c d", "yaml: unknown anchor 'b-c' referenced"),
         ("a: .inf", "json: unsupported value: +Inf"),
+        ("<<: 1", "yaml: map merge requires map or sequence of maps as the value"),
     ] {
         let error = decode_any(text.as_bytes(), Format::Yaml).unwrap_err();
         assert_eq!(error, DecodeError::Syntax(why.to_owned()), "{text}");
@@ -238,6 +239,17 @@ fn what_is_no_yaml_is_refused_in_the_words_of_go() {
 fn of_several_yaml_documents_the_first_is_read() {
     for text in ["---\na: b\n---\nc: d", "{a: b} {c: d}", "a: !mine b"] {
         assert_eq!(decode_any(text.as_bytes(), Format::Yaml).unwrap(), json!({"a": "b"}), "{text}");
+    }
+}
+
+#[test]
+fn yaml_maps_are_merged_in() {
+    for (text, expected) in [
+        ("<<: {a: b, c: d}\na: e", json!({"a": "e", "c": "d"})),
+        ("<<: [{a: 1}, {a: 2, b: 2}]", json!({"a": 1, "b": 2})),
+        ("x: &x {a: 1}\ny: {<<: *x, b: 2}", json!({"x": {"a": 1}, "y": {"a": 1, "b": 2}})),
+    ] {
+        assert_eq!(decode_any(text.as_bytes(), Format::Yaml).unwrap(), expected, "{text}");
     }
 }
 

@@ -16,6 +16,10 @@ const MAX_VALUES: usize = 1_000_000;
 /// How Go's JSON begins to refuse a number that JSON has not.
 const UNSUPPORTED: &str = "json: unsupported value: ";
 
+/// The key whose value is merged into its map.
+const MERGE: &str = "<<";
+const NO_MERGE: &str = "map merge requires map or sequence of maps as the value";
+
 /// How many more brackets may be opened than closed. The parser's work for a token grows with how many are open.
 const MAX_OPEN: usize = 1_000;
 
@@ -63,6 +67,9 @@ fn refusal(said: &str, body: &[u8]) -> DecodeError {
     };
     if let Some(at) = problem.find(UNSUPPORTED) {
         return DecodeError::Syntax(problem[at..].to_owned());
+    }
+    if problem.ends_with(NO_MERGE) {
+        return DecodeError::Syntax(format!("yaml: {NO_MERGE}"));
     }
     let mut numbers = place.split(" column ").map(|number| number.parse().unwrap_or(1));
     let (line, column): (usize, usize) = (numbers.next().unwrap_or(1), numbers.next().unwrap_or(1));
@@ -180,6 +187,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
+        let mut merged = Vec::new();
         while let Some(key) = access.next_key_seed(Seed(self.0))? {
             let key = match key {
                 Value::String(text) => text,
@@ -199,7 +207,24 @@ impl<'de> Visitor<'de> for Seed<'_> {
             }
             let value = access.next_value_seed(Seed(self.0))?;
             self.0.path.truncate(length);
-            object.insert(key, value);
+            if key != MERGE {
+                object.insert(key, value);
+                continue;
+            }
+            match value {
+                Value::Object(other) => merged.push(other),
+                Value::Array(others) => {
+                    for other in others {
+                        let Value::Object(other) = other else { return Err(A::Error::custom(NO_MERGE)) };
+                        merged.push(other);
+                    }
+                }
+                _ => return Err(A::Error::custom(NO_MERGE)),
+            }
+        }
+        // What is said here goes before what is merged in, and that before what is merged in after it.
+        for (key, value) in merged.into_iter().flatten() {
+            object.entry(key).or_insert(value);
         }
         Ok(Value::Object(object))
     }

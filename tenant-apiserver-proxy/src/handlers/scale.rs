@@ -6,10 +6,11 @@ use crate::conversion::{self, Caller};
 use crate::decoding;
 use crate::gateway::update::Wanted;
 use crate::gateway::{self, Place, metadata};
-use crate::negotiation::{Format, Offer};
-use crate::reply::Reply;
+use crate::negotiation::{self, Accept, Format, Offer, View};
+use crate::reply::{Content, Reply};
 use crate::server::Server;
 use crate::stages::Authorized;
+use api_resources::columns;
 use api_schema::TypeRef;
 use api_schema::decode::{self, Decoded, FieldValidation};
 use api_schema::managed_fields::{self, Writer};
@@ -97,7 +98,27 @@ pub async fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Re
 
 fn answer(auth: &Authorized, place: &Place, object: &Value) -> Result<Reply, ApiError> {
     let scale = scale_of(place, object);
-    let rendering = auth.call().wish().accept(Offer::Document)?.rendering;
+    let call = auth.call();
+    let Accept { rendering, view } = call.wish().accept(Offer::Objects { protobuf: true })?;
+    let content = match view {
+        View::Object => None,
+        View::Metadata(version) => {
+            let metadata = get::metadata_only(&scale, version);
+            Some(get::meta_content(rendering.format, version, "PartialObjectMetadata", &metadata)?)
+        }
+        View::MetadataList(_) => {
+            return Err(negotiation::misfit("PartialObjectMetadataList", "not a list (*autoscaling.Scale)"));
+        }
+        View::Table(version) => {
+            let options = get::table_options(call.query.get("includeObject").unwrap_or("Metadata"), false)?;
+            let mut table = columns::scale_table(&scale, place.row.is_custom(), options);
+            table["metadata"] = json!({"resourceVersion": scale["metadata"]["resourceVersion"]});
+            Some(Content::Json(get::in_version(table, version).to_string().into()))
+        }
+    };
+    if let Some(content) = content {
+        return Ok(Reply::with(StatusCode::OK, content).rendered(rendering));
+    }
     if rendering.format == Format::Protobuf
         && let Some(id) = api_schema::builtin::kind("autoscaling", "v1", "Scale")
     {

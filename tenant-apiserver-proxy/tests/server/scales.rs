@@ -112,3 +112,33 @@ async fn custom_resources_scale_where_they_say() {
     acme.send("PATCH", &path, APPLY, scale("a", 3).to_string()).await.expect_code(200);
     assert_eq!(acme.get(&path).await.expect_code(200).json()["spec"]["replicas"], 3);
 }
+
+#[tokio::test]
+async fn a_scale_comes_as_a_table_and_as_metadata() {
+    let insula = Installation::start().await;
+    let acme = insula.tenant("acme").await.1;
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let template =
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"replicas": 3, "selector": {"matchLabels": {"a": "b"}}, "template": template});
+    let web =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec});
+    acme.post(deployments, &web).await.expect_code(201);
+    let path = format!("{deployments}/web/scale");
+    let form = |of: &str| format!("application/json;as={of};v=v1;g=meta.k8s.io");
+    let table = acme.with("accept", form("Table")).get(&path).await.expect_code(200).json();
+    assert_eq!(table["kind"], "Table");
+    let cells = &table["rows"][0]["cells"];
+    assert_eq!([&cells[0], &cells[1], &cells[2]], [&json!("web"), &json!(3), &json!(0)]);
+    assert_eq!(
+        table["metadata"]["resourceVersion"],
+        table["rows"][0]["object"]["metadata"]["resourceVersion"]
+    );
+    let metadata =
+        acme.with("accept", form("PartialObjectMetadata")).get(&path).await.expect_code(200).json();
+    assert_eq!(
+        (&metadata["kind"], &metadata["metadata"]["name"]),
+        (&json!("PartialObjectMetadata"), &json!("web"))
+    );
+    acme.with("accept", form("PartialObjectMetadataList")).get(&path).await.expect_code(406);
+}

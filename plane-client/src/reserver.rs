@@ -9,6 +9,9 @@ use serde_json::Value;
 /// waits for 2 s at most. Implemented by the syncer.
 #[async_trait]
 pub trait ServiceReserver: Send + Sync + 'static {
+    /// False when the tenant is known not to be synced: its addresses are allocated locally.
+    fn may_reserve(&self, tenant: TenantId) -> bool;
+
     /// Creates the super cluster's Service under its deterministic name, or finds it, and tells its addresses.
     /// `None` for a tenant that is not synced: its addresses are allocated locally.
     async fn reserve(&self, tenant: TenantId, service: &Value) -> Result<Option<Reservation>, ApiError>;

@@ -49,6 +49,10 @@ impl Reserver {
 
 #[async_trait]
 impl ServiceReserver for Reserver {
+    fn may_reserve(&self, tenant: TenantId) -> bool {
+        self.state.tenants.get(tenant).is_none_or(|view| !view.spec.sync.disabled)
+    }
+
     async fn reserve(&self, tenant: TenantId, service: &Value) -> Result<Option<Reservation>, ApiError> {
         if !tenant.is_tenant() {
             return Ok(None);

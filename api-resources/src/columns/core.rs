@@ -112,7 +112,11 @@ fn last_seen(event: &Value, now: Timestamp) -> String {
 
 fn event_count(event: &Value) -> Value {
     let series = &event["series"];
-    Value::from(if series.is_object() { number(&series["count"]) } else { number(&event["count"]).max(1) })
+    Value::from(match number(&event["count"]) {
+        _ if series.is_object() => number(&series["count"]),
+        0 => 1,
+        count => count,
+    })
 }
 
 fn event_object(event: &Value) -> Value {

@@ -27,6 +27,7 @@ mod jobs;
 mod jobs_policies;
 mod jobs_status;
 mod jobs_template;
+mod key_pairs;
 mod leases;
 mod limitranges;
 pub mod metadata_rules;

@@ -2,6 +2,7 @@
 
 use super::configmaps::{DATA_MAX, decoded_length};
 use super::generic::{kept_when_immutable, plain};
+use super::key_pairs::mismatch;
 use super::place::{Causes, Place, immutable, invalid_all, lookup, map_at, set_default_text};
 use crate::names;
 use crate::resource::Strategy;
@@ -105,17 +106,24 @@ fn no_json_object(base64: &str) -> Option<String> {
     Some(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
 }
 
-/// A certificate and a key that no server can use. Whether the key is that of the certificate is not looked at.
+/// A certificate and a key that no server can use.
 fn warnings(object: &Value) -> Vec<String> {
     if lookup(object, "type") != "kubernetes.io/tls" {
         return Vec::new();
     }
     let data = lookup(object, "data");
-    let types = |key: &str| {
+    let blocks = |key: &str| {
         let text = data[key].as_str().map(|text| STANDARD.decode(text).unwrap_or_default());
-        pem_types(&String::from_utf8_lossy(&text.unwrap_or_default()))
+        pem_blocks(&String::from_utf8_lossy(&text.unwrap_or_default()))
     };
-    let wrong = no_certificate(&types("tls.crt")).or_else(|| no_key(&types("tls.key")));
+    let types = |blocks: &[Block]| -> Vec<String> { blocks.iter().map(|(of, _)| of.clone()).collect() };
+    let (certificates, keys) = (blocks("tls.crt"), blocks("tls.key"));
+    let mismatch = || {
+        let (_, certificate) = certificates.iter().find(|(of, _)| of == "CERTIFICATE")?;
+        let (_, key) = keys.iter().find(|(of, _)| of.ends_with("PRIVATE KEY"))?;
+        mismatch(certificate, key).map(str::to_owned)
+    };
+    let wrong = no_certificate(&types(&certificates)).or_else(|| no_key(&types(&keys))).or_else(mismatch);
     wrong.map(|wrong| format!("tls: {wrong}")).into_iter().collect()
 }
 
@@ -148,21 +156,24 @@ fn no_key(types: &[String]) -> Option<String> {
     }
 }
 
-/// The types of the blocks of a PEM text (RFC 7468) whose content can be read.
-fn pem_types(text: &str) -> Vec<String> {
-    let mut types = Vec::new();
+/// The type and content of a block.
+type Block = (String, Vec<u8>);
+
+/// The blocks of a PEM text (RFC 7468) whose content can be read.
+fn pem_blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("-----BEGIN ") {
         rest = after;
         let Some((of, body)) = after.split_once("-----") else { break };
         let Some((content, after)) = body.split_once(&format!("-----END {of}-----")) else { continue };
         let content: String = content.split("\n\n").last().unwrap_or("").split_whitespace().collect();
-        if STANDARD.decode(content).is_ok() {
-            types.push(of.to_owned());
+        if let Ok(content) = STANDARD.decode(content) {
+            blocks.push((of.to_owned(), content));
             rest = after;
         }
     }
-    types
+    blocks
 }
 
 #[cfg(test)]

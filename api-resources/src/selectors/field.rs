@@ -25,6 +25,15 @@ pub struct FieldTerm {
     pub value: CompactString,
 }
 
+/// Kinds that refuse fields in words of their own: group, kind, refusal.
+type Refusal = (&'static str, &'static str, fn(&str) -> String);
+const REFUSALS: &[Refusal] = &[
+    ("batch", "Job", |field| format!("field label {field:?} not supported for Job")),
+    ("resource.k8s.io", "ResourceSlice", |field| {
+        format!("field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {field}")
+    }),
+];
+
 impl FieldSelector {
     /// Parses the text of a `fieldSelector` parameter. `\` escapes `,`, `=` and itself in values.
     ///
@@ -48,21 +57,23 @@ impl FieldSelector {
     /// # Errors
     /// `field label not supported: spec.bogus`, or, of built-in kinds with no fields of their own, which fields all have.
     pub fn check(&self, row: &ResourceRow) -> Result<(), SelectorError> {
+        // Those select by both names, also where there is no namespace.
+        let plain = row.selectable_fields.is_empty() && !row.is_custom();
         let known = |field: &str| {
             field == "metadata.name"
-                || (field == "metadata.namespace" && row.namespaced)
+                || (field == "metadata.namespace" && (row.namespaced || plain))
                 || row.selectable_fields.iter().any(|f| f.path == field)
         };
-        match self.terms.iter().find(|term| !known(&term.field)) {
-            None => Ok(()),
-            Some(term) if row.selectable_fields.is_empty() && !row.is_custom() => {
-                Err(SelectorError(format!(
-                    "{:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
-                    term.field
-                )))
-            }
-            Some(term) => Err(SelectorError(format!("field label not supported: {}", term.field))),
-        }
+        let Some(term) = self.terms.iter().find(|term| !known(&term.field)) else { return Ok(()) };
+        let field = term.field.as_str();
+        let own = REFUSALS.iter().find(|(group, kind, _)| row.group == *group && row.kind == *kind);
+        Err(SelectorError(match own {
+            Some((_, _, refusal)) => refusal(field),
+            None if plain => format!(
+                "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+            ),
+            None => format!("field label not supported: {field}"),
+        }))
     }
 
     /// The same selector with the names under which stored objects have the values.
@@ -238,6 +249,23 @@ mod tests {
             error.to_string(),
             "\"data\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
         );
+        for (group, plural, field, message) in [
+            ("batch", "jobs", "data", "field label \"data\" not supported for Job"),
+            (
+                "resource.k8s.io",
+                "resourceslices",
+                "metadata.namespace",
+                "field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: metadata.namespace",
+            ),
+        ] {
+            let row = Catalog::of(PlaneKind::Super).resource(group, plural).unwrap();
+            let error = FieldSelector::parse(&format!("{field}=x")).unwrap().check(&row).unwrap_err();
+            assert_eq!(error.to_string(), message);
+        }
+        let volumes = Catalog::of(PlaneKind::Super).resource("", "persistentvolumes").unwrap();
+        let selector = FieldSelector::parse("metadata.namespace!=x").unwrap();
+        selector.check(&volumes).unwrap();
+        assert!(selector.matches(&ObjectName::cluster("v"), &[]));
         let nodes = Catalog::of(PlaneKind::Super).resource("", "nodes").unwrap();
         let error = FieldSelector::parse("metadata.namespace=x").unwrap().check(&nodes).unwrap_err();
         assert_eq!(error.to_string(), "field label not supported: metadata.namespace");

@@ -112,7 +112,13 @@ pub fn preview(
     if !is_service(place) || unchanged || service["metadata"]["deletionTimestamp"].is_string() {
         return Ok(());
     }
-    complete(server, plane, &mut service["spec"])
+    let reserved = plane.id.is_tenant()
+        && service["spec"]["type"] != "ExternalName"
+        && server.reserver().is_some_and(|reserver| reserver.may_reserve(plane.id));
+    if reserved {
+        return complete(server, plane, &mut service["spec"]);
+    }
+    new_names(server, plane, old, service).map(drop)
 }
 
 /// Fills in what a Service needs and does not say.
@@ -184,33 +190,46 @@ fn allocate(
 ) -> Result<Extra, ApiError> {
     let space = Space::new(plane.id);
     let mut extra = Extra::default();
-    let before = old.map(held).unwrap_or_default();
-    if let Some(cause) = two_families(&service["spec"]) {
-        let name = service["metadata"]["name"].as_str().unwrap_or("");
-        return Err(ApiError::invalid("", "Service", name, vec![cause]));
-    }
-    complete(server, plane, &mut service["spec"])?;
-    let after = held(service);
-    let own = service["metadata"]["namespace"] == "default" && service["metadata"]["name"] == "kubernetes";
-    let kubernetes = address_name(crate::bootstrap::KUBERNETES_IP);
-    let has = |name: &String| before.contains(name) || (own && *name == kubernetes);
-    for name in after.iter().filter(|name| !has(name)) {
-        if let Some(cause) = out_of_range(service, name) {
-            let name = service["metadata"]["name"].as_str().unwrap_or("");
-            return Err(ApiError::invalid("", "Service", name, vec![cause]));
-        }
-        if !is_free(server, plane, name) {
-            return Err(taken(service, name));
-        }
+    for name in new_names(server, plane, old, service)? {
         let allocated =
             json!({"kind": "Address", "apiVersion": "insula.internal/v1", "metadata": {"name": name}});
-        extra.preconditions.push(space.expect(key(name), api_types::Revision::ZERO));
-        extra.operations.push(space.put(key(name), record::encode(&allocated, Vec::new(), 0)));
+        extra.preconditions.push(space.expect(key(&name), api_types::Revision::ZERO));
+        extra.operations.push(space.put(key(&name), record::encode(&allocated, Vec::new(), 0)));
     }
-    for name in before.into_iter().filter(|name| !after.contains(name)) {
+    let after = held(service);
+    for name in old.map(held).unwrap_or_default().into_iter().filter(|name| !after.contains(name)) {
         extra.operations.push(space.delete(key(&name)));
     }
     Ok(extra)
+}
+
+/// Completes a Service, and gives the names of what it gets by that; refused for what it cannot have.
+fn new_names(
+    server: &Server,
+    plane: &Plane,
+    old: Option<&Value>,
+    service: &mut Value,
+) -> Result<Vec<String>, ApiError> {
+    let name = service["metadata"]["name"].as_str().unwrap_or("").to_owned();
+    let wrong = families(&service["spec"]);
+    if !wrong.is_empty() {
+        return Err(ApiError::invalid("", "Service", &name, wrong));
+    }
+    complete(server, plane, &mut service["spec"])?;
+    let before = old.map(held).unwrap_or_default();
+    let own = service["metadata"]["namespace"] == "default" && name == "kubernetes";
+    let kubernetes = address_name(crate::bootstrap::KUBERNETES_IP);
+    let mut names = held(service);
+    names.retain(|name| !before.contains(name) && !(own && *name == kubernetes));
+    for wanted in &names {
+        if let Some(cause) = out_of_range(service, wanted) {
+            return Err(ApiError::invalid("", "Service", &name, vec![cause]));
+        }
+        if !is_free(server, plane, wanted) {
+            return Err(taken(service, wanted));
+        }
+    }
+    Ok(names)
 }
 
 /// Frees what a removed Service had.
@@ -244,12 +263,25 @@ fn is_free(server: &Server, plane: &Plane, name: &str) -> bool {
 }
 
 /// The plane's own addresses are of one family. A headless service without selector has what its endpoints have.
-fn two_families(spec: &Value) -> Option<Cause> {
-    let policy = &spec["ipFamilyPolicy"];
+fn families(spec: &Value) -> Vec<Cause> {
+    let list = |field: &str| spec[field].as_array().into_iter().flatten().enumerate();
+    let other = list("clusterIPs").filter(|(_, ip)| ip.as_str().is_some_and(|ip| ip.contains(':')));
+    let why = "IPv6 is not configured on this cluster";
+    let addresses: Vec<Cause> = other
+        .map(|(at, _)| Cause::invalid(format!("spec.clusterIPs[{at}]"), &spec["clusterIPs"], why))
+        .collect();
     let anything =
         spec["clusterIP"] == "None" && spec["selector"].as_object().is_none_or(serde_json::Map::is_empty);
+    if !addresses.is_empty() || anything || spec["type"] == "ExternalName" {
+        return addresses;
+    }
+    let policy = &spec["ipFamilyPolicy"];
     let why = "this cluster is not configured for dual-stack services";
-    (policy == "RequireDualStack" && !anything).then(|| Cause::invalid("spec.ipFamilyPolicy", policy, why))
+    let both = (policy == "RequireDualStack").then(|| Cause::invalid("spec.ipFamilyPolicy", policy, why));
+    let other = list("ipFamilies").filter(|(_, family)| *family == "IPv6");
+    let why = "not configured on this cluster";
+    let other = other.map(|(at, family)| Cause::invalid(format!("spec.ipFamilies[{at}]"), family, why));
+    both.into_iter().chain(other).collect()
 }
 
 /// Where a Service names a node port.
@@ -322,4 +354,32 @@ fn free_port(server: &Server, plane: &Plane, taken: &[i64]) -> Result<i64, ApiEr
         }
     }
     Err(ApiError::internal("failed to allocate a node port: the range is full"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_planes_own_addresses_are_of_one_family() {
+        for (spec, expected) in [
+            (json!({"ipFamilies": ["IPv4"], "ipFamilyPolicy": "PreferDualStack"}), vec![]),
+            (json!({"ipFamilyPolicy": "RequireDualStack", "clusterIP": "None"}), vec![]),
+            (json!({"ipFamilyPolicy": "RequireDualStack", "type": "ExternalName"}), vec![]),
+            (
+                json!({"ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv4", "IPv6"]}),
+                vec![
+                    "spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services",
+                    "spec.ipFamilies[1]: Invalid value: \"IPv6\": not configured on this cluster",
+                ],
+            ),
+            (
+                json!({"clusterIP": "::1", "clusterIPs": ["::1"], "ipFamilies": ["IPv6"]}),
+                vec!["spec.clusterIPs[0]: Invalid value: [\"::1\"]: IPv6 is not configured on this cluster"],
+            ),
+        ] {
+            let told: Vec<String> = families(&spec).iter().map(Cause::to_string).collect();
+            assert_eq!(told, expected, "{spec}");
+        }
+    }
 }

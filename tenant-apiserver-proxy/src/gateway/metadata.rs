@@ -176,8 +176,37 @@ pub fn check_uid(object: &Value, old: &Value, place: &Place) -> Result<(), ApiEr
     if said.is_empty() || said == uid {
         return Ok(());
     }
-    let why = format!("Precondition failed: UID in precondition: {said}, UID in object meta: {uid}");
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+         UID in precondition: {said}, UID in object meta: {uid}",
+        registry_key(place)
+    );
     Err(ApiError::conflict(&place.resource(), &place.name, &why))
+}
+
+/// Resources that Kubernetes keeps under another name than their own: group, plural, name.
+const KEPT_AS: &[(&str, &str, &str)] = &[
+    ("", "endpoints", "services/endpoints"),
+    ("", "nodes", "minions"),
+    ("", "replicationcontrollers", "controllers"),
+    ("", "services", "services/specs"),
+    ("apiextensions.k8s.io", "customresourcedefinitions", "apiextensions.k8s.io/customresourcedefinitions"),
+    ("apiregistration.k8s.io", "apiservices", "apiregistration.k8s.io/apiservices"),
+    ("networking.k8s.io", "ingresses", "ingress"),
+];
+
+/// Where Kubernetes would keep an object, as its messages name it.
+fn registry_key(place: &Place) -> String {
+    let resource = place.resource();
+    let known =
+        KEPT_AS.iter().find(|(group, plural, _)| resource.group == *group && resource.resource == *plural);
+    let kept = match known {
+        Some((.., name)) => (*name).to_owned(),
+        None if place.row.is_custom() => format!("{}/{}", resource.group, resource.resource),
+        None => resource.resource.to_string(),
+    };
+    let namespace = if place.namespace.is_empty() { String::new() } else { format!("{}/", place.namespace) };
+    format!("/registry/{kept}/{namespace}{}", place.name)
 }
 
 /// Checks the name and `resourceVersion` that an update gives against the path and the old object.
@@ -198,7 +227,9 @@ pub fn check_update(object: &Value, old: &Value, place: &Place, unconditional: b
         return Err(ApiError::invalid(&resource.group, &resource.resource, name, vec![cause]));
     }
     if version.parse::<u64>().is_err() {
-        let why = format!("strconv.ParseUint: parsing {version:?}: invalid syntax");
+        let digits = version.bytes().all(|b| b.is_ascii_digit());
+        let what = if digits { "value out of range" } else { "invalid syntax" };
+        let why = format!("strconv.ParseUint: parsing {version:?}: {what}");
         return Err(ApiError::new(api_types::Reason::Unknown, why));
     }
     if version != text(old, "resourceVersion") {

@@ -170,3 +170,44 @@ fn put_into(into: &mut Value, from: Value) {
         (into, from) => *into = from,
     }
 }
+
+#[tokio::test]
+async fn a_dry_run_refuses_addresses_as_the_write_would() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let services = "/api/v1/namespaces/default/services";
+    let service = |name: &str, more: Value| {
+        let mut service = json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}});
+        service["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        service
+    };
+    admin.post(services, &service("a", json!({"clusterIP": "10.96.1.1"}))).await.expect_code(201);
+    for more in [
+        json!({"clusterIP": "1.2.3.4"}),
+        json!({"clusterIP": "10.96.1.1"}),
+        json!({"clusterIP": "::1"}),
+        json!({"ipFamilies": ["IPv6"]}),
+        json!({"ipFamilyPolicy": "RequireDualStack"}),
+        json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 80}]}),
+    ] {
+        let told = |answer: crate::harness::Answer| answer.expect_code(422).json()["message"].clone();
+        let written = told(admin.post(services, &service("b", more.clone())).await);
+        let dry = told(admin.post(&format!("{services}?dryRun=All"), &service("b", more.clone())).await);
+        assert_eq!(written, dry, "{more}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_another_object_of_the_name_says_where_it_is() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    for (path, kept) in
+        [("/api/v1/namespaces/default/configmaps", "configmaps/default"), ("/api/v1/nodes", "minions")]
+    {
+        let mut object = admin.post(path, &json!({"metadata": {"name": "a"}})).await.expect_code(201).json();
+        object["metadata"]["uid"] = json!("other");
+        let refused = admin.put(&format!("{path}/a"), &object).await.expect_code(409).json();
+        let message = refused["message"].as_str().unwrap();
+        assert!(message.contains(&format!("Key: /registry/{kept}/a,")), "{message}");
+    }
+}

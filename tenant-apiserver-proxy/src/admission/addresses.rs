@@ -220,7 +220,7 @@ fn new_names(
     let own = service["metadata"]["namespace"] == "default" && name == "kubernetes";
     let kubernetes = address_name(crate::bootstrap::KUBERNETES_IP);
     let mut names = held(service);
-    names.retain(|name| !before.contains(name) && !(own && *name == kubernetes));
+    names.retain(|name| !(before.contains(name) || own && *name == kubernetes));
     for wanted in &names {
         if let Some(cause) = out_of_range(service, wanted) {
             return Err(ApiError::invalid("", "Service", &name, vec![cause]));

@@ -163,6 +163,8 @@ pub(super) fn normalize(place: &Place, object: &mut Value) {
 /// Kubernetes' own kinds whose finalizers may have any name: group and kind.
 const FREE_FINALIZERS: &[(&str, &str)] = &[
     ("", "Event"),
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
     ("apiregistration.k8s.io", "APIService"),
     ("coordination.k8s.io", "Lease"),
     ("node.k8s.io", "RuntimeClass"),

@@ -237,7 +237,7 @@ fn announce(
         ));
     }
     output::line("\nNext, in another terminal:\n");
-    output::line(&format!("  export KUBECONFIG={kubeconfig}"));
+    output::line(&format!("  export INSULA_KUBECONFIG={kubeconfig}"));
     output::line("  insula tenant create acme");
     output::line("  insula tenant kubeconfig acme > acme.yaml");
     output::line("  kubectl --kubeconfig acme.yaml get namespaces");

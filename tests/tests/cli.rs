@@ -391,6 +391,21 @@ fn nodes_and_names_are_as_the_flags_say() {
             "insula tenant create",
         ],
     );
+    // What it says is to be done next works as it is typed, from another folder too.
+    let (_, steps) = shown.split_once("another terminal:").unwrap();
+    let programs = [tools::insula_binary(), tools::kubectl_path()];
+    let path: Vec<String> =
+        programs.iter().map(|program| program.parent().unwrap().display().to_string()).collect();
+    let steps = Command::new("bash")
+        .args(["-euc", steps])
+        .env_clear()
+        .env("PATH", format!("{}:/usr/bin:/bin", path.join(":")))
+        .env("HOME", home.path())
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    assert!(steps.status.success(), "{steps:?}");
+    assert_has(&String::from_utf8(steps.stdout).unwrap(), &["tenant acme created", "kube-system"]);
     let kubectl = Kubectl::new(&dir.join("kubeconfig"), home.path());
     let nodes = until("the nodes are there", || {
         let nodes = kubectl.with("--context=local").look(&["get", "nodes"])?;

@@ -13,6 +13,7 @@ pub use checks::{Finding, evaluate, told, told_briefly};
 pub use policy::{Level, LevelVersion, Policy, PolicyVersion, is_labelled, policy_of};
 
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// Resources with pods or templates of pods: group, plural, where the pod is in the object.
 const PODS: &[(&str, &str, &str)] = &[
@@ -41,12 +42,14 @@ pub fn is_significant(new: &Value, old: &Value) -> bool {
     if ["containers", "initContainers"].iter().any(|list| images(new, list) != images(old, list)) {
         return true;
     }
-    let named = |pod: &Value| -> Vec<(Value, Value)> {
-        let containers = pod["spec"]["ephemeralContainers"].as_array().map(Vec::as_slice).unwrap_or_default();
-        containers.iter().map(|one| (one["name"].clone(), one["image"].clone())).collect()
-    };
-    let known = named(old);
-    named(new).iter().any(|container| !known.contains(container))
+    let known: HashMap<&str, &Value> = debuggers(old).collect();
+    debuggers(new).any(|(name, image)| known.get(name) != Some(&image))
+}
+
+/// The names and images of a pod's ephemeral containers.
+fn debuggers(pod: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let containers = pod["spec"]["ephemeralContainers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    containers.iter().map(|one| (one["name"].as_str().unwrap_or(""), &one["image"]))
 }
 
 #[cfg(test)]

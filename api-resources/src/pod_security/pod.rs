@@ -1,6 +1,7 @@
 //! What rules see of a pod, and how they speak of its parts.
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// A pod, or a template of one.
 #[derive(Clone, Copy)]
@@ -13,7 +14,7 @@ pub struct Faults {
     pub pod: bool,
     /// The containers that have it, in their order.
     pub containers: Vec<String>,
-    values: Vec<String>,
+    values: BTreeSet<String>,
 }
 
 impl<'a> Pod<'a> {
@@ -76,15 +77,12 @@ impl Faults {
 
     /// Notes a value that is not liked, once.
     pub fn note(&mut self, value: &str) {
-        if !self.values.iter().any(|known| known == value) {
-            self.values.push(value.to_owned());
-            self.values.sort();
-        }
+        self.values.insert(value.to_owned());
     }
 
     /// What is not liked, sorted.
-    pub fn values(&self) -> &[String] {
-        &self.values
+    pub fn values(&self) -> Vec<String> {
+        self.values.iter().cloned().collect()
     }
 
     /// Who has the fault: `pod and container "a"`.

@@ -3,6 +3,7 @@
 use super::checks::Finding;
 use super::pod::{Faults, Pod, containers, elements, one_or_many, quoted, text};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 fn found(reason: &'static str, detail: String) -> Option<Finding> {
     Some(Finding { reason, detail })
@@ -39,7 +40,7 @@ pub fn app_armor(pod: Pod<'_>) -> Option<Finding> {
     if who.is_empty() {
         return None;
     }
-    let values = [faults.values(), &annotations].concat();
+    let values = [faults.values(), annotations].concat();
     let reason = one_or_many(values.len(), "forbidden AppArmor profile", "forbidden AppArmor profiles");
     found(reason, format!("{} must not set AppArmor profile type to {}", who.join(" and "), quoted(&values)))
 }
@@ -71,7 +72,7 @@ fn adding(pod: Pod<'_>, allowed: &[&str]) -> Option<String> {
         !bad.is_empty()
     });
     faults.are_there().then(|| {
-        let (who, what) = (containers(&faults.containers), quoted(faults.values()));
+        let (who, what) = (containers(&faults.containers), quoted(&faults.values()));
         format!("{who} must not include {what} in securityContext.capabilities.add")
     })
 }
@@ -154,7 +155,7 @@ pub fn probed_hosts(pod: Pod<'_>) -> Option<Finding> {
     let hosts = one_or_many(faults.values().len(), "probe or lifecycle host", "probe or lifecycle hosts");
     found(
         "probe or lifecycle host",
-        format!("{} {uses} {hosts} {}", containers(&names), quoted(faults.values())),
+        format!("{} {uses} {hosts} {}", containers(&names), quoted(&faults.values())),
     )
 }
 
@@ -182,7 +183,7 @@ pub fn proc_mount(pod: Pod<'_>) -> Option<Finding> {
     if !faults.are_there() {
         return None;
     }
-    let (who, what) = (containers(&faults.containers), quoted(faults.values()));
+    let (who, what) = (containers(&faults.containers), quoted(&faults.values()));
     found("procMount", format!("{who} must not set securityContext.procMount to {what}"))
 }
 
@@ -216,7 +217,7 @@ fn se_linux_types(pod: Pod<'_>, allowed: &[&str]) -> Option<Finding> {
     }
     let types = faults.values();
     let types = (!types.is_empty())
-        .then(|| format!("{} {}", one_or_many(types.len(), "type", "types"), quoted(types)));
+        .then(|| format!("{} {}", one_or_many(types.len(), "type", "types"), quoted(&types)));
     let user = sets_user.then(|| "user may not be set".to_owned());
     let role = sets_role.then(|| "role may not be set".to_owned());
     let what: Vec<String> = types.into_iter().chain(user).chain(role).collect();
@@ -232,9 +233,9 @@ pub fn seccomp_annotations(pod: Pod<'_>) -> Option<Finding> {
     let allowed = |profile: &str| {
         matches!(profile, "runtime/default" | "docker/default") || profile.starts_with("localhost/")
     };
-    let names: Vec<&str> = pod.containers().map(|container| text(&container["name"])).collect();
+    let names: BTreeSet<&str> = pod.containers().map(|container| text(&container["name"])).collect();
     let concerns =
-        |key: &str| key == OF_POD || key.strip_prefix(OF_CONTAINER).is_some_and(|name| names.contains(&name));
+        |key: &str| key == OF_POD || key.strip_prefix(OF_CONTAINER).is_some_and(|name| names.contains(name));
     let mut bad: Vec<String> = pod
         .annotations()
         .filter(|(key, profile)| concerns(key) && !allowed(profile))
@@ -264,7 +265,7 @@ pub fn seccomp(pod: Pod<'_>) -> Option<Finding> {
     if !faults.are_there() {
         return None;
     }
-    let (who, what) = (faults.who(), quoted(faults.values()));
+    let (who, what) = (faults.who(), quoted(&faults.values()));
     found("seccompProfile", format!("{who} must not set securityContext.seccompProfile.type to {what}"))
 }
 
@@ -365,7 +366,7 @@ pub fn volume_types(pod: Pod<'_>) -> Option<Finding> {
     let (volumes, use_) =
         (one_or_many(names.len(), "volume", "volumes"), one_or_many(names.len(), "uses", "use"));
     let what = one_or_many(kinds.values().len(), "restricted volume type", "restricted volume types");
-    let detail = format!("{volumes} {} {use_} {what} {}", quoted(&names), quoted(kinds.values()));
+    let detail = format!("{volumes} {} {use_} {what} {}", quoted(&names), quoted(&kinds.values()));
     found("restricted volume types", detail)
 }
 

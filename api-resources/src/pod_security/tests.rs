@@ -287,3 +287,18 @@ fn only_other_containers_and_images_are_looked_at_again() {
     assert!(changed(|pod| pod["spec"]["initContainers"] = json!([{"name": "n"}])));
     assert!(changed(|pod| pod["spec"]["ephemeralContainers"][0]["name"] = json!("f")));
 }
+
+/// A body of a few megabytes may have a hundred thousand of everything.
+#[test]
+fn many_faults_are_found_in_one_pass() {
+    let many: Vec<String> = (0..100_000).map(|n| format!("CAP_{n:06}")).collect();
+    let pod = hardened(|pod| {
+        pod["spec"]["containers"][0]["securityContext"]["capabilities"]["add"] = json!(many);
+    });
+    let found = evaluate(at(Level::Baseline, None), &pod);
+    assert!(found[0].detail.contains("\"CAP_000000\", \"CAP_000001\""));
+    let debuggers: Vec<Value> =
+        (0..100_000).map(|n| json!({"name": format!("d{n}"), "image": "i"})).collect();
+    let old = hardened(|pod| pod["spec"]["ephemeralContainers"] = json!(debuggers));
+    assert!(!is_significant(&old, &old));
+}

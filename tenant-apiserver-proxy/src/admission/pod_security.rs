@@ -59,6 +59,9 @@ pub async fn check(
             let why = format!("violates PodSecurity \"{}\": {}", policy.enforce, told(&found));
             return Err(ApiError::forbidden(&place.resource(), &place.name, &why));
         }
+        if policy.warn == policy.enforce {
+            return Ok(Vec::new());
+        }
     }
     let found = evaluate(policy.warn, pod);
     let warning = || format!("would violate PodSecurity \"{}\": {}", policy.warn, told(&found));
@@ -105,13 +108,15 @@ fn violations(namespace: &str, asked: LevelVersion, pods: Vec<Arc<Record>>) -> V
         .partition(|pod| pod.meta.controller().is_none_or(|owner| known.insert(owner.uid.clone())));
     let mut found: BTreeMap<String, (String, usize)> = BTreeMap::new();
     for pod in first.iter().chain(&alike).take(MAX_PODS) {
-        let Ok(value) = pod.value() else { continue };
-        let findings = evaluate(asked, &value);
-        if findings.is_empty() {
+        let what = match pod.value() {
+            Ok(value) => told_briefly(&evaluate(asked, &value)),
+            Err(error) => format!("cannot be checked: {error}"),
+        };
+        if what.is_empty() {
             continue;
         }
         let name = pod.name.name.to_string();
-        let (least, count) = found.entry(told_briefly(&findings)).or_insert_with(|| (name.clone(), 0));
+        let (least, count) = found.entry(what).or_insert_with(|| (name.clone(), 0));
         *least = name.min(std::mem::take(least));
         *count += 1;
     }

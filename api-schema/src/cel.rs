@@ -21,8 +21,9 @@ mod tests;
 
 pub use authorizer::{Authorizer, Question};
 pub use expression::{Declared, Expression, Gives};
-pub(crate) use optional::{AT, FIELD, FIRST, LIST, each_part};
+pub(crate) use optional::{AT, FIELD, FIRST, LIST};
 pub(crate) use pairs::PAIRS;
+pub(crate) use rewrite::names;
 pub use session::{Activation, Failure, Session, Variable, run};
 
 /// Makes optional fields and loops of two variables into what the library has.

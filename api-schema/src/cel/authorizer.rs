@@ -33,7 +33,7 @@ pub struct Question {
     pub account: Option<(String, String)>,
 }
 
-/// The functions of the variable. They are known to guards' expressions only.
+/// The functions of the variable, and that of patches. They are known to guards' expressions only.
 pub(super) const FUNCTIONS: &[&str] = &[
     "allowed",
     "check",
@@ -41,6 +41,7 @@ pub(super) const FUNCTIONS: &[&str] = &[
     "errored",
     "fieldSelector",
     "group",
+    "jsonpatch.escapeKey",
     "labelSelector",
     "name",
     "namespace",

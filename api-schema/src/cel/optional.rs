@@ -82,7 +82,7 @@ fn is_optional(of: &IdedExpr) -> bool {
 }
 
 /// Visits the parts of an expression.
-pub(crate) fn each_part(of: &mut IdedExpr, visit: &mut dyn FnMut(&mut IdedExpr)) {
+pub(super) fn each_part(of: &mut IdedExpr, visit: &mut dyn FnMut(&mut IdedExpr)) {
     match &mut of.expr {
         Expr::Unspecified | Expr::Literal(_) | Expr::Ident(_) => {}
         Expr::Select(select) => visit(&mut select.operand),

@@ -146,7 +146,7 @@ impl Rewrite<'_> {
 }
 
 /// The names of the variables that an expression reads, each once.
-pub(super) fn names(of: &IdedExpr, out: &mut Vec<String>) {
+pub(crate) fn names(of: &IdedExpr, out: &mut Vec<String>) {
     match &of.expr {
         Expr::Unspecified | Expr::Literal(_) => {}
         Expr::Ident(name) => {

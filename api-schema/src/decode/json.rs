@@ -257,12 +257,12 @@ impl<'a> Reader<'a> {
 
     fn literal(&mut self, word: &str) -> Result<(), SyntaxError> {
         for expected in word.bytes() {
-            let context = format!("in literal {word} (expecting {})", quote(expected));
+            let context = || format!("in literal {word} (expecting {})", quote(expected));
             match self.bytes.get(self.at) {
                 Some(byte) if *byte == expected => {}
-                Some(_) => return self.error(&context),
+                Some(_) => return self.error(&context()),
                 // Go takes the end for a space here.
-                None => return Err(SyntaxError(format!("invalid character ' ' {context}"))),
+                None => return Err(SyntaxError(format!("invalid character ' ' {}", context()))),
             }
             self.at += 1;
         }

@@ -1,7 +1,7 @@
 //! An expression of a rule that can be run.
 
-use crate::cel::{each_part, with_pairs_and_options};
-use kube_cel::cel::common::ast::{Expr, IdedExpr};
+use crate::cel::{names, with_pairs_and_options};
+use kube_cel::cel::common::ast::IdedExpr;
 use kube_cel::cel::parser::{ParseErrors, Parser};
 use kube_cel::cel::{Context, ExecutionError, Value};
 
@@ -26,12 +26,9 @@ impl Program {
 
     /// True when it names a variable.
     pub fn names(&self, variable: &str) -> bool {
-        fn names(of: &mut IdedExpr, variable: &str) -> bool {
-            let mut found = matches!(&of.expr, Expr::Ident(name) if name == variable);
-            each_part(of, &mut |part| found |= names(part, variable));
-            found
-        }
-        names(&mut self.tree.clone(), variable)
+        let mut found = Vec::new();
+        names(&self.tree, &mut found);
+        found.iter().any(|name| name == variable)
     }
 
     /// Runs it.

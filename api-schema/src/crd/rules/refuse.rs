@@ -174,9 +174,14 @@ impl Checker {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // it is shown with one digit
+/// The same number as a float, which is exact for all that are told.
+fn float(number: u64) -> f64 {
+    let half = |half: u64| u32::try_from(half).map_or(0.0, f64::from);
+    half(number >> 32) * 2f64.powi(32) + half(number & u64::from(u32::MAX))
+}
+
 fn over_budget(what: &str, cost: u64, limit: u64) -> String {
-    let factor = cost as f64 / limit as f64;
+    let factor = float(cost) / float(limit);
     let factor = if factor > 100.0 {
         "more than 100x".to_owned()
     } else if factor < 1.5 {

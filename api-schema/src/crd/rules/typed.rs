@@ -21,6 +21,7 @@ mod tree;
 mod types;
 
 pub(super) use declared::{cardinality, increase, is_declared};
+pub(super) use functions::overloads;
 
 use crate::crd::schema::Schema;
 use check::Checked;

@@ -2,20 +2,22 @@
 
 use super::check::Checked;
 use super::declared;
-use super::span::{Span, UNKNOWN, replaced};
+use super::span::{Rate, Span, UNKNOWN, replaced};
 use super::tree::{GATHERED, Kind, Literal, Loop, Part, Tree};
 use super::types::Type;
 use crate::crd::schema::Schema;
 use std::collections::HashMap;
 
 /// For each letter that is looked at.
-const TEXT: f64 = 0.1;
+const TEXT: Rate = Rate(1, 10);
+/// For each letter that is looked at twice.
+const TEXT_TWICE: Rate = Rate(2, 10);
 /// For each letter of a regular expression.
-const REGEX: f64 = 0.25;
+const REGEX: Rate = Rate(1, 4);
 const NEW_LIST: u64 = 10;
 const NEW_MAP: u64 = 30;
-/// The letters of the regular expressions of `format`.
-const FORMAT_REGEX: f64 = 128.0;
+/// For the regular expressions of `format`, of 128 letters.
+const FORMAT_REGEX: Rate = Rate(32, 1);
 
 /// The sizes of what is in a list or map: of keys, and of values or elements.
 #[derive(Clone, Copy, Debug)]
@@ -339,8 +341,8 @@ impl Coster<'_, '_> {
         let size = |at: usize| sizes.get(at).copied().unwrap_or(UNKNOWN);
         let method = target.is_some();
         if let ("pairs" | "pairs_twice", [_, _]) = (counted, arguments) {
-            let factor = if counted == "pairs" { 1.0 } else { 2.0 };
-            return Some(Call::of(size(0).times(size(1)).by(factor).plus(Span::of(1))));
+            let factor = if counted == "pairs" { 1 } else { 2 };
+            return Some(Call::of(size(0).times(size(1)).times(Span::of(factor)).plus(Span::of(1))));
         }
         Some(match function {
             "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" if method => {
@@ -355,14 +357,14 @@ impl Coster<'_, '_> {
             "url" => Call::sized(size(0).by(TEXT), size(0)),
             "lowerAscii" | "upperAscii" | "substring" | "trim" if method => Call::sized(on.by(TEXT), on),
             "replace" if method && arguments.len() >= 2 => {
-                Call::sized(on.by(2.0 * TEXT), replaced(on, size(0), size(1)))
+                Call::sized(on.by(TEXT_TWICE), replaced(on, size(0), size(1)))
             }
             "split" if method => {
                 let most = match arguments.get(1).map(|limit| &limit.kind) {
                     Some(Kind::Literal(Literal::Int(most))) => most.cast_unsigned(),
                     _ => on.max,
                 };
-                Call::sized(on.by(2.0 * TEXT), Span { min: 0, max: most })
+                Call::sized(on.by(TEXT_TWICE), Span { min: 0, max: most })
             }
             "join" if method => {
                 let mut made = on.times(self.element_size(target?));
@@ -381,7 +383,7 @@ impl Coster<'_, '_> {
                 Call::of(size(0).by(TEXT))
             }
             // Of an address: its prefix is told apart from the function by what it is called on.
-            "isCanonical" => Call::of(size(0).by(2.0 * TEXT)),
+            "isCanonical" => Call::of(size(0).by(TEXT_TWICE)),
             "containsIP" | "containsCIDR" => {
                 let address = Span { min: 4, max: 16 };
                 let mut cost = address.plus(address).by(TEXT);
@@ -393,7 +395,7 @@ impl Coster<'_, '_> {
                 }
                 Call::of(cost)
             }
-            "validate" => Call::of(size(0).by(TEXT).by(FORMAT_REGEX * REGEX)),
+            "validate" => Call::of(size(0).by(TEXT).by(FORMAT_REGEX)),
             "_==_" if self.is_small(arguments) => Call::of(Span::of(1)),
             _ => return None,
         })

@@ -240,7 +240,6 @@ const TABLE: &[(&str, &str)] = &[
     ("first", "list(A).() optional(A)"),
     ("last", "list(A).() optional(A)"),
     ("flatten", "list(list(A)).() list(A); list(dyn).(int) list(dyn)"),
-    ("lists.range", "(int) list(int)"),
     (
         "sort",
         "list(int).() list(int); list(uint).() list(uint); list(double).() list(double); list(bool).() list(bool); list(duration).() list(duration); list(timestamp).() list(timestamp); list(string).() list(string); list(bytes).() list(bytes)",

@@ -3,28 +3,7 @@
 use super::macros;
 use super::tokens::{Token, Word, tokens};
 use super::tree::{Builder, Kind, Literal, Part, Tree};
-
-/// Words that name nothing.
-const RESERVED: [&str; 18] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-    "in",
-];
+use crate::cel::RESERVED;
 
 /// The operators that stand between two operands, the loosest first, each with its function.
 const LEVELS: [&[(&str, &str)]; 5] = [

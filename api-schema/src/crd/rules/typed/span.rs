@@ -7,6 +7,10 @@ pub struct Span {
     pub max: u64,
 }
 
+/// So many for each so many.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate(pub u64, pub u64);
+
 pub const UNKNOWN: Span = Span { min: 0, max: u64::MAX };
 
 impl Span {
@@ -22,9 +26,12 @@ impl Span {
         Span { min: self.min.saturating_mul(other.min), max: self.max.saturating_mul(other.max) }
     }
 
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // an estimate
-    pub fn by(self, factor: f64) -> Span {
-        let by = |value: u64| (value as f64 * factor).ceil() as u64;
+    /// So many for each so many, rounded up.
+    pub fn by(self, Rate(times, each): Rate) -> Span {
+        let by = |value: u64| {
+            let exact = (u128::from(value) * u128::from(times)).div_ceil(u128::from(each));
+            u64::try_from(exact).unwrap_or(u64::MAX)
+        };
         Span { min: by(self.min), max: by(self.max) }
     }
 

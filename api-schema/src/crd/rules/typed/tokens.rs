@@ -40,6 +40,17 @@ pub fn tokens(text: &str) -> Option<Vec<Token>> {
     }
 }
 
+/// The begin of a text or of bytes.
+struct Opening {
+    /// How many letters stand before the quotes.
+    letters: usize,
+    /// The quotes, with which it also ends.
+    end: String,
+    /// A backslash means itself.
+    raw: bool,
+    bytes: bool,
+}
+
 struct Reader<'t> {
     letters: &'t [char],
     at: usize,
@@ -71,8 +82,8 @@ impl Reader<'_> {
 
     fn word(&mut self) -> Option<Word> {
         let Some(first) = self.peek(0) else { return Some(Word::End) };
-        if let Some(text) = self.text() {
-            return text;
+        if let Some(opening) = self.opening() {
+            return self.content(&opening);
         }
         let decimal = first == '.' && self.peek(1).is_some_and(|c| c.is_ascii_digit());
         if first.is_ascii_digit() || decimal {
@@ -136,28 +147,26 @@ impl Reader<'_> {
         Word::Int(value)
     }
 
-    /// A text or bytes, if one begins here; `Some(None)`: it does not end, or has an escape that means nothing.
-    #[allow(clippy::option_option)] // what begins as a text is nothing else
-    fn text(&mut self) -> Option<Option<Word>> {
-        let (mut ahead, mut raw, mut bytes) = (0, false, false);
-        while let Some(c) = self.peek(ahead) {
-            match c {
+    /// How a text or bytes begin, if they do here.
+    fn opening(&self) -> Option<Opening> {
+        let (mut letters, mut raw, mut bytes) = (0, false, false);
+        let quote = loop {
+            match self.peek(letters)? {
                 'r' | 'R' if !raw => raw = true,
                 'b' | 'B' if !bytes => bytes = true,
-                '"' | '\'' => break,
+                quote @ ('"' | '\'') => break quote,
                 _ => return None,
             }
-            ahead += 1;
-        }
-        let quote = self.peek(ahead)?;
-        let triple: String = [quote; 3].iter().collect();
-        self.at += ahead;
-        let end = if self.starts(&triple) { triple } else { quote.to_string() };
-        self.at += end.len();
-        Some(self.content(&end, raw, bytes))
+            letters += 1;
+        };
+        let count = if (1..3).all(|more| self.peek(letters + more) == Some(quote)) { 3 } else { 1 };
+        Some(Opening { letters, end: String::from(quote).repeat(count), raw, bytes })
     }
 
-    fn content(&mut self, end: &str, raw: bool, bytes: bool) -> Option<Word> {
+    /// `None`: it does not end, or has an escape that means nothing.
+    fn content(&mut self, opening: &Opening) -> Option<Word> {
+        let Opening { letters, end, raw, bytes } = opening;
+        self.at += letters + end.len();
         let (mut text, mut octets) = (String::new(), 0);
         while !self.starts(end) {
             let c = self.peek(0)?;
@@ -166,7 +175,7 @@ impl Reader<'_> {
             }
             self.at += 1;
             if c == '\\' && !raw {
-                let (made, size) = self.escape(bytes)?;
+                let (made, size) = self.escape(*bytes)?;
                 text.push(made);
                 octets += size;
             } else {
@@ -182,7 +191,7 @@ impl Reader<'_> {
             }
         }
         self.at += end.len();
-        Some(if bytes { Word::Bytes(octets) } else { Word::Text(text) })
+        Some(if *bytes { Word::Bytes(octets) } else { Word::Text(text) })
     }
 
     /// What follows a backslash, and how many bytes it stands for.

@@ -1,8 +1,8 @@
 //! Custom resources between their versions: by their schemas alone, or by the webhook that their definition names.
 //!
 //! Guarantees: what a webhook says is checked before it is used, and nothing of it is kept beyond the request or the
-//! event that it was asked for. Who waits for a webhook waits in the seat of its own request, without a lock and
-//! without a thread; of the platform's own parts, a bounded number waits for the webhooks of one plane. A webhook that
+//! event that it was asked for. Who waits for a webhook waits without a lock, without a thread and without a seat, as for
+//! those of admission; of the platform's own parts, a bounded number waits for the webhooks of one plane. A webhook that
 //! fails fails the request, before anything is stored.
 //!
 //! Read in this order: [`webhook`] (one review), [`review`] (what an answer may say), [`known`] (what ownership of
@@ -55,7 +55,7 @@ pub fn needs_webhook(row: &ResourceRow, version: &Version, record: &Record) -> b
 
 /// True when a record can be sent as it is stored.
 pub fn is_in_form(place: &Place, record: &Record) -> bool {
-    record.api_version == place.api_version() && record.schema == place.version.schema_hash
+    record.schema == place.version.schema_hash && place.is_api_version(&record.api_version)
 }
 
 /// A stored object of a custom kind as its own version has it now.
@@ -107,8 +107,24 @@ pub async fn shown_one(
     place: &Place,
     record: Arc<Record>,
 ) -> Result<Arc<Record>, ApiError> {
+    if !needs_webhook(&place.row, &place.version, &record) {
+        return Ok(record);
+    }
     let one = shown(caller, place, vec![record]).await?.pop();
     one.ok_or_else(|| ApiError::internal("a conversion gave nothing"))
+}
+
+/// A stored object in the form in which it is written.
+pub async fn written_form(
+    caller: &Caller<'_>,
+    place: &Place,
+    record: &Arc<Record>,
+) -> Result<Value, ApiError> {
+    if !place.row.is_custom() {
+        return record.value().map_err(ApiError::internal);
+    }
+    let shown = shown_one(caller, place, record.clone()).await?;
+    in_version(place, &shown)
 }
 
 fn converted_record(place: &Place, before: &Record, object: Option<Value>) -> Result<Arc<Record>, ApiError> {

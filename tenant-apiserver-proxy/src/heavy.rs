@@ -1,7 +1,8 @@
 //! Long computations, kept off the few threads that serve everybody's requests.
 //!
 //! At most as many run at a time as there are processors; the others wait, and hold the seat of their request
-//! meanwhile. What has begun is not broken off when its client goes away.
+//! meanwhile. A computation that has begun is not broken off when its client goes away, and keeps its place until it
+//! is done.
 
 use api_types::ApiError;
 use std::pin::Pin;

@@ -181,8 +181,9 @@ async fn respond(
     let encodings = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let gzip = encodings.is_some_and(|all| all.split(',').any(|encoding| encoding.trim() == "gzip"));
     let head = request.method() == Method::HEAD;
-    let wish = Wish::of(request.headers(), &Query::parse(request.uri().query().unwrap_or("")));
-    let reply = stages(server.clone(), certificate, request).await.unwrap_or_else(Reply::from);
+    let query = Query::parse(request.uri().query().unwrap_or(""));
+    let wish = Wish::of(request.headers(), &query);
+    let reply = stages(server.clone(), certificate, request, query).await.unwrap_or_else(Reply::from);
     let (long, for_error) = (reply.is_long(&wish, gzip), wish.clone());
     let written = server.heavy.compute(long, move || reply.into_response(&wish, gzip)).await;
     let mut response = written.unwrap_or_else(|error| Reply::from(error).into_response(&for_error, gzip));
@@ -197,6 +198,7 @@ async fn stages(
     server: Arc<Server>,
     certificate: Option<Arc<Vec<u8>>>,
     mut request: Request<hyper::body::Incoming>,
+    query: Query,
 ) -> Result<Reply, ApiError> {
     let upgrade =
         request.headers().contains_key(header::UPGRADE) && request.version() == http::Version::HTTP_11;
@@ -204,17 +206,16 @@ async fn stages(
     let (head, body) = request.into_parts();
     let credentials = Credentials { certificate, token: bearer(&head.headers) };
     let (plane, path) = plane(&server, head.uri.path(), &credentials);
-    let query = head.uri.query().unwrap_or("");
-    let info = request_info::parse(&head.method, path, query)
+    let sent = head.uri.query().unwrap_or("");
+    let info = request_info::parse(&head.method, path, sent)
         .ok_or_else(|| ApiError::bad_request("the path is not UTF-8 once it is decoded"))?;
     let reading = matches!(head.method, Method::GET | Method::HEAD);
     let watching = matches!(&info, RequestInfo::Resource(resource) if resource.verb == "watch");
     let headers = head.headers;
-    let ask = if query.is_empty() { "" } else { "?" };
-    let target = format!("{path}{ask}{query}");
-    let query = Query::parse(query);
+    let ask = if sent.is_empty() { "" } else { "?" };
+    let target = format!("{path}{ask}{sent}");
     if !watching && let Some(timeout) = query.get("timeout") {
-        crate::request_info::check_timeout(timeout)?;
+        request_info::check_timeout(timeout)?;
     }
     let call = Call { plane: plane.clone(), method: head.method, info, query, target, headers };
     let content_type = call.header("content-type").to_owned();

@@ -5,7 +5,7 @@
 
 use crate::stages::Query;
 use api_types::{ApiError, Reason};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 /// The most clauses of an `Accept` header that are looked at.
 const MAX_CLAUSES: usize = 64;
@@ -198,23 +198,27 @@ fn view(kind: &str, group: &str, version: &str) -> Option<View> {
     }
 }
 
-/// What a request says about the form of its answer.
+/// What a request says about the form of its answer. A copy costs nothing.
 #[derive(Clone, Debug)]
 pub struct Wish {
-    accept: String,
+    accept: Option<HeaderValue>,
     pretty: bool,
 }
 
 impl Wish {
     /// Reads it from a request. People's programs get line breaks without asking.
     pub fn of(headers: &HeaderMap, query: &Query) -> Self {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let agent = text(header::USER_AGENT);
+        let agent = text(headers.get(header::USER_AGENT));
         let pretty = match query.get("pretty") {
             Some(said) => matches!(said, "1" | "t" | "T" | "true" | "TRUE" | "True"),
             None => ["curl", "Wget", "Mozilla/5.0"].iter().any(|known| agent.starts_with(known)),
         };
-        Wish { accept: text(header::ACCEPT).to_owned(), pretty }
+        Wish { accept: headers.get(header::ACCEPT).cloned(), pretty }
+    }
+
+    /// The header; empty when absent.
+    fn header(&self) -> &str {
+        text(self.accept.as_ref())
     }
 
     /// The best that is offered; `None`: nothing fits.
@@ -223,11 +227,11 @@ impl Wish {
             let pretty = accept.rendering.pretty || self.pretty;
             Accept { rendering: Rendering { pretty, ..accept.rendering }, ..accept }
         };
-        if self.accept.is_empty() {
+        if self.header().is_empty() {
             let rendering = Rendering { format: Format::Json, pretty: false };
             return Some(made(Accept { rendering, view: View::Object }));
         }
-        clauses(&self.accept).iter().find_map(|clause| {
+        clauses(self.header()).iter().find_map(|clause| {
             let matching = OFFERED.iter().filter(|(of, sub, _)| clause.matches(of, sub));
             matching.filter_map(|(.., format)| clause.accept(*format, offer)).next().map(made)
         })
@@ -256,7 +260,7 @@ impl Wish {
             let media = clause.split(';').next().unwrap_or("").trim_matches(' ');
             media == "*/*" || offered.iter().any(|(of, sub, _)| media.split_once('/') == Some((*of, *sub)))
         };
-        if self.accept.is_empty() || self.accept.split(',').any(wanted) {
+        if self.header().is_empty() || self.header().split(',').any(wanted) {
             return Ok(());
         }
         Err(unavailable(&match produced {
@@ -269,8 +273,8 @@ impl Wish {
     /// 406 unless one of the header's types is one of these.
     pub fn is_of(&self, types: &[&str]) -> Result<(), ApiError> {
         let named = |clause: &str| clause.split(';').next().unwrap_or("").trim_matches(' ').to_owned();
-        let mut wanted = self.accept.split(',').map(named);
-        if self.accept.is_empty() || wanted.any(|media| media == "*/*" || types.contains(&media.as_str())) {
+        let mut wanted = self.header().split(',').map(named);
+        if self.header().is_empty() || wanted.any(|media| media == "*/*" || types.contains(&media.as_str())) {
             return Ok(());
         }
         Err(unavailable(&types.join(", ")))
@@ -278,10 +282,10 @@ impl Wish {
 
     /// The first of these types that is wanted, by the header's order; without a header the first. `None`: none is.
     pub fn first_of(&self, types: &[&'static str]) -> Option<&'static str> {
-        if self.accept.is_empty() {
+        if self.header().is_empty() {
             return types.first().copied();
         }
-        clauses(&self.accept).iter().find_map(|clause| {
+        clauses(self.header()).iter().find_map(|clause| {
             let is = |media: &&&str| media.split_once('/').is_some_and(|(of, sub)| clause.matches(of, sub));
             types.iter().find(is).copied()
         })
@@ -291,7 +295,7 @@ impl Wish {
     pub fn aggregated_discovery(&self) -> bool {
         let wanted = [("as", "APIGroupDiscoveryList"), ("v", "v2"), ("g", "apidiscovery.k8s.io")];
         let asks = |clause: &Clause<'_>| wanted.iter().all(|pair| clause.parameters.contains(pair));
-        let clauses = clauses(&self.accept);
+        let clauses = clauses(self.header());
         let json = clauses.iter().filter(|clause| clause.matches("application", "json"));
         json.filter_map(|clause| match asks(clause) {
             true => Some(true),
@@ -300,6 +304,11 @@ impl Wish {
         .next()
         .unwrap_or(false)
     }
+}
+
+/// A header as text; empty when absent.
+fn text(value: Option<&HeaderValue>) -> &str {
+    value.and_then(|value| value.to_str().ok()).unwrap_or("")
 }
 
 fn unavailable(types: &str) -> ApiError {

@@ -32,7 +32,7 @@ pub struct Form {
     /// `ADDED`, `MODIFIED`, `DELETED`.
     pub of: &'static str,
     /// Encoding, view and version, told apart by the watch.
-    pub shape: CompactString,
+    pub shape: Arc<str>,
 }
 
 impl Event {

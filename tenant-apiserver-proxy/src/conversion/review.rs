@@ -64,10 +64,9 @@ fn response(answer: &[u8], version: &str, uid: &str) -> Result<Value, String> {
             "expected webhook response of {wanted}, Kind=ConversionReview, got {found}, Kind={kind}"
         ));
     }
-    let response = review["response"].take();
-    if !response.is_object() {
-        return Err("no response provided".to_owned());
-    }
+    // What is no object has no fields to take anything from.
+    let response = review.get_mut("response").map(Value::take).filter(Value::is_object);
+    let response = response.ok_or("no response provided")?;
     let given = text(&response["uid"]);
     if strict && given != uid {
         return Err(format!("expected response.uid={uid:?}, got {given:?}"));
@@ -279,6 +278,10 @@ mod tests {
         let mut none = answer(&[]);
         none["response"] = Value::Null;
         assert_eq!(told(&none), failed("no response provided"));
+        for nothing in ["[]", "7", "\"x\"", "null", "{}"] {
+            let read = read(nothing.as_bytes(), "v1beta1", "r", V2, &[before()]);
+            assert_eq!(read, failed("no response provided"), "{nothing}");
+        }
         let mut sad = answer(&[]);
         sad["response"]["result"] = json!({"status": "Failure"});
         assert_eq!(told(&sad), failed("response.result.status was 'Failure', not 'Success'"));

@@ -55,7 +55,8 @@ pub async fn delete(
         if !options.admitted {
             let asked = Asked::to_delete(server, auth, place, options);
             if guards::are_there(&asked) {
-                guarding::admit_deletion(&asked, &shown_value(&caller, place, &record).await?).await?;
+                guarding::admit_deletion(&asked, &conversion::written_form(&caller, place, &record).await?)
+                    .await?;
             }
         }
         let mut new = old.clone();
@@ -80,7 +81,7 @@ pub async fn delete(
         let committed = if removed {
             let extra = consequences(server, plane, place, &old);
             remove(server, plane, place, record.expected(), extra).await
-        } else if is_same(&new, &old) {
+        } else if metadata::is_same(&new, &old) {
             // Marked already, and nothing is sooner.
             return Ok(done(shown, false));
         } else {
@@ -98,28 +99,11 @@ pub async fn delete(
     Err(ApiError::stale(&resource, &place.name))
 }
 
-/// A stored object as the version of the request has it.
-async fn shown_value(caller: &Caller<'_>, place: &Place, record: &Arc<Record>) -> Result<Value, ApiError> {
-    if !place.row.is_custom() {
-        return record.value().map_err(ApiError::internal);
-    }
-    let shown = conversion::shown_one(caller, place, record.clone()).await?;
-    conversion::in_version(place, &shown)
-}
-
 /// The record of a marked object, in the form in which the other is stored.
 fn as_stored(record: &Record, object: &Value) -> Result<Arc<Record>, ApiError> {
     let bytes = record::encode(object, record.meta.fields.clone(), record.schema);
     let made = record::decode(record.name.clone(), &bytes, record.revision).map_err(ApiError::internal)?;
     Ok(Arc::new(made))
-}
-
-fn is_same(new: &Value, old: &Value) -> bool {
-    let mut metadata = old["metadata"].clone();
-    if let Some(fields) = metadata.as_object_mut() {
-        fields.remove("resourceVersion");
-    }
-    new["metadata"] == metadata
 }
 
 fn add_finalizer(object: &mut Value, name: &str) {

@@ -32,6 +32,16 @@ pub fn of(object: &mut Value) -> &mut Map<String, Value> {
     }
 }
 
+/// True when `metadata` is as in the old object, but for the version that it has been read in.
+pub fn is_same(new: &Value, old: &Value) -> bool {
+    fields_but(&new["metadata"], "resourceVersion").eq(fields_but(&old["metadata"], "resourceVersion"))
+}
+
+/// The fields of an object without one of them.
+pub fn fields_but<'a>(object: &'a Value, but: &'a str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    object.as_object().into_iter().flatten().filter(move |(name, _)| *name != but)
+}
+
 /// A text of `metadata`; empty when absent.
 pub fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object["metadata"][field].as_str().unwrap_or("")
@@ -262,6 +272,23 @@ mod tests {
         let before = free.clone();
         assert!(unique_owners(&mut free).is_empty());
         assert_eq!(free, before, "owners that are not there are not made");
+    }
+
+    #[test]
+    fn only_the_version_that_it_was_read_in_is_no_difference() {
+        let object = |metadata: Value| serde_json::json!({"metadata": metadata});
+        let old = object(serde_json::json!({"name": "a", "labels": {"a": "b"}, "resourceVersion": "7"}));
+        let table = [
+            (serde_json::json!({"name": "a", "labels": {"a": "b"}}), true),
+            (serde_json::json!({"name": "a", "labels": {"a": "c"}}), false),
+            (serde_json::json!({"name": "a"}), false),
+            (serde_json::json!({"name": "a", "labels": {"a": "b"}, "uid": "u"}), false),
+            (Value::Null, false),
+        ];
+        for (metadata, same) in table {
+            let new = object(metadata);
+            assert_eq!(is_same(&new, &old), same, "{new}");
+        }
     }
 
     #[test]

@@ -77,6 +77,12 @@ impl Place {
         api_types::GroupVersion::new(&self.row.group, &self.version.name).to_string()
     }
 
+    /// True for what the `apiVersion` of objects of the request's version says.
+    pub fn is_api_version(&self, text: &str) -> bool {
+        let (group, version) = text.rsplit_once('/').unwrap_or(("", text));
+        group == self.row.group && version == self.version.name
+    }
+
     /// The version that writes are made in: that of the request for custom kinds, which are stored in another one
     /// only at the end; the stored one for built-in kinds.
     pub fn written_version(&self) -> &Version {

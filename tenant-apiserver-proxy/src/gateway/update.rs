@@ -42,7 +42,7 @@ pub async fn update(
     let caller = Caller::of(server, auth);
     for _ in 0..TRIES {
         let record = live(server, auth, place).ok_or_else(|| ApiError::not_found(&resource, &place.name))?;
-        let old = written_form(&caller, place, &record).await?;
+        let old = conversion::written_form(&caller, place, &record).await?;
         let mut wanted = loop {
             let made = if place.converts() { make(&place.from_written(old.clone())) } else { make(&old) };
             if !place.known.learn(&caller, place).await? {
@@ -58,15 +58,6 @@ pub async fn update(
         }
     }
     Err(ApiError::stale(&resource, &place.name))
-}
-
-/// A stored object in the form in which it is written.
-async fn written_form(caller: &Caller<'_>, place: &Place, record: &Arc<Record>) -> Result<Value, ApiError> {
-    if !place.row.is_custom() {
-        return record.value().map_err(ApiError::internal);
-    }
-    let shown = conversion::shown_one(caller, place, record.clone()).await?;
-    conversion::in_version(place, &shown)
 }
 
 enum Step {
@@ -122,9 +113,7 @@ async fn step(
     let own = warnings(place, &new, &old);
     let warnings: Vec<String> = twice.into_iter().chain(own).chain(told).collect();
     api_schema::managed_fields::keep_times(&old, &mut new);
-    let done = |object, removed| {
-        Ok(Step::Done(Written { object, created: false, removed, warnings: warnings.clone() }))
-    };
+    let done = |object, removed| Ok(Step::Done(Written { object, created: false, removed, warnings }));
     if !place.row.is_custom() && !record.shared && is_same(&new, &old) {
         return done(record.clone(), false);
     }
@@ -153,7 +142,11 @@ async fn step(
     };
     let kept = conversion::keep(&Caller::of(server, auth), place, new).await?;
     // What is stored in an old version, or under an old schema, is written anew.
-    let same = place.row.is_custom() && is_same(&kept.stored, &record.value().map_err(ApiError::internal)?);
+    let same = place.row.is_custom()
+        && match conversion::is_in_form(place, record) {
+            true => is_same(&kept.stored, &old),
+            false => is_same(&kept.stored, &record.value().map_err(ApiError::internal)?),
+        };
     if same || options.dry_run {
         return done(unstored(place, kept.shown(), Some(record.revision))?, false);
     }
@@ -166,9 +159,8 @@ async fn step(
 
 /// True when an object is as the old one, but for the version that it has been read in.
 fn is_same(new: &Value, old: &Value) -> bool {
-    let mut comparable = old.clone();
-    metadata::of(&mut comparable).remove("resourceVersion");
-    *new == comparable
+    metadata::is_same(new, old)
+        && metadata::fields_but(new, "metadata").eq(metadata::fields_but(old, "metadata"))
 }
 
 /// What the client is warned of. Who writes a subresource answers for nothing else; and where changes of what is desired
@@ -252,16 +244,18 @@ fn metadata_defects(place: &Place, new: &Value, old: &Value) -> Vec<Cause> {
     use api_resources::metadata::{validate_create, validate_update};
     let namespaced = place.row.namespaced;
     let mut causes = validate_create(new, namespaced, api_resources::names::path_segment);
-    causes.extend(validate_update(new, old));
+    let changed = validate_update(new, old);
+    causes.extend(changed.iter().cloned());
     let own = own_rules(&place.row.group, &place.row.kind, place.subresource == "status");
     if own == OwnRules::None {
         return causes;
     }
-    causes.extend(validate_update(new, old));
-    causes.extend(kube_finalizers(place, new));
+    causes.extend(changed);
+    let finalizers = kube_finalizers(place, new);
+    causes.extend(finalizers.iter().cloned());
     if own == OwnRules::ChangeAndNew {
         causes.extend(validate_create(new, namespaced, place.row.strategy.validate_name));
-        causes.extend(kube_finalizers(place, new));
+        causes.extend(finalizers);
     }
     causes
 }

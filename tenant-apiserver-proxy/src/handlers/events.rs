@@ -22,10 +22,10 @@ pub struct Encoder {
     place: Place,
     view: View,
     format: Format,
-    include: String,
+    include: CompactString,
     first_table: bool,
     /// What others have to see too for the same bytes. Empty: each makes its own.
-    shape: CompactString,
+    shape: Arc<str>,
 }
 
 impl Encoder {
@@ -39,7 +39,7 @@ impl Encoder {
         };
         let shape = match view {
             // The first has the columns, and the others have not.
-            View::Table(_) => CompactString::default(),
+            View::Table(_) => "".into(),
             // Who began before a definition changed may see another form of the same version.
             _ => format!("{format:?} {view:?} {} {:p}", place.api_version(), Arc::as_ptr(&place.row)).into(),
         };

@@ -11,6 +11,7 @@ use api_resources::columns::{IncludeObject, TableOptions};
 use api_types::ApiError;
 use api_types::print::quoted;
 use bytes::Bytes;
+use compact_str::CompactString;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -50,7 +51,7 @@ pub struct Form {
     /// Encoding and view.
     pub accept: Accept,
     /// What a table has of each object.
-    pub include: String,
+    pub include: CompactString,
 }
 
 impl Form {
@@ -58,7 +59,7 @@ impl Form {
     pub fn of(auth: &Authorized, place: &Place) -> Result<Self, ApiError> {
         let call = auth.call();
         let accept = call.wish().accept(Offer::Objects { protobuf: place.has_protobuf() })?;
-        let include = call.query.get("includeObject").unwrap_or("Metadata").to_owned();
+        let include = call.query.get("includeObject").unwrap_or("Metadata").into();
         Ok(Form { accept, include })
     }
 }

@@ -210,13 +210,19 @@ fn too_old() -> ApiError {
 pub async fn list(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
     let form = Form::of(auth, place)?;
     let found = find(server, auth, place).await?;
-    let (place, long) = (place.clone(), found.is_long());
-    if place.row.conversion.is_none() {
-        return server.heavy.compute(long, move || show(&form, &place, &found.page())).await?;
+    let caller = Caller::of(server, auth);
+    if !found.is_long() {
+        let mut page = found.page();
+        page.records = conversion::shown(&caller, place, page.records).await?;
+        return show(&form, place, &page);
     }
-    let mut page = server.heavy.compute(long, move || found.page()).await?;
-    page.records = conversion::shown(&Caller::of(server, auth), &place, page.records).await?;
-    server.heavy.compute(long, move || show(&form, &place, &page)).await?
+    let place = place.clone();
+    if place.row.conversion.is_none() {
+        return server.heavy.compute(true, move || show(&form, &place, &found.page())).await?;
+    }
+    let mut page = server.heavy.compute(true, move || found.page()).await?;
+    page.records = conversion::shown(&caller, &place, page.records).await?;
+    server.heavy.compute(true, move || show(&form, &place, &page)).await?
 }
 
 /// Shows a page as the client asks for it. What only a webhook can convert comes converted.

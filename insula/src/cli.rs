@@ -2,7 +2,7 @@
 
 use crate::external_address::ExternalAddress;
 use crate::output::{self, Format};
-use crate::{tenant, up};
+use crate::{sealing, tenant, up};
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -26,6 +26,9 @@ enum Command {
     /// Create, list, show and delete tenants, and get their kubeconfigs
     #[command(subcommand)]
     Tenant(Tenant),
+    /// The keys that seal Secrets and private keys in the store
+    #[command(subcommand)]
+    Sealing(Sealing),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -48,6 +51,10 @@ pub struct Up {
     /// into the certificate, the first into kubeconfigs and tokens [default: the address served on]
     #[arg(long, value_name = "NAME")]
     pub external_address: Vec<ExternalAddress>,
+    /// The keys that seal Secrets and private keys in the store; made when it is not there [default: `sealing.keys` in the
+    /// data directory]
+    #[arg(long, value_name = "FILE")]
+    pub sealing_keys: Option<PathBuf>,
     /// Simulated nodes of the embedded super cluster, 1 to 256
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "super_kubeconfig", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub nodes: u32,
@@ -57,6 +64,13 @@ pub struct Up {
     /// How to say where the server is once it is ready; json and yaml show no progress
     #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
     pub output: Format,
+}
+
+impl Up {
+    /// The file of the sealing keys.
+    pub fn sealing_keys_file(&self) -> PathBuf {
+        self.sealing_keys.clone().unwrap_or_else(|| self.data_dir.join("sealing.keys"))
+    }
 }
 
 /// Said below the flags of `insula up`.
@@ -117,6 +131,20 @@ enum Tenant {
     },
 }
 
+#[derive(Subcommand)]
+enum Sealing {
+    /// List the keys, the one that seals first, and how many planes each one seals
+    List {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Make a new key and seal every plane's data key under it; the old ones stay, for backups
+    Rotate {
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
 const DEFAULT_DATA_DIR: &str = ".insula";
 const DATA_DIR: &str = "INSULA_DATA_DIR";
 
@@ -163,6 +191,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Up(flags) => block_on(up::run(flags)),
         Command::Tenant(command) => block_on(run_tenant(command)),
+        Command::Sealing(Sealing::List { common }) => block_on(sealing::list(&common)),
+        Command::Sealing(Sealing::Rotate { common }) => block_on(sealing::rotate(&common)),
     }
 }
 

@@ -7,6 +7,7 @@ mod kubeconfigs;
 mod output;
 mod private_file;
 mod progress;
+mod sealing;
 mod services;
 mod tasks;
 mod tenant;

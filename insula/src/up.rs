@@ -5,6 +5,7 @@ use crate::external_address::ExternalAddress;
 use crate::output::{self, Format};
 use crate::private_file;
 use crate::progress::Progress;
+use crate::sealing;
 use crate::services;
 use crate::tasks::Tasks;
 use anyhow::Context;
@@ -59,6 +60,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
         base_url: base_url(&flags, address),
         names: serving_names(&flags, address),
         embedded_super: embedded,
+        sealing: sealing::open(&flags.sealing_keys_file())?,
     };
     let base_url = options.base_url.clone();
     let server = Server::start(Arc::new(store), options, shutdown.clone()).await?;

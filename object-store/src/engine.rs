@@ -4,6 +4,7 @@ use crate::operation::{Commit, Space};
 use api_types::{Revision, TenantId};
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// A store of versioned objects.
@@ -92,8 +93,56 @@ pub struct Batch {
     pub events: Vec<Event>,
 }
 
-/// The stream of batches; `None` from `recv` says that the watch ended and must be made again.
-pub type Watch = mpsc::Receiver<std::sync::Arc<Batch>>;
+/// The stream of batches.
+pub struct Watch {
+    batches: mpsc::Receiver<Arc<Batch>>,
+    opener: Option<Arc<dyn Opener>>,
+    /// Received, and being opened.
+    next: Option<Arc<Batch>>,
+}
+
+/// Makes what is stored into what is seen.
+#[async_trait]
+pub(crate) trait Opener: Send + Sync {
+    /// True when the batch is not seen as it is stored.
+    fn concerns(&self, batch: &Batch) -> bool;
+    /// The batch as it is seen.
+    async fn opened(&self, batch: &Batch) -> Batch;
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+impl Watch {
+    pub(crate) fn new(batches: mpsc::Receiver<Arc<Batch>>) -> Self {
+        Watch { batches, opener: None, next: None }
+    }
+
+    pub(crate) fn opened_by(self, opener: Arc<dyn Opener>) -> Self {
+        Watch { opener: Some(opener), ..self }
+    }
+
+    /// The next batch; `None` says that the watch ended and must be made again. Nothing is lost when it is not waited
+    /// for to the end.
+    pub async fn recv(&mut self) -> Option<Arc<Batch>> {
+        let batch = match self.next.take() {
+            Some(batch) => batch,
+            None => self.batches.recv().await?,
+        };
+        match &self.opener {
+            Some(opener) if opener.concerns(&batch) => {
+                self.next = Some(batch.clone());
+                let opened = Arc::new(opener.opened(&batch).await);
+                self.next = None;
+                Some(opened)
+            }
+            _ => Some(batch),
+        }
+    }
+}
 
 /// Why a commit failed.
 #[derive(Debug, thiserror::Error)]
@@ -158,6 +207,14 @@ pub enum StoreError {
         /// The file or key.
         path: String,
         /// What is wrong with it.
+        why: String,
+    },
+    /// A sealed value cannot be opened.
+    #[error("{what} cannot be opened: {why}")]
+    Sealed {
+        /// Which.
+        what: String,
+        /// Why not.
         why: String,
     },
     /// The disk or the network failed.

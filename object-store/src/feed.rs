@@ -131,8 +131,7 @@ fn size(batch: &Batch) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Watch;
-    use tokio::sync::mpsc::{channel, error::TryRecvError};
+    use tokio::sync::mpsc::{Receiver, channel, error::TryRecvError};
 
     fn batch(revision: u64) -> Arc<Batch> {
         Arc::new(Batch { revision: Revision(revision), events: Vec::new() })
@@ -144,7 +143,7 @@ mod tests {
         feed
     }
 
-    fn drain(watch: &mut Watch) -> (Vec<u64>, bool) {
+    fn drain(watch: &mut Receiver<Arc<Batch>>) -> (Vec<u64>, bool) {
         let mut seen = Vec::new();
         loop {
             match watch.try_recv() {

@@ -3,7 +3,7 @@
 //! The store knows no kinds. A value is opaque bytes under a key of one plane's space; every commit is one new
 //! [`Revision`] of the installation, and revisions never go back. Read in this order: [`operation`] (what a
 //! commit says), [`engine`] (what an engine promises), then the engines: [`embedded`], and [`etcd`] with the cargo
-//! feature of that name. [`retention`] decides when history is compacted, with either.
+//! feature of that name. [`sealing`] is a store before another one, in which secrets are sealed. [`retention`] decides when history is compacted, with either.
 //!
 //! A [`Space`] names keys of its own tenant only, and operations are made by spaces only: code that holds one
 //! tenant's space cannot name another tenant's keys.
@@ -15,6 +15,7 @@ pub mod etcd;
 mod feed;
 pub mod operation;
 pub mod retention;
+pub mod sealing;
 
 pub use embedded::{EmbeddedOptions, EmbeddedStore};
 pub use engine::{Batch, CommitError, Event, Item, ObjectStore, Page, Range, StoreError, Watch};
@@ -24,3 +25,4 @@ pub use operation::{
     Commit, MAX_COMMIT_BYTES, MAX_KEY_BYTES, MAX_OPERATIONS, MAX_VALUE_BYTES, Operation, Precondition, Space,
 };
 pub use retention::{Retention, keep_history};
+pub use sealing::{SealedStore, SealingKeys};

@@ -23,6 +23,13 @@ macro_rules! suite {
             })*
         }
 
+        mod sealed {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                crate::$module::$promise(&crate::engines::Sealed::new()).await;
+            })*
+        }
+
         #[cfg(feature = "etcd")]
         mod etcd {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]

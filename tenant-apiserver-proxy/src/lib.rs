@@ -35,6 +35,7 @@ pub mod kubeconfig;
 pub mod own_address;
 pub mod pki;
 pub mod planes;
+pub mod sealing;
 pub mod server;
 pub mod tenants;
 pub mod tokens;

@@ -8,11 +8,12 @@ use crate::dialer::Network;
 use crate::issuers::{self, Addresses};
 use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::planes::{self, Plane, PlaneKind, Planes};
+use crate::sealing::{self, Sealing};
 use crate::tokens::{TokenError, TokenKey};
 use crate::{bootstrap, crds, own_address, tenants, usage};
 use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
 use arc_swap::ArcSwapOption;
-use object_store::{Commit, CommitError, ObjectStore, Precondition, Space, StoreError};
+use object_store::{Commit, CommitError, ObjectStore, Precondition, SealedStore, Space, StoreError};
 use plane_client::{PodTunnel, ServiceReserver};
 use service_runtime::{Shutdown, ShutdownOnDrop};
 use std::sync::Arc;
@@ -30,12 +31,14 @@ pub struct Options {
     pub names: Vec<String>,
     /// Serve the embedded super cluster `local`.
     pub embedded_super: bool,
+    /// Under which Secrets and private keys are sealed.
+    pub sealing: Sealing,
 }
 
 /// The server.
 pub struct Server {
     /// Where objects are kept.
-    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) store: SealedStore,
     /// Every object.
     pub cache: Arc<Cache>,
     /// Every plane.
@@ -46,7 +49,7 @@ pub struct Server {
     pub(crate) long_waits: crate::admission::guards::LongWaits,
     /// For the bodies of all requests.
     pub(crate) bodies: Budget,
-    options: Options,
+    pub(crate) options: Options,
     /// Where it is and was reached.
     pub(crate) addresses: Addresses,
     serving_ca: KeyedCertificate,
@@ -99,6 +102,7 @@ impl Server {
         options: Options,
         shutdown: Shutdown,
     ) -> Result<Arc<Self>, StartError> {
+        let store = SealedStore::new(store, options.sealing.keys.clone(), sealing::is_secret);
         let (cache, serving_ca, revision) = load(&store).await?;
         let network = Arc::new(Network::new(cache.clone()));
         let server = Arc::new(Server {
@@ -131,7 +135,7 @@ impl Server {
         let observer = Arc::downgrade(&server);
         let follow = feed::follow(
             cache,
-            store,
+            Arc::new(store),
             revision_to_follow(&server, revision),
             move |tenant, key| {
                 if let Some(server) = observer.upgrade() {
@@ -141,6 +145,7 @@ impl Server {
             server.used.signal(),
         );
         tokio::spawn(follow);
+        sealing::renew(&server).await?;
         tokio::spawn(trim(server.clone(), shutdown.clone()));
         bootstrap::ensure(&server).await?;
         definitions::establish_all(&server).await.map_err(StartError::Definition)?;
@@ -306,10 +311,10 @@ fn no_key(plane: &Plane, name: &str, error: &dyn std::fmt::Display) -> ApiError 
 
 /// Fills a cache from the store, and reads the serving CA. A new installation gets one; when another process makes one
 /// in the same moment, the one that is stored first is that of both.
-async fn load(store: &Arc<dyn ObjectStore>) -> Result<(Arc<Cache>, KeyedCertificate, Revision), StartError> {
+async fn load(store: &SealedStore) -> Result<(Arc<Cache>, KeyedCertificate, Revision), StartError> {
     loop {
         let cache = Arc::new(Cache::new(bootstrap::shared_objects()));
-        let revision = feed::load(&cache, &**store).await?;
+        let revision = feed::load(&cache, store).await?;
         if let Some(found) = planes::stored_key(&cache, TenantId::HOST, planes::SERVING_CA) {
             return Ok((cache, found, revision));
         }

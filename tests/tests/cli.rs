@@ -73,6 +73,10 @@ fn up_says_in_a_line_why_it_cannot_start() {
     let said = refused(home.path(), &["--data-dir", &dir("corrupt"), any]);
     assert_has(&said, &["corrupt/objects.redb", "is corrupt"]);
 
+    std::fs::write(home.path().join("no.keys"), "# a key\nsecret\n").unwrap();
+    let said = refused(home.path(), &["--data-dir", &dir("keys"), "--sealing-keys", &dir("no.keys"), any]);
+    assert_has(&said, &["no.keys cannot be used", "line 2 is not 32 bytes in base64"]);
+
     std::fs::write(home.path().join("file"), "").unwrap();
     assert_has(
         &refused(home.path(), &["--data-dir", &dir("file"), any]),

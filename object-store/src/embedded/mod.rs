@@ -204,7 +204,7 @@ impl ObjectStore for EmbeddedStore {
                 tokio::spawn(reading::replay(Arc::downgrade(&self.shared), from, sender));
             }
         }
-        Ok(watch)
+        Ok(Watch::new(watch))
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {

@@ -193,7 +193,7 @@ impl ObjectStore for EtcdStore {
                 tokio::spawn(Past::new(core.clone(), from, sender).run());
             }
         }
-        Ok(watch)
+        Ok(Watch::new(watch))
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {

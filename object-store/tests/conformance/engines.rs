@@ -1,7 +1,7 @@
 //! The engines under test.
 
 use async_trait::async_trait;
-use object_store::{EmbeddedOptions, EmbeddedStore, ObjectStore};
+use object_store::{EmbeddedOptions, EmbeddedStore, ObjectStore, SealedStore, SealingKeys};
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -31,6 +31,24 @@ impl Fixture for Embedded {
         let options =
             EmbeddedOptions { watch_buffer: WATCH_BUFFER, table_revisions: 16, ..Default::default() };
         Arc::new(EmbeddedStore::open(self.0.path(), options).unwrap())
+    }
+}
+
+/// A directory, with what is in it sealed.
+pub struct Sealed(Embedded, SealingKeys);
+
+impl Sealed {
+    pub fn new() -> Self {
+        Sealed(Embedded::new(), SealingKeys::generate().unwrap())
+    }
+}
+
+#[async_trait]
+impl Fixture for Sealed {
+    async fn open(&self) -> Arc<dyn ObjectStore> {
+        // Not those of the largest commit: it has no room for data keys.
+        let is_secret = |key: &str| key != "other" && !(key.starts_with("key-") && key.len() == 7);
+        Arc::new(SealedStore::new(self.0.open().await, self.1.clone(), is_secret))
     }
 }
 

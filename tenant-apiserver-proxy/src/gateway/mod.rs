@@ -22,7 +22,7 @@ use api_resources::{ResourceRow, Version};
 use api_schema::TypeRef;
 use api_types::{ApiError, Cause, GroupResource, ObjectName, ResourceKey, Revision};
 use compact_str::CompactString;
-use object_store::{Commit, CommitError, Operation, Precondition, Space};
+use object_store::{Commit, CommitError, ObjectStore, Operation, Precondition, Space};
 use serde_json::Value;
 use std::sync::Arc;
 

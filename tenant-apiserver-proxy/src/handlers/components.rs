@@ -10,6 +10,7 @@ use crate::server::Server;
 use crate::stages::Authorized;
 use api_types::{ApiError, GroupResource, Reason, Revision};
 use http::StatusCode;
+use object_store::ObjectStore;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

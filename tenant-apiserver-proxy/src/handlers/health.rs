@@ -6,6 +6,7 @@ use crate::reply::Reply;
 use crate::server::Server;
 use crate::stages::Authorized;
 use http::StatusCode;
+use object_store::ObjectStore;
 
 /// The roots, and the checks of each. All are answered by the process itself but for the store.
 const ROOTS: &[(&str, &[&str])] = &[

@@ -3,6 +3,7 @@
 use crate::aggregation;
 use crate::negotiation::{Format, Offer, Produced, Rendering};
 use crate::reply::{Content, Reply};
+use crate::sealing;
 use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::discovery;
@@ -48,6 +49,7 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
             let served = discovery::Served { catalog: &catalog, foreign: &foreign };
             discover(auth, served, server.base_url().trim_start_matches("https://"), path, reading)
         }
+        sealing::PATH => sealing::answer(server, auth).await,
         "/openapi/v2" => server.documents.openapi_v2(server, auth, &catalog).await,
         _ if path == "/openapi/v3" || path.starts_with("/openapi/v3/") => {
             let rest = path.trim_start_matches("/openapi/v3").trim_start_matches('/');

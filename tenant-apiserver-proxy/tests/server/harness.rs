@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use object_store::{EmbeddedOptions, EmbeddedStore, ObjectStore, StoreError};
+use object_store::{EmbeddedOptions, EmbeddedStore, ObjectStore, SealingKeys, StoreError};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tenant_apiserver_proxy::listener;
 use tenant_apiserver_proxy::pki::KeyedCertificate;
+use tenant_apiserver_proxy::sealing::Sealing;
 use tenant_apiserver_proxy::server::{Options, Server};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
@@ -61,8 +62,12 @@ impl Installation {
     pub async fn start_on(store: Arc<dyn ObjectStore>, base_url: &str, dir: TempDir) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let options =
-            Options { base_url: base_url.into(), names: vec!["127.0.0.1".into()], embedded_super: true };
+        let options = Options {
+            base_url: base_url.into(),
+            names: vec!["127.0.0.1".into()],
+            embedded_super: true,
+            sealing: sealing(dir.path()),
+        };
         let server = Server::start(store, options, Shutdown::new()).await.unwrap();
         let serving = server.serving_certificate().unwrap();
         let acceptor = TlsAcceptor::from(tenant_apiserver_proxy::tls::server_config(&serving).unwrap());
@@ -177,6 +182,17 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut state:
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{what} never happened"))
+}
+
+/// The installation's keys, in a file of the directory.
+fn sealing(dir: &Path) -> Sealing {
+    let path = dir.join("sealing.keys");
+    let keys = match std::fs::read_to_string(&path) {
+        Ok(text) => SealingKeys::parse(&text).unwrap(),
+        Err(_) => SealingKeys::generate().unwrap(),
+    };
+    std::fs::write(&path, keys.text()).unwrap();
+    Sealing::new(keys, move |keys| std::fs::write(&path, keys.text()).map_err(|error| error.to_string()))
 }
 
 /// Opens a store that may still be held by a server which is ending.

@@ -31,6 +31,7 @@ mod refusals;
 mod restart;
 mod roles;
 mod scales;
+mod sealing;
 mod service_webhooks;
 mod strangers;
 mod tenants;

@@ -204,6 +204,8 @@ pub trait CustomSchema: Send + Sync {
     fn drop_nulls(&self, object: &mut Value);
     /// What is said about an object of this version; with the old object, about the change.
     fn judge(&self, new: &Value, old: Option<&Value>) -> Verdict;
+    /// The defects of a new object whose metadata has these.
+    fn judge_new(&self, new: &Value, of_metadata: &[Cause]) -> Vec<Cause>;
     /// The same for a change through `status`.
     fn judge_status(&self, new: &Value, old: Option<&Value>) -> Verdict;
 }

@@ -190,7 +190,13 @@ impl CrdSchema {
     /// The same, with what its author is warned of.
     pub fn judge(&self, object: &Value, old: Option<&Value>) -> Verdict {
         let causes = validate::check(object, old, &self.schema, "");
-        self.judge_rest(object, old, causes)
+        self.judge_rest(object, old, causes, false)
+    }
+
+    /// The same for a new object whose metadata has these defects, some of which keep its rules from being looked at.
+    pub fn judge_new(&self, object: &Value, of_metadata: &[Cause]) -> Vec<Cause> {
+        let causes = validate::check(object, None, &self.schema, "");
+        self.judge_rest(object, None, causes, of_metadata.iter().any(blocks_rules)).causes
     }
 
     /// The same for a change through `status`: of the values only the status is looked at, of the rules all.
@@ -201,10 +207,16 @@ impl CrdSchema {
             }
             _ => Vec::new(),
         };
-        self.judge_rest(object, old, causes)
+        self.judge_rest(object, old, causes, false)
     }
 
-    fn judge_rest(&self, object: &Value, old: Option<&Value>, mut causes: Vec<Cause>) -> Verdict {
+    fn judge_rest(
+        &self,
+        object: &Value,
+        old: Option<&Value>,
+        mut causes: Vec<Cause>,
+        blocked: bool,
+    ) -> Verdict {
         embedded::check(object, &self.schema, "", &mut causes);
         let duplicates = |object: &Value| {
             let mut causes = Vec::new();
@@ -218,7 +230,7 @@ impl CrdSchema {
         if self.rules.is_empty() {
             return Verdict { causes, warnings };
         }
-        if causes.iter().any(blocks_rules) {
+        if blocked || causes.iter().any(blocks_rules) {
             let why = "some validation rules were not checked because the object was invalid; correct the existing \
                        errors to complete validation";
             causes.push(Cause::invalid("<nil>", &Value::Null, why));

@@ -19,13 +19,14 @@ use crate::graph::TypeRef;
 use json::{Kind, Reader};
 pub use restore::restore;
 use typed::{Fit, Walk};
+pub(crate) use yaml::is_text as is_text_in_yaml;
 
 /// What a body is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// JSON.
     Json,
-    /// YAML, one document. Words such as `yes` and `on` are strings, unlike in YAML 1.1.
+    /// YAML 1.1, one document. Words such as `yes` and `on` are booleans.
     Yaml,
 }
 
@@ -101,19 +102,31 @@ pub fn decode_structural(
     mode: FieldValidation,
 ) -> Result<Decoded, DecodeError> {
     run(body, format, root, mode, Fit::Structural)
-        .map(|decoded| Decoded { value: plain_numbers(decoded.value), ..decoded })
 }
 
-/// Whole numbers without a fraction, as Kubernetes keeps them: `1.0` is `1`.
-fn plain_numbers(value: Value) -> Value {
+/// The same for what server-side apply has merged: what is no resource within a resource stays too, and is for
+/// validation to tell.
+pub fn decode_merged(
+    body: &[u8],
+    format: Format,
+    root: TypeRef<'_>,
+    mode: FieldValidation,
+) -> Result<Decoded, DecodeError> {
+    run(body, format, root, mode, Fit::Merged)
+}
+
+/// Whole numbers without a fraction, as Kubernetes writes them: `1.0` becomes `1`. Until an object is written, its rules
+/// and its schema see which it is.
+pub fn plain_numbers(value: &mut Value) {
     match value {
-        Value::Number(number) if number.is_f64() => match whole(&number.to_string()) {
-            Some(whole) => Value::from(whole),
-            None => Value::Number(number),
-        },
-        Value::Array(items) => items.into_iter().map(plain_numbers).collect(),
-        Value::Object(map) => map.into_iter().map(|(name, value)| (name, plain_numbers(value))).collect(),
-        other => other,
+        Value::Number(number) if number.is_f64() => {
+            if let Some(whole) = whole(&number.to_string()) {
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(plain_numbers),
+        Value::Object(map) => map.values_mut().for_each(plain_numbers),
+        _ => {}
     }
 }
 
@@ -143,20 +156,23 @@ fn run(
     mode: FieldValidation,
     fit: Fit,
 ) -> Result<Decoded, DecodeError> {
-    let (value, notes) = match format {
-        Format::Json => Walk::run(body, root, fit)?,
+    let ((value, mut notes), repeated) = match format {
+        Format::Json => (Walk::run(body, root, fit)?, Vec::new()),
         Format::Yaml => match looks_like_json(body).then(|| Walk::run(body, root, fit)) {
-            Some(Err(DecodeError::Syntax(_))) | None => {
-                let (text, mut notes) = yaml::to_json(body)?;
-                let (value, more) = Walk::run(&text, root, fit)?;
-                notes.extend(more);
-                (value, notes)
+            Some(Ok((mut value, notes))) if !notes.iter().any(|note| note.starts_with("duplicate")) => {
+                if fit != Fit::Checked {
+                    plain_numbers(&mut value);
+                }
+                ((value, notes), Vec::new())
             }
-            Some(result) => result?,
+            // What JSON refuses, YAML may take, or refuse in other words.
+            _ => {
+                let (text, repeated) = yaml::to_json(body)?;
+                (Walk::run(&text, root, fit)?, repeated)
+            }
         },
     };
-    let mut notes = notes;
-    if fit == Fit::Structural {
+    if fit != Fit::Checked {
         // Kubernetes decodes custom resources first and looks for unknown fields after.
         notes.sort_by_key(|note| {
             match note.starts_with("unknown field \"metadata") || !note.starts_with("unknown") {
@@ -164,6 +180,13 @@ fn run(
                 false => note.clone(),
             }
         });
+    }
+    if mode == FieldValidation::Strict && !repeated.is_empty() {
+        // All that is set twice in YAML is one error.
+        let lines: String = repeated.iter().map(|note| format!("\n  {note}")).collect();
+        notes.insert(0, format!("yaml: unmarshal errors:{lines}"));
+    } else {
+        notes.splice(0..0, repeated);
     }
     match mode {
         FieldValidation::Ignore => Ok(Decoded { value, warnings: Vec::new() }),

@@ -78,6 +78,8 @@ pub struct TypeNode {
     pub atomic: bool,
     /// Keeps fields that it does not know (`x-kubernetes-preserve-unknown-fields`).
     pub preserve_unknown: bool,
+    /// Server-side apply takes fields that it does not know for what they are (they may be dropped afterwards).
+    pub open: bool,
     /// Carries an object with `apiVersion`, `kind` and `metadata` of its own (`x-kubernetes-embedded-resource`).
     pub embedded: bool,
     /// What error messages call a scalar, list or map that has a name (`v1.PullPolicy`); else empty.
@@ -96,6 +98,7 @@ impl Default for TypeNode {
             shape: Shape::Any,
             atomic: false,
             preserve_unknown: false,
+            open: false,
             embedded: false,
             alias: CompactString::default(),
             values: Vec::new(),

@@ -17,6 +17,8 @@ pub mod zero;
 
 pub mod decode;
 
+pub mod encode;
+
 pub mod default;
 
 pub mod protobuf;

@@ -1,5 +1,6 @@
 //! One defect of a request, as a `metav1.StatusCause` says it.
 
+use crate::go_float;
 use crate::print::quoted;
 use serde::Serialize;
 use serde_json::Value;
@@ -82,7 +83,10 @@ impl Cause {
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => quoted(text),
-        other => other.to_string(),
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().map(go_float::printed).unwrap_or_default()
+        }
+        other => go_float::json_of(other),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod cause;
 pub mod cloud;
 pub mod condition;
 pub mod error;
+pub mod go_float;
 pub mod identity;
 pub mod labels;
 pub mod meta;

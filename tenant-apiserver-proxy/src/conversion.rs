@@ -197,8 +197,11 @@ impl Kept {
 
 /// Makes an object, in the form in which the gateway has it, one to be stored. What its writer is shown is what comes
 /// back of that: so whoever cannot be answered has not written either.
-pub async fn keep(caller: &Caller<'_>, place: &Place, object: Value) -> Result<Kept, ApiError> {
+pub async fn keep(caller: &Caller<'_>, place: &Place, mut object: Value) -> Result<Kept, ApiError> {
     let row = &place.row;
+    if row.is_custom() {
+        api_schema::decode::plain_numbers(&mut object);
+    }
     let stored_version = row.stored_version().filter(|stored| stored.name != place.version.name);
     let Some(version) = stored_version.filter(|_| row.is_custom()) else {
         return Ok(Kept { stored: object, schema: place.written_version().schema_hash, shown: None });

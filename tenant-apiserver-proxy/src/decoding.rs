@@ -73,15 +73,24 @@ pub fn field_validation_defect(call: &Call) -> Option<api_types::Cause> {
 
 /// Decodes an object of the place's kind. Nulls that say nothing are left out.
 pub fn object(place: &Place, payload: &Payload, mode: FieldValidation) -> Result<Decoded, ApiError> {
-    let mut decoded = with_nulls(place, payload, mode)?;
+    let mut decoded = custom(place, payload, mode, decode::decode_structural)?;
     if let Some(schema) = &place.version.schema {
         schema.drop_nulls(&mut decoded.value);
     }
     Ok(decoded)
 }
 
-/// The same; what a custom resource says by null is kept.
-pub fn with_nulls(place: &Place, payload: &Payload, mode: FieldValidation) -> Result<Decoded, ApiError> {
+/// The same for what server-side apply has merged: what a custom resource says by null is kept.
+pub fn merged(place: &Place, payload: &Payload, mode: FieldValidation) -> Result<Decoded, ApiError> {
+    custom(place, payload, mode, decode::decode_merged)
+}
+
+fn custom(
+    place: &Place,
+    payload: &Payload,
+    mode: FieldValidation,
+    decode: Decode,
+) -> Result<Decoded, ApiError> {
     let (kind, api_version) = (&place.row.kind, place.api_version());
     if !place.row.is_custom() {
         return decode_with(kind, &api_version, place.root(), payload, mode, decode::decode);
@@ -96,8 +105,7 @@ pub fn with_nulls(place: &Place, payload: &Payload, mode: FieldValidation) -> Re
             return Err(other_kind(place, payload, format, mode, &sent));
         }
     }
-    let mut decoded =
-        decode_with(kind, &api_version, place.root(), payload, mode, decode::decode_structural)?;
+    let mut decoded = decode_with(kind, &api_version, place.root(), payload, mode, decode)?;
     // An empty list of managers is a wish of writers of built-in kinds only.
     if let Some(metadata) = decoded.value.get_mut("metadata").and_then(Value::as_object_mut)
         && metadata.get("managedFields").and_then(Value::as_array).is_some_and(Vec::is_empty)

@@ -216,7 +216,7 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 
 fn yaml(json: &[u8]) -> Bytes {
     let value: Option<Value> = serde_json::from_slice(json).ok();
-    value.and_then(|value| serde_yaml_ng::to_string(&value).ok()).map_or_else(Bytes::new, Bytes::from)
+    value.and_then(|value| api_schema::encode::yaml(&value)).map_or_else(Bytes::new, Bytes::from)
 }
 
 fn compress(bytes: Bytes, accepted: bool, headers: &mut HeaderMap) -> Body {

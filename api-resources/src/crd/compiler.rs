@@ -27,6 +27,10 @@ impl CustomSchema for CrdSchema {
         CrdSchema::judge(self, new, old)
     }
 
+    fn judge_new(&self, new: &Value, of_metadata: &[Cause]) -> Vec<Cause> {
+        CrdSchema::judge_new(self, new, of_metadata)
+    }
+
     fn judge_status(&self, new: &Value, old: Option<&Value>) -> Verdict {
         CrdSchema::judge_status(self, new, old)
     }

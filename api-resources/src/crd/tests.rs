@@ -20,6 +20,10 @@ impl CustomSchema for Anything {
 
     fn drop_nulls(&self, _: &mut Value) {}
 
+    fn judge_new(&self, _: &Value, _: &[Cause]) -> Vec<Cause> {
+        Vec::new()
+    }
+
     fn judge_status(&self, _: &Value, _: Option<&Value>) -> Verdict {
         Verdict::default()
     }

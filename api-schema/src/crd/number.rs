@@ -1,25 +1,6 @@
-//! Numbers as Kubernetes compares and prints them.
+//! Numbers as Kubernetes compares them.
 
 use serde_json::Value;
-
-/// A number as Go prints a 64-bit float: `10`, `0.5`, `1e+21`, `1e-05`.
-pub(super) fn go_float(value: f64) -> String {
-    let magnitude = value.abs();
-    if value == 0.0 || (1e-4..1e21).contains(&magnitude) {
-        return format!("{value}");
-    }
-    let text = format!("{value:e}");
-    match text.split_once('e') {
-        Some((digits, exponent)) => {
-            let (sign, exponent) = match exponent.strip_prefix('-') {
-                Some(exponent) => ('-', exponent),
-                None => ('+', exponent),
-            };
-            format!("{digits}e{sign}{exponent:0>2}")
-        }
-        None => text,
-    }
-}
 
 /// True when the number is a multiple of a positive factor. Integers divide as integers.
 #[allow(clippy::cast_possible_truncation)] // Kubernetes truncates the factor for integers as well
@@ -38,19 +19,18 @@ pub(super) fn is_multiple(value: &Value, number: f64, factor: f64) -> bool {
     (times - nearest).abs() <= 1e-9 * nearest.abs().max(1.0)
 }
 
+/// Whether a value is the one that is listed. A fraction is cut off where a whole number is listed, as Kubernetes does.
+pub(super) fn is_listed(listed: &Value, value: &Value) -> bool {
+    match (listed.as_i64(), value.as_f64()) {
+        (Some(listed), Some(number)) if value.is_f64() => number.trunc() == listed as f64,
+        _ => crate::managed_fields::same_value(listed, value),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn floats_print_as_in_go() {
-        for (value, text) in
-            [(10.0, "10"), (0.5, "0.5"), (-3.0, "-3"), (1e21, "1e+21"), (1.5e-5, "1.5e-05"), (0.0, "0")]
-        {
-            assert_eq!(go_float(value), text);
-        }
-    }
 
     #[test]
     fn multiples() {

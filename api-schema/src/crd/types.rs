@@ -10,7 +10,7 @@ const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /// The graph of a schema, and the type of the resource in it.
 pub(super) fn graph(schema: &Schema, preserve_unknown_fields: bool) -> (TypeGraph, TypeId) {
-    let mut types = Types::default();
+    let mut types = Types { open: preserve_unknown_fields, ..Types::default() };
     types.nodes.push(TypeNode::default());
     let mut node = types.node(schema, true);
     node.preserve_unknown |= preserve_unknown_fields;
@@ -20,6 +20,8 @@ pub(super) fn graph(schema: &Schema, preserve_unknown_fields: bool) -> (TypeGrap
 
 #[derive(Default)]
 struct Types {
+    /// A schema above keeps unknown fields.
+    open: bool,
     nodes: Vec<TypeNode>,
     /// Where types of the built-in graph were copied to.
     copied: HashMap<TypeId, TypeId>,
@@ -38,18 +40,23 @@ impl Types {
     }
 
     fn node(&mut self, schema: &Schema, root: bool) -> TypeNode {
-        TypeNode {
+        let above = self.open;
+        self.open |= schema.preserves();
+        let node = TypeNode {
             shape: self.shape(schema, root),
             atomic: schema.map_type.as_deref() == Some("atomic"),
             preserve_unknown: schema.preserves(),
+            open: self.open,
             embedded: schema.embedded,
             ..TypeNode::default()
-        }
+        };
+        self.open = above;
+        node
     }
 
     fn shape(&mut self, schema: &Schema, root: bool) -> Shape {
         if schema.int_or_string {
-            return Shape::Scalar(Scalar::IntOrString);
+            return Shape::Any;
         }
         match schema.kind.as_str() {
             "array" => {
@@ -64,6 +71,8 @@ impl Types {
                 };
                 Shape::List(element, kind)
             }
+            // Owners of what has a format are told of no value that does not fit it.
+            "string" if !matches!(schema.format.as_str(), "" | "byte") => Shape::Scalar(Scalar::IntOrString),
             "string" => Shape::Scalar(Scalar::String),
             "integer" if schema.format == "int32" => Shape::Scalar(Scalar::Int32),
             "integer" => Shape::Scalar(Scalar::Int64),
@@ -78,7 +87,7 @@ impl Types {
         match &schema.additional {
             Some(Additional::Of(values)) => return Shape::Map(self.add(values)),
             Some(Additional::Any(true)) if schema.properties.is_empty() => {
-                return Shape::Map(self.any(false));
+                return Shape::Map(self.push(TypeNode { open: true, ..TypeNode::default() }));
             }
             _ => {}
         }
@@ -162,6 +171,7 @@ impl Types {
             shape,
             atomic: node.atomic,
             preserve_unknown: node.preserve_unknown,
+            open: node.open,
             embedded: node.embedded,
             alias: node.alias.clone(),
             values: node.values.clone(),

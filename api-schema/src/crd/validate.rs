@@ -1,9 +1,10 @@
 //! Whether a value has what its schema asks for, in the words of Kubernetes' OpenAPI validation.
 
 use super::format;
-use super::number::{go_float, is_multiple};
+use super::number::{is_listed, is_multiple};
 use super::schema::{Additional, Schema};
 use crate::strategic::go_format;
+use api_types::go_float;
 use api_types::{Cause, CauseReason};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -269,7 +270,8 @@ fn typed(value: &Value, types: &[&str], format: &str, path: &str, report: &mut R
 
 fn values(value: &Value, schema: &Schema, path: &str, report: &mut Report) {
     let Some(allowed) = schema.values.as_deref().filter(|v| !v.is_empty()) else { return };
-    if !allowed.iter().any(|v| crate::managed_fields::same_value(v, value)) {
+    // Null is never one of them, even where it is listed.
+    if value.is_null() || !allowed.iter().any(|v| is_listed(v, value)) {
         report.add(path, Problem::Enum { value, values: allowed });
     }
 }
@@ -371,13 +373,15 @@ fn number(value: &Value, schema: &Schema, format: &str, path: &str, report: &mut
         // Integers divide by the whole part of the factor.
         let factor = if value.is_i64() { factor.trunc() } else { factor };
         if factor <= 0.0 {
-            let text =
-                format!("factor MultipleOf declared for {path} must be positive: {}", go_float(factor));
-            let shown = serde_json::json!(go_float(factor).parse::<i64>().unwrap_or(0));
+            let text = format!(
+                "factor MultipleOf declared for {path} must be positive: {}",
+                go_float::printed(factor)
+            );
+            let shown = serde_json::json!(go_float::printed(factor).parse::<i64>().unwrap_or(0));
             let cause = Cause::invalid(path, &shown, &text);
             report.defects.push(Defect { text, cause });
         } else if !is_multiple(value, n, factor) {
-            report.add(path, other(format!("should be a multiple of {}", go_float(factor))));
+            report.add(path, other(format!("should be a multiple of {}", go_float::printed(factor))));
         }
     }
     // Integers are compared with the whole part of a bound.
@@ -386,14 +390,14 @@ fn number(value: &Value, schema: &Schema, format: &str, path: &str, report: &mut
         let exclusive = limits.exclusive_minimum;
         if n < least || (exclusive && n <= least) {
             let than = if exclusive { "greater than" } else { "greater than or equal to" };
-            report.add(path, other(format!("should be {than} {}", go_float(least))));
+            report.add(path, other(format!("should be {than} {}", go_float::printed(least))));
         }
     }
     if let Some(most) = limits.maximum.map(bound) {
         let exclusive = limits.exclusive_maximum;
         if n > most || (exclusive && n >= most) {
             let than = if exclusive { "less than" } else { "less than or equal to" };
-            report.add(path, other(format!("should be {than} {}", go_float(most))));
+            report.add(path, other(format!("should be {than} {}", go_float::printed(most))));
         }
     }
 }

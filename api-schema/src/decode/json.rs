@@ -25,6 +25,7 @@ pub(crate) enum Kind {
 }
 
 /// A position in a text.
+#[derive(Clone)]
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -193,7 +193,7 @@ fn yaml_is_read_as_json_is() {
     assert_eq!(
         error,
         DecodeError::Strict(vec![
-            r#"duplicate field "spec.nodeName""#.to_owned(),
+            "yaml: unmarshal errors:\n  line 7: key \"nodeName\" already set in map".to_owned(),
             r#"unknown field "spec.bogus""#.to_owned()
         ])
     );
@@ -228,6 +228,13 @@ fn what_is_no_yaml_is_refused_in_the_words_of_go() {
         ("a: \"\\u12\"", "yaml: did not find expected hexdecimal number"),
         ("x: y\na: *b-c d", "yaml: unknown anchor 'b-c' referenced"),
         ("a: .inf", "json: unsupported value: +Inf"),
+        ("a: &b [*b]", "yaml: anchor 'b' value contains itself"),
+        ("? [a, 1]\n: b", "yaml: invalid map key: []interface {}{\"a\", 1}"),
+        (
+            "~: {b: c}",
+            "unsupported map key of type: %!s(<nil>), key: <nil>, value: map[interface {}]interface {}{\"b\":\"c\"}",
+        ),
+        ("a: !!int x", "yaml: cannot decode !!str `x` as a !!int"),
         ("<<: 1", "yaml: map merge requires map or sequence of maps as the value"),
     ] {
         let error = decode_any(text.as_bytes(), Format::Yaml).unwrap_err();
@@ -236,8 +243,45 @@ fn what_is_no_yaml_is_refused_in_the_words_of_go() {
 }
 
 #[test]
+fn words_and_numbers_of_yaml_1_1_are_no_texts() {
+    let decoded = |text: &str| decode_any(text.as_bytes(), Format::Yaml).unwrap();
+    assert_eq!(
+        decoded("{a: yes, b: Off, y: 'y', c: 0777, d: 1_000, e: 018, f: 0X1F, g: !!str no}"),
+        json!({"a": true, "b": false, "true": "y", "c": 511, "d": 1000, "e": 18, "f": 31, "g": "no"})
+    );
+    assert_eq!(
+        decoded("{1.0: a, 1e6: b, .inf: c, on: d}"),
+        json!({"1": "a", "1e+06": "b", ".inf": "c", "true": "d"})
+    );
+    let error =
+        decode(b"data: {a: yes}", Format::Yaml, root("ConfigMap"), FieldValidation::Warn).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "json: cannot unmarshal bool into Go struct field ConfigMap.data of type string"
+    );
+}
+
+#[test]
+fn keys_that_are_set_twice_in_yaml_are_told_by_their_lines() {
+    let text = b"data:\n  a: b\n  a: c\n  1: d\n  '1': e\n  yes: f\n  on: g\n";
+    let decoded = decode(text, Format::Yaml, root("ConfigMap"), FieldValidation::Warn).unwrap();
+    assert_eq!(
+        decoded.warnings,
+        ["line 3: key \"a\" already set in map", "line 7: key true already set in map"]
+    );
+    assert_eq!(decoded.value["data"]["a"], "c");
+    assert_eq!(decoded.value["data"]["true"], "g");
+    let error = decode(text, Format::Yaml, root("ConfigMap"), FieldValidation::Strict).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "strict decoding error: yaml: unmarshal errors:\n  line 3: key \"a\" already set in map\n  line 7: key true \
+         already set in map"
+    );
+}
+
+#[test]
 fn of_several_yaml_documents_the_first_is_read() {
-    for text in ["---\na: b\n---\nc: d", "{a: b} {c: d}", "a: !mine b"] {
+    for text in ["a: |\n  b", "a: >+\n  b", "---\na: b\n---\nc: d", "{a: b} {c: d}", "a: !mine b"] {
         assert_eq!(decode_any(text.as_bytes(), Format::Yaml).unwrap(), json!({"a": "b"}), "{text}");
     }
 }
@@ -246,8 +290,10 @@ fn of_several_yaml_documents_the_first_is_read() {
 fn yaml_maps_are_merged_in() {
     for (text, expected) in [
         ("<<: {a: b, c: d}\na: e", json!({"a": "e", "c": "d"})),
+        ("a: e\n<<: {a: b, c: d}", json!({"a": "b", "c": "d"})),
+        ("\"<<\": {a: b}", json!({"<<": {"a": "b"}})),
         ("<<: [{a: 1}, {a: 2, b: 2}]", json!({"a": 1, "b": 2})),
-        ("x: &x {a: 1}\ny: {<<: *x, b: 2}", json!({"x": {"a": 1}, "y": {"a": 1, "b": 2}})),
+        ("x: &x {a: 1}\nz: {<<: *x, b: 2}", json!({"x": {"a": 1}, "z": {"a": 1, "b": 2}})),
     ] {
         assert_eq!(decode_any(text.as_bytes(), Format::Yaml).unwrap(), expected, "{text}");
     }

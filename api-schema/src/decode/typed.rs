@@ -7,6 +7,7 @@
 
 use std::fmt::Write;
 
+use api_types::Cause;
 use serde_json::{Map, Value};
 
 use super::json::{Kind, Reader, SyntaxError, any_number};
@@ -25,8 +26,11 @@ const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 pub(super) enum Fit {
     /// They are errors.
     Checked,
-    /// They stay as they are, but in `metadata`; the schema's validation will tell.
+    /// They stay as they are, but in `metadata` and in what makes an embedded resource one; the schema's validation
+    /// will tell.
     Structural,
+    /// They stay as they are, but in the object's own `metadata`.
+    Merged,
 }
 
 /// A walk in progress.
@@ -73,13 +77,18 @@ impl<'a> Walk<'a> {
     }
 
     fn value(&mut self, of: TypeRef<'a>) -> Result<Value, DecodeError> {
-        if self.fit == Fit::Structural && of.node().name == OBJECT_META {
+        if self.fit != Fit::Checked && of.node().name == OBJECT_META {
             // Metadata has one type for all kinds, and is read as a value of its own.
             let context = std::mem::take(&mut self.context);
-            self.fit = Fit::Checked;
-            let value = self.value(of)?;
-            self.fit = Fit::Structural;
+            let (before, earlier) = (self.reader.clone(), self.mismatch.take());
+            let length = self.path.len();
+            let fit = std::mem::replace(&mut self.fit, Fit::Checked);
+            let value = self.value(of);
+            self.fit = fit;
             self.context = context;
+            self.path.truncate(length);
+            let value = if self.path == "metadata" { value? } else { self.embedded(value, before)? };
+            self.mismatch = earlier.or(self.mismatch.take());
             return Ok(value);
         }
         let kind = self.reader.peek()?;
@@ -89,7 +98,7 @@ impl<'a> Walk<'a> {
         }
         match (of.shape(), kind) {
             (Shape::Any, Kind::Object | Kind::Array)
-                if self.fit == Fit::Structural && !of.node().preserve_unknown =>
+                if self.fit != Fit::Checked && !of.node().preserve_unknown =>
             {
                 self.barren()
             }
@@ -97,13 +106,30 @@ impl<'a> Walk<'a> {
             (Shape::Object(fields), Kind::Object) => self.object(of, fields),
             (Shape::Map(value), Kind::Object) => self.map(of.at(*value)),
             (Shape::List(element, _), Kind::Array) => self.list(of.at(*element)),
-            (Shape::Scalar(_), _) if self.fit == Fit::Structural && !of.node().preserve_unknown => {
-                self.barren()
-            }
+            (Shape::Scalar(_), _) if self.fit != Fit::Checked && !of.node().preserve_unknown => self.barren(),
             (Shape::Scalar(_), _) if self.fit == Fit::Structural => self.any(true),
             (Shape::Scalar(scalar), _) => self.scalar(of, *scalar, kind),
             _ => self.misfit(of, kind),
         }
+    }
+
+    /// The metadata of a resource within a resource, which is told with its place where it cannot be read.
+    fn embedded(
+        &mut self,
+        read: Result<Value, DecodeError>,
+        before: Reader<'a>,
+    ) -> Result<Value, DecodeError> {
+        let why = match (read, self.mismatch.take()) {
+            (Err(DecodeError::Mismatch(why)), _) | (Ok(_), Some(why)) => why,
+            (Ok(Value::Null), None) if self.fit == Fit::Structural => return Ok(Value::Object(Map::new())),
+            (read, _) => return read,
+        };
+        self.reader = before;
+        let sent = self.any(false)?;
+        if self.fit == Fit::Structural {
+            self.mismatch = Some(Cause::invalid(&self.path, &sent, &why).to_string());
+        }
+        Ok(sent)
     }
 
     fn object(&mut self, of: TypeRef<'a>, fields: &'a [Field]) -> Result<Value, DecodeError> {
@@ -138,6 +164,11 @@ impl<'a> Walk<'a> {
             self.context.push((name, field.name.as_str()));
             let value = self.value(of.at(field.of))?;
             self.context.pop();
+            let is_type = of.node().embedded && matches!(key.as_ref(), "apiVersion" | "kind");
+            if self.fit == Fit::Structural && is_type && !value.is_string() {
+                let cause = Cause::invalid(&self.path, &value, "must be a string");
+                self.mismatch.get_or_insert(cause.to_string());
+            }
             self.path.truncate(length);
             // An empty list of managers is a wish: that who owns what be forgotten.
             let wish = field.name == "managedFields" && of.node().name == OBJECT_META && value.is_array();
@@ -253,7 +284,7 @@ impl<'a> Walk<'a> {
 
     /// Something else where an object or an array belongs.
     fn misfit(&mut self, of: TypeRef<'a>, kind: Kind) -> Result<Value, DecodeError> {
-        if self.fit == Fit::Structural {
+        if self.fit != Fit::Checked {
             return if of.node().preserve_unknown { self.any(true) } else { self.barren() };
         }
         self.reader.skip()?;

@@ -20,10 +20,10 @@ proptest! {
             zero::normalize(of, &mut again);
             prop_assert_eq!(&again, &stored, "JSON of {:?}", kind);
 
-            let text = serde_yaml_ng::to_string(&stored).unwrap();
-            let mut again = decode(text.as_bytes(), Format::Yaml, of, FieldValidation::Strict).unwrap().value;
+            let text = crate::encode::yaml(&stored).unwrap();
+            let mut again = decode(&text, Format::Yaml, of, FieldValidation::Strict).unwrap().value;
             zero::normalize(of, &mut again);
-            prop_assert_eq!(&again, &stored, "YAML of {:?}: {}", kind, text);
+            prop_assert_eq!(&again, &stored, "YAML of {:?}: {}", kind, String::from_utf8_lossy(&text));
 
             if protobuf::is_supported(of) {
                 let bytes = protobuf::encode(&stored, of, version, &kind.kind).unwrap();

@@ -18,6 +18,23 @@ pub(super) fn check(of: TypeRef<'_>, config: &Value) -> Result<(), String> {
     }
 }
 
+/// Whether a value has objects, lists and scalars where its type has them.
+pub(super) fn fits(of: TypeRef<'_>, value: &Value) -> bool {
+    match (of.shape(), value) {
+        (_, Value::Null) | (Shape::Any, _) => true,
+        (Shape::Object(_), Value::Object(map)) => {
+            let known = |name: &String| of.field(name).map(|field| of.at(field.of));
+            map.iter().all(|(name, value)| known(name).is_none_or(|of| fits(of, value)))
+        }
+        (Shape::Map(element), Value::Object(map)) => map.values().all(|value| fits(of.at(*element), value)),
+        (Shape::List(element, _), Value::Array(items)) => {
+            items.iter().all(|item| fits(of.at(*element), item))
+        }
+        (Shape::Scalar(scalar), value) => scalar_defect(*scalar, value).is_none(),
+        _ => false,
+    }
+}
+
 type Path = Vec<PathElement>;
 
 fn report(path: &Path, message: impl std::fmt::Display, defects: &mut Vec<String>) {
@@ -105,7 +122,8 @@ fn go_syntax(value: &Value) -> String {
     let joined = |parts: Vec<String>| parts.join(", ");
     match value {
         Value::Null => "interface {}(nil)".to_owned(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+        Value::Bool(_) | Value::String(_) => value.to_string(),
+        Value::Number(_) => go_format(value),
         Value::Array(items) => {
             format!("[]interface {{}}{{{}}}", joined(items.iter().map(go_syntax).collect()))
         }

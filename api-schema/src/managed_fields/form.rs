@@ -30,7 +30,7 @@ pub(super) enum Form<'a> {
 impl<'a> Ty<'a> {
     pub fn of(known: TypeRef<'a>) -> Self {
         match known.shape() {
-            Shape::Any if known.node().preserve_unknown => Ty::Deduced,
+            Shape::Any if known.node().preserve_unknown || known.node().open => Ty::Deduced,
             Shape::Any => Ty::Untyped,
             _ => Ty::Known(known),
         }
@@ -61,7 +61,9 @@ impl<'a> Ty<'a> {
                 Shape::Map(value) => Some((Ty::of(known.at(*value)), false)),
                 Shape::Object(fields) => match known.field(name) {
                     Some(field) => Some((Ty::of(known.at(field.of)), true)),
-                    None if known.node().preserve_unknown || fields.is_empty() => Some((Ty::Deduced, false)),
+                    None if known.node().preserve_unknown || known.node().open || fields.is_empty() => {
+                        Some((Ty::Deduced, false))
+                    }
                     None => None,
                 },
                 _ => None,

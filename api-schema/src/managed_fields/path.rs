@@ -103,13 +103,14 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(",")),
         Value::Object(map) => map.iter().map(|(k, v)| format!("{k}={}", shown(v))).collect(),
+        Value::Number(_) => crate::strategic::go_format(value),
         other => other.to_string(),
     }
 }
 
 /// JSON as Kubernetes writes it into keys: with the three characters that HTML would mistake escaped.
 fn go_json(value: &Value) -> String {
-    let text = value.to_string();
+    let text = api_types::go_float::json_of(value);
     if text.contains(['<', '>', '&']) {
         text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
     } else {

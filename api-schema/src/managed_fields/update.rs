@@ -1,6 +1,7 @@
 //! What a write other than apply does to `metadata.managedFields`.
 
 use super::Writer;
+use super::check::fits;
 use super::form::zero;
 use super::managers::{Entry, Managers, Operation};
 use super::set::FieldSet;
@@ -58,6 +59,11 @@ pub fn update(root: TypeRef<'_>, live: Option<&Value>, new: &mut Value, writer: 
         return;
     }
     if managers.0.iter().any(|entry| entry.api_version.matches('/').count() > 1) {
+        return;
+    }
+    // Of what does not fit its type, as only custom resources may be, nobody owns anything.
+    let is_custom = root.node().name.is_empty();
+    if is_custom && (!fits(root, new) || live.is_some_and(|live| !fits(root, live))) {
         return;
     }
     let old = live.map_or_else(|| Cow::Owned(zero(root, 0)), Cow::Borrowed);

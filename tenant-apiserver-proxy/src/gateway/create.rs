@@ -200,7 +200,7 @@ pub(super) fn validate_new(place: &Place, object: &Value) -> Vec<Cause> {
     }
     causes.append(&mut own);
     if let Some(schema) = place.version.schema.as_ref() {
-        causes.extend(schema.judge(object, None).causes);
+        causes.extend(schema.judge_new(object, &causes));
         if let Some(paths) = &place.version.scale {
             causes.extend(api_resources::crd::validate_scale(paths, object, false));
         }

@@ -259,7 +259,10 @@ pub fn apply_options(auth: &Authorized) -> Result<(WriteOptions, bool), ApiError
 pub fn read_config(body: &Incoming, mode: FieldValidation) -> Result<Decoded, ApiError> {
     let decoded = decode::decode_untyped(&body.bytes, Format::Yaml, mode);
     let decoded = decoded.map_err(|error| match error {
-        DecodeError::Strict(_) => ApiError::bad_request(format!("error strict decoding YAML: {error}")),
+        DecodeError::Strict(notes) => ApiError::bad_request(format!(
+            "error strict decoding YAML: error converting YAML to JSON: {}",
+            notes.join(", ")
+        )),
         DecodeError::Syntax(why) => {
             ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))
         }
@@ -334,7 +337,7 @@ pub async fn apply_object(
 /// The merged object in the form of its kind.
 fn restore(place: &Place, merged: &Value, config: &Value) -> Result<Value, ApiError> {
     if place.row.is_custom() {
-        return Ok(decoding::with_nulls(place, &as_json(merged)?, FieldValidation::Ignore)?.value);
+        return Ok(decoding::merged(place, &as_json(merged)?, FieldValidation::Ignore)?.value);
     }
     let restored = decode::restore(merged, place.root(), FieldValidation::Ignore);
     restored.map(|decoded| decoded.value).map_err(|error| {

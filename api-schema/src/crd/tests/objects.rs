@@ -1,4 +1,6 @@
 use super::*;
+use crate::decode::{DecodeError, Decoded, FieldValidation, Format, decode_merged, decode_structural};
+use crate::graph::TypeRef;
 use proptest::prelude::*;
 
 /// The defects of an object whose `spec` is this.
@@ -284,6 +286,56 @@ fn embedded_resources_are_resources() {
         ]
     );
     assert_eq!(defects(pod, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}})), [""; 0]);
+}
+
+#[test]
+fn a_whole_number_with_a_fraction_is_a_number_until_it_is_written() {
+    let schema = json!({"type": "object", "properties": {
+        "i": {"type": "integer"}, "s": {"type": "string"}, "e": {"type": "integer", "enum": [1]},
+        "n": {"type": "string", "nullable": true, "enum": ["a", null]}}});
+    assert_eq!(defects(schema.clone(), json!({"i": 1.0, "e": 1.0})), Vec::<String>::new());
+    // A list of whole numbers has 1.5 as 1, only its type has not.
+    assert_eq!(defects(schema.clone(), json!({"e": 1.5})).len(), 2);
+    assert_eq!(
+        defects(schema.clone(), json!({"s": 1.0})),
+        ["spec.s: Invalid value: \"number\": spec.s in body must be of type string: \"number\""]
+    );
+    assert_eq!(
+        defects(schema, json!({"n": null})),
+        ["spec.n: Unsupported value: null: supported values: \"a\", \"null\""]
+    );
+    let mut written = json!({"a": [1.0, 1e3, 1.5, "1.0"]});
+    crate::decode::plain_numbers(&mut written);
+    assert_eq!(written, json!({"a": [1, 1000, 1.5, "1.0"]}));
+}
+
+#[test]
+fn resources_within_resources_are_decoded_with_their_metadata() {
+    let crd = compiled(of_spec(json!({"type": "object", "properties": {
+        "pod": {"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true}}})));
+    let decode =
+        |pod: Value,
+         decode: fn(&[u8], Format, TypeRef<'_>, FieldValidation) -> Result<Decoded, DecodeError>| {
+            let object = json!({"metadata": {"name": "x"}, "spec": {"pod": pod}}).to_string();
+            let found =
+                decode(object.as_bytes(), Format::Json, crd.graph.at(crd.root), FieldValidation::Ignore);
+            found.map(|decoded| decoded.value["spec"]["pod"].clone()).map_err(|error| error.to_string())
+        };
+    for (pod, expected) in [
+        (json!({"kind": 5}), Err("spec.pod.kind: Invalid value: 5: must be a string")),
+        (json!({"metadata": null}), Ok(json!({"metadata": {}}))),
+        (
+            json!({"metadata": {"labels": {"a": 1}}}),
+            Err(
+                "spec.pod.metadata: Invalid value: {\"labels\":{\"a\":1}}: json: cannot unmarshal number into Go struct \
+                 field ObjectMeta.labels of type string",
+            ),
+        ),
+    ] {
+        assert_eq!(decode(pod, decode_structural), expected.map_err(str::to_owned));
+    }
+    let odd = json!({"kind": 5, "metadata": []});
+    assert_eq!(decode(odd.clone(), decode_merged), Ok(odd));
 }
 
 #[test]

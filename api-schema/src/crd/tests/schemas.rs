@@ -1,5 +1,6 @@
 use super::*;
-use crate::graph::{ListKind, Scalar, Shape};
+use crate::graph::{ListKind, Shape};
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 fn defects(schema: Value) -> Vec<String> {
@@ -28,12 +29,59 @@ fn a_structural_schema_becomes_types() {
         "pod": {"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true},
         "any": {"type": "object", "additionalProperties": true}}})));
     let spec = crd.graph.at(crd.root).member("spec").unwrap();
-    assert!(matches!(spec.member("port").unwrap().shape(), Shape::Scalar(Scalar::IntOrString)));
+    assert!(matches!(spec.member("port").unwrap().shape(), Shape::Any));
     assert!(spec.member("labels").unwrap().node().atomic);
     assert!(matches!(spec.member("free").unwrap().shape(), Shape::Any));
     assert!(matches!(spec.member("many").unwrap().shape(), Shape::List(_, ListKind::Set)));
     assert!(spec.member("pod").unwrap().member("metadata").unwrap().member("labels").is_some());
     assert!(matches!(spec.member("any").unwrap().shape(), Shape::Map(_)));
+}
+
+#[test]
+fn server_side_apply_sees_what_schemas_let_through() {
+    let crd = compiled(of_spec(json!({"type": "object", "properties": {
+        "kept": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {
+            "below": {"type": "object", "properties": {"a": {"type": "string"}}}}},
+        "closed": {"type": "object", "properties": {"a": {"type": "string"}}},
+        "any": {"type": "object", "additionalProperties": true},
+        "port": {"x-kubernetes-int-or-string": true},
+        "at": {"type": "string", "format": "date-time"},
+        "bytes": {"type": "string", "format": "byte"}}})));
+    let writer = crate::managed_fields::Writer {
+        manager: "m",
+        api_version: "example.com/v1",
+        kind: "Widget",
+        subresource: "",
+        reset: &[],
+        now: Timestamp::UNIX_EPOCH,
+        versions: None,
+    };
+    let owned = |spec: Value| {
+        let config = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "x"}, "spec": spec});
+        let applied = crate::managed_fields::apply(crd.graph.at(crd.root), None, &config, &writer, false);
+        match applied {
+            Ok(object) => Ok(object["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].clone()),
+            Err(error) => Err(error.to_string().rsplit_once("Widget): ").unwrap().1.to_owned()),
+        }
+    };
+    for (spec, expected) in [
+        (json!({"kept": {"below": {"b": 1}}}), Ok(json!({"f:kept": {"f:below": {"f:b": {}}}}))),
+        (json!({"any": {"a": {"b": 1}}}), Ok(json!({"f:any": {"f:a": {".": {}, "f:b": {}}}}))),
+        (json!({"port": [1]}), Ok(json!({"f:port": {}}))),
+        (json!({"at": 5}), Ok(json!({"f:at": {}}))),
+        (json!({"closed": {"b": 1}}), Err(".spec.closed.b: field not declared in schema")),
+        (json!({"at": [5]}), Err(".spec.at: expected any scalar, got &{[5]}")),
+        (json!({"bytes": 5.0}), Err(".spec.bytes: expected string, got &value.valueUnstructured{Value:5}")),
+    ] {
+        assert_eq!(owned(spec.clone()), expected.map_err(str::to_owned), "{spec}");
+    }
+    // Who updates without applying is not refused, and nobody owns what has no type.
+    let mut new = json!({"metadata": {"name": "x"}, "spec": {"at": [5]}});
+    crate::managed_fields::update(crd.graph.at(crd.root), None, &mut new, &writer);
+    assert_eq!(new["metadata"].get("managedFields"), None);
+    new["spec"]["at"] = "x".into();
+    crate::managed_fields::update(crd.graph.at(crd.root), None, &mut new, &writer);
+    assert!(new["metadata"].get("managedFields").is_some());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Printer columns: the definitions and cells of `Table` (`meta.k8s.io/v1`) as Kubernetes prints each kind.
 
+pub mod about;
 mod access;
 mod admission;
 pub mod age;
@@ -19,7 +20,8 @@ pub use age::human_duration;
 pub use scale::scale_table;
 pub use table::{IncludeObject, TableOptions, render_cell, table};
 
-use crate::resource::{Cell, Column};
+use crate::resource::{Cell, Column, ColumnText};
+use about::About;
 use serde_json::Value;
 
 /// A column as the tables of this module write it.
@@ -28,32 +30,30 @@ struct Col {
     name: &'static str,
     of: &'static str,
     wide: bool,
-    about: &'static str,
+    about: About,
     cell: CellFn,
 }
 
 /// Reads one cell: `(object, now)`.
 type CellFn = fn(&Value, jiff::Timestamp) -> Value;
 
-const fn text(name: &'static str, about: &'static str, cell: CellFn) -> Col {
+const fn text(name: &'static str, about: About, cell: CellFn) -> Col {
     Col { name, of: "string", wide: false, about, cell }
 }
 
-const fn int(name: &'static str, about: &'static str, cell: CellFn) -> Col {
+const fn int(name: &'static str, about: About, cell: CellFn) -> Col {
     Col { name, of: "integer", wide: false, about, cell }
 }
 
-const fn boolean(name: &'static str, about: &'static str, cell: CellFn) -> Col {
+const fn boolean(name: &'static str, about: About, cell: CellFn) -> Col {
     Col { name, of: "boolean", wide: false, about, cell }
 }
 
-const fn wide(name: &'static str, about: &'static str, cell: CellFn) -> Col {
+const fn wide(name: &'static str, about: About, cell: CellFn) -> Col {
     Col { name, of: "string", wide: true, about, cell }
 }
 
-const AGE: Col = text("Age", "How long ago the object was created.", |o, now| {
-    age::since(&o["metadata"]["creationTimestamp"], now)
-});
+const AGE: Col = text("Age", about::CREATED, |o, now| age::since(&o["metadata"]["creationTimestamp"], now));
 
 /// For kinds that say no more than their age.
 const ONLY_AGE: &[Col] = &[AGE];
@@ -64,6 +64,23 @@ type Kind = (&'static str, &'static str, &'static [Col]);
 /// The columns of a built-in or platform resource. What has no table of its own shows its age; reviews, which are
 /// never listed, have none.
 pub(crate) fn of(group: &str, plural: &str) -> Vec<Column> {
+    kinds()
+        .find(|(g, p, _)| *g == group && *p == plural)
+        .map_or(ONLY_AGE, |(_, _, columns)| columns)
+        .iter()
+        .map(|col| Column {
+            name: col.name.into(),
+            of: col.of.into(),
+            format: if NAMES.contains(&col.name) { "name".into() } else { Default::default() },
+            description: ColumnText::About(col.about),
+            priority: i32::from(col.wide),
+            cell: Cell::Code(col.cell),
+        })
+        .collect()
+}
+
+/// All kinds that have a table of their own.
+fn kinds() -> impl Iterator<Item = &'static Kind> {
     [
         core::KINDS,
         pods::KINDS,
@@ -77,20 +94,8 @@ pub(crate) fn of(group: &str, plural: &str) -> Vec<Column> {
         aggregation::KINDS,
         insula::KINDS,
     ]
-    .iter()
-    .flat_map(|kinds| kinds.iter())
-    .find(|(g, p, _)| *g == group && *p == plural)
-    .map_or(ONLY_AGE, |(_, _, columns)| columns)
-    .iter()
-    .map(|col| Column {
-        name: col.name.into(),
-        of: col.of.into(),
-        format: if NAMES.contains(&col.name) { "name".into() } else { Default::default() },
-        description: col.about.into(),
-        priority: i32::from(col.wide),
-        cell: Cell::Code(col.cell),
-    })
-    .collect()
+    .into_iter()
+    .flatten()
 }
 
 /// Columns that are said to be names.

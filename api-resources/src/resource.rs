@@ -1,6 +1,7 @@
 //! One row of the table: all that the server knows of a resource.
 
 use crate::catalog::PlaneKind;
+use crate::columns::about::About;
 use api_schema::crd::Verdict;
 use api_schema::{TypeGraph, TypeId};
 use api_types::{Cause, GroupResource};
@@ -338,11 +339,30 @@ pub struct Column {
     /// `name` or empty.
     pub format: CompactString,
     /// What it shows.
-    pub description: CompactString,
+    pub description: ColumnText,
     /// 0 is always shown; more only in wide output.
     pub priority: i32,
     /// Reads the cell.
     pub cell: Cell,
+}
+
+/// What a column says of itself.
+#[derive(Clone)]
+pub enum ColumnText {
+    /// Of a built-in kind.
+    About(About),
+    /// Of a CRD.
+    Own(CompactString),
+}
+
+impl ColumnText {
+    /// The text that clients see.
+    pub fn text(&self) -> &str {
+        match self {
+            ColumnText::About(about) => about.text(),
+            ColumnText::Own(text) => text,
+        }
+    }
 }
 
 /// Reads the cell of a column.

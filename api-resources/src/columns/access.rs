@@ -1,5 +1,6 @@
 //! Columns of roles, bindings and certificate requests.
 
+use super::about::{self, field, words};
 use super::{AGE, Col, Kind, age, list, string, string_or, text, wide};
 use serde_json::Value;
 
@@ -7,29 +8,50 @@ pub(super) const KINDS: &[Kind] = &[
     ("rbac.authorization.k8s.io", "roles", CREATED),
     ("rbac.authorization.k8s.io", "clusterroles", CREATED),
     ("rbac.authorization.k8s.io", "rolebindings", BINDINGS),
-    ("rbac.authorization.k8s.io", "clusterrolebindings", BINDINGS),
+    ("rbac.authorization.k8s.io", "clusterrolebindings", CLUSTER_BINDINGS),
     ("certificates.k8s.io", "certificatesigningrequests", REQUESTS),
 ];
 
 /// For kinds without a printer of their own in Kubernetes, which then shows the time itself.
 pub(super) const CREATED: &[Col] = &[Col {
     of: "date",
-    ..text("Created At", "When it was created.", |o, _| o["metadata"]["creationTimestamp"].clone())
+    ..text("Created At", about::CREATED, |o, _| o["metadata"]["creationTimestamp"].clone())
 }];
 
+const ROLE: Col = text(
+    "Role",
+    words(
+        "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. \
+         If the RoleRef cannot be resolved, the Authorizer must return an error.",
+    ),
+    |o, _| {
+        let word = |field: &str| o["roleRef"][field].as_str().unwrap_or("");
+        Value::from(format!("{}/{}", word("kind"), word("name")))
+    },
+);
+
 const BINDINGS: &[Col] = &[
-    text("Role", "The role that is given.", |o, _| {
-        let role = &o["roleRef"];
-        Value::from(format!(
-            "{}/{}",
-            role["kind"].as_str().unwrap_or(""),
-            role["name"].as_str().unwrap_or("")
-        ))
-    }),
+    ROLE,
     AGE,
-    wide("Users", "Users who have the role.", |o, _| subjects(o, "User")),
-    wide("Groups", "Groups that have the role.", |o, _| subjects(o, "Group")),
-    wide("ServiceAccounts", "Service accounts that have the role.", |o, _| subjects(o, "ServiceAccount")),
+    wide("Users", words("Users in the roleBinding"), |o, _| subjects(o, "User")),
+    wide("Groups", words("Groups in the roleBinding"), |o, _| subjects(o, "Group")),
+    wide("ServiceAccounts", words("ServiceAccounts in the roleBinding"), |o, _| {
+        subjects(o, "ServiceAccount")
+    }),
+];
+
+const CLUSTER_BINDINGS: &[Col] = &[
+    Col {
+        about: words(
+            "RoleRef can only reference a ClusterRole in the global namespace. \
+             If the RoleRef cannot be resolved, the Authorizer must return an error.",
+        ),
+        ..ROLE
+    },
+    AGE,
+    Col { about: words("Users in the clusterRoleBinding"), ..BINDINGS[2] },
+    Col { about: words("Groups in the clusterRoleBinding"), ..BINDINGS[3] },
+    Col { about: words("ServiceAccounts in the clusterRoleBinding"), ..BINDINGS[4] },
 ];
 
 fn subjects(binding: &Value, kind: &str) -> Value {
@@ -46,13 +68,21 @@ fn subjects(binding: &Value, kind: &str) -> Value {
 
 const REQUESTS: &[Col] = &[
     AGE,
-    text("SignerName", "Who is to sign.", |o, _| string_or(&o["spec"]["signerName"], "<none>")),
-    text("Requestor", "Who asks.", |o, _| string(&o["spec"]["username"])),
-    text("RequestedDuration", "For how long.", |o, _| {
-        let seconds = o["spec"]["expirationSeconds"].as_i64();
-        Value::from(seconds.map_or("<none>".to_owned(), age::human_duration))
+    text("SignerName", field("certificates.v1.CertificateSigningRequestSpec", "signerName"), |o, _| {
+        string_or(&o["spec"]["signerName"], "<none>")
     }),
-    text("Condition", "What became of it.", |o, _| Value::from(outcome(o))),
+    text("Requestor", words("Base64-encoded PKCS#10 CSR data"), |o, _| string(&o["spec"]["username"])),
+    text(
+        "RequestedDuration",
+        field("certificates.v1.CertificateSigningRequestSpec", "expirationSeconds"),
+        |o, _| {
+            let seconds = o["spec"]["expirationSeconds"].as_i64();
+            Value::from(seconds.map_or("<none>".to_owned(), age::human_duration))
+        },
+    ),
+    text("Condition", words("Conditions applied to the request, such as approval or denial."), |o, _| {
+        Value::from(outcome(o))
+    }),
 ];
 
 fn outcome(request: &Value) -> String {

@@ -1,5 +1,6 @@
 //! Columns of webhook configurations and admission policies.
 
+use super::about::words;
 use super::{AGE, Col, Kind, int, list, string, text};
 use serde_json::Value;
 
@@ -14,34 +15,60 @@ pub(super) const KINDS: &[Kind] = &[
     (GROUP, "validatingwebhookconfigurations", WEBHOOKS),
 ];
 
-const WEBHOOKS: &[Col] =
-    &[int("Webhooks", "How many there are.", |o, _| list(&o["webhooks"]).len().into()), AGE];
+const WEBHOOKS: &[Col] = &[
+    int(
+        "Webhooks",
+        words("Webhooks indicates the number of webhooks registered in this configuration"),
+        |o, _| list(&o["webhooks"]).len().into(),
+    ),
+    AGE,
+];
 
-const PARAM_KIND: Col = text("ParamKind", "The kind of its parameters.", |o, _| {
-    let kind = &o["spec"]["paramKind"];
-    let word = |field: &str| kind[field].as_str().unwrap_or("").to_owned();
-    if kind.is_object() {
-        format!("{}/{}", word("apiVersion"), word("kind")).into()
-    } else {
-        "<unset>".into()
-    }
-});
+const PARAM_KIND: Col = text(
+    "ParamKind",
+    words("ParamKind specifies the kind of resources used to parameterize this policy"),
+    |o, _| {
+        let kind = &o["spec"]["paramKind"];
+        let word = |field: &str| kind[field].as_str().unwrap_or("").to_owned();
+        if kind.is_object() {
+            format!("{}/{}", word("apiVersion"), word("kind")).into()
+        } else {
+            "<unset>".into()
+        }
+    },
+);
 
 const VALIDATING: &[Col] = &[
-    int("Validations", "How many there are.", |o, _| list(&o["spec"]["validations"]).len().into()),
+    int(
+        "Validations",
+        words("Validations indicates the number of validation rules defined in this configuration"),
+        |o, _| list(&o["spec"]["validations"]).len().into(),
+    ),
     PARAM_KIND,
     AGE,
 ];
 
 const MUTATING: &[Col] = &[
-    int("Mutations", "How many there are.", |o, _| list(&o["spec"]["mutations"]).len().into()),
+    int(
+        "Mutations",
+        words("Mutation indicates the number of mutations rules defined in this configuration"),
+        |o, _| list(&o["spec"]["mutations"]).len().into(),
+    ),
     PARAM_KIND,
     AGE,
 ];
 
 const BINDINGS: &[Col] = &[
-    text("PolicyName", "The policy that it binds.", |o, _| string(&o["spec"]["policyName"])),
-    text("ParamRef", "The parameters that the policy is given.", |o, _| parameters(&o["spec"]["paramRef"])),
+    text(
+        "PolicyName",
+        words("PolicyName indicates the policy definition which the policy binding binded to"),
+        |o, _| string(&o["spec"]["policyName"]),
+    ),
+    text(
+        "ParamRef",
+        words("ParamRef indicates the param resource which sets the configuration param"),
+        |o, _| parameters(&o["spec"]["paramRef"]),
+    ),
     AGE,
 ];
 

@@ -1,12 +1,13 @@
 //! Columns of APIServices.
 
+use super::about::words;
 use super::{AGE, Col, Kind, list, text};
 use serde_json::Value;
 
 pub(super) const KINDS: &[Kind] = &[(crate::aggregation::GROUP, "apiservices", API_SERVICES)];
 
 const API_SERVICES: &[Col] = &[
-    text("Service", "The Service of the server that answers.", |o, _| {
+    text("Service", words("The reference to the service that hosts this API endpoint."), |o, _| {
         let service = &o["spec"]["service"];
         let word = |field: &str| service[field].as_str().unwrap_or("").to_owned();
         if service.is_object() {
@@ -15,7 +16,7 @@ const API_SERVICES: &[Col] = &[
             "Local".into()
         }
     }),
-    text("Available", "Whether it answers.", |o, _| available(o).into()),
+    text("Available", words("Whether this service is available."), |o, _| available(o).into()),
     AGE,
 ];
 

@@ -1,5 +1,6 @@
 //! Columns of nodes, classes of pods, and definitions of custom resources.
 
+use super::about::{field, words};
 use super::{AGE, Col, Kind, boolean, int, list, number, string, string_or, text, wide};
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 const RESOURCE_CLAIMS: &[Col] = &[
-    text("State", "Whether it has devices, and for somebody.", |o, _| {
+    text("State", words("A summary of the current state (allocated, pending, reserved, etc.)."), |o, _| {
         let deleted = !o["metadata"]["deletionTimestamp"].is_null();
         let allocated = o["status"]["allocation"].is_object();
         let reserved = o["status"]["reservedFor"].as_array().is_some_and(|users| !users.is_empty());
@@ -30,28 +31,32 @@ const RESOURCE_CLAIMS: &[Col] = &[
 ];
 
 const RESOURCE_SLICES: &[Col] = &[
-    text("Node", "Where its devices are.", |o, _| string(&o["spec"]["nodeName"])),
-    text("Driver", "Whose devices they are.", |o, _| string(&o["spec"]["driver"])),
-    text("Pool", "The pool that it is a part of.", |o, _| string(&o["spec"]["pool"]["name"])),
+    text("Node", field("resource.v1.ResourceSliceSpec", "nodeName"), |o, _| string(&o["spec"]["nodeName"])),
+    text("Driver", field("resource.v1.ResourceSliceSpec", "driver"), |o, _| string(&o["spec"]["driver"])),
+    text("Pool", field("resource.v1.ResourcePool", "name"), |o, _| string(&o["spec"]["pool"]["name"])),
     AGE,
 ];
 
 const NODES: &[Col] = &[
-    text("Status", "Whether the node is ready and takes pods.", |o, _| Value::from(status(o))),
-    text("Roles", "Its roles, by its labels.", |o, _| Value::from(roles(o))),
+    text("Status", words("The status of the node"), |o, _| Value::from(status(o))),
+    text("Roles", words("The roles of the node"), |o, _| Value::from(roles(o))),
     AGE,
-    text("Version", "The kubelet's version.", |o, _| string(&info(o)["kubeletVersion"])),
-    wide("Internal-IP", "Its address in the cluster.", |o, _| address(o, "InternalIP")),
-    wide("External-IP", "Its address outside.", |o, _| address(o, "ExternalIP")),
-    wide("OS-Image", "Its operating system.", |o, _| string_or(&info(o)["osImage"], "<unknown>")),
-    wide("Kernel-Version", "Its kernel.", |o, _| {
+    text("Version", field("core.v1.NodeSystemInfo", "kubeletVersion"), |o, _| {
+        string(&info(o)["kubeletVersion"])
+    }),
+    wide("Internal-IP", field("core.v1.NodeStatus", "addresses"), |o, _| address(o, "InternalIP")),
+    wide("External-IP", field("core.v1.NodeStatus", "addresses"), |o, _| address(o, "ExternalIP")),
+    wide("OS-Image", field("core.v1.NodeSystemInfo", "osImage"), |o, _| {
+        string_or(&info(o)["osImage"], "<unknown>")
+    }),
+    wide("Kernel-Version", field("core.v1.NodeSystemInfo", "kernelVersion"), |o, _| {
         let kernel = info(o)["kernelVersion"].as_str().filter(|s| !s.is_empty()).unwrap_or("<unknown>");
         Value::from(match info(o)["architecture"].as_str().unwrap_or("") {
             "" => kernel.to_owned(),
             architecture => format!("{kernel} ({architecture})"),
         })
     }),
-    wide("Container-Runtime", "Its container runtime.", |o, _| {
+    wide("Container-Runtime", field("core.v1.NodeSystemInfo", "containerRuntimeVersion"), |o, _| {
         string_or(&info(o)["containerRuntimeVersion"], "<unknown>")
     }),
 ];
@@ -94,18 +99,17 @@ fn address(node: &Value, of: &str) -> Value {
 }
 
 const PRIORITY_CLASSES: &[Col] = &[
-    int("Value", "The priority.", |o, _| number(&o["value"]).into()),
-    boolean("Global-Default", "Pods without a class get it.", |o, _| {
+    int("Value", field("scheduling.v1.PriorityClass", "value"), |o, _| number(&o["value"]).into()),
+    boolean("Global-Default", field("scheduling.v1.PriorityClass", "globalDefault"), |o, _| {
         Value::from(o["globalDefault"].as_bool().unwrap_or(false))
     }),
     AGE,
-    text("PreemptionPolicy", "Whether pods of the class push others out.", |o, _| {
+    text("PreemptionPolicy", field("scheduling.v1.PriorityClass", "preemptionPolicy"), |o, _| {
         string(&o["preemptionPolicy"])
     }),
 ];
 
-const RUNTIME_CLASSES: &[Col] =
-    &[text("Handler", "The runtime's configuration.", |o, _| string(&o["handler"])), AGE];
+const RUNTIME_CLASSES: &[Col] = &[text("Handler", words(""), |o, _| string(&o["handler"])), AGE];
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! Columns of the core group's small kinds: configuration, namespaces, events, quota, leases.
 
-use super::{AGE, Col, Kind, age, count, int, list, number, string, text, wide};
+use super::about::{self, field, words};
+use super::{AGE, Col, Kind, age, count, list, number, string, text, wide};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 const COMPONENTS: &[Col] = &[
-    text("Status", "Whether the component is healthy.", |o, _| {
+    text("Status", words("Status of the component conditions"), |o, _| {
         let healthy = list(&o["conditions"]).iter().find(|of| of["type"] == "Healthy");
         Value::from(match healthy.and_then(|of| of["status"].as_str()) {
             Some("True") => "Healthy",
@@ -25,8 +26,8 @@ const COMPONENTS: &[Col] = &[
             _ => "Unknown",
         })
     }),
-    text("Message", "What it says.", |o, _| healthy(o, "message")),
-    text("Error", "What is wrong.", |o, _| healthy(o, "error")),
+    text("Message", words("Message of the component conditions"), |o, _| healthy(o, "message")),
+    text("Error", words("Error of the component conditions"), |o, _| healthy(o, "error")),
 ];
 
 fn healthy(object: &Value, field: &str) -> Value {
@@ -35,27 +36,41 @@ fn healthy(object: &Value, field: &str) -> Value {
 }
 
 const CONFIG_MAPS: &[Col] = &[
-    text("Data", "The number of entries.", |o, _| Value::from(count(&o["data"]) + count(&o["binaryData"]))),
+    text("Data", field("core.v1.ConfigMap", "data"), |o, _| {
+        Value::from(count(&o["data"]) + count(&o["binaryData"]))
+    }),
     AGE,
 ];
 
 const SECRETS: &[Col] = &[
-    text("Type", "What the data is for.", |o, _| string(&o["type"])),
-    text("Data", "The number of entries.", |o, _| Value::from(count(&o["data"]))),
+    text("Type", field("core.v1.Secret", "type"), |o, _| string(&o["type"])),
+    text("Data", field("core.v1.Secret", "data"), |o, _| Value::from(count(&o["data"]))),
     AGE,
 ];
 
-const NAMESPACES: &[Col] = &[
-    text("Status", "Whether the namespace is in use or going away.", |o, _| string(&o["status"]["phase"])),
+const NAMESPACES: &[Col] =
+    &[text("Status", words("The status of the namespace"), |o, _| string(&o["status"]["phase"])), AGE];
+
+const LEASES: &[Col] = &[
+    text("Holder", field("coordination.v1.LeaseSpec", "holderIdentity"), |o, _| {
+        string(&o["spec"]["holderIdentity"])
+    }),
     AGE,
 ];
-
-const LEASES: &[Col] =
-    &[text("Holder", "Who holds the lease.", |o, _| string(&o["spec"]["holderIdentity"])), AGE];
 
 const QUOTAS: &[Col] = &[
-    text("Request", "Use and bound of what is requested and counted.", |o, _| quota(o, false)),
-    text("Limit", "Use and bound of limits.", |o, _| quota(o, true)),
+    text(
+        "Request",
+        words("Request represents a minimum amount of cpu/memory that a container may consume."),
+        |o, _| quota(o, false),
+    ),
+    text(
+        "Limit",
+        words(
+            "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node.",
+        ),
+        |o, _| quota(o, true),
+    ),
     AGE,
 ];
 
@@ -78,19 +93,21 @@ fn quota(object: &Value, limits: bool) -> Value {
 }
 
 const EVENTS: &[Col] = &[
-    text("Last Seen", "When it was last seen.", |o, now| Value::from(last_seen(o, now))),
-    text("Type", "Normal or Warning.", |o, _| string(&o["type"])),
-    text("Reason", "Why, in one word.", |o, _| string(&o["reason"])),
-    text("Object", "What it is about.", |o, _| event_object(o)),
-    wide("Subobject", "The part of the object that it is about.", |o, _| {
+    text("Last Seen", field("core.v1.Event", "lastTimestamp"), |o, now| Value::from(last_seen(o, now))),
+    text("Type", field("core.v1.Event", "type"), |o, _| string(&o["type"])),
+    text("Reason", field("core.v1.Event", "reason"), |o, _| string(&o["reason"])),
+    text("Object", field("core.v1.Event", "involvedObject"), |o, _| event_object(o)),
+    wide("Subobject", field("core.v1.ObjectReference", "fieldPath"), |o, _| {
         string(&o["involvedObject"]["fieldPath"])
     }),
-    wide("Source", "Who says it.", |o, _| event_source(o)),
-    text("Message", "What happened.", |o, _| Value::from(o["message"].as_str().unwrap_or("").trim())),
-    wide("First Seen", "When it was first seen.", |o, now| Value::from(first_seen(o, now))),
+    wide("Source", field("core.v1.Event", "source"), |o, _| event_source(o)),
+    text("Message", field("core.v1.Event", "message"), |o, _| {
+        Value::from(o["message"].as_str().unwrap_or("").trim())
+    }),
+    wide("First Seen", field("core.v1.Event", "firstTimestamp"), |o, now| Value::from(first_seen(o, now))),
     // A number that is said to be a text.
-    wide("Count", "How often it was seen.", |o, _| event_count(o)),
-    wide("Name", "The name, unique in its scope.", |o, _| string(&o["metadata"]["name"])),
+    wide("Count", field("core.v1.Event", "count"), |o, _| event_count(o)),
+    wide("Name", about::NAME, |o, _| string(&o["metadata"]["name"])),
 ];
 
 fn first_seen(event: &Value, now: Timestamp) -> String {
@@ -141,16 +158,6 @@ pub(super) fn name_with_default(object: &Value, annotation: &str) -> Value {
     let name = object["metadata"]["name"].as_str().unwrap_or("");
     let default = object["metadata"]["annotations"][annotation] == "true";
     Value::from(if default { format!("{name} (default)") } else { name.to_owned() })
-}
-
-/// The number of elements of a list.
-pub(super) const fn elements(name: &'static str, about: &'static str, cell: super::CellFn) -> Col {
-    int(name, about, cell)
-}
-
-/// The length of a list as a cell.
-pub(super) fn length(value: &Value) -> Value {
-    Value::from(list(value).len())
 }
 
 #[cfg(test)]

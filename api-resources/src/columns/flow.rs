@@ -1,5 +1,6 @@
 //! Columns of flow schemas and priority levels.
 
+use super::about::{field, words};
 use super::{AGE, Col, Kind, list, number, string, string_or, text};
 use serde_json::Value;
 
@@ -9,30 +10,38 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 const SCHEMAS: &[Col] = &[
-    text("PriorityLevel", "The level of its requests.", |o, _| {
+    text("PriorityLevel", field("flowcontrol.v1.PriorityLevelConfigurationReference", "name"), |o, _| {
         string(&o["spec"]["priorityLevelConfiguration"]["name"])
     }),
-    text("MatchingPrecedence", "Which schema is asked first.", |o, _| {
+    text("MatchingPrecedence", field("flowcontrol.v1.FlowSchemaSpec", "matchingPrecedence"), |o, _| {
         number(&o["spec"]["matchingPrecedence"]).into()
     }),
-    text("DistinguisherMethod", "What tells its flows apart.", |o, _| {
+    text("DistinguisherMethod", field("flowcontrol.v1.FlowSchemaSpec", "distinguisherMethod"), |o, _| {
         string_or(&o["spec"]["distinguisherMethod"]["type"], "<none>")
     }),
     AGE,
-    text("MissingPL", "Whether its level is missing.", |o, _| {
+    text("MissingPL", words("references a broken or non-existent PriorityLevelConfiguration"), |o, _| {
         let dangling = list(&o["status"]["conditions"]).iter().find(|c| c["type"] == "Dangling");
         dangling.map_or_else(|| Value::from("?"), |condition| string(&condition["status"]))
     }),
 ];
 
 const LEVELS: &[Col] = &[
-    text("Type", "Whether its requests are limited.", |o, _| string(&o["spec"]["type"])),
-    text("NominalConcurrencyShares", "Its share of the requests at a time.", |o, _| {
-        or_none(&o["spec"]["limited"]["nominalConcurrencyShares"])
+    text("Type", field("flowcontrol.v1.PriorityLevelConfigurationSpec", "type"), |o, _| {
+        string(&o["spec"]["type"])
     }),
-    text("Queues", "Its queues.", |o, _| or_none(&queuing(o)["queues"])),
-    text("HandSize", "The queues that a flow may take.", |o, _| or_none(&queuing(o)["handSize"])),
-    text("QueueLengthLimit", "The most requests of a queue.", |o, _| {
+    text(
+        "NominalConcurrencyShares",
+        field("flowcontrol.v1.LimitedPriorityLevelConfiguration", "nominalConcurrencyShares"),
+        |o, _| or_none(&o["spec"]["limited"]["nominalConcurrencyShares"]),
+    ),
+    text("Queues", field("flowcontrol.v1.QueuingConfiguration", "queues"), |o, _| {
+        or_none(&queuing(o)["queues"])
+    }),
+    text("HandSize", field("flowcontrol.v1.QueuingConfiguration", "handSize"), |o, _| {
+        or_none(&queuing(o)["handSize"])
+    }),
+    text("QueueLengthLimit", field("flowcontrol.v1.QueuingConfiguration", "queueLengthLimit"), |o, _| {
         or_none(&queuing(o)["queueLengthLimit"])
     }),
     AGE,

@@ -1,5 +1,6 @@
 //! Columns of the platform's own kinds.
 
+use super::about::words;
 use super::{AGE, Col, Kind, int, list, number, string, text, wide};
 use serde_json::Value;
 
@@ -18,8 +19,8 @@ pub(super) const KINDS: &[Kind] = &[
     ("core.oam.dev", "servicebindings", BINDINGS),
 ];
 
-const READY: Col = text("Ready", "Whether it can be used.", |o, _| condition(o, "status"));
-const REASON: Col = wide("Reason", "Why it is ready or not.", |o, _| condition(o, "reason"));
+const READY: Col = text("Ready", words("Whether it can be used."), |o, _| condition(o, "status"));
+const REASON: Col = wide("Reason", words("Why it is ready or not."), |o, _| condition(o, "reason"));
 
 /// One field of the condition `Ready`.
 fn condition(object: &Value, field: &str) -> Value {
@@ -28,34 +29,41 @@ fn condition(object: &Value, field: &str) -> Value {
 }
 
 const TENANTS: &[Col] = &[
-    text("Phase", "The tenant's state in one word.", |o, _| {
-        match o["metadata"]["deletionTimestamp"].is_string() {
-            true => Value::from("Terminating"),
-            false => string(&o["status"]["phase"]),
-        }
+    text("Phase", words("The tenant's state in one word."), |o, _| match o["metadata"]["deletionTimestamp"]
+        .is_string()
+    {
+        true => Value::from("Terminating"),
+        false => string(&o["status"]["phase"]),
     }),
-    text("Endpoint", "The URL of the tenant's API.", |o, _| string(&o["status"]["endpoint"])),
+    text("Endpoint", words("The URL of the tenant's API."), |o, _| string(&o["status"]["endpoint"])),
     AGE,
-    wide("Super Cluster", "Where the tenant's pods run.", |o, _| string(&o["status"]["superCluster"])),
+    wide("Super Cluster", words("Where the tenant's pods run."), |o, _| string(&o["status"]["superCluster"])),
     // Nothing at all until they are told for the first time.
-    Col { of: "integer", ..wide("Pods", "The tenant's pods.", |o, _| o["status"]["usage"]["pods"].clone()) },
     Col {
         of: "integer",
-        ..wide("Objects", "The tenant's stored objects.", |o, _| o["status"]["usage"]["objects"].clone())
+        ..wide("Pods", words("The tenant's pods."), |o, _| o["status"]["usage"]["pods"].clone())
+    },
+    Col {
+        of: "integer",
+        ..wide("Objects", words("The tenant's stored objects."), |o, _| {
+            o["status"]["usage"]["objects"].clone()
+        })
     },
 ];
 
 const SUPER_CLUSTERS: &[Col] = &[
     READY,
-    text("Version", "Its Kubernetes version.", |o, _| string(&o["status"]["version"])),
-    int("Nodes", "How many nodes it has.", |o, _| number(&o["status"]["nodes"]).into()),
-    int("Tenants", "How many tenants are placed on it.", |o, _| number(&o["status"]["tenants"]).into()),
+    text("Version", words("Its Kubernetes version."), |o, _| string(&o["status"]["version"])),
+    int("Nodes", words("How many nodes it has."), |o, _| number(&o["status"]["nodes"]).into()),
+    int("Tenants", words("How many tenants are placed on it."), |o, _| {
+        number(&o["status"]["tenants"]).into()
+    }),
     AGE,
     REASON,
 ];
 
 const SYNC_RULES: &[Col] = &[
-    text("Resource", "The kind that is synced.", |o, _| {
+    text("Resource", words("The kind that is synced."), |o, _| {
         let resource = &o["spec"]["resource"];
         let plural = resource["plural"].as_str().unwrap_or("");
         Value::from(match resource["group"].as_str().unwrap_or("") {
@@ -63,56 +71,60 @@ const SYNC_RULES: &[Col] = &[
             group => format!("{plural}.{group}"),
         })
     }),
-    text("Direction", "Which way.", |o, _| string(&o["spec"]["direction"])),
+    text("Direction", words("Which way."), |o, _| string(&o["spec"]["direction"])),
     READY,
     AGE,
 ];
 
-const ACCOUNTS: &[Col] =
-    &[text("Provider", "Whose cloud it is.", |o, _| string(&o["spec"]["provider"])), READY, AGE, REASON];
+const ACCOUNTS: &[Col] = &[
+    text("Provider", words("Whose cloud it is."), |o, _| string(&o["spec"]["provider"])),
+    READY,
+    AGE,
+    REASON,
+];
 
 const CLASSES: &[Col] = &[
-    text("Databases", "The connections of a database of the class.", |o, _| {
+    text("Databases", words("The connections of a database of the class."), |o, _| {
         o["spec"]["database"]["connectionLimit"].as_i64().map_or(Value::from(""), Value::from)
     }),
-    text("Description", "For people.", |o, _| string(&o["spec"]["description"])),
+    text("Description", words("For people."), |o, _| string(&o["spec"]["description"])),
     AGE,
 ];
 
 const DATABASES: &[Col] = &[
-    text("Engine", "Which database it is.", |o, _| string(&o["spec"]["engine"])),
-    text("Phase", "Its state in one word.", |o, _| string(&o["status"]["phase"])),
-    text("Endpoint", "Where it is reached.", |o, _| string(&o["status"]["endpoint"])),
+    text("Engine", words("Which database it is."), |o, _| string(&o["spec"]["engine"])),
+    text("Phase", words("Its state in one word."), |o, _| string(&o["status"]["phase"])),
+    text("Endpoint", words("Where it is reached."), |o, _| string(&o["status"]["endpoint"])),
     AGE,
-    wide("Secret", "Where its connection is.", |o, _| string(&o["spec"]["connectionSecret"]["name"])),
+    wide("Secret", words("Where its connection is."), |o, _| string(&o["spec"]["connectionSecret"]["name"])),
     REASON,
 ];
 
 const COMPONENTS: &[Col] = &[
-    text("Workload", "The kind of its workload.", |o, _| string(&o["spec"]["workload"]["kind"])),
-    text("Revision", "Its newest revision.", |o, _| string(&o["status"]["latestRevision"]["name"])),
+    text("Workload", words("The kind of its workload."), |o, _| string(&o["spec"]["workload"]["kind"])),
+    text("Revision", words("Its newest revision."), |o, _| string(&o["status"]["latestRevision"]["name"])),
     AGE,
 ];
 
 const APPLICATIONS: &[Col] = &[READY, AGE, REASON];
 
 const DEFINITIONS: &[Col] = &[
-    text("Definition", "The resource that it stands for.", |o, _| {
+    text("Definition", words("The resource that it stands for."), |o, _| {
         string(&o["spec"]["definitionRef"]["name"])
     }),
     AGE,
 ];
 
 const SCALERS: &[Col] = &[
-    int("Replicas", "Replicas wanted.", |o, _| number(&o["spec"]["replicaCount"]).into()),
-    text("Workload", "What is scaled.", |o, _| string(&o["spec"]["workloadRef"]["name"])),
+    int("Replicas", words("Replicas wanted."), |o, _| number(&o["spec"]["replicaCount"]).into()),
+    text("Workload", words("What is scaled."), |o, _| string(&o["spec"]["workloadRef"]["name"])),
     READY,
     AGE,
 ];
 
 const BINDINGS: &[Col] = &[
-    text("Secret", "Where the values come from.", |o, _| string(&o["spec"]["source"]["secretName"])),
-    text("Workload", "What is bound.", |o, _| string(&o["spec"]["workloadRef"]["name"])),
+    text("Secret", words("Where the values come from."), |o, _| string(&o["spec"]["source"]["secretName"])),
+    text("Workload", words("What is bound."), |o, _| string(&o["spec"]["workloadRef"]["name"])),
     READY,
     AGE,
     REASON,

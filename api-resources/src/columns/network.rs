@@ -1,5 +1,6 @@
 //! Columns of services and what is around them.
 
+use super::about::{self, field, words};
 use super::core::name_with_default;
 use super::{AGE, Col, Kind, joined, labels, list, number, selector, string, string_or, text, wide};
 use serde_json::Value;
@@ -16,14 +17,16 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 const SERVICES: &[Col] = &[
-    text("Type", "How the service is reached.", |o, _| string(&o["spec"]["type"])),
-    text("Cluster-IP", "Its address in the cluster.", |o, _| {
+    text("Type", field("core.v1.ServiceSpec", "type"), |o, _| string(&o["spec"]["type"])),
+    text("Cluster-IP", field("core.v1.ServiceSpec", "clusterIP"), |o, _| {
         string_or(&o["spec"]["clusterIPs"][0], "<none>")
     }),
-    text("External-IP", "Its addresses outside.", |o, _| Value::from(external_ip(o))),
-    text("Port(s)", "Its ports, with node ports behind a colon.", |o, _| Value::from(ports(o))),
+    text("External-IP", field("core.v1.ServiceSpec", "externalIPs"), |o, _| Value::from(external_ip(o))),
+    text("Port(s)", field("core.v1.ServiceSpec", "ports"), |o, _| Value::from(ports(o))),
     AGE,
-    wide("Selector", "Which pods serve it.", |o, _| Value::from(labels(&o["spec"]["selector"]))),
+    wide("Selector", field("core.v1.ServiceSpec", "selector"), |o, _| {
+        Value::from(labels(&o["spec"]["selector"]))
+    }),
 ];
 
 fn external_ip(service: &Value) -> String {
@@ -79,7 +82,8 @@ fn first_three(all: &[String], none: &str) -> String {
     }
 }
 
-const ENDPOINTS: &[Col] = &[text("Endpoints", "Addresses and ports.", |o, _| Value::from(endpoints(o))), AGE];
+const ENDPOINTS: &[Col] =
+    &[text("Endpoints", field("core.v1.Endpoints", "subsets"), |o, _| Value::from(endpoints(o))), AGE];
 
 fn endpoints(object: &Value) -> String {
     let subsets = list(&object["subsets"]);
@@ -105,9 +109,9 @@ fn endpoints(object: &Value) -> String {
 }
 
 const ENDPOINT_SLICES: &[Col] = &[
-    text("AddressType", "IPv4, IPv6 or FQDN.", |o, _| string(&o["addressType"])),
-    text("Ports", "The ports of all endpoints.", |o, _| Value::from(slice_ports(o))),
-    text("Endpoints", "The addresses.", |o, _| {
+    text("AddressType", field("discovery.v1.EndpointSlice", "addressType"), |o, _| string(&o["addressType"])),
+    text("Ports", field("discovery.v1.EndpointSlice", "ports"), |o, _| Value::from(slice_ports(o))),
+    text("Endpoints", field("discovery.v1.EndpointSlice", "endpoints"), |o, _| {
         let addresses = list(&o["endpoints"]).iter().flat_map(|e| list(&e["addresses"]));
         let all: Vec<String> = addresses.filter_map(Value::as_str).map(str::to_owned).collect();
         Value::from(first_three(&all, "<unset>"))
@@ -126,12 +130,20 @@ fn slice_ports(slice: &Value) -> String {
 }
 
 const INGRESSES: &[Col] = &[
-    text("Class", "The class that serves it.", |o, _| {
-        Value::from(o["spec"]["ingressClassName"].as_str().unwrap_or("<none>"))
+    text(
+        "Class",
+        words("The name of the IngressClass resource that should be used for additional configuration"),
+        |o, _| Value::from(o["spec"]["ingressClassName"].as_str().unwrap_or("<none>")),
+    ),
+    text(
+        "Hosts",
+        words("Hosts that incoming requests are matched against before the ingress rule"),
+        |o, _| Value::from(hosts(o)),
+    ),
+    text("Address", words("Address is a list containing ingress points for the load-balancer"), |o, _| {
+        Value::from(balancers(o).join(","))
     }),
-    text("Hosts", "The host names that it answers for.", |o, _| Value::from(hosts(o))),
-    text("Address", "Where it is reached.", |o, _| Value::from(balancers(o).join(","))),
-    text("Ports", "The ports that it opens.", |o, _| {
+    text("Ports", words("Ports of TLS configurations that open"), |o, _| {
         Value::from(if list(&o["spec"]["tls"]).is_empty() { "80" } else { "80, 443" })
     }),
     AGE,
@@ -153,11 +165,11 @@ fn hosts(ingress: &Value) -> String {
 }
 
 const INGRESS_CLASSES: &[Col] = &[
-    text("Name", "The name; the default class says so.", |o, _| {
-        name_with_default(o, "ingressclass.kubernetes.io/is-default-class")
+    text("Name", about::NAME, |o, _| name_with_default(o, "ingressclass.kubernetes.io/is-default-class")),
+    text("Controller", words("Controller that is responsible for handling this class"), |o, _| {
+        string(&o["spec"]["controller"])
     }),
-    text("Controller", "Who serves ingresses of the class.", |o, _| string(&o["spec"]["controller"])),
-    text("Parameters", "Where the class is configured.", |o, _| {
+    text("Parameters", words("A reference to a resource with additional parameters"), |o, _| {
         let parameters = &o["spec"]["parameters"];
         if !parameters.is_object() {
             return Value::from("<none>");
@@ -170,7 +182,7 @@ const INGRESS_CLASSES: &[Col] = &[
 ];
 
 const NETWORK_POLICIES: &[Col] = &[
-    text("Pod-Selector", "Which pods it is about.", |o, _| {
+    text("Pod-Selector", field("networking.v1.NetworkPolicySpec", "podSelector"), |o, _| {
         Value::from(match &o["spec"]["podSelector"] {
             Value::Null => "<none>".to_owned(),
             pods => selector(pods),
@@ -180,7 +192,7 @@ const NETWORK_POLICIES: &[Col] = &[
 ];
 
 const IP_ADDRESSES: &[Col] = &[
-    text("ParentRef", "What has the address.", |o, _| {
+    text("ParentRef", field("networking.v1.IPAddressSpec", "parentRef"), |o, _| {
         let parent = &o["spec"]["parentRef"];
         let field = |name: &str| parent[name].as_str().unwrap_or("");
         if !parent.is_object() {
@@ -195,7 +207,7 @@ const IP_ADDRESSES: &[Col] = &[
 ];
 
 const SERVICE_CIDRS: &[Col] = &[
-    text("CIDRs", "The networks of cluster addresses.", |o, _| {
+    text("CIDRs", field("networking.v1.ServiceCIDRSpec", "cidrs"), |o, _| {
         Value::from(joined(list(&o["spec"]["cidrs"]).iter().filter_map(Value::as_str)))
     }),
     AGE,

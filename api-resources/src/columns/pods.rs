@@ -1,5 +1,6 @@
 //! Columns of pods and pod templates.
 
+use super::about::{field, words};
 use super::{AGE, Col, Kind, age, joined, labels, list, number, string_or, text, wide};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -7,25 +8,37 @@ use serde_json::Value;
 pub(super) const KINDS: &[Kind] = &[("", "pods", PODS), ("", "podtemplates", POD_TEMPLATES)];
 
 const PODS: &[Col] = &[
-    text("Ready", "How many of the containers are ready.", |o, _| {
+    text("Ready", words("The aggregate readiness state of this pod for accepting traffic."), |o, _| {
         let summary = Summary::of(o);
         Value::from(format!("{}/{}", summary.ready, summary.total))
     }),
-    text("Status", "What the pod and its containers are doing.", |o, _| Value::from(Summary::of(o).reason)),
-    text("Restarts", "How often containers were restarted, and when last.", restarts),
+    text("Status", words("The aggregate status of the containers in this pod."), |o, _| {
+        Value::from(Summary::of(o).reason)
+    }),
+    text(
+        "Restarts",
+        words(
+            "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.",
+        ),
+        restarts,
+    ),
     AGE,
-    wide("IP", "The pod's address.", |o, _| string_or(&o["status"]["podIPs"][0]["ip"], "<none>")),
-    wide("Node", "The node that the pod is bound to.", |o, _| string_or(&o["spec"]["nodeName"], "<none>")),
-    wide("Nominated Node", "The node where room is being made for the pod.", |o, _| {
+    wide("IP", field("core.v1.PodStatus", "podIP"), |o, _| {
+        string_or(&o["status"]["podIPs"][0]["ip"], "<none>")
+    }),
+    wide("Node", field("core.v1.PodSpec", "nodeName"), |o, _| string_or(&o["spec"]["nodeName"], "<none>")),
+    wide("Nominated Node", field("core.v1.PodStatus", "nominatedNodeName"), |o, _| {
         string_or(&o["status"]["nominatedNodeName"], "<none>")
     }),
-    wide("Readiness Gates", "How many of the readiness gates hold.", |o, _| readiness_gates(o)),
+    wide("Readiness Gates", field("core.v1.PodSpec", "readinessGates"), |o, _| readiness_gates(o)),
 ];
 
 const POD_TEMPLATES: &[Col] = &[
-    text("Containers", "The containers' names.", |o, _| containers(&o["template"])),
-    text("Images", "The containers' images.", |o, _| images(&o["template"])),
-    text("Pod Labels", "The labels of the pods.", |o, _| {
+    text("Containers", words("Names of each container in the template."), |o, _| containers(&o["template"])),
+    text("Images", words("Images referenced by each container in the template."), |o, _| {
+        images(&o["template"])
+    }),
+    text("Pod Labels", words("The labels for the pod template."), |o, _| {
         Value::from(labels(&o["template"]["metadata"]["labels"]))
     }),
 ];

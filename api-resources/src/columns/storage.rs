@@ -1,7 +1,8 @@
 //! Columns of volumes, claims and storage drivers.
 
-use super::core::{elements, length, name_with_default};
-use super::{AGE, Col, Kind, boolean, joined, list, string, text, wide};
+use super::about::{self, field, words};
+use super::core::name_with_default;
+use super::{AGE, Col, Kind, boolean, int, joined, list, string, text, wide};
 use serde_json::Value;
 
 pub(super) const KINDS: &[Kind] = &[
@@ -16,15 +17,17 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 const VOLUMES: &[Col] = &[
-    text("Capacity", "Its size.", |o, _| string_or_zero(&o["spec"]["capacity"]["storage"])),
-    text("Access Modes", "How it can be mounted.", |o, _| {
+    text("Capacity", field("core.v1.PersistentVolumeSpec", "capacity"), |o, _| {
+        string_or_zero(&o["spec"]["capacity"]["storage"])
+    }),
+    text("Access Modes", field("core.v1.PersistentVolumeSpec", "accessModes"), |o, _| {
         Value::from(access_modes(&o["spec"]["accessModes"]))
     }),
-    text("Reclaim Policy", "What happens when its claim goes.", |o, _| {
+    text("Reclaim Policy", field("core.v1.PersistentVolumeSpec", "persistentVolumeReclaimPolicy"), |o, _| {
         string(&o["spec"]["persistentVolumeReclaimPolicy"])
     }),
-    text("Status", "Whether it is claimed.", |o, _| phase(o)),
-    text("Claim", "The claim that has it.", |o, _| {
+    text("Status", field("core.v1.PersistentVolumeStatus", "phase"), |o, _| phase(o)),
+    text("Claim", field("core.v1.PersistentVolumeSpec", "claimRef"), |o, _| {
         let claim = &o["spec"]["claimRef"];
         let field = |name: &str| claim[name].as_str().unwrap_or("");
         Value::from(if claim.is_object() {
@@ -33,32 +36,40 @@ const VOLUMES: &[Col] = &[
             String::new()
         })
     }),
-    text("StorageClass", "Its class.", |o, _| class(o)),
-    text("VolumeAttributesClass", "Its class of attributes.", |o, _| {
+    text("StorageClass", words("StorageClass of the pv"), |o, _| class(o)),
+    text("VolumeAttributesClass", words("VolumeAttributesClass of the pv"), |o, _| {
         unset(&o["spec"]["volumeAttributesClassName"])
     }),
-    text("Reason", "Why it is in its state.", |o, _| string(&o["status"]["reason"])),
+    text("Reason", field("core.v1.PersistentVolumeStatus", "reason"), |o, _| string(&o["status"]["reason"])),
     AGE,
-    wide("VolumeMode", "File system or block device.", |o, _| unset(&o["spec"]["volumeMode"])),
+    wide("VolumeMode", field("core.v1.PersistentVolumeSpec", "volumeMode"), |o, _| {
+        unset(&o["spec"]["volumeMode"])
+    }),
 ];
 
 const CLAIMS: &[Col] = &[
-    text("Status", "Whether it has a volume.", |o, _| phase(o)),
-    text("Volume", "The volume that it has.", |o, _| string(&o["spec"]["volumeName"])),
-    text("Capacity", "The volume's size.", |o, _| match bound(o) {
+    text("Status", field("core.v1.PersistentVolumeClaimStatus", "phase"), |o, _| phase(o)),
+    text("Volume", field("core.v1.PersistentVolumeClaimSpec", "volumeName"), |o, _| {
+        string(&o["spec"]["volumeName"])
+    }),
+    text("Capacity", field("core.v1.PersistentVolumeClaimStatus", "capacity"), |o, _| match bound(o) {
         true => string_or_zero(&o["status"]["capacity"]["storage"]),
         false => Value::from(""),
     }),
-    text("Access Modes", "How the volume can be mounted.", |o, _| match bound(o) {
-        true => Value::from(access_modes(&o["status"]["accessModes"])),
-        false => Value::from(""),
+    text("Access Modes", field("core.v1.PersistentVolumeClaimStatus", "accessModes"), |o, _| {
+        match bound(o) {
+            true => Value::from(access_modes(&o["status"]["accessModes"])),
+            false => Value::from(""),
+        }
     }),
-    text("StorageClass", "The class that was asked for.", |o, _| class(o)),
-    text("VolumeAttributesClass", "The class of attributes that was asked for.", |o, _| {
+    text("StorageClass", words("StorageClass of the pvc"), |o, _| class(o)),
+    text("VolumeAttributesClass", words("VolumeAttributesClass of the pvc"), |o, _| {
         unset(&o["spec"]["volumeAttributesClassName"])
     }),
     AGE,
-    wide("VolumeMode", "File system or block device.", |o, _| unset(&o["spec"]["volumeMode"])),
+    wide("VolumeMode", field("core.v1.PersistentVolumeClaimSpec", "volumeMode"), |o, _| {
+        unset(&o["spec"]["volumeMode"])
+    }),
 ];
 
 fn bound(claim: &Value) -> bool {
@@ -98,32 +109,38 @@ fn access_modes(modes: &Value) -> String {
 }
 
 const STORAGE_CLASSES: &[Col] = &[
-    text("Name", "The name; the default class says so.", |o, _| {
-        name_with_default(o, "storageclass.kubernetes.io/is-default-class")
-    }),
-    text("Provisioner", "Who makes volumes of the class.", |o, _| string(&o["provisioner"])),
-    text("ReclaimPolicy", "What happens to a volume when its claim goes.", |o, _| {
+    text("Name", about::NAME, |o, _| name_with_default(o, "storageclass.kubernetes.io/is-default-class")),
+    text("Provisioner", field("storage.v1.StorageClass", "provisioner"), |o, _| string(&o["provisioner"])),
+    text("ReclaimPolicy", field("storage.v1.StorageClass", "reclaimPolicy"), |o, _| {
         Value::from(o["reclaimPolicy"].as_str().unwrap_or("Delete"))
     }),
-    text("VolumeBindingMode", "When volumes are made.", |o, _| {
+    text("VolumeBindingMode", field("storage.v1.StorageClass", "volumeBindingMode"), |o, _| {
         Value::from(o["volumeBindingMode"].as_str().unwrap_or("Immediate"))
     }),
-    text("AllowVolumeExpansion", "Whether volumes can grow.", |o, _| {
+    text("AllowVolumeExpansion", field("storage.v1.StorageClass", "allowVolumeExpansion"), |o, _| {
         Value::from(o["allowVolumeExpansion"].as_bool().unwrap_or(false))
     }),
     AGE,
 ];
 
 const ATTRIBUTES_CLASSES: &[Col] = &[
-    text("DriverName", "The driver that understands the attributes.", |o, _| string(&o["driverName"])),
+    text("DriverName", field("storage.v1.VolumeAttributesClass", "driverName"), |o, _| {
+        string(&o["driverName"])
+    }),
     AGE,
 ];
 
 const ATTACHMENTS: &[Col] = &[
-    text("Attacher", "Who attaches.", |o, _| string(&o["spec"]["attacher"])),
-    text("PV", "The volume.", |o, _| string(&o["spec"]["source"]["persistentVolumeName"])),
-    text("Node", "The node.", |o, _| string(&o["spec"]["nodeName"])),
-    boolean("Attached", "Whether it is attached.", |o, _| flag(&o["status"]["attached"], false)),
+    text("Attacher", field("storage.v1.VolumeAttachmentSpec", "attacher"), |o, _| {
+        string(&o["spec"]["attacher"])
+    }),
+    text("PV", field("storage.v1.VolumeAttachmentSource", "persistentVolumeName"), |o, _| {
+        string(&o["spec"]["source"]["persistentVolumeName"])
+    }),
+    text("Node", field("storage.v1.VolumeAttachmentSpec", "nodeName"), |o, _| string(&o["spec"]["nodeName"])),
+    boolean("Attached", field("storage.v1.VolumeAttachmentStatus", "attached"), |o, _| {
+        flag(&o["status"]["attached"], false)
+    }),
     AGE,
 ];
 
@@ -131,28 +148,34 @@ fn flag(value: &Value, otherwise: bool) -> Value {
     Value::from(value.as_bool().unwrap_or(otherwise))
 }
 
-const CSI_NODES: &[Col] =
-    &[elements("Drivers", "The number of drivers on the node.", |o, _| length(&o["spec"]["drivers"])), AGE];
+const CSI_NODES: &[Col] = &[
+    int("Drivers", words("Drivers indicates the number of CSI drivers registered on the node"), |o, _| {
+        list(&o["spec"]["drivers"]).len().into()
+    }),
+    AGE,
+];
 
 const CSI_DRIVERS: &[Col] = &[
-    boolean("AttachRequired", "Volumes are attached before they are mounted.", |o, _| {
+    boolean("AttachRequired", field("storage.v1.CSIDriverSpec", "attachRequired"), |o, _| {
         flag(&o["spec"]["attachRequired"], true)
     }),
-    boolean("PodInfoOnMount", "The driver is told the pod.", |o, _| {
+    boolean("PodInfoOnMount", field("storage.v1.CSIDriverSpec", "podInfoOnMount"), |o, _| {
         flag(&o["spec"]["podInfoOnMount"], false)
     }),
-    boolean("StorageCapacity", "The driver tells its capacity.", |o, _| {
+    boolean("StorageCapacity", field("storage.v1.CSIDriverSpec", "storageCapacity"), |o, _| {
         flag(&o["spec"]["storageCapacity"], false)
     }),
-    text("TokenRequests", "Audiences of the tokens that the driver gets.", |o, _| {
+    text("TokenRequests", field("storage.v1.CSIDriverSpec", "tokenRequests"), |o, _| {
         let requests = &o["spec"]["tokenRequests"];
         Value::from(match requests.is_array() {
             true => joined(list(requests).iter().map(|r| r["audience"].as_str().unwrap_or(""))),
             false => "<unset>".to_owned(),
         })
     }),
-    boolean("RequiresRepublish", "Mounts are renewed.", |o, _| flag(&o["spec"]["requiresRepublish"], false)),
-    text("Modes", "The kinds of volumes that it makes.", |o, _| {
+    boolean("RequiresRepublish", field("storage.v1.CSIDriverSpec", "requiresRepublish"), |o, _| {
+        flag(&o["spec"]["requiresRepublish"], false)
+    }),
+    text("Modes", field("storage.v1.CSIDriverSpec", "volumeLifecycleModes"), |o, _| {
         let modes = joined(list(&o["spec"]["volumeLifecycleModes"]).iter().filter_map(Value::as_str));
         Value::from(if modes.is_empty() { "<none>".to_owned() } else { modes })
     }),
@@ -161,7 +184,7 @@ const CSI_DRIVERS: &[Col] = &[
 
 const CSI_CAPACITIES: &[Col] = &[Col {
     of: "date",
-    ..text("Created At", "When it was created.", |o, _| string(&o["metadata"]["creationTimestamp"]))
+    ..text("Created At", about::CREATED, |o, _| string(&o["metadata"]["creationTimestamp"]))
 }];
 
 #[cfg(test)]

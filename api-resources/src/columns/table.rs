@@ -1,6 +1,6 @@
 //! Rendering objects as a `Table`.
 
-use super::age;
+use super::{about, age};
 use crate::json_path::JsonPath;
 use crate::resource::{Cell, Column, ResourceRow, Version};
 use jiff::Timestamp;
@@ -58,11 +58,10 @@ pub fn table<'a>(
     let definitions = match options.no_headers {
         true => Value::Null,
         false => {
-            let name =
-                (!named).then(|| definition("Name", "string", "name", "The name, unique in its scope.", 0));
+            let name = (!named).then(|| definition("Name", "string", "name", about::NAME.text(), 0));
             let others = columns_of(row, version)
                 .iter()
-                .map(|c| definition(&c.name, &c.of, &c.format, &c.description, c.priority));
+                .map(|c| definition(&c.name, &c.of, &c.format, c.description.text(), c.priority));
             name.into_iter().chain(others).collect()
         }
     };
@@ -188,6 +187,11 @@ mod tests {
             table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect();
         assert_eq!(names, ["Name", "Status", "Age"]);
         assert_eq!(table["columnDefinitions"][0]["format"], "name");
+        let says =
+            |column: usize| table["columnDefinitions"][column]["description"].as_str().unwrap().to_owned();
+        assert!(says(0).starts_with("Name must be unique within a namespace."));
+        assert_eq!(says(1), "The status of the namespace");
+        assert!(says(2).contains("server time when this object was created"));
         assert_eq!(
             table["rows"],
             json!([{"cells": ["default", "Active", "41s"], "object":

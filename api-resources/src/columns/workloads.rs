@@ -1,5 +1,6 @@
 //! Columns of what makes pods: deployments, replica sets, jobs and their like, and what scales and guards them.
 
+use super::about::{field, words};
 use super::pods::{containers, images};
 use super::{
     AGE, Col, Kind, age, boolean, int, labels, list, number, selector, string, string_or, text, wide,
@@ -21,23 +22,30 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 const CONTAINERS: Col =
-    wide("Containers", "The names of the template's containers.", |o, _| containers(template(o)));
-const IMAGES: Col = wide("Images", "The images of the template's containers.", |o, _| images(template(o)));
-const SELECTOR: Col =
-    wide("Selector", "Which pods belong to it.", |o, _| Value::from(selector(&o["spec"]["selector"])));
+    wide("Containers", words("Names of each container in the template."), |o, _| containers(template(o)));
+const IMAGES: Col =
+    wide("Images", words("Images referenced by each container in the template."), |o, _| images(template(o)));
+
+const fn selector_of(spec: &'static str) -> Col {
+    wide("Selector", field(spec, "selector"), |o, _| Value::from(selector(&o["spec"]["selector"])))
+}
 
 fn template(object: &Value) -> &Value {
     &object["spec"]["template"]
 }
 
 const DEPLOYMENTS: &[Col] = &[
-    text("Ready", "Ready pods of those wanted.", |o, _| ready(o)),
-    text("Up-to-date", "Pods of the newest template.", |o, _| number(&o["status"]["updatedReplicas"]).into()),
-    text("Available", "Pods ready for long enough.", |o, _| number(&o["status"]["availableReplicas"]).into()),
+    text("Ready", words("Number of the pod with ready state"), |o, _| ready(o)),
+    text("Up-to-date", field("apps.v1.DeploymentStatus", "updatedReplicas"), |o, _| {
+        number(&o["status"]["updatedReplicas"]).into()
+    }),
+    text("Available", field("apps.v1.DeploymentStatus", "availableReplicas"), |o, _| {
+        number(&o["status"]["availableReplicas"]).into()
+    }),
     AGE,
     CONTAINERS,
     IMAGES,
-    wide("Selector", "Which pods belong to it.", |o, _| {
+    wide("Selector", field("apps.v1.DeploymentSpec", "selector"), |o, _| {
         // Deployments print what others show as `<none>` and `<error>` in their own way.
         let parsed = crate::selectors::LabelSelector::from_json(&o["spec"]["selector"]);
         Value::from(parsed.map_or_else(|_| "<invalid>".to_owned(), |selector| selector.to_string()))
@@ -53,52 +61,62 @@ fn ready(object: &Value) -> Value {
 }
 
 const REPLICA_SETS: &[Col] = &[
-    int("Desired", "Pods wanted.", |o, _| number(&o["spec"]["replicas"]).into()),
-    int("Current", "Pods there.", |o, _| number(&o["status"]["replicas"]).into()),
-    int("Ready", "Pods ready.", |o, _| number(&o["status"]["readyReplicas"]).into()),
+    int("Desired", field("apps.v1.ReplicaSetSpec", "replicas"), |o, _| number(&o["spec"]["replicas"]).into()),
+    int("Current", field("apps.v1.ReplicaSetStatus", "replicas"), |o, _| {
+        number(&o["status"]["replicas"]).into()
+    }),
+    int("Ready", field("apps.v1.ReplicaSetStatus", "readyReplicas"), |o, _| {
+        number(&o["status"]["readyReplicas"]).into()
+    }),
     AGE,
     CONTAINERS,
     IMAGES,
-    SELECTOR,
+    selector_of("apps.v1.ReplicaSetSpec"),
 ];
 
 const REPLICATION_CONTROLLERS: &[Col] = &[
-    REPLICA_SETS[0],
-    REPLICA_SETS[1],
-    REPLICA_SETS[2],
+    Col { about: field("core.v1.ReplicationControllerSpec", "replicas"), ..REPLICA_SETS[0] },
+    Col { about: field("core.v1.ReplicationControllerStatus", "replicas"), ..REPLICA_SETS[1] },
+    Col { about: field("core.v1.ReplicationControllerStatus", "readyReplicas"), ..REPLICA_SETS[2] },
     AGE,
     CONTAINERS,
     IMAGES,
-    wide("Selector", "Which pods belong to it.", |o, _| Value::from(labels(&o["spec"]["selector"]))),
+    wide("Selector", field("core.v1.ReplicationControllerSpec", "selector"), |o, _| {
+        Value::from(labels(&o["spec"]["selector"]))
+    }),
 ];
 
 const STATEFUL_SETS: &[Col] =
-    &[text("Ready", "Ready pods of those wanted.", |o, _| ready(o)), AGE, CONTAINERS, IMAGES];
+    &[text("Ready", words("Number of the pod with ready state"), |o, _| ready(o)), AGE, CONTAINERS, IMAGES];
 
 const DAEMON_SETS: &[Col] = &[
-    int("Desired", "Nodes that should have the pod.", |o, _| {
+    int("Desired", field("apps.v1.DaemonSetStatus", "desiredNumberScheduled"), |o, _| {
         number(&o["status"]["desiredNumberScheduled"]).into()
     }),
-    int("Current", "Nodes that have it.", |o, _| number(&o["status"]["currentNumberScheduled"]).into()),
-    int("Ready", "Nodes where it is ready.", |o, _| number(&o["status"]["numberReady"]).into()),
-    int("Up-to-date", "Nodes with the newest template.", |o, _| {
+    int("Current", field("apps.v1.DaemonSetStatus", "currentNumberScheduled"), |o, _| {
+        number(&o["status"]["currentNumberScheduled"]).into()
+    }),
+    int("Ready", field("apps.v1.DaemonSetStatus", "numberReady"), |o, _| {
+        number(&o["status"]["numberReady"]).into()
+    }),
+    int("Up-to-date", field("apps.v1.DaemonSetStatus", "updatedNumberScheduled"), |o, _| {
         number(&o["status"]["updatedNumberScheduled"]).into()
     }),
-    int("Available", "Nodes where it has been ready for long enough.", |o, _| {
+    int("Available", field("apps.v1.DaemonSetStatus", "numberAvailable"), |o, _| {
         number(&o["status"]["numberAvailable"]).into()
     }),
-    text("Node Selector", "Which nodes have the pod.", |o, _| {
+    text("Node Selector", field("core.v1.PodSpec", "nodeSelector"), |o, _| {
         Value::from(labels(&template(o)["spec"]["nodeSelector"]))
     }),
     AGE,
     CONTAINERS,
     IMAGES,
-    SELECTOR,
+    selector_of("apps.v1.DaemonSetSpec"),
 ];
 
 const CONTROLLER_REVISIONS: &[Col] = &[
-    text("Controller", "The object whose revision it is.", |o, _| controller(o)),
-    text("Revision", "Its number.", |o, _| number(&o["revision"]).into()),
+    text("Controller", words("Controller of the object"), |o, _| controller(o)),
+    text("Revision", field("apps.v1.ControllerRevision", "revision"), |o, _| number(&o["revision"]).into()),
     AGE,
 ];
 
@@ -114,13 +132,13 @@ fn controller(object: &Value) -> Value {
 }
 
 const JOBS: &[Col] = &[
-    text("Status", "What the job is doing.", |o, _| Value::from(job_status(o))),
-    text("Completions", "Pods that have succeeded of those wanted.", |o, _| Value::from(completions(o))),
-    text("Duration", "How long it ran.", |o, now| Value::from(job_duration(o, now))),
+    text("Status", words("Status of the job."), |o, _| Value::from(job_status(o))),
+    text("Completions", field("batch.v1.JobStatus", "succeeded"), |o, _| Value::from(completions(o))),
+    text("Duration", words("Time required to complete the job."), |o, now| Value::from(job_duration(o, now))),
     AGE,
     CONTAINERS,
     IMAGES,
-    SELECTOR,
+    selector_of("batch.v1.JobSpec"),
 ];
 
 fn job_status(job: &Value) -> &'static str {
@@ -154,24 +172,32 @@ fn job_duration(job: &Value, now: Timestamp) -> String {
 }
 
 const CRON_JOBS: &[Col] = &[
-    text("Schedule", "When jobs start.", |o, _| string(&o["spec"]["schedule"])),
-    text("Timezone", "The zone of the schedule.", |o, _| string_or(&o["spec"]["timeZone"], "<none>")),
-    boolean("Suspend", "No more jobs are started.", |o, _| {
+    text("Schedule", field("batch.v1.CronJobSpec", "schedule"), |o, _| string(&o["spec"]["schedule"])),
+    text("Timezone", field("batch.v1.CronJobSpec", "timeZone"), |o, _| {
+        string_or(&o["spec"]["timeZone"], "<none>")
+    }),
+    boolean("Suspend", field("batch.v1.CronJobSpec", "suspend"), |o, _| {
         Value::from(match o["spec"]["suspend"].as_bool() {
             None => "<unset>",
             Some(true) => "True",
             Some(false) => "False",
         })
     }),
-    int("Active", "Jobs that run.", |o, _| Value::from(list(&o["status"]["active"]).len())),
-    text("Last Schedule", "When the last job was started.", |o, now| {
+    int("Active", field("batch.v1.CronJobStatus", "active"), |o, _| {
+        Value::from(list(&o["status"]["active"]).len())
+    }),
+    text("Last Schedule", field("batch.v1.CronJobStatus", "lastScheduleTime"), |o, now| {
         let last = &o["status"]["lastScheduleTime"];
         if last.is_string() { age::since(last, now) } else { Value::from("<none>") }
     }),
     AGE,
-    wide("Containers", "The names of the template's containers.", |o, _| containers(cron_template(o))),
-    wide("Images", "The images of the template's containers.", |o, _| images(cron_template(o))),
-    wide("Selector", "Which pods belong to the jobs.", |o, _| {
+    wide("Containers", words("Names of each container in the template."), |o, _| {
+        containers(cron_template(o))
+    }),
+    wide("Images", words("Images referenced by each container in the template."), |o, _| {
+        images(cron_template(o))
+    }),
+    wide("Selector", field("batch.v1.JobSpec", "selector"), |o, _| {
         Value::from(selector(&o["spec"]["jobTemplate"]["spec"]["selector"]))
     }),
 ];
@@ -181,7 +207,7 @@ fn cron_template(object: &Value) -> &Value {
 }
 
 const AUTOSCALERS: &[Col] = &[
-    text("Reference", "What is scaled.", |o, _| {
+    text("Reference", field("autoscaling.v2.HorizontalPodAutoscalerSpec", "scaleTargetRef"), |o, _| {
         let target = &o["spec"]["scaleTargetRef"];
         Value::from(format!(
             "{}/{}",
@@ -189,12 +215,18 @@ const AUTOSCALERS: &[Col] = &[
             target["name"].as_str().unwrap_or("")
         ))
     }),
-    text("Targets", "Measured and wanted values.", |o, _| Value::from(metrics(o))),
-    text("MinPods", "The fewest pods.", |o, _| {
+    text("Targets", field("autoscaling.v2.HorizontalPodAutoscalerSpec", "metrics"), |o, _| {
+        Value::from(metrics(o))
+    }),
+    text("MinPods", field("autoscaling.v2.HorizontalPodAutoscalerSpec", "minReplicas"), |o, _| {
         Value::from(o["spec"]["minReplicas"].as_i64().map_or("<unset>".to_owned(), |n| n.to_string()))
     }),
-    text("MaxPods", "The most pods.", |o, _| number(&o["spec"]["maxReplicas"]).into()),
-    text("Replicas", "Pods there.", |o, _| number(&o["status"]["currentReplicas"]).into()),
+    text("MaxPods", field("autoscaling.v2.HorizontalPodAutoscalerSpec", "maxReplicas"), |o, _| {
+        number(&o["spec"]["maxReplicas"]).into()
+    }),
+    text("Replicas", field("autoscaling.v2.HorizontalPodAutoscalerStatus", "currentReplicas"), |o, _| {
+        number(&o["status"]["currentReplicas"]).into()
+    }),
     AGE,
 ];
 
@@ -245,15 +277,17 @@ fn metric(spec: &Value, status: &Value) -> String {
 }
 
 const DISRUPTION_BUDGETS: &[Col] = &[
-    text("Min Available", "The fewest pods that must be available.", |o, _| {
+    text("Min Available", words("The minimum number of pods that must be available."), |o, _| {
         bound(&o["spec"]["minAvailable"])
     }),
-    text("Max Unavailable", "The most pods that may be unavailable.", |o, _| {
+    text("Max Unavailable", words("The maximum number of pods that may be unavailable."), |o, _| {
         bound(&o["spec"]["maxUnavailable"])
     }),
-    int("Allowed Disruptions", "Pods that may be disrupted now.", |o, _| {
-        number(&o["status"]["disruptionsAllowed"]).into()
-    }),
+    int(
+        "Allowed Disruptions",
+        words("Calculated number of pods that may be disrupted at this time."),
+        |o, _| number(&o["status"]["disruptionsAllowed"]).into(),
+    ),
     AGE,
 ];
 

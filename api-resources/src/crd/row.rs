@@ -2,10 +2,12 @@
 
 use super::{conversion, versions};
 use crate::catalog::PlaneKind;
+use crate::columns::about;
 use crate::discovery::version_priority;
 use crate::names;
 use crate::resource::{
-    Cell, Column, CustomSchema, Read, ResourceRow, ScalePaths, SelectableField, Strategy, Verb, Version,
+    Cell, Column, ColumnText, CustomSchema, Read, ResourceRow, ScalePaths, SelectableField, Strategy, Verb,
+    Version,
 };
 use crate::table::subresource;
 use crate::{json_path, kinds};
@@ -228,7 +230,7 @@ fn columns(version: &Value) -> Vec<Column> {
             name: "Age".into(),
             of: "date".into(),
             format: CompactString::default(),
-            description: "How long ago the object was created.".into(),
+            description: ColumnText::About(about::CREATED),
             priority: 0,
             cell: Cell::Path(".metadata.creationTimestamp".into()),
         }];
@@ -240,10 +242,10 @@ fn columns(version: &Value) -> Vec<Column> {
             name: text(&column["name"]),
             of: text(&column["type"]),
             format: text(&column["format"]),
-            description: match described.is_empty() {
+            description: ColumnText::Own(match described.is_empty() {
                 true => format!("Custom resource definition column (in JSONPath format): {path}").into(),
                 false => described,
-            },
+            }),
             priority: column["priority"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0),
             cell: Cell::Path(path),
         }

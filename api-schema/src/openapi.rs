@@ -7,6 +7,7 @@ mod custom;
 mod descriptions;
 mod discovery;
 mod items;
+mod messages;
 mod operations;
 mod parameters;
 mod schemas;
@@ -14,6 +15,7 @@ mod unions;
 pub mod v2;
 mod v2_protobuf;
 pub mod v3;
+mod v3_protobuf;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 
 use crate::aggregation;
 use crate::aggregation::openapi::{Part, merge};
+use crate::negotiation;
 use crate::planes::Plane;
 use crate::reply::{Content, Reply};
 use crate::server::Server;
@@ -75,6 +76,8 @@ impl Document {
     fn moved(&self, auth: &Authorized, path: &str) -> Result<Reply, ApiError> {
         let place = format!("{}/openapi/v3/{path}?hash={}", auth.plane().path(), self.hash);
         let mut reply = Reply::with(StatusCode::MOVED_PERMANENTLY, Content::Raw(JSON, Bytes::new()));
+        let tag = format!("\"{}\"", self.hash);
+        reply.headers.insert(header::ETAG, HeaderValue::from_str(&tag).map_err(ApiError::internal)?);
         reply.headers.insert(header::LOCATION, HeaderValue::from_str(&place).map_err(ApiError::internal)?);
         reply.headers.insert(header::VARY, HeaderValue::from_static("Accept"));
         Ok(reply)
@@ -83,9 +86,9 @@ impl Document {
     fn reply(&self, auth: &Authorized, of: &'static str) -> Result<Reply, ApiError> {
         let call = auth.call();
         let tag = format!("\"{}\"", self.hash);
-        let mut reply = if call.header("if-none-match") == tag {
+        let mut reply = if is_known(call.header("if-none-match"), &tag) {
             Reply::with(StatusCode::NOT_MODIFIED, Content::Raw(of, Bytes::new()))
-        } else if call.header("accept-encoding").contains("gzip") {
+        } else if negotiation::takes_gzip(call.header("accept-encoding")) {
             let mut reply = Reply::with(StatusCode::OK, Content::Encoded(of, self.compressed.clone()));
             reply.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             reply
@@ -105,6 +108,12 @@ impl Document {
         }
         Ok(reply)
     }
+}
+
+/// True when a client that sends this `If-None-Match` has what the tag stands for.
+fn is_known(if_none_match: &str, tag: &str) -> bool {
+    let known = |given: &str| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag;
+    if_none_match.split(',').map(str::trim).any(known)
 }
 
 /// The moment a year from now, as HTTP writes it.
@@ -182,6 +191,8 @@ impl Documents {
         wanted.extend(openapi::v3::plain_paths(&groups).into_iter().map(|path| (path.clone(), path, None)));
         let apis = apis(server, auth.plane(), catalog)?;
         wanted.extend(apis.into_iter().map(|Api { key, api }| (api.path(), key, Some(api))));
+        let types = [JSON, openapi::v3::PROTOBUF, openapi::v3::PROTOBUF_ACCEPTED];
+        let wish = auth.call().wish();
         for (path, key, api) in wanted {
             if !rest.is_empty() && rest != path {
                 continue;
@@ -199,14 +210,13 @@ impl Documents {
                 };
                 document.to_string().into_bytes()
             };
-            let document = self.document(key, make).await?;
+            let document = self.document(key.clone(), make).await?;
             if !rest.is_empty() {
-                if auth.call().wish().first_of(&[JSON]).is_none() {
-                    return Ok(not_acceptable());
-                }
+                let Some(of) = wish.first_of(&types) else { return Ok(not_acceptable()) };
                 return match auth.call().query.get("hash") {
                     Some(hash) if *hash != document.hash => document.moved(auth, rest),
-                    _ => document.reply(auth, JSON),
+                    _ if of == JSON => document.reply(auth, JSON),
+                    _ => self.in_protobuf(key, document).await?.reply(auth, openapi::v3::PROTOBUF),
                 };
             }
             index.push((path, document.hash.clone()));
@@ -225,6 +235,22 @@ impl Documents {
         Ok(Reply::value(&openapi::index(&index)))
     }
 
+    /// A document of version 3 in its other form, which has the same hash.
+    async fn in_protobuf(&self, key: String, json: Arc<Document>) -> Result<Arc<Document>, ApiError> {
+        let key = format!("{key} {} in protobuf", json.hash);
+        if let Some(found) = self.kept.lock().get(&key) {
+            return Ok(found.clone());
+        }
+        let made = tokio::task::spawn_blocking(move || {
+            let document: Value = serde_json::from_slice(&json.content()?)?;
+            let made = Document::of(&openapi::v3::protobuf(&document))?;
+            std::io::Result::Ok(Document { hash: json.hash.clone(), ..made })
+        });
+        let made = Arc::new(made.await.map_err(ApiError::internal)?.map_err(ApiError::internal)?);
+        self.keep(key, &made);
+        Ok(made)
+    }
+
     async fn document(
         &self,
         key: String,
@@ -235,12 +261,16 @@ impl Documents {
         }
         let made = tokio::task::spawn_blocking(move || Document::of(&make())).await;
         let made = Arc::new(made.map_err(ApiError::internal)?.map_err(ApiError::internal)?);
+        self.keep(key, &made);
+        Ok(made)
+    }
+
+    fn keep(&self, key: String, document: &Arc<Document>) {
         let mut kept = self.kept.lock();
         if kept.len() >= MAX_KEPT {
             kept.clear();
         }
-        kept.insert(key, made.clone());
-        Ok(made)
+        kept.insert(key, document.clone());
     }
 }
 

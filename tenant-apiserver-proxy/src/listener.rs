@@ -2,16 +2,16 @@
 
 use crate::authentication::Credentials;
 use crate::bodies::{self, Held};
-use crate::handlers::{self, Incoming};
-use crate::negotiation::Wish;
+use crate::handlers::{self, Incoming, web_sockets};
+use crate::negotiation::{self, Wish};
 use crate::planes::{Plane, PlaneKind};
-use crate::reply::{self, Body, Reply};
+use crate::reply::{self, Body, Content, Reply};
 use crate::request_info::{self, PlanePath, RequestInfo};
 use crate::server::Server;
 use crate::stages::{Call, Query, Received};
 use api_types::{ApiError, Reason, TenantId};
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -38,9 +38,15 @@ const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a request that is no watch may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Streams of one HTTP/2 connection at a time.
-const MAX_STREAMS: u32 = 1_000;
-/// The longest head of a request.
-const MAX_HEAD: u32 = 64 << 10;
+const MAX_STREAMS: u32 = 250;
+/// The longest head of a request: long selectors, many groups of whom somebody impersonates. A quarter of what
+/// Kubernetes takes, because all streams of a connection may have one each.
+const MAX_HEAD: u32 = 256 << 10;
+/// The most headers of a request.
+const MAX_HEADERS: usize = 1_000;
+
+/// Tells one request from all others.
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
 /// Serves until shutdown, then lets requests under way finish; the caller bounds how long.
 pub async fn serve(server: Arc<Server>, listener: TcpListener, acceptor: TlsAcceptor) {
@@ -110,6 +116,7 @@ async fn connection(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD as usize);
     builder
         .http2()
@@ -179,14 +186,20 @@ async fn respond(
     request: Request<hyper::body::Incoming>,
 ) -> Response<Body> {
     let encodings = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    let gzip = encodings.is_some_and(|all| all.split(',').any(|encoding| encoding.trim() == "gzip"));
+    let gzip = encodings.is_some_and(negotiation::takes_gzip);
     let head = request.method() == Method::HEAD;
+    let audit_id = request.headers().get(AUDIT_ID).filter(|id| !id.is_empty()).cloned();
     let query = Query::parse(request.uri().query().unwrap_or(""));
     let wish = Wish::of(request.headers(), &query);
     let reply = stages(server.clone(), certificate, request, query).await.unwrap_or_else(Reply::from);
     let (long, for_error) = (reply.is_long(&wish, gzip), wish.clone());
     let written = server.heavy.compute(long, move || reply.into_response(&wish, gzip)).await;
     let mut response = written.unwrap_or_else(|error| Reply::from(error).into_response(&for_error, gzip));
+    // By this a client names one request when it asks for help; it may choose it.
+    let audit_id = audit_id.or_else(|| HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).ok());
+    if let Some(audit_id) = audit_id {
+        response.headers_mut().entry(AUDIT_ID).or_insert(audit_id);
+    }
     if head {
         *response.body_mut() = reply::full(Bytes::new());
     }
@@ -200,11 +213,20 @@ async fn stages(
     mut request: Request<hyper::body::Incoming>,
     query: Query,
 ) -> Result<Reply, ApiError> {
+    // RFC 9112, 3.2.
+    if request.version() == http::Version::HTTP_11 && !request.headers().contains_key(header::HOST) {
+        let why = Bytes::from_static(b"400 Bad Request: missing required Host header");
+        let mut refused =
+            Reply::with(StatusCode::BAD_REQUEST, Content::Raw("text/plain; charset=utf-8", why));
+        refused.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        return Ok(refused);
+    }
     let upgrade =
         request.headers().contains_key(header::UPGRADE) && request.version() == http::Version::HTTP_11;
     let upgrade = upgrade.then(|| hyper::upgrade::on(&mut request));
-    let (head, body) = request.into_parts();
-    let credentials = Credentials { certificate, token: bearer(&head.headers) };
+    let (mut head, body) = request.into_parts();
+    let of_socket = web_sockets::take_token(&mut head.headers);
+    let credentials = Credentials { certificate, token: bearer(&head.headers).or(of_socket) };
     let (plane, path) = plane(&server, head.uri.path(), &credentials);
     let sent = head.uri.query().unwrap_or("");
     let info = request_info::parse(&head.method, path, sent)

@@ -102,6 +102,17 @@ pub enum Produced {
     Collections,
 }
 
+/// True when an `Accept-Encoding` header takes gzip.
+pub fn takes_gzip(header: &str) -> bool {
+    header.split(',').any(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|coding| coding.eq_ignore_ascii_case("gzip"));
+        let quality = parts.find_map(|part| part.strip_prefix("q="));
+        named
+            && quality.is_none_or(|quality| quality.trim().parse::<f64>().is_ok_and(|quality| quality > 0.0))
+    })
+}
+
 /// One type of an `Accept` header.
 #[derive(Debug, PartialEq)]
 struct Clause<'a> {
@@ -337,6 +348,22 @@ mod tests {
             }
         }
         Wish::of(&headers, &Query::parse(query))
+    }
+
+    #[test]
+    fn gzip_is_taken_by_who_says_so() {
+        for (header, taken) in [
+            ("gzip", true),
+            ("deflate, GZIP", true),
+            ("gzip;q=0.5", true),
+            ("gzip; q=0, br", false),
+            ("gzip;q=0.000", false),
+            ("identity", false),
+            ("*", false),
+            ("", false),
+        ] {
+            assert_eq!(takes_gzip(header), taken, "{header}");
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn validate_create(object: &Value) -> Causes {
         size += value.as_str().map_or(0, decoded_length);
     }
     if size > DATA_MAX {
-        out.push(Cause::too_long("", DATA_MAX));
+        out.push(Cause::too_long("[]", DATA_MAX));
     }
     out
 }

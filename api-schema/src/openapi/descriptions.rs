@@ -39,7 +39,17 @@ impl Descriptions {
             .get(name)
             .and_then(|schema| schema["properties"][field]["description"].as_str())
             .or_else(|| self.own.get(&(name, field)).copied())
+            .or_else(|| self.of_every_kind(field))
             .or_else(|| self.own.get(&("*", field)).copied())
+    }
+
+    /// What all kinds say alike, which lists and our own kinds say too.
+    fn of_every_kind(&self, field: &str) -> Option<&str> {
+        let any = self
+            .schemas
+            .get("io.k8s.api.core.v1.ConfigMap")
+            .filter(|_| field == "apiVersion" || field == "kind");
+        any?["properties"][field]["description"].as_str()
     }
 
     /// The types and fields that have our own words.

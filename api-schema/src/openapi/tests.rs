@@ -237,6 +237,31 @@ fn the_protobuf_form_has_definitions_and_paths() {
 }
 
 #[test]
+fn the_protobuf_form_of_version_3_has_schemas_and_paths() {
+    let document = v3::document(&apps(), "1.36", &Descriptions::none());
+    let bytes = v3::protobuf(&document);
+    assert_eq!(find(&bytes, 1), [b"3.0.0"]);
+    let schemas = find(find(&bytes, 5)[0], 1)[0];
+    assert_eq!(find(schemas, 1).len(), document["components"]["schemas"].as_object().unwrap().len());
+    let container = find(entry(schemas, 1, "io.k8s.api.core.v1.Container"), 1)[0];
+    let ports = find(entry(find(container, 31)[0], 1, "ports"), 1)[0];
+    assert_eq!(find(ports, 25), [b"array"]);
+    assert_eq!(find(entry(ports, 36, "x-kubernetes-patch-merge-key"), 2), [b"\"containerPort\""]);
+    let element = find(find(ports, 30)[0], 1)[0];
+    assert_eq!(find(find(element, 2)[0], 1), [b"#/components/schemas/io.k8s.api.core.v1.ContainerPort"]);
+    let path = entry(find(&bytes, 4)[0], 1, "/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
+    let patch = find(path, 10)[0];
+    assert_eq!(find(patch, 5), [b"patchAppsV1NamespacedDeployment"]);
+    let dry_run = find(find(patch, 6)[0], 1)[0];
+    assert_eq!(find(dry_run, 1), [b"dryRun"]);
+    assert_eq!(find(find(find(dry_run, 10)[0], 1)[0], 25), [b"string"]);
+    let ok = entry(find(patch, 8)[0], 2, "200");
+    let json = entry(find(find(ok, 1)[0], 3)[0], 1, "application/json");
+    let place = find(find(find(json, 1)[0], 2)[0], 1)[0];
+    assert_eq!(place, b"#/components/schemas/io.k8s.api.apps.v1.Deployment");
+}
+
+#[test]
 fn the_index_has_urls_without_a_prefix() {
     let index = index(&[("api/v1".to_owned(), "AB".to_owned()), (apps().path(), "CD".to_owned())]);
     assert_eq!(index["paths"]["api/v1"]["serverRelativeURL"], "/openapi/v3/api/v1?hash=AB");

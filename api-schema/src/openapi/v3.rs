@@ -6,7 +6,13 @@ use super::discovery;
 use super::items;
 use super::operations;
 use super::schemas::{Dialect, Schemas};
+pub use super::v3_protobuf::protobuf;
 use super::{ApiSchema, Descriptions, GroupVersionApi};
+
+/// The media type of the protobuf form.
+pub const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
+/// What clients call it in `Accept`, although it is no media type; the answer has [`PROTOBUF`].
+pub const PROTOBUF_ACCEPTED: &str = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
 
 /// The document of a group and version. `version` is that of the server (`1.36`).
 pub fn document(api: &GroupVersionApi, version: &str, descriptions: &Descriptions) -> Value {

@@ -18,6 +18,7 @@ pub mod reviews;
 pub mod scale;
 pub mod token_requests;
 pub mod watch;
+pub mod web_sockets;
 pub mod write;
 
 use crate::aggregation;
@@ -246,7 +247,7 @@ async fn whole(
         }
         "watch" => {
             offered(Verb::Watch)?;
-            watch::watch(server, auth, place).await
+            watch::watch(server, auth, place, &body).await
         }
         "create" if !place.name.is_empty() => Err(not_allowed()),
         "create" => {

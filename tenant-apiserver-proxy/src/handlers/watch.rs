@@ -4,6 +4,7 @@ use super::events::Encoder;
 use super::get::Form;
 use super::list::{self, Selection};
 use super::list_options::{self, ListOptions};
+use super::{Incoming, web_sockets};
 use crate::cache::collection::Change;
 use crate::cache::record::Record;
 use crate::cache::snapshot::Records;
@@ -37,7 +38,12 @@ const FRAME_BYTES: usize = 64 << 10;
 const BREATH: usize = 128;
 
 /// Answers a watch with a stream.
-pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
+pub async fn watch(
+    server: &Arc<Server>,
+    auth: &Authorized,
+    place: &Place,
+    body: &Incoming,
+) -> Result<Reply, ApiError> {
     let query = &auth.call().query;
     let form = Form::of(auth, place)?;
     auth.call().wish().stream(form.accept)?;
@@ -54,7 +60,7 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
         && asked > server.cache.revision()
         && let Err(error) = list::wait_for(server, asked).await
     {
-        return Ok(ended(error, format));
+        return Ok(answer(auth, body, format, ended(&error, format)));
     }
     // Read before the list: whatever is at or before it is in the list.
     let begun = server.cache.revision();
@@ -66,7 +72,8 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
         match collection.watch(&place.namespace, from) {
             Ok((missed, changes)) => (None, missed, changes),
             Err(forgotten) => {
-                return Ok(ended(ApiError::expired(asked, forgotten.oldest), format));
+                let error = ApiError::expired(asked, forgotten.oldest);
+                return Ok(answer(auth, body, format, ended(&error, format)));
             }
         }
     };
@@ -89,7 +96,16 @@ pub async fn watch(server: &Arc<Server>, auth: &Authorized, place: &Place) -> Re
     let timeout = end.credentials.map_or(timeout(&options), |valid| timeout(&options).min(valid));
     let deadline = tokio::time::Instant::now() + timeout;
     tokio::spawn(task.run(records, missed, deadline));
-    Ok(streamed(format, stream))
+    Ok(answer(auth, body, format, stream))
+}
+
+/// What is sent, as messages to who asks for a WebSocket, else as the body.
+fn answer(auth: &Authorized, body: &Incoming, format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
+    let socket = web_sockets::is_asked_for(&auth.call().headers);
+    match body.take_upgrade().filter(|_| socket) {
+        Some(client) => web_sockets::answer(auth.call(), client, format, frames),
+        None => streamed(format, frames),
+    }
 }
 
 /// Resolves when the plane has another definition of a custom kind, or none.
@@ -119,11 +135,11 @@ fn timeout(options: &ListOptions) -> Duration {
 }
 
 /// A watch that cannot begin where it asks: one error event, then the end.
-fn ended(error: ApiError, format: Format) -> Reply {
+fn ended(error: &ApiError, format: Format) -> mpsc::Receiver<Bytes> {
     let (frames, stream) = mpsc::channel(1);
     // The channel is empty, so there is room.
-    let _ = frames.try_send(super::events::error_event(&error, format));
-    streamed(format, stream)
+    let _ = frames.try_send(super::events::error_event(error, format));
+    stream
 }
 
 fn streamed(format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {

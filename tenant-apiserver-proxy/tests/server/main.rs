@@ -39,4 +39,5 @@ mod upgrades;
 mod waiting;
 mod watches;
 mod webhooks;
+mod wire;
 mod writes;

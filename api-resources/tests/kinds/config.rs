@@ -19,7 +19,7 @@ fn config_maps_are_checked() {
         ["data[a]: Invalid value: \"a\": duplicate of key present in binaryData"]
     );
     let large = named(json!({"data": {"a": "x".repeat(1 << 20), "b": "y"}}));
-    assert_eq!(refused_new("", "ConfigMap", large), ["Too long: may not be more than 1048576 bytes"]);
+    assert_eq!(refused_new("", "ConfigMap", large), ["[]: Too long: may not be more than 1048576 bytes"]);
     let key = named(json!({"data": {"a/b": "1"}}));
     assert!(
         refused_new("", "ConfigMap", key)[0]

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod aggregation;
+pub mod amounts;
 pub mod bootstrap;
 pub mod catalog;
 pub mod columns;
@@ -11,9 +12,11 @@ pub mod discovery;
 pub mod json_path;
 pub mod kinds;
 pub mod kinds_insula;
+pub mod limit_ranges;
 pub mod metadata;
 pub mod names;
 pub mod pod_security;
+pub mod quota;
 pub mod rbac;
 pub mod resource;
 pub mod selectors;

@@ -120,8 +120,8 @@ impl Quantity {
     pub const ZERO: Quantity = Quantity { nano: 0, format: Format::DecimalSi };
 
     /// A whole number.
-    pub fn from_whole(value: i64, format: Format) -> Quantity {
-        Quantity { nano: i128::from(value) * NANO, format }
+    pub const fn from_whole(value: i64, format: Format) -> Quantity {
+        Quantity { nano: value as i128 * NANO, format }
     }
 
     /// A number of thousandths.
@@ -198,6 +198,12 @@ impl Quantity {
     /// Thousandths, rounded away from zero; the nearest 64-bit number when out of range.
     pub fn milli_value(self) -> i64 {
         clamp(divide_up(self.nano, NANO / 1000))
+    }
+
+    /// Whole ones, rounded away from zero.
+    #[must_use]
+    pub fn rounded_up(self) -> Quantity {
+        Quantity { nano: divide_up(self.nano, NANO).saturating_mul(NANO), ..self }
     }
 
     /// How it is written.
@@ -407,6 +413,8 @@ mod tests {
         assert_eq!(quantity("1500m").value(), 2);
         assert_eq!(quantity("0.5").milli_value(), 500);
         assert!(quantity("1Gi") > quantity("1G"));
+        assert_eq!(quantity("1500m").rounded_up().to_string(), "2");
+        assert_eq!(quantity("0.1Ki").rounded_up(), quantity("103"));
         assert_eq!(quantity("1000m"), quantity("1"));
     }
 

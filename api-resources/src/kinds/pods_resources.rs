@@ -2,56 +2,20 @@
 
 use super::place::{Causes, Place, lookup};
 use super::resources::{self, quantity};
+use crate::amounts::{self, Amounts};
 use api_schema::quantity::Quantity;
 use api_types::Cause;
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-
-/// Amounts by the name of the resource.
-type Amounts = BTreeMap<String, Quantity>;
 
 /// What a pod can say as a whole.
 fn is_supported(name: &str) -> bool {
     matches!(name, "cpu" | "memory") || resources::is_huge_page(name)
 }
 
-/// What all containers need together, in `requests` or `limits`: those that run side by side, or, when that is more,
-/// an init container with the sidecars that started before it (KEP-753).
+/// What all containers need together, in `requests` or `limits`.
 fn of_containers(spec: &Value, list: &str) -> Amounts {
-    let of = |container: &Value| -> Amounts {
-        let amounts = lookup(lookup(container, "resources"), list).as_object().into_iter().flatten();
-        amounts.filter_map(|(name, value)| Some((name.clone(), quantity(value)?))).collect()
-    };
-    let containers = |field: &str| lookup(spec, field).as_array().into_iter().flatten();
-    let (mut total, mut sidecars, mut starting) = (Amounts::new(), Amounts::new(), Amounts::new());
-    containers("containers").for_each(|container| add(&mut total, &of(container)));
-    for container in containers("initContainers") {
-        let mut own = of(container);
-        if container["restartPolicy"] == "Always" {
-            add(&mut total, &own);
-            add(&mut sidecars, &own);
-            own.clone_from(&sidecars);
-        } else {
-            add(&mut own, &sidecars);
-        }
-        at_least(&mut starting, own);
-    }
-    at_least(&mut total, starting);
-    total
-}
-
-fn add(to: &mut Amounts, more: &Amounts) {
-    for (name, amount) in more {
-        to.entry(name.clone()).and_modify(|sum| *sum += *amount).or_insert(*amount);
-    }
-}
-
-fn at_least(to: &mut Amounts, other: Amounts) {
-    for (name, amount) in other {
-        let most = to.entry(name).or_insert(amount);
-        *most = (*most).max(amount);
-    }
+    amounts::of_containers(spec, |container| amounts::read(&container["resources"][list]))
 }
 
 /// Fills in what a pod that says some of its amounts leaves out: limits of huge pages from its containers, then requests from

@@ -72,12 +72,12 @@ pub fn compare(a: &Value, b: &Value) -> Option<Ordering> {
     Some(quantity(a)?.cmp(&quantity(b)?))
 }
 
-pub(super) fn is_huge_page(name: &str) -> bool {
+pub(crate) fn is_huge_page(name: &str) -> bool {
     name.starts_with("hugepages-")
 }
 
 /// Of Kubernetes itself: without a prefix, or one within `kubernetes.io`.
-pub(super) fn is_native(name: &str) -> bool {
+pub(crate) fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 
@@ -87,7 +87,7 @@ fn is_overcommittable(name: &str) -> bool {
 }
 
 /// A name with a domain that is not Kubernetes'.
-pub(super) fn is_extended(name: &str) -> bool {
+pub(crate) fn is_extended(name: &str) -> bool {
     !is_native(name)
         && !name.starts_with("requests.")
         && names::qualified_name(&format!("requests.{name}")).is_empty()

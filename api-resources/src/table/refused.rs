@@ -14,8 +14,6 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
 /// Kinds that are stored so that charts and manifests with them install, while nothing acts on them yet: group, plural,
 /// what does not happen.
 const IDLE: &[(&str, &str, &str)] = &[
-    ("", "limitranges", "it limits nothing"),
-    ("", "resourcequotas", "it limits nothing"),
     ("apps", "daemonsets", "no pods are made for it"),
     ("apps", "statefulsets", "no pods are made for it"),
     ("autoscaling", "horizontalpodautoscalers", "nothing is scaled by it"),

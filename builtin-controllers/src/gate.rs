@@ -13,7 +13,7 @@ use plane_client::{
 use service_runtime::{FairQueue, Shutdown};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// The names of controllers that are off, by tenant.
 #[derive(Default)]
@@ -111,6 +111,10 @@ impl Reconciler for Gated {
 
     fn triggers(&self) -> Vec<Trigger> {
         self.inner.triggers()
+    }
+
+    fn found_triggers(&self) -> Option<mpsc::Receiver<Trigger>> {
+        self.inner.found_triggers()
     }
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {

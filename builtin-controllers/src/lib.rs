@@ -6,7 +6,7 @@
 //! [`PlaneClient`](plane_client::PlaneClient) only, with merge patches bound to what they were computed from.
 //!
 //! Not here yet, and so doing nothing in any plane: StatefulSets, DaemonSets, CronJobs, autoscaling,
-//! disruption budgets, volumes, quotas.
+//! disruption budgets, volumes.
 
 mod access;
 mod claims;
@@ -39,6 +39,7 @@ mod ttl_after_finished;
 
 mod endpoint_slices;
 mod garbage_collector;
+mod resource_quotas;
 
 mod pods;
 mod scheduler;

@@ -9,6 +9,7 @@ pub(crate) const NAMESPACES: Resource = Resource::new("", "v1", "namespaces");
 pub(crate) const NODES: Resource = Resource::new("", "v1", "nodes");
 pub(crate) const PODS: Resource = Resource::new("", "v1", "pods");
 pub(crate) const REPLICATION_CONTROLLERS: Resource = Resource::new("", "v1", "replicationcontrollers");
+pub(crate) const RESOURCE_QUOTAS: Resource = Resource::new("", "v1", "resourcequotas");
 pub(crate) const SECRETS: Resource = Resource::new("", "v1", "secrets");
 pub(crate) const SERVICE_ACCOUNTS: Resource = Resource::new("", "v1", "serviceaccounts");
 pub(crate) const SERVICES: Resource = Resource::new("", "v1", "services");

@@ -12,6 +12,7 @@ use crate::jobs::Jobs;
 use crate::namespaces::Namespaces;
 use crate::pods::OrphanedPods;
 use crate::replicasets::{self, ReplicaSets};
+use crate::resource_quotas::ResourceQuotas;
 use crate::root_ca::RootCa;
 use crate::scheduler::Scheduler;
 use crate::service_accounts::ServiceAccounts;
@@ -65,6 +66,7 @@ fn everywhere(client: &Arc<dyn PlaneClient>, options: &Options) -> Vec<(Arc<dyn 
         (Arc::new(Jobs::new(client.clone())), 8),
         (Arc::new(FinishedJobs::new(client.clone())), 2),
         (Arc::new(EndpointSlices::new(client.clone())), 4),
+        (Arc::new(ResourceQuotas::new(client.clone())), 4),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Claims)), 2),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Volumes)), 2),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Classes)), 2),

@@ -13,6 +13,7 @@ use service_runtime::{FairQueue, QueueLimits, Shutdown};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 
 /// What a controller does for one key.
@@ -23,6 +24,11 @@ pub trait Reconciler: Send + Sync + 'static {
 
     /// What makes keys due.
     fn triggers(&self) -> Vec<Trigger>;
+
+    /// What makes keys due too, as it is found out while the controller runs. Asked once, when it begins to run.
+    fn found_triggers(&self) -> Option<mpsc::Receiver<Trigger>> {
+        None
+    }
 
     /// Brings about what the objects say, for one key of one plane.
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError>;
@@ -38,7 +44,16 @@ pub enum Next {
 }
 
 /// Which keys an event of a resource makes due.
-pub type MapFn = Arc<dyn Fn(&Object) -> Vec<ObjectName> + Send + Sync>;
+pub type MapFn = Arc<dyn Fn(&Object, Seen) -> Vec<ObjectName> + Send + Sync>;
+
+/// What an event tells of its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It is there.
+    There,
+    /// It is gone.
+    Gone,
+}
 
 /// A watched resource, and the keys that its events make due.
 #[derive(Clone)]
@@ -71,6 +86,15 @@ impl Trigger {
         scope: Scope,
         map: impl Fn(&Object) -> Vec<ObjectName> + Send + Sync + 'static,
     ) -> Self {
+        Self::seen(resource, scope, move |object, _| map(object))
+    }
+
+    /// Events of the resource make the keys due that `map` names, which is told what the event says of its object.
+    pub fn seen(
+        resource: GroupResource,
+        scope: Scope,
+        map: impl Fn(&Object, Seen) -> Vec<ObjectName> + Send + Sync + 'static,
+    ) -> Self {
         Trigger { resource, scope, map: Arc::new(map) }
     }
 }
@@ -102,7 +126,8 @@ impl Controller {
     /// Runs until shutdown; workers finish the key they are at. A worker that panics is replaced and its key comes
     /// again as a failed one; a watch whose mapping panics is made again after a second.
     pub async fn run(self, shutdown: Shutdown) {
-        let triggers = self.reconciler.triggers();
+        let mut triggers = self.reconciler.triggers();
+        let mut found = self.reconciler.found_triggers();
         let mut tasks = JoinSet::new();
         let mut parts: HashMap<Id, Part> = HashMap::new();
         for index in 0..triggers.len() {
@@ -114,6 +139,12 @@ impl Controller {
         loop {
             let ended = tokio::select! {
                 () = shutdown.requested() => break,
+                trigger = next(&mut found) => {
+                    triggers.push(trigger);
+                    let part = Part::Feed(triggers.len() - 1);
+                    self.spawn(&mut tasks, &mut parts, part, &triggers, &shutdown);
+                    continue;
+                }
                 ended = tasks.join_next_with_id() => ended,
             };
             let id = match ended {
@@ -164,6 +195,18 @@ impl Controller {
     }
 }
 
+/// The next trigger that is found; never, when none can come.
+async fn next(found: &mut Option<mpsc::Receiver<Trigger>>) -> Trigger {
+    match found {
+        Some(receiver) => match receiver.recv().await {
+            Some(trigger) => return trigger,
+            None => *found = None,
+        },
+        None => {}
+    }
+    std::future::pending().await
+}
+
 /// How long a watch whose task failed waits before it is made again.
 const FEED_DELAY: Duration = Duration::from_secs(1);
 
@@ -195,10 +238,13 @@ async fn feed(
 ) {
     let mut watch = Watch::new(client, trigger.resource.clone(), trigger.scope, shutdown);
     while let Some(item) = watch.next().await {
-        if let WatchItem::Applied(object) | WatchItem::Deleted(object) = item {
-            for key in (trigger.map)(&object) {
-                queue.add(object.tenant, key);
-            }
+        let (object, seen) = match item {
+            WatchItem::Applied(object) => (object, Seen::There),
+            WatchItem::Deleted(object) => (object, Seen::Gone),
+            WatchItem::Synced => continue,
+        };
+        for key in (trigger.map)(&object, seen) {
+            queue.add(object.tenant, key);
         }
     }
 }

@@ -19,7 +19,7 @@ pub mod write;
 
 pub use api_types::{ApiError, GroupResource, Meta, ObjectName, Resource, ResourceKey, Revision, TenantId};
 pub use client::{KindInfo, Object, PlaneClient, Scope, WatchItem};
-pub use controller::{Controller, Next, Reconciler, Trigger};
+pub use controller::{Controller, Next, Reconciler, Seen, Trigger};
 pub use extension_servers::{Availability, Checked, ExtensionServers};
 pub use pod_tunnel::{Duplex, PodTunnel, TunnelError};
 pub use reserver::{Reservation, ServiceReserver};

@@ -60,6 +60,8 @@ pub struct Server {
     pub(crate) crds: crds::Schemas,
     pub(crate) documents: crate::documents::Documents,
     pub(crate) heavy: crate::heavy::Heavy,
+    /// Who counts for the quotas of a namespace, one after the other.
+    pub(crate) quota_turns: crate::admission::quotas::Turns,
     /// Given when the server is to end.
     pub shutdown: Shutdown,
     /// The store is followed for as long as anybody can write: a write waits until reads show it.
@@ -121,6 +123,7 @@ impl Server {
             crds: crds::Schemas::default(),
             documents: crate::documents::Documents::default(),
             heavy: crate::heavy::Heavy::default(),
+            quota_turns: crate::admission::quotas::Turns::default(),
             shutdown: shutdown.clone(),
             used: ShutdownOnDrop::default(),
         });

@@ -63,7 +63,7 @@ pub fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra
         "kubeconfigSecret": {"namespace": secret.object.namespace, "name": secret.object.name, "key": "value"},
     });
     tell_state(tenant, now);
-    Ok(Extra { preconditions: Vec::new(), operations })
+    Ok(Extra { operations, ..Extra::default() })
 }
 
 /// A protected tenant is not deleted.

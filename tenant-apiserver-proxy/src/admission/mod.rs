@@ -8,12 +8,14 @@ pub mod default_classes;
 pub mod definitions;
 pub mod devices;
 pub mod guards;
+pub mod limit_ranges;
 pub mod namespaces;
 pub mod nodes;
 pub mod parameters;
 pub mod pod_security;
 pub mod pods;
 pub mod profiles;
+pub mod quotas;
 pub mod roles;
 
 use crate::gateway::{Extra, Place};
@@ -29,6 +31,7 @@ pub fn create(server: &Server, auth: &Authorized, place: &Place, object: &mut Va
     namespaces::check(server, auth, place, &place.name)?;
     namespaces::label(place, object);
     nodes::admit(auth, place, object);
+    limit_ranges::fill(server, auth, place, object, None)?;
     default_classes::admit(server, auth, place, object)?;
     pods::admit(server, auth, place, object)
 }
@@ -44,6 +47,7 @@ pub async fn check_valid(
     if place.subresource != "status" {
         parameters::check(server, auth, place, new, old)?;
     }
+    limit_ranges::check(server, auth, place, new, old)?;
     if old.is_none() {
         pods::check_valid(server, auth, place, new)?;
     }
@@ -51,11 +55,19 @@ pub async fn check_valid(
 }
 
 /// Admits a change.
-pub fn update(place: &Place, new: &mut Value, old: &Value) {
+pub fn update(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    new: &mut Value,
+    old: &Value,
+) -> Result<(), ApiError> {
     if place.subresource != "status" {
         namespaces::label(place, new);
         pods::admit_change(place, new, old);
+        limit_ranges::fill(server, auth, place, new, Some(old))?;
     }
+    Ok(())
 }
 
 /// The rules that no guard of the plane may get round: they run after the last of those that change objects.
@@ -86,7 +98,7 @@ pub fn delete(server: &Server, auth: &Authorized, place: &Place, old: &Value) ->
     namespaces::check_delete(auth, place)
 }
 
-/// What an admitted and valid write takes from what all share: addresses, a tenant's plane. Runs last, never in a
+/// What an admitted and valid write takes from what all share: addresses, a tenant's plane, quotas. Runs last, never in a
 /// dry run.
 pub async fn reserve(
     server: &Server,
@@ -105,6 +117,8 @@ pub async fn reserve(
         }
         Some(_) => tenants::change(place, object),
     }
+    // Last: from here on others wait.
+    extra.join(quotas::count(server, auth, place, object, old).await?);
     Ok(extra)
 }
 

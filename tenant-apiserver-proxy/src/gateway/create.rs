@@ -85,6 +85,7 @@ async fn run(
         let told = admission::check_valid(server, auth, place, &object, None).await?;
         admission::definitions::compile(server, place, &object)?;
         guards::validate(&asked, Some(&object), None).await?;
+        admission::quotas::check(server, auth, place, &object, None)?;
         // As in Kubernetes, what is wrong with an object is said before that its name is taken.
         if names_version && !options.dry_run {
             return Err(metadata::new_with_version());

@@ -63,8 +63,7 @@ impl Between for Changed<'_, '_> {
     }
 
     fn admit(&self, object: &mut Value) -> Result<(), ApiError> {
-        admission::update(self.0.place, object, self.1);
-        Ok(())
+        admission::update(self.0.server, self.0.auth, self.0.place, object, self.1)
     }
 }
 

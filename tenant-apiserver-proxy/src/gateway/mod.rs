@@ -10,6 +10,7 @@ pub mod guarding;
 pub mod metadata;
 pub mod update;
 
+use crate::admission::quotas::Turn;
 use crate::cache::feed::store_key;
 use crate::cache::record::{self, Record};
 use crate::conversion::known::Known;
@@ -155,6 +156,8 @@ pub struct Extra {
     pub preconditions: Vec<Precondition>,
     /// What is done too.
     pub operations: Vec<Operation>,
+    /// Held until it is done.
+    pub turn: Option<Turn>,
 }
 
 impl Extra {
@@ -162,6 +165,7 @@ impl Extra {
     pub fn join(&mut self, other: Extra) {
         self.preconditions.extend(other.preconditions);
         self.operations.extend(other.operations);
+        self.turn = self.turn.take().or(other.turn);
     }
 }
 

@@ -93,7 +93,7 @@ async fn step(
         let caller = Caller::of(server, auth);
         ownership::record(&caller, place, Some(&old), &mut new, &options.manager, now).await?;
     }
-    admission::update(place, &mut new, &old);
+    admission::update(server, auth, place, &mut new, &old)?;
     let asked = Asked::to_write(server, auth, place, Operation::Update, options.dry_run);
     // A binding or an eviction has been shown to guards as what it is.
     let guarded = !matches!(place.subresource.as_str(), "binding" | "eviction");
@@ -110,6 +110,7 @@ async fn step(
     if guarded {
         guarding::validate_changed(&asked, &new, &old).await?;
     }
+    admission::quotas::check(server, auth, place, &new, Some(&old))?;
     let own = warnings(place, &new, &old);
     let warnings: Vec<String> = twice.into_iter().chain(own).chain(told).collect();
     api_schema::managed_fields::keep_times(&old, &mut new);

@@ -27,6 +27,7 @@ mod patches;
 mod pipeline;
 mod pod_security;
 mod policies;
+mod quotas;
 mod refusals;
 mod restart;
 mod roles;

@@ -98,6 +98,7 @@ const NEEDS: &[(&str, Needs)] = &[
     ("api-compatibility.md", Needs::Tenant),
     ("applications.md", Needs::Tenant),
     ("databases.md", Needs::Postgres),
+    ("quota.md", Needs::Tenant),
     ("super-clusters.md", Needs::Tenant),
 ];
 

@@ -11,6 +11,7 @@ pub const CONTROLLERS: &[&str] = &[
     "job-controller",
     "ttl-after-finished-controller",
     "endpointslice-controller",
+    "resourcequota-controller",
     "garbage-collector-controller",
     "persistentvolumeclaim-protection-controller",
     "persistentvolume-protection-controller",

@@ -304,7 +304,7 @@ impl Reconciler for ResourceQuotas {
         let definitions = Trigger::mapped(DEFINITIONS.group_resource(), Scope::All, move |object| {
             let index = locked(&of_planes);
             let namespaces = index.planes.get(&object.tenant).into_iter().flat_map(HashMap::keys);
-            namespaces.map(|namespace| ObjectName::cluster(namespace)).collect()
+            namespaces.map(|of| ObjectName::cluster(of.as_str())).collect()
         });
         vec![quotas, definitions]
     }

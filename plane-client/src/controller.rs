@@ -197,12 +197,11 @@ impl Controller {
 
 /// The next trigger that is found; never, when none can come.
 async fn next(found: &mut Option<mpsc::Receiver<Trigger>>) -> Trigger {
-    match found {
-        Some(receiver) => match receiver.recv().await {
-            Some(trigger) => return trigger,
-            None => *found = None,
-        },
-        None => {}
+    if let Some(receiver) = found {
+        if let Some(trigger) = receiver.recv().await {
+            return trigger;
+        }
+        *found = None;
     }
     std::future::pending().await
 }

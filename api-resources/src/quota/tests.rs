@@ -310,7 +310,7 @@ fn every_quota_has_to_have_room() {
     for (quota, pod, expected) in table {
         let expected =
             expected.map(|all| all.into_iter().map(str::to_owned).collect()).map_err(str::to_owned);
-        assert_eq!(ask(&[quota.clone()], &pods, pod, None), expected, "{quota:?}");
+        assert_eq!(ask(std::slice::from_ref(&quota), &pods, pod, None), expected, "{quota:?}");
     }
     let scoped = quota("s", json!({"scopes": ["BestEffort"]}), json!({"pods": "0"}), json!({"pods": "0"}));
     let both = [scoped, hard(json!({"pods": "2"}), json!({"pods": "1"}))];

@@ -37,9 +37,12 @@ fn resource() -> GroupResource {
     GroupResource::new("", "resourcequotas")
 }
 
+/// Held by the one whose turn it is.
+type Lock = tokio::sync::Mutex<()>;
+
 /// The turns of namespaces with quotas in which somebody writes.
 #[derive(Default)]
-pub struct Turns(Mutex<HashMap<(TenantId, CompactString), Weak<tokio::sync::Mutex<()>>>>);
+pub struct Turns(Mutex<HashMap<(TenantId, CompactString), Weak<Lock>>>);
 
 /// Nobody else's write counts in the namespace until this is dropped.
 pub struct Turn(#[allow(dead_code, reason = "it is held")] OwnedMutexGuard<()>);
@@ -53,7 +56,7 @@ impl Turns {
         })
     }
 
-    fn of(&self, tenant: TenantId, namespace: &CompactString) -> Arc<tokio::sync::Mutex<()>> {
+    fn of(&self, tenant: TenantId, namespace: &CompactString) -> Arc<Lock> {
         let mut turns = self.0.lock();
         if turns.len() >= MANY {
             turns.retain(|_, turn| turn.strong_count() > 0);

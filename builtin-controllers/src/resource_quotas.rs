@@ -29,11 +29,11 @@ use tokio::sync::mpsc;
 const DEVICE_CLASSES: Resource = Resource::new("resource.k8s.io", "v1", "deviceclasses");
 /// Everything is counted again this often, as in Kubernetes.
 const RESYNC: Duration = Duration::from_secs(300);
-/// When other writes came between, or what is newly watched may have changed before.
+/// When other writes come between all the time, or what is newly watched may have changed before.
 const SOON: Duration = Duration::from_millis(250);
-/// How often it is counted in a row when what is allowed changes: what came before the new bounds were in force was not
-/// counted by the API server.
-const PASSES: usize = 4;
+/// How often it is counted in a row, when other writes come between, or what is allowed changes: what came before the new
+/// bounds were in force was not counted by the API server.
+const PASSES: usize = 8;
 /// Objects that are counted without letting others work.
 const AT_ONCE: usize = 64;
 
@@ -319,7 +319,7 @@ impl Reconciler for ResourceQuotas {
                 Ok(Done { again: true, .. }) => {}
                 Ok(done) => return Ok(done.next),
                 // Other writes came between: what they use is counted by the next pass.
-                Err(error) if error.is_conflict() => return Ok(Next::After(SOON)),
+                Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -166,6 +166,8 @@ async fn the_last_unit_is_given_once() {
     namespace(&acme).await;
     quota(&acme, "q", json!({"pods": "10", "requests.cpu": "100"})).await;
     quota(&acme, "more", json!({"count/pods": "12"})).await;
+    let from = text(&acme.get(QUOTAS).await.json()["metadata"]["resourceVersion"]).to_owned();
+    let mut watch = acme.watch(&format!("{QUOTAS}?watch=true&resourceVersion={from}")).await;
     let creations = (0..40).map(|index| {
         let acme = acme.clone();
         async move {
@@ -184,6 +186,17 @@ async fn the_last_unit_is_given_once() {
     assert_eq!(pods, 10);
     assert_eq!(used(&acme, "q").await, json!({"pods": "10", "requests.cpu": "10"}));
     assert_eq!(used(&acme, "more").await, json!({"count/pods": "10"}));
+    // Each pod was counted once, by both quotas in one commit, and never more than there was room for.
+    for count in 1..=10 {
+        let (one, other) = (watch.next().await.unwrap(), watch.next().await.unwrap());
+        assert_eq!(
+            one["object"]["metadata"]["resourceVersion"],
+            other["object"]["metadata"]["resourceVersion"]
+        );
+        let of = |event: &Value, name: &str| event["object"]["status"]["used"][name].clone();
+        let counts = [of(&one, "count/pods"), of(&one, "pods"), of(&other, "count/pods"), of(&other, "pods")];
+        assert_eq!(counts.iter().filter(|used| **used == count.to_string()).count(), 2, "{counts:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,6 +28,13 @@ fn object(kind: &str, name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "n"}})
 }
 
+/// Waits for what is used, for much less time than to the next resync.
+async fn soon(planes: &FakePlanes, name: &str, expected: Value) {
+    let before = tokio::time::Instant::now();
+    used(planes, name, expected).await;
+    assert!(before.elapsed() < 2 * SOON, "{:?}", before.elapsed());
+}
+
 async fn used(planes: &FakePlanes, name: &str, expected: Value) {
     let is = |found: Option<&Value>| found.is_some_and(|found| found["status"]["used"] == expected);
     let found = planes.wait_for(tenant(), &RESOURCE_QUOTAS.group_resource(), "n", name, is).await.unwrap();
@@ -49,28 +56,28 @@ async fn what_is_there_is_counted_and_what_goes_is_given_back() {
     planes.put(tenant(), quota("q", json!({"hard": hard})));
     let expected =
         json!({"pods": "2", "count/pods": "2", "requests.cpu": "1500m", "configmaps": "1", "services": "0"});
-    used(&planes, "q", expected).await;
+    soon(&planes, "q", expected).await;
 
     let mut ended = pod("a", "1");
     ended["status"] = json!({"phase": "Succeeded"});
     planes.put(tenant(), ended);
     let expected =
         json!({"pods": "1", "count/pods": "2", "requests.cpu": "500m", "configmaps": "1", "services": "0"});
-    used(&planes, "q", expected).await;
+    soon(&planes, "q", expected).await;
 
     for (resource, name) in [(PODS, "b"), (CONFIG_MAPS, "m")] {
         planes.remove(tenant(), &resource.group_resource(), "n", name);
     }
     let expected =
         json!({"pods": "0", "count/pods": "1", "requests.cpu": "0", "configmaps": "0", "services": "0"});
-    used(&planes, "q", expected).await;
+    soon(&planes, "q", expected).await;
 
     // What is allowed changes, and what is counted with it.
     planes.put(tenant(), object("Service", "s"));
     planes.put(tenant(), quota("q", json!({"hard": {"services": "2", "count/pods": "1"}})));
-    used(&planes, "q", json!({"services": "1", "count/pods": "1"})).await;
+    soon(&planes, "q", json!({"services": "1", "count/pods": "1"})).await;
     planes.remove(tenant(), &SERVICES.group_resource(), "n", "s");
-    used(&planes, "q", json!({"services": "0", "count/pods": "1"})).await;
+    soon(&planes, "q", json!({"services": "0", "count/pods": "1"})).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,14 +103,14 @@ async fn kinds_of_the_plane_are_counted_once_it_has_them() {
         tenant(),
         quota("q", json!({"hard": {"count/widgets.example.com": "3", "count/deployments.apps": "1"}})),
     );
-    used(&planes, "q", json!({"count/deployments.apps": "0"})).await;
+    soon(&planes, "q", json!({"count/deployments.apps": "0"})).await;
     planes.put(
         tenant(),
         json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "widgets.example.com"}, "spec": {"group": "example.com", "scope": "Namespaced",
             "names": {"plural": "widgets", "kind": "Widget"}, "versions": [{"name": "v1", "storage": true, "served": true}]}}),
     );
-    used(&planes, "q", json!({"count/deployments.apps": "0", "count/widgets.example.com": "0"})).await;
+    soon(&planes, "q", json!({"count/deployments.apps": "0", "count/widgets.example.com": "0"})).await;
     planes.put(
         tenant(),
         json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "n"}}),
@@ -111,7 +118,7 @@ async fn kinds_of_the_plane_are_counted_once_it_has_them() {
     // A creation is counted by the API server; without one, by the next resync.
     used(&planes, "q", json!({"count/deployments.apps": "0", "count/widgets.example.com": "1"})).await;
     planes.remove(tenant(), &GroupResource::new("example.com", "widgets"), "n", "w");
-    used(&planes, "q", json!({"count/deployments.apps": "0", "count/widgets.example.com": "0"})).await;
+    soon(&planes, "q", json!({"count/deployments.apps": "0", "count/widgets.example.com": "0"})).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,13 +126,13 @@ async fn a_pod_that_outlives_its_grace_is_given_back() {
     let planes = start();
     planes.put(tenant(), pod("a", "1"));
     planes.put(tenant(), quota("q", json!({"hard": {"pods": "5"}})));
-    used(&planes, "q", json!({"pods": "1"})).await;
+    soon(&planes, "q", json!({"pods": "1"})).await;
     let mut stuck = pod("a", "1");
     stuck["metadata"]["deletionTimestamp"] = json!("2020-01-01T00:00:00Z");
     stuck["metadata"]["deletionGracePeriodSeconds"] = json!(30);
     stuck["metadata"]["finalizers"] = json!(["a/b"]);
     planes.put(tenant(), stuck);
-    used(&planes, "q", json!({"pods": "0"})).await;
+    soon(&planes, "q", json!({"pods": "0"})).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -165,3 +165,62 @@ async fn shutdown_waits_for_the_key_at_work() {
     running.await.unwrap();
     assert_eq!(finished.load(Ordering::SeqCst), 1);
 }
+
+/// Finds out with its first key that secrets matter too.
+struct Finding {
+    find: mpsc::Sender<Trigger>,
+    found: Mutex<Option<mpsc::Receiver<Trigger>>>,
+    seen: mpsc::UnboundedSender<String>,
+}
+
+#[async_trait]
+impl Reconciler for Finding {
+    fn name(&self) -> &'static str {
+        "finding"
+    }
+
+    fn triggers(&self) -> Vec<Trigger> {
+        vec![Trigger::own(GroupResource::new("", "configmaps"), Scope::All)]
+    }
+
+    fn found_triggers(&self) -> Option<mpsc::Receiver<Trigger>> {
+        self.found.lock().take()
+    }
+
+    async fn reconcile(&self, _: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
+        let _ = self.seen.send(key.name.to_string());
+        if key.name == "a" {
+            let secrets = GroupResource::new("", "secrets");
+            let gone = |object: &Object, seen| {
+                if seen == Seen::Gone { vec![object.name.clone()] } else { Vec::new() }
+            };
+            let _ = self.find.send(Trigger::seen(secrets, Scope::All, gone)).await;
+        }
+        done()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn triggers_that_are_found_later_are_followed_too() {
+    let planes = FakePlanes::new();
+    let (find, found) = mpsc::channel(1);
+    let (seen, mut turns) = mpsc::unbounded_channel();
+    let reconciler = Arc::new(Finding { find, found: Mutex::new(Some(found)), seen });
+    tokio::spawn(Controller::new(planes.client(), reconciler, 1).run(Shutdown::new()));
+    planes.put(tenant(), map());
+    assert_eq!(turns.recv().await.as_deref(), Some("a"));
+    let secrets = GroupResource::new("", "secrets");
+    // Until the watch is there, nobody is told of what goes.
+    for index in 0.. {
+        let name = format!("s{index}");
+        planes.put(tenant(), json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(planes.remove(tenant(), &secrets, "default", &name));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        if let Ok(turn) = turns.try_recv() {
+            assert!(turn.starts_with('s'), "{turn}");
+            return;
+        }
+        assert!(index < 1_000, "what goes makes nothing due");
+    }
+}

@@ -44,7 +44,8 @@ pub fn strategy() -> Strategy {
         prepare_update: |crd, old| {
             let storage = storage_version(crd).map(str::to_owned);
             let mut status = old["status"].clone();
-            if let (Some(storage), Some(stored)) = (storage, status["storedVersions"].as_array_mut())
+            if let (Some(storage), Some(stored)) =
+                (storage, status.get_mut("storedVersions").and_then(Value::as_array_mut))
                 && !stored.iter().any(|version| *version == storage)
             {
                 stored.push(storage.into());

@@ -9,6 +9,7 @@ pub mod columns;
 pub mod convert;
 pub mod crd;
 pub mod discovery;
+pub mod internal;
 pub mod json_path;
 pub mod kinds;
 pub mod kinds_insula;

@@ -1,8 +1,8 @@
 //! Strict decoding of what clients send: bytes along a type into a JSON value.
 //!
 //! See KEP-2885 (server-side field validation) for the modes. The result has only known fields, canonical
-//! quantities and times, and no empty values that Kubernetes would not write; what it would always write is added
-//! by [`crate::zero::normalize`] after defaulting.
+//! quantities and times, and no empty values that Kubernetes would not write, but for empty lists and maps; these are
+//! dropped, and what it would always write is added, by [`crate::zero::normalize`] after defaulting.
 
 mod embedded;
 pub(crate) mod json;

@@ -36,7 +36,7 @@ pub(crate) fn element(of: TypeRef<'_>) -> Value {
 }
 
 /// True when a field with this value is not written. Null is nothing but for any JSON.
-pub(crate) fn is_left_out(of: TypeRef<'_>, presence: Presence, value: &Value) -> bool {
+pub fn is_left_out(of: TypeRef<'_>, presence: Presence, value: &Value) -> bool {
     match value {
         Value::Null => true,
         _ if presence != Presence::NonZero => false,
@@ -64,7 +64,7 @@ pub fn normalize(of: TypeRef<'_>, value: &mut Value) {
 }
 
 /// Drops what is left out when it is empty.
-fn trim(of: TypeRef<'_>, value: &mut Value) {
+pub fn trim(of: TypeRef<'_>, value: &mut Value) {
     match (of.shape(), value) {
         (Shape::Object(fields), Value::Object(object)) => {
             for field in fields {
@@ -87,6 +87,57 @@ fn trim(of: TypeRef<'_>, value: &mut Value) {
             list.iter_mut().for_each(|value| trim(of.at(*element), value));
         }
         _ => {}
+    }
+}
+
+/// An empty list or map, and where it is in an object: a JSON pointer.
+pub type Empty = (String, Value);
+
+/// The empty lists and maps of a value, which [normalize] drops. They are not nothing to those who judge what a client
+/// sent.
+pub fn empties(of: TypeRef<'_>, value: &Value) -> Vec<Empty> {
+    let mut out = Vec::new();
+    find_empties(of, value, &mut String::new(), &mut out);
+    out
+}
+
+fn find_empties(of: TypeRef<'_>, value: &Value, path: &mut String, out: &mut Vec<Empty>) {
+    let length = path.len();
+    match (of.shape(), value) {
+        _ if is_empty_collection(of, value) => out.push((path.clone(), value.clone())),
+        (Shape::Object(_) | Shape::Map(_), Value::Object(object)) => {
+            for (name, value) in object {
+                let Some(member) = of.member(name) else { continue };
+                if matches!(value, Value::Object(_) | Value::Array(_)) {
+                    path.push('/');
+                    path.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                    find_empties(member, value, path, out);
+                    path.truncate(length);
+                }
+            }
+        }
+        (Shape::List(element, _), Value::Array(list)) => {
+            for (index, value) in list.iter().enumerate() {
+                path.push_str(&format!("/{index}"));
+                find_empties(of.at(*element), value, path, out);
+                path.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Puts back what [normalize] dropped, where nothing else is by now.
+pub fn put_back(empties: &[Empty], value: &mut Value) {
+    for (pointer, empty) in empties {
+        if let Some((parent, name)) = pointer.rsplit_once('/')
+            && let Some(Value::Object(fields)) = value.pointer_mut(parent)
+        {
+            let now = fields.entry(name.replace("~1", "/").replace("~0", "~")).or_insert(Value::Null);
+            if now.is_null() {
+                *now = empty.clone();
+            }
+        }
     }
 }
 
@@ -155,6 +206,28 @@ mod tests {
         assert_eq!(event["eventTime"], Value::Null);
         assert!(event.as_object().unwrap().contains_key("lastTimestamp"));
         assert_eq!(event["reportingComponent"], "");
+    }
+
+    #[test]
+    fn what_is_empty_can_be_put_back() {
+        let sent = json!({"metadata": {"finalizers": []}, "spec": {"nodeSelector": {}, "volumes": [],
+            "containers": [{"name": "c", "args": [], "tty": false, "securityContext": {}}]}, "status": {}});
+        let of = builtin::graph().at(builtin::kind("", "v1", "Pod").unwrap());
+        let empty = empties(of, &sent);
+        let paths: Vec<&str> = empty.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(
+            paths,
+            ["/metadata/finalizers", "/spec/containers/0/args", "/spec/nodeSelector", "/spec/volumes"]
+        );
+        let mut object = normalized("", "Pod", sent);
+        object["spec"]["volumes"] = json!([{"name": "v"}]);
+        object["metadata"] = Value::Null;
+        put_back(&empty, &mut object);
+        assert_eq!(
+            object,
+            json!({"metadata": null, "spec": {"nodeSelector": {}, "volumes": [{"name": "v"}], "containers":
+                [{"name": "c", "args": [], "resources": {}, "securityContext": {}}]}, "status": {}})
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One defect of a request, as a `metav1.StatusCause` says it.
 
 use crate::go_float;
-use crate::print::quoted;
+use crate::print::{json, quoted};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -34,12 +34,14 @@ pub struct Cause {
     pub message: String,
     /// The path of the field: `spec.containers[0].name`; empty when no field is meant.
     pub field: String,
+    /// The object or list that the message tells.
+    pub value: Option<Box<Value>>,
 }
 
 impl Cause {
     /// A cause of any reason.
     pub fn new(reason: CauseReason, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Cause { reason, message: message.into(), field: field.into() }
+        Cause { reason, message: message.into(), field: field.into(), value: None }
     }
 
     /// `Required value` or `Required value: detail`.
@@ -50,7 +52,7 @@ impl Cause {
     /// `Invalid value: <value>: detail`: a text in quotes, anything else as JSON.
     pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
         let message = with_detail(&format!("Invalid value: {}", shown(value)), detail);
-        Self::new(CauseReason::FieldValueInvalid, field, message)
+        Self::new(CauseReason::FieldValueInvalid, field, message).with_value(value)
     }
 
     /// `Unsupported value: <value>: supported values: "a", "b"`.
@@ -61,16 +63,30 @@ impl Cause {
             field,
             format!("Unsupported value: {}: supported values: {}", shown(value), list.join(", ")),
         )
+        .with_value(value)
     }
 
     /// `Duplicate value: <value>`.
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
-        Self::new(CauseReason::FieldValueDuplicate, field, format!("Duplicate value: {}", shown(value)))
+        let message = format!("Duplicate value: {}", shown(value));
+        Self::new(CauseReason::FieldValueDuplicate, field, message).with_value(value)
     }
 
     /// `Forbidden: detail`.
     pub fn forbidden(field: impl Into<String>, detail: &str) -> Self {
         Self::new(CauseReason::FieldValueForbidden, field, with_detail("Forbidden", detail))
+    }
+
+    fn with_value(mut self, value: &Value) -> Self {
+        self.value = (value.is_object() || value.is_array()).then(|| Box::new(value.clone()));
+        self
+    }
+
+    /// Tells the value in another form than its plain JSON.
+    pub fn show_value(&mut self, text: &str) {
+        if let Some(value) = self.value.take() {
+            self.message = self.message.replacen(&json(&value), text, 1);
+        }
     }
 
     /// `Too long: may not be more than N bytes`.
@@ -86,7 +102,7 @@ fn shown(value: &Value) -> String {
         Value::Number(number) if number.is_f64() => {
             number.as_f64().map(go_float::printed).unwrap_or_default()
         }
-        other => go_float::json_of(other),
+        other => json(other),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Texts as Kubernetes' messages quote them: in Go's syntax, whose escapes differ from those of JSON.
 
+use serde_json::Value;
 use std::fmt::Write;
 
 /// True for letters, marks, numbers, punctuation, symbols and the space: what a message shows as it is.
@@ -35,6 +36,22 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
+/// JSON in one line, with the letters escaped that mean something in HTML.
+pub fn json(value: &Value) -> String {
+    let text = crate::go_float::json_of(value);
+    if !text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        match letter {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => escape(&mut out, u32::from(letter)),
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
 fn escape(out: &mut String, code: u32) {
     // Writing to a text cannot fail.
     let _ = match code {
@@ -47,6 +64,12 @@ fn escape(out: &mut String, code: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_can_stand_in_html() {
+        let value = serde_json::json!({"a": "<b> & \u{2028}"});
+        assert_eq!(json(&value), "{\"a\":\"\\u003cb\\u003e \\u0026 \\u2028\"}");
+    }
 
     #[test]
     fn what_cannot_be_printed_is_escaped() {

@@ -73,10 +73,14 @@ pub(crate) async fn settle(
             Claim::Release => {
                 let old = object.value()?;
                 let mut new = old.clone();
-                if let Some(owners) = new["metadata"]["ownerReferences"].as_array_mut() {
+                if let Some(owners) =
+                    new.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut)
+                {
                     owners.retain(|reference| reference["uid"] != owner["metadata"]["uid"]);
                 }
-                if let (Some(ours), Some(all)) = (finalizer, new["metadata"]["finalizers"].as_array_mut()) {
+                if let (Some(ours), Some(all)) =
+                    (finalizer, new.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut))
+                {
                     all.retain(|finalizer| finalizer != ours);
                 }
                 ignore_absent(access.change(tenant, resource, "", &old, &new).await)?;

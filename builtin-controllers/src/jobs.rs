@@ -91,7 +91,7 @@ impl Jobs {
     /// Takes the finalizer from a pod. One that is gone has none.
     async fn release(&self, tenant: TenantId, pod: &Value) -> Result<(), ApiError> {
         let mut new = pod.clone();
-        if let Some(all) = new["metadata"]["finalizers"].as_array_mut() {
+        if let Some(all) = new.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut) {
             all.retain(|finalizer| finalizer != FINALIZER);
         }
         match self.access.change(tenant, &PODS, "", pod, &new).await {
@@ -219,7 +219,7 @@ impl Jobs {
     /// Writes a status over the last one, and takes what became of the job.
     async fn write(&self, tenant: TenantId, job: &mut Value, status: Value) -> Result<(), ApiError> {
         let mut old = job.clone();
-        if let Some(status) = old["status"].as_object_mut() {
+        if let Some(status) = old.get_mut("status").and_then(Value::as_object_mut) {
             status.retain(|_, value| !value.is_null());
         }
         let mut new = old.clone();

@@ -71,6 +71,13 @@ spec:
     );
     insula.host().run(&["wait", "tenant/acme", "--for=condition=Ready", "--timeout=60s"]);
     let (acme, local) = (insula.tenant_admin("acme"), insula.super_cluster());
+    let class = |name: &str| {
+        format!(
+            "{{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {{name: {name}}}, handler: {name}}}"
+        )
+    };
+    acme.apply(&class("gvisor"));
+    local.apply(&class("kata"));
     acme.apply(
         "
 apiVersion: v1

@@ -75,10 +75,7 @@ pub fn set_condition(
     let state = if holds { "True" } else { "False" };
     let mut condition = json!({"type": kind, "status": state, "reason": reason, "message": message,
         "lastTransitionTime": whole_seconds(now)});
-    if !status["conditions"].is_array() {
-        status["conditions"] = json!([]);
-    }
-    let Some(conditions) = status["conditions"].as_array_mut() else { return };
+    let Some(conditions) = crate::kinds::place::list_at(status, "conditions") else { return };
     match conditions.iter_mut().find(|c| c["type"] == kind) {
         Some(old) => {
             if old["status"] == state {

@@ -1,6 +1,6 @@
 //! The strategy that kinds start from, and the steps that many share.
 
-use super::place::{lookup, map_at, set_default};
+use super::place::{list_at, lookup, map_at};
 use super::sameness::same;
 use crate::names;
 use crate::resource::Strategy;
@@ -96,8 +96,7 @@ pub fn kept_when_immutable(new: &Value, old: &Value, fields: &[&str]) -> Vec<Cau
 /// Adds a finalizer of metadata that is not there yet.
 pub fn add_finalizer(object: &mut Value, finalizer: &str) {
     let Some(meta) = map_at(object, "metadata") else { return };
-    set_default(meta, "finalizers", Value::Array(Vec::new()));
-    if let Some(list) = meta["finalizers"].as_array_mut()
+    if let Some(list) = list_at(meta, "finalizers")
         && !list.iter().any(|f| f == finalizer)
     {
         list.push(Value::from(finalizer));

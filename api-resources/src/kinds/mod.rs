@@ -50,6 +50,7 @@ mod pods_mounts;
 mod pods_probes;
 pub mod pods_resize;
 mod pods_resources;
+pub mod pods_runtime;
 mod pods_security;
 mod pods_spec;
 mod pods_status;

@@ -1,7 +1,7 @@
 //! Namespaces.
 
 use super::generic::plain;
-use super::place::{Causes, Place, invalid_all, lookup, map_at, set_default_text};
+use super::place::{Causes, Place, invalid_all, list_at, lookup, map_at, set_default_text};
 use crate::resource::Strategy;
 use crate::{metadata, names};
 use api_types::Cause;
@@ -44,8 +44,7 @@ fn default(object: &mut Value) {
 fn prepare_create(object: &mut Value) {
     object["status"] = json!({"phase": "Active"});
     let Some(spec) = map_at(object, "spec") else { return };
-    super::place::set_default(spec, "finalizers", json!([]));
-    if let Some(finalizers) = spec["finalizers"].as_array_mut()
+    if let Some(finalizers) = list_at(spec, "finalizers")
         && !finalizers.iter().any(|f| f == "kubernetes")
     {
         finalizers.push(Value::from("kubernetes"));

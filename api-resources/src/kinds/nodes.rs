@@ -3,8 +3,8 @@
 use super::generic::plain;
 use super::place::{Causes, Place, invalid_all, lookup, map_at, one_of, require, set_default};
 use super::resources;
-use crate::names;
 use crate::resource::Strategy;
+use crate::{internal, names};
 use api_types::Cause;
 use serde_json::{Value, json};
 
@@ -128,7 +128,7 @@ fn taints(out: &mut Causes, spec: &Place<'_>) {
         if seen.contains(&(key, effect)) {
             let mut cause = Cause::duplicate(&taint.path, taint.value);
             cause.message.push_str(": taints must be unique by key and effect pair");
-            out.push(cause);
+            out.push(internal::told_as("core.v1.Taint", cause));
         }
         seen.push((key, effect));
     }

@@ -6,9 +6,9 @@ use super::place::{
     set_default,
 };
 use super::resources;
-use super::sameness::{differences, same};
+use super::sameness::same;
 use crate::resource::Strategy;
-use crate::{metadata, names};
+use crate::{internal, metadata, names};
 use api_types::Cause;
 use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
@@ -150,9 +150,9 @@ pub(super) fn validate_spec(out: &mut Causes, at: &Place<'_>, any_group: bool) {
         let shown = json!({});
         if !reference.lacks("namespace") {
             let message = "may not be specified when dataSourceRef.namespace is specified";
-            out.push(Cause::invalid(&at.path, &shown, message));
+            out.push(Cause { value: None, ..Cause::invalid(&at.path, &shown, message) });
         } else if ["apiGroup", "kind", "name"].iter().any(|f| source.text(f) != reference.text(f)) {
-            out.push(Cause::invalid(&at.path, &shown, "must match dataSourceRef"));
+            out.push(Cause { value: None, ..Cause::invalid(&at.path, &shown, "must match dataSourceRef") });
         }
     }
     class_name(out, at, "volumeAttributesClassName");
@@ -197,16 +197,16 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
         allowed["storageClassName"] = lookup(old_spec, "storageClassName").clone();
     }
     if bound {
-        if allowed["resources"]["requests"].is_object() {
+        if let Some(requests) = allowed.pointer_mut("/resources/requests").and_then(Value::as_object_mut) {
             let size = lookup(old_spec, "resources.requests.storage").clone();
-            allowed["resources"]["requests"]["storage"] = size;
+            requests.insert("storage".to_owned(), size);
         }
         allowed["volumeAttributesClassName"] = lookup(old_spec, "volumeAttributesClassName").clone();
     }
     if !same(&allowed, old_spec) {
         let message = format!(
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{}",
-            differences(&allowed, old_spec)
+            internal::difference("core.v1.PersistentVolumeClaimSpec", old_spec, &allowed)
         );
         out.push(Cause::forbidden("spec", &message));
     }

@@ -5,13 +5,13 @@ use super::persistentvolumeclaims::{VOLUME_MODES, access_modes};
 use super::place::{
     Causes, Place, invalid_all, lookup, map_at, one_of, require, set_default, set_default_text,
 };
-use super::sameness::{differences, same};
+use super::sameness::same;
 use super::volume_sources::{self as sources, Source};
 use super::{pods_affinity, pods_defaults, pods_volumes, resources};
-use crate::names;
 use crate::resource::Strategy;
+use crate::{internal, names};
 use api_types::Cause;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Keeps a volume while a claim is bound to it.
 pub const PROTECTION: &str = "kubernetes.io/pv-protection";
@@ -181,25 +181,25 @@ fn csi(out: &mut Causes, at: &Place<'_>) {
 fn validate_update(new: &Value, old: &Value) -> Causes {
     let mut out = validate_create(new);
     out.extend(validate_create(new));
-    let source = |object: &Value| -> Value {
-        let spec = lookup(object, "spec");
-        let present =
-            SOURCES.iter().filter_map(|(name, _)| Some(((*name).to_owned(), spec.get(name)?.clone())));
-        Value::Object(present.collect::<Map<_, _>>())
+    let is_source = |field: &str| SOURCES.iter().any(|(name, _)| *name == field);
+    let sources = |object: &Value| -> Value {
+        let fields = lookup(object, "spec").as_object().into_iter().flatten();
+        fields
+            .filter(|(name, _)| is_source(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     };
-    let (mut now, before) = (source(new), source(old));
-    let secret = "controllerExpandSecretRef";
-    if before["csi"].is_object()
-        && before["csi"][secret].is_null()
-        && let Some(csi) = now["csi"].as_object_mut()
+    let (mut now, before) = (sources(new), sources(old));
+    let (csi, secret) = (lookup(&before, "csi"), "controllerExpandSecretRef");
+    if csi.is_object()
+        && lookup(csi, secret).is_null()
+        && let Some(csi) = now.get_mut("csi").and_then(Value::as_object_mut)
     {
         csi.remove(secret);
     }
-    if now != before {
-        let message = format!(
-            "spec.persistentvolumesource is immutable after creation\n{}",
-            differences(&now, &before)
-        );
+    if !same(&now, &before) {
+        let changes = internal::difference_in("core.v1.PersistentVolumeSpec", &is_source, &before, &now);
+        let message = format!("spec.persistentvolumesource is immutable after creation\n{changes}");
         out.push(Cause::forbidden("spec.persistentvolumesource", &message));
     }
     let mode = lookup(new, "spec.volumeMode");
@@ -210,7 +210,10 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
     if !affinity.is_null() && !same(affinity, lookup(new, "spec.nodeAffinity")) {
         let now = lookup(new, "spec.nodeAffinity");
         let message = "field is immutable, except for updating from beta label to GA";
-        out.push(Cause::invalid("nodeAffinity", now, message));
+        out.push(internal::told_as(
+            "core.v1.VolumeNodeAffinity",
+            Cause::invalid("nodeAffinity", now, message),
+        ));
     }
     let class = "spec.volumeAttributesClassName";
     if !lookup(old, class).is_null() && lookup(new, class).is_null() {

@@ -245,6 +245,12 @@ pub fn map_at<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Value> {
     object.get_mut(name).filter(|value| value.is_object())
 }
 
+/// Puts an empty list where a field is absent or null, and gives it; `None` when something else is there.
+pub fn list_at<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Vec<Value>> {
+    set_default(object, name, Value::Array(Vec::new()));
+    object.get_mut(name).and_then(Value::as_array_mut)
+}
+
 /// The rules of `example.com/thing`: each defect names the part that has it.
 pub fn domain_prefixed_path(out: &mut Causes, at: &Place<'_>) {
     let text = at.as_text();

@@ -1,7 +1,7 @@
 //! Pods: defaults, the first status, and which rules apply when.
 
 use super::generic::{self, plain};
-use super::place::{Causes, Place, lookup, object_at};
+use super::place::{Causes, Place, list_at, lookup, object_at};
 use super::{pods_defaults, pods_spec, pods_status, pods_update, resources};
 use crate::resource::Strategy;
 use api_types::Cause;
@@ -100,11 +100,9 @@ fn merge_into(term: &mut Value, labels: &Map<String, Value>) {
     }
     if let Some(selector) = object_at(term, "labelSelector")
         && !added.is_empty()
+        && let Some(list) = list_at(selector, "matchExpressions")
     {
-        super::place::set_default(selector, "matchExpressions", json!([]));
-        if let Some(list) = selector["matchExpressions"].as_array_mut() {
-            list.extend(added);
-        }
+        list.extend(added);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What admission puts into a new pod: its service account and token, tolerations, priority. Pure: the server looks
 //! the other objects up and draws the random suffix.
 
-use super::place::{each_mut, lookup, object_at, set_default};
+use super::place::{each_mut, list_at, lookup, object_at, set_default};
 use super::pods_defaults::same_service_account;
 use serde_json::{Value, json};
 
@@ -72,8 +72,7 @@ fn mount_token(spec: &mut Value, suffix: &str) {
             if mounts.iter().any(|m| m["mountPath"] == TOKEN_MOUNT) {
                 continue;
             }
-            set_default(container, "volumeMounts", json!([]));
-            if let Some(mounts) = container["volumeMounts"].as_array_mut() {
+            if let Some(mounts) = list_at(container, "volumeMounts") {
                 mounts.push(json!({"name": name, "readOnly": true, "mountPath": TOKEN_MOUNT}));
                 mounted = true;
             }
@@ -82,8 +81,7 @@ fn mount_token(spec: &mut Value, suffix: &str) {
     if given.is_some() || !mounted {
         return;
     }
-    set_default(spec, "volumes", json!([]));
-    if let Some(volumes) = spec["volumes"].as_array_mut() {
+    if let Some(volumes) = list_at(spec, "volumes") {
         volumes.push(json!({"name": name, "projected": {"defaultMode": 0o644, "sources": [
             {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
             {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
@@ -105,8 +103,7 @@ pub fn default_tolerations(pod: &mut Value) {
         if tolerated {
             continue;
         }
-        set_default(spec, "tolerations", json!([]));
-        if let Some(list) = spec["tolerations"].as_array_mut() {
+        if let Some(list) = list_at(spec, "tolerations") {
             list.push(
                 json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}),
             );

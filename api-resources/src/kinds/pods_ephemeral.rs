@@ -2,7 +2,8 @@
 
 use super::place::{Causes, Place, lookup};
 use super::pods::metadata_and_spec;
-use super::sameness::{differences, same};
+use super::sameness::same;
+use crate::internal;
 use api_types::Cause;
 use serde_json::Value;
 
@@ -39,7 +40,10 @@ pub fn validate(new: &Value, old: &Value) -> Causes {
         let what = match now {
             None => "removed\n".to_owned(),
             Some(now) if !same(now.value, container.value) => {
-                format!("changed\n{}", differences(now.value, container.value))
+                format!(
+                    "changed\n{}",
+                    internal::difference("core.v1.EphemeralContainer", container.value, now.value)
+                )
             }
             Some(_) => continue,
         };

@@ -73,7 +73,7 @@ fn recursive_read_only(out: &mut Causes, mount: &Place<'_>) {
             if !mount.flag("readOnly") {
                 out.push(Cause::forbidden(mount.of(field), "may only be specified when readOnly is true"));
             }
-            if !matches!(mount.text("mountPropagation"), "" | "None") {
+            if mount.has("mountPropagation") && mount.text("mountPropagation") != "None" {
                 out.push(Cause::forbidden(
                     mount.of(field),
                     "may only be specified when mountPropagation is None or not specified",

@@ -1,7 +1,7 @@
 //! The rules of security contexts, of pods and of containers.
 
 use super::place::{Causes, Place, one_of, require, require_with};
-use crate::names;
+use crate::{internal, names};
 use api_types::Cause;
 use serde_json::Value;
 
@@ -120,10 +120,13 @@ fn profiles(out: &mut Causes, context: &Place<'_>) {
             }
             super::pods_volumes::no_backsteps(out, &profile.of(local), profile.text(local));
         } else if profile.has(local) {
-            out.push(Cause::invalid(
-                profile.of(local),
-                profile.value,
-                "can only be set when seccomp type is Localhost",
+            out.push(internal::told_as(
+                "core.v1.SeccompProfile",
+                Cause::invalid(
+                    profile.of(local),
+                    profile.value,
+                    "can only be set when seccomp type is Localhost",
+                ),
             ));
         }
     }
@@ -219,6 +222,9 @@ pub(super) fn os(out: &mut Causes, spec: &Place<'_>) {
             let message = "cannot be set for a windows pod";
             let context = spec.field("securityContext");
             for field in NOT_ON_WINDOWS_POD.iter().filter(|f| context.has(f)) {
+                if *field == "sysctls" && context.lacks(field) {
+                    continue;
+                }
                 out.push(Cause::forbidden(context.of(field), message));
             }
             for field in ["hostUsers", "hostPID", "hostIPC", "shareProcessNamespace"] {

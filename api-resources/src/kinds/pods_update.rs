@@ -3,8 +3,8 @@
 use super::place::{Causes, Place, lookup, require};
 use super::pods::{image_without_spaces, metadata_and_spec};
 use super::pods_spec;
-use super::sameness::{differences, same};
-use crate::names;
+use super::sameness::same;
+use crate::{internal, names};
 use api_types::Cause;
 use serde_json::{Map, Value};
 
@@ -51,7 +51,7 @@ pub(super) fn validate_update(new: &Value, old: &Value) -> Causes {
     }
     let allowed = with_allowed_changes_undone(&mut out, &spec, &old_spec);
     if !same(&allowed, old_spec.value) {
-        let changes = differences(&allowed, old_spec.value);
+        let changes = internal::difference("core.v1.PodSpec", old_spec.value, &allowed);
         let message = format!("pod updates may not change fields other than {UPDATABLE}\n{changes}");
         out.push(Cause::forbidden("spec", &message));
     }

@@ -3,6 +3,7 @@
 use super::generic::plain;
 use super::place::{Causes, Place, lookup, map_at, require_with};
 use super::resources::{amount, is_standard_quota, quota_resource_name};
+use crate::internal;
 use crate::resource::Strategy;
 use api_types::Cause;
 use serde_json::{Value, json};
@@ -114,7 +115,10 @@ fn selector(out: &mut Causes, spec: &Place<'_>) {
         }
         for _ in unsuitable(spec, scope) {
             let message = "unsupported scope applied to resource";
-            out.push(Cause::invalid(&list, selector.value, message));
+            out.push(internal::told_as(
+                "core.v1.ScopeSelector",
+                Cause::invalid(&list, selector.value, message),
+            ));
         }
         let by_presence = !matches!(scope, "PriorityClass" | "VolumeAttributesClass");
         if by_presence && SCOPES.iter().any(|(known, _)| *known == scope) && operator != "Exists" {

@@ -1,4 +1,4 @@
-//! When two values of an object mean the same, and what differs between them.
+//! When two values of an object mean the same.
 
 use serde_json::Value;
 
@@ -23,36 +23,6 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// The values that differ, a line each: `- path: old` and `+ path: new`.
-pub fn differences(new: &Value, old: &Value) -> String {
-    let mut lines = Vec::new();
-    collect(new, old, "spec", &mut lines);
-    lines.join("\n")
-}
-
-fn collect(new: &Value, old: &Value, path: &str, lines: &mut Vec<String>) {
-    if same(new, old) {
-        return;
-    }
-    match (new, old) {
-        (Value::Object(x), Value::Object(y)) => {
-            let mut keys: Vec<&String> = x.keys().chain(y.keys()).collect();
-            keys.sort();
-            keys.dedup();
-            for key in keys {
-                let (x, y) = (x.get(key).unwrap_or(&Value::Null), y.get(key).unwrap_or(&Value::Null));
-                collect(x, y, &format!("{path}.{key}"), lines);
-            }
-        }
-        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
-            for (i, (x, y)) in x.iter().zip(y).enumerate() {
-                collect(x, y, &format!("{path}[{i}]"), lines);
-            }
-        }
-        _ => lines.extend([format!("- {path}: {old}"), format!("+ {path}: {new}")]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,14 +35,5 @@ mod tests {
         assert!(same(&json!([{"a": null}]), &json!([{}])));
         assert!(!same(&json!({"a": false}), &json!({})));
         assert!(!same(&json!({"a": ""}), &json!({"a": "x"})));
-    }
-
-    #[test]
-    fn differences_name_their_paths() {
-        let (new, old) = (json!({"nodeName": "n", "c": [{"i": 1}]}), json!({"c": [{"i": 2}]}));
-        assert_eq!(
-            differences(&new, &old),
-            "- spec.c[0].i: 2\n+ spec.c[0].i: 1\n- spec.nodeName: null\n+ spec.nodeName: \"n\""
-        );
     }
 }

@@ -4,7 +4,7 @@ use super::generic::counted;
 use super::place::{Causes, Place, lookup, not_negative, same};
 use super::pods_spec;
 use crate::{metadata, names};
-use api_types::{Cause, CauseReason};
+use api_types::Cause;
 use serde_json::Value;
 
 /// True when a label selector (`matchLabels`, `matchExpressions`) chooses these labels; an empty one chooses all.
@@ -33,24 +33,9 @@ pub fn is_empty_selector(selector: &Place<'_>) -> bool {
     selector.lacks("matchLabels") && selector.lacks("matchExpressions")
 }
 
-/// A selector as Kubernetes shows it: its labels before its expressions.
-fn shown_selector(selector: &Value) -> String {
-    let parts = ["matchLabels", "matchExpressions"].iter().filter_map(|field| {
-        let part = selector.get(field).filter(|part| !part.is_null())?;
-        Some(format!("{field:?}:{part}"))
-    });
-    if selector.is_null() {
-        "null".to_owned()
-    } else {
-        format!("{{{}}}", parts.collect::<Vec<_>>().join(","))
-    }
-}
-
 /// `Invalid value` of a selector.
 pub(super) fn invalid_selector(at: &Place<'_>, detail: &str) -> Cause {
-    let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-    let message = format!("Invalid value: {}{detail}", shown_selector(at.value));
-    Cause::new(CauseReason::FieldValueInvalid, &at.path, message)
+    Cause::invalid(&at.path, at.value, detail)
 }
 
 /// Adds `field is immutable` when the selector of the spec changed.
@@ -234,7 +219,7 @@ mod tests {
             told(json!({"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "In"}]}));
         assert_eq!(
             unusable[1],
-            "spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"b\"},\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\"}]}: not usable"
+            "spec.selector: Invalid value: {\"matchExpressions\":[{\"key\":\"a\",\"operator\":\"In\"}],\"matchLabels\":{\"a\":\"b\"}}: not usable"
         );
         assert_eq!(unusable.len(), 2);
     }

@@ -37,6 +37,9 @@ pub(super) enum Fit {
 pub(super) struct Walk<'a> {
     reader: Reader<'a>,
     fit: Fit,
+    /// Empty lists and maps stay, for validation to see. Those in the metadata of custom resources, which are stored as
+    /// they are decoded, do not.
+    keeps_empty: bool,
     /// The path of the current value as strict errors show it.
     path: String,
     /// The objects' types and fields on the way to the current value, as type errors show them.
@@ -63,6 +66,7 @@ impl<'a> Walk<'a> {
         let mut walk = Walk {
             reader: Reader::new(text),
             fit,
+            keeps_empty: fit == Fit::Checked,
             path: String::new(),
             context: Vec::new(),
             strict: Vec::new(),
@@ -170,8 +174,9 @@ impl<'a> Walk<'a> {
                 self.mismatch.get_or_insert(cause.to_string());
             }
             self.path.truncate(length);
-            // An empty list of managers is a wish: that who owns what be forgotten.
-            let wish = field.name == "managedFields" && of.node().name == OBJECT_META && value.is_array();
+            // An empty list or map may be a defect; an empty list of managers is a wish that they be forgotten.
+            let collection = value.is_array() || value.is_object();
+            let wish = collection && (self.keeps_empty || field.name == "managedFields");
             if self.fit == Fit::Checked && !wish && zero::is_left_out(of.at(field.of), field.presence, &value)
             {
                 object.remove(field.name.as_str());

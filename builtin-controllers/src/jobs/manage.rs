@@ -149,8 +149,8 @@ fn indexed_pod(state: &Assessment<'_>, index: i64) -> Value {
         pod["metadata"][field][INDEX] = index.to_string().into();
     }
     pod["spec"]["hostname"] = format!("{name}-{index}").into();
-    for field in ["initContainers", "containers"] {
-        for container in pod["spec"][field].as_array_mut().into_iter().flatten() {
+    for list in ["/spec/initContainers", "/spec/containers"] {
+        for container in pod.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
             add_variable(container);
         }
     }

@@ -89,7 +89,7 @@ fn apply(service: &mut Value, reservation: &plane_client::Reservation) {
     if !reservation.ip_family_policy.is_empty() {
         spec["ipFamilyPolicy"] = reservation.ip_family_policy.clone().into();
     }
-    let ports = spec["ports"].as_array_mut().into_iter().flatten();
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
     for (port, node_port) in ports.zip(&reservation.node_ports) {
         if *node_port != 0 {
             port["nodePort"] = (*node_port).into();

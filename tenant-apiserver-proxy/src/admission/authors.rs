@@ -34,7 +34,9 @@ pub fn record(auth: &Authorized, place: &Place, object: &mut Value, old: Option<
             annotations[AUTHOR] = author;
         }
         None => {
-            if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+            if let Some(annotations) =
+                object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+            {
                 annotations.remove(AUTHOR);
             }
         }

@@ -27,7 +27,7 @@ pub fn ask(auth: &Authorized, place: &Place, object: &mut Value) -> Result<(), A
         return Ok(());
     }
     let user = auth.user();
-    if let Some(spec) = object["spec"].as_object_mut() {
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         for field in ["username", "uid", "groups", "extra"] {
             spec.remove(field);
         }

@@ -1,10 +1,11 @@
-//! Pods: their service account, and the volume with its token.
+//! Pods: their service account and the volume with its token, their priority, what their runtime class adds.
 
 use super::nodes::topology_labels;
 use crate::gateway::{Place, metadata};
 use crate::server::Server;
 use crate::stages::Authorized;
-use api_resources::kinds::pods_admission;
+use api_resources::kinds::{pods_admission, pods_runtime};
+use api_types::print::quoted;
 use api_types::{ApiError, GroupResource, ObjectName};
 use serde_json::Value;
 
@@ -41,8 +42,12 @@ pub fn admit(server: &Server, auth: &Authorized, place: &Place, pod: &mut Value)
         }
     }
     let class = priority_class(server, auth, place, pod)?;
-    pods_admission::priority_admission(pod, class.as_ref())
-        .map_err(|why| ApiError::forbidden(&place.resource(), &place.name, &why))
+    let refused = |why: String| ApiError::forbidden(&place.resource(), &place.name, &why);
+    pods_admission::priority_admission(pod, class.as_ref()).map_err(refused)?;
+    match runtime_class(server, auth, place, pod)? {
+        Some(class) => pods_runtime::runtime_class_admission(pod, &class).map_err(refused),
+        None => Ok(()),
+    }
 }
 
 /// What a changed pod leaves out of what admission gave it stays.
@@ -58,28 +63,26 @@ pub fn check_valid(server: &Server, auth: &Authorized, place: &Place, pod: &Valu
     if !(place.row.group.is_empty() && place.row.plural == "pods" && place.subresource.is_empty()) {
         return Ok(());
     }
-    overhead(server, auth, pod).map_err(|why| ApiError::forbidden(&place.resource(), &place.name, &why))
+    let class = runtime_class(server, auth, place, pod)?;
+    pods_runtime::overhead_is_of_class(pod, class.as_ref())
+        .map_err(|why| ApiError::forbidden(&place.resource(), &place.name, &why))
 }
 
-/// A pod says what its runtime class says that it costs. Whether the class is there is for the cluster to say on
-/// which the pod will run.
-fn overhead(server: &Server, auth: &Authorized, pod: &Value) -> Result<(), String> {
-    let own = &pod["spec"]["overhead"];
-    if own.is_null() || auth.is_platform() {
-        return Ok(());
-    }
+/// The runtime class that a pod names, which has to be there.
+fn runtime_class(
+    server: &Server,
+    auth: &Authorized,
+    place: &Place,
+    pod: &Value,
+) -> Result<Option<Value>, ApiError> {
+    let Some(named) = pod["spec"]["runtimeClassName"].as_str() else { return Ok(None) };
     let classes = GroupResource::new("node.k8s.io", "runtimeclasses");
-    let named = pod["spec"]["runtimeClassName"].as_str().unwrap_or("");
-    let found = server.cache.get(auth.plane().id, &classes, &ObjectName::cluster(named));
-    let class = found.and_then(|record| record.value().ok()).unwrap_or_default();
-    match &class["overhead"]["podFixed"] {
-        Value::Null => {
-            Err("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead".into())
+    match server.cache.get(auth.plane().id, &classes, &ObjectName::cluster(named)) {
+        Some(record) => record.value().map(Some).map_err(ApiError::internal),
+        None => {
+            let why = format!("pod rejected: RuntimeClass {} not found", quoted(named));
+            Err(ApiError::forbidden(&place.resource(), &place.name, &why))
         }
-        fixed if fixed != own => {
-            Err("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead".into())
-        }
-        _ => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::conversion::{self, Caller};
 use crate::ownership;
 use crate::server::Server;
 use crate::stages::Authorized;
+use api_schema::zero::Empty;
 use api_types::{ApiError, Cause, Revision};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -66,7 +67,7 @@ async fn run(
         if taken && generated {
             continue;
         }
-        default_new(place, &mut object);
+        let empties = default_new(place, &mut object);
         if !owned {
             ownership::record(&caller, place, None, &mut object, &options.manager, now).await?;
         }
@@ -77,8 +78,12 @@ async fn run(
         prepare_new(place, &mut object);
         admission::definitions::check_new(server, auth, place, &object)?;
         normalize(place, &mut object);
+        api_schema::zero::put_back(&empties, &mut object);
         let mut causes = admission::devices::defects(server, auth, place, &object, None);
         causes.extend(validate_new(place, &object));
+        if !empties.is_empty() {
+            normalize(place, &mut object);
+        }
         if !causes.is_empty() {
             return Err(place.invalid(&name, causes));
         }
@@ -125,11 +130,23 @@ async fn run(
     ))
 }
 
-/// Sets what is not said: first what the schema says, then what depends on other fields.
-pub(super) fn default_new(place: &Place, object: &mut Value) {
+/// Sets what is not said: first what the schema says, then what depends on other fields. Gives the empty lists and
+/// maps that were sent, which validation has to see.
+pub(super) fn default_new(place: &Place, object: &mut Value) -> Vec<Empty> {
     default_schema(place, object);
     (place.row.strategy.default)(object);
+    let empties = empties(place, object);
     normalize(place, object);
+    empties
+}
+
+/// The empty lists and maps that [`normalize`] drops.
+pub(super) fn empties(place: &Place, object: &Value) -> Vec<Empty> {
+    if place.row.is_custom() {
+        return Vec::new();
+    }
+    let version = place.written_version();
+    api_schema::zero::empties(version.graph.at(version.root), object)
 }
 
 /// Clears what a client may not set, and sets first values. Runs after ownership is recorded: what is set here is

@@ -123,7 +123,11 @@ impl Place {
     }
 
     /// 422 with these causes.
-    pub fn invalid(&self, name: &str, causes: Vec<Cause>) -> ApiError {
+    pub fn invalid(&self, name: &str, mut causes: Vec<Cause>) -> ApiError {
+        if !self.row.is_custom() {
+            let version = self.written_version();
+            api_resources::internal::show_values(version.graph.at(version.root), &mut causes);
+        }
         ApiError::invalid(self.row.stored_group(), &self.row.kind, name, causes)
     }
 }

@@ -1,6 +1,6 @@
 //! Update: from the old object to the new one, again and again until no other write comes between.
 
-use super::create::{default_schema, kube_finalizers, normalize};
+use super::create::{default_schema, empties, kube_finalizers, normalize};
 use super::{
     Extra, Place, Refused, TRIES, WriteOptions, Written, commit, delete, guarding, live, metadata, remove,
     unstored,
@@ -14,6 +14,7 @@ use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::kinds::metadata_rules::{OwnRules, own_rules};
 use api_resources::kinds::{certificatesigningrequests, pods_ephemeral, pods_resize};
+use api_schema::zero::Empty;
 use api_types::{ApiError, Cause};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -85,7 +86,7 @@ async fn step(
     let twice = metadata::twice_owned(&metadata::unique_owners(&mut new), patched);
     // Normalizing takes an empty list away, which here is a wish.
     let forget = new["metadata"].get("managedFields").filter(|sent| **sent == serde_json::json!([])).cloned();
-    default(place, &mut new, &old);
+    let empties = default(place, &mut new, &old);
     if !owned {
         if let Some(forget) = forget {
             metadata::of(&mut new).insert("managedFields".into(), forget);
@@ -101,7 +102,7 @@ async fn step(
         guarding::mutate_changed(&asked, &mut new, &old).await?;
     }
     admission::settle(server, auth, place, &mut new, Some(&old))?;
-    let causes = validate(server, auth, place, &mut new, &old)?;
+    let causes = validate(server, auth, place, &mut new, &old, &empties)?;
     if !causes.is_empty() {
         return Err(place.invalid(&place.name, causes));
     }
@@ -186,8 +187,9 @@ fn warnings(place: &Place, new: &Value, old: &Value) -> Vec<String> {
     warnings
 }
 
-/// Keeps what this path may not write, and sets defaults.
-pub(super) fn default(place: &Place, new: &mut Value, old: &Value) {
+/// Keeps what this path may not write, and sets defaults. Gives the empty lists that were sent, which validation has
+/// to see.
+pub(super) fn default(place: &Place, new: &mut Value, old: &Value) -> Vec<Empty> {
     if matches!(place.subresource.as_str(), "status" | "approval") {
         keep_all_but_status(place, new, old);
     } else if place.subresource == "ephemeralcontainers" {
@@ -199,7 +201,11 @@ pub(super) fn default(place: &Place, new: &mut Value, old: &Value) {
     }
     default_schema(place, new);
     (place.row.strategy.default)(new);
+    let mut empties = empties(place, new);
+    // An empty map is compared with the old object, where it is none.
+    empties.retain(|(_, empty)| empty.is_array());
     normalize(place, new);
+    empties
 }
 
 /// Prepares and validates; returns the defects.
@@ -209,6 +215,7 @@ fn validate(
     place: &Place,
     new: &mut Value,
     old: &Value,
+    empties: &[Empty],
 ) -> Result<Vec<Cause>, ApiError> {
     let strategy = &place.row.strategy;
     admission::certificates::decide(server, auth, place, new, old)?;
@@ -226,6 +233,7 @@ fn validate(
         (strategy.prepare_status)(new, old);
         normalize(place, new);
     }
+    api_schema::zero::put_back(empties, new);
     let mut causes = admission::devices::defects(server, auth, place, new, Some(old));
     causes.extend(metadata_defects(place, new, old));
     match place.subresource.as_str() {
@@ -237,6 +245,9 @@ fn validate(
         _ => {}
     }
     causes.extend(validate_custom(auth, place, new, old));
+    if !empties.is_empty() {
+        normalize(place, new);
+    }
     Ok(causes)
 }
 

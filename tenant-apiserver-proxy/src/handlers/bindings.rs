@@ -116,7 +116,7 @@ fn set(pod: &mut Value, binding: &Value) {
             pod["metadata"][map][key.as_str()] = value.clone();
         }
     }
-    if let Some(status) = pod["status"].as_object_mut() {
+    if let Some(status) = pod.get_mut("status").and_then(Value::as_object_mut) {
         // It was a hint until now.
         status.remove("nominatedNodeName");
     }

@@ -28,6 +28,7 @@ pub async fn create(
     let decoded = decoding::object(place, &body.payload()?, mode)?;
     decoded.warnings.iter().for_each(|warning| auth.warn(warning));
     let mut review = decoded.value;
+    api_schema::zero::trim(place.root(), &mut review);
     let plane = auth.plane();
     own(auth, place, (&place.row.group, &place.version.name, &place.row.kind), &mut review);
     let dry_run = super::write::options(auth.call())?.dry_run;
@@ -115,7 +116,8 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-fn valid(place: &Place, causes: Vec<Cause>) -> Result<(), ApiError> {
+fn valid(place: &Place, mut causes: Vec<Cause>) -> Result<(), ApiError> {
+    api_resources::internal::show_values(place.root(), &mut causes);
     // Kubernetes does not say of which kind.
     if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid(&place.row.group, "", "", causes)) }
 }

@@ -211,3 +211,94 @@ async fn a_change_of_another_object_of_the_name_says_where_it_is() {
         assert!(message.contains(&format!("Key: /registry/{kept}/a,")), "{message}");
     }
 }
+
+#[tokio::test]
+async fn a_runtime_class_has_to_be_there_and_adds_to_pods() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let pod = |name: &str, more: Value| {
+        let mut spec = json!({"runtimeClassName": "kata", "containers": [{"name": "c", "image": "i"}]});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+    };
+    let refused = acme.post(PODS, &pod("p", json!({}))).await.expect_code(403).json();
+    assert_eq!(refused["message"], "pods \"p\" is forbidden: pod rejected: RuntimeClass \"kata\" not found");
+    let class = json!({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "kata"},
+        "handler": "kata", "overhead": {"podFixed": {"cpu": "250m"}},
+        "scheduling": {"nodeSelector": {"a": "b"}, "tolerations": [{"key": "kata", "operator": "Exists"}]}});
+    let classes = "/apis/node.k8s.io/v1/runtimeclasses";
+    acme.post(classes, &class).await.expect_code(201);
+    let made = acme.post(PODS, &pod("p", json!({}))).await.expect_code(201).json();
+    assert_eq!(made["spec"]["overhead"], json!({"cpu": "250m"}));
+    assert_eq!(made["spec"]["nodeSelector"], json!({"a": "b"}));
+    assert_eq!(made["spec"]["tolerations"].as_array().unwrap().len(), 3, "{made}");
+    for (more, told) in [
+        (json!({"nodeSelector": {"a": "c"}}), "nodeSelector[a] = b; pod.spec.nodeSelector[a] = c"),
+        (json!({"overhead": {"cpu": "1"}}), "Pod's Overhead doesn't match"),
+        (
+            json!({"runtimeClassName": null, "overhead": {"cpu": "1"}}),
+            "Pod Overhead set without corresponding",
+        ),
+    ] {
+        let refused = acme.post(PODS, &pod("q", more)).await.expect_code(403).json();
+        assert!(text(&refused["message"]).contains(told), "{refused}");
+    }
+    // What is there stays as it is without its class.
+    acme.delete(&format!("{classes}/kata")).await.expect_code(200);
+    let mut labelled = made;
+    labelled["metadata"]["labels"] = json!({"x": "y"});
+    acme.put(&format!("{PODS}/p"), &labelled).await.expect_code(200);
+}
+
+#[tokio::test]
+async fn a_refused_change_of_a_pod_shows_what_differs() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {
+        "automountServiceAccountToken": false, "containers": [{"name": "c", "image": "i"}]}});
+    acme.post(PODS, &pod).await.expect_code(201);
+    let patch = json!({"spec": {"nodeName": "n1"}}).to_string();
+    let refused = acme.send("PATCH", &format!("{PODS}/p"), "application/merge-patch+json", patch).await;
+    let refused = refused.expect_code(422).json();
+    let end = text(&refused["message"]).split_once("negative)\n").unwrap().1.to_owned();
+    let shown = [
+        "@@ -42,7 +42,7 @@",
+        "  \"NodeSelector\": null,",
+        "  \"ServiceAccountName\": \"default\",",
+        "  \"AutomountServiceAccountToken\": false,",
+        "- \"NodeName\": \"\",",
+        "+ \"NodeName\": \"n1\",",
+        "  \"SecurityContext\": {",
+        "   \"HostNetwork\": false,",
+        "   \"HostPID\": false,",
+        "",
+    ];
+    assert_eq!(end, shown.join("\n"));
+}
+
+#[tokio::test]
+async fn empty_lists_are_judged_and_not_stored() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let scalers = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
+    let scaler = |policies: Value| {
+        json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h"},
+            "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"},
+                "behavior": {"scaleUp": {"policies": policies}}}})
+    };
+    let refused = acme.post(scalers, &scaler(json!([]))).await.expect_code(422).json();
+    assert_eq!(
+        refused["details"]["causes"][0]["message"],
+        "Required value: must specify at least one Policy"
+    );
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "finalizers": []}, "spec": {
+        "volumes": [], "automountServiceAccountToken": false, "serviceAccountName": "default",
+        "containers": [{"name": "c", "image": "i", "args": []}]}});
+    let made = acme.post(PODS, &pod).await.expect_code(201).json();
+    for field in ["/metadata/finalizers", "/spec/volumes", "/spec/containers/0/args"] {
+        assert_eq!(made.pointer(field), None, "{made}");
+    }
+    pod["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"].clone();
+    let same = acme.put(&format!("{PODS}/p"), &pod).await.expect_code(200).json();
+    assert_eq!(same, made);
+}

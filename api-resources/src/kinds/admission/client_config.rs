@@ -3,6 +3,7 @@
 use crate::kinds::place::{Causes, Place, require};
 use crate::names;
 use api_types::Cause;
+use api_types::print::quoted;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -47,7 +48,13 @@ pub(crate) fn ca_bundle_defect(bundle: &str) -> Option<String> {
 
 /// The parts of an address: scheme, user, host, rest.
 fn parts(url: &str) -> (&str, Option<&str>, &str, &str) {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (scheme, rest),
+        None => match url.strip_prefix("//") {
+            Some(rest) => ("", rest),
+            None => return ("", None, "", url),
+        },
+    };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
     match authority.rsplit_once('@') {
@@ -58,14 +65,19 @@ fn parts(url: &str) -> (&str, Option<&str>, &str, &str) {
 
 fn address(out: &mut Causes, at: &Place<'_>) {
     let url = at.as_text();
-    if let Some(bad) = url.chars().find(|c| c.is_control() || c.is_whitespace() || !c.is_ascii()) {
-        out.push(Cause::required(
-            &at.path,
-            &format!("url must be a valid URL: invalid character {bad:?}{FORM}"),
-        ));
+    let (scheme, user, host, rest) = parts(url);
+    let why = match host.chars().find(|c| c.is_whitespace()) {
+        _ if url.contains(|c: char| c.is_ascii_control()) => {
+            Some("net/url: invalid control character in URL".to_owned())
+        }
+        Some(bad) => Some(format!("invalid character \"{bad}\" in host name")),
+        None => url.starts_with(':').then(|| "missing protocol scheme".to_owned()),
+    };
+    if let Some(why) = why {
+        let why = format!("url must be a valid URL: parse {}: {why}{FORM}", quoted(url));
+        out.push(Cause::required(&at.path, &why));
         return;
     }
-    let (scheme, user, host, rest) = parts(url);
     let mut wrong = |value: &str, why: &str| out.push(Cause::invalid(&at.path, &value.into(), why));
     if scheme != "https" {
         wrong(scheme, &format!("'https' is the only allowed URL scheme{FORM}"));

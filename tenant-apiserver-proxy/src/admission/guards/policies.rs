@@ -34,7 +34,7 @@ pub fn namespace_object(asked: &Asked<'_>) -> Result<Value, ApiError> {
         asked.server.cache.get(asked.auth.plane().id, &resource, &ObjectName::cluster(asked.namespace()));
     let found = found.ok_or_else(|| ApiError::not_found(&resource, asked.namespace()))?;
     let mut namespace = found.value().map_err(ApiError::internal)?;
-    if let Some(metadata) = namespace["metadata"].as_object_mut() {
+    if let Some(metadata) = namespace.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
         metadata.remove("ownerReferences");
     }

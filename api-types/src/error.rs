@@ -390,7 +390,8 @@ impl ApiError {
 
 fn cause_json(cause: &Cause) -> Value {
     let mut out = Map::new();
-    if cause.reason != CauseReason::InternalError {
+    // What went wrong inside has no reason, unless it is a field that could not be judged.
+    if cause.reason != CauseReason::InternalError || !cause.field.is_empty() {
         out.insert("reason".into(), json!(cause.reason));
     }
     out.insert("message".into(), cause.message.clone().into());

@@ -6,8 +6,8 @@ use super::place::{
     set_default,
 };
 use super::pods_volumes::driver_name;
-use crate::names;
 use crate::resource::Strategy;
+use crate::{internal, names};
 use api_types::Cause;
 use serde_json::{Value, json};
 
@@ -179,7 +179,9 @@ fn drivers_stay(out: &mut Causes, new: &Value, old: &Value) {
     };
     for before in drivers(old).elements() {
         for now in drivers(new).elements().filter(|now| now.text("name") == before.text("name")) {
-            not_changed(out, "spec.drivers", &fixed(now.value), &fixed(before.value));
+            let mut changed = Vec::new();
+            not_changed(&mut changed, "spec.drivers", &fixed(now.value), &fixed(before.value));
+            out.extend(changed.into_iter().map(|cause| internal::told_as("storage.v1.CSINodeDriver", cause)));
         }
     }
 }

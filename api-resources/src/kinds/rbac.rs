@@ -6,7 +6,7 @@ use super::workloads::usable_selector;
 use crate::names;
 use crate::resource::Strategy;
 use api_types::Cause;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The group of roles and bindings.
 pub const GROUP: &str = "rbac.authorization.k8s.io";
@@ -177,7 +177,6 @@ fn binding(object: &Value, namespaced: bool) -> Causes {
 fn same_role(out: &mut Causes, new: &Value, old: &Value) {
     let role = lookup(new, "roleRef");
     if role != lookup(old, "roleRef") {
-        let shown = json!({"APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"]});
-        out.push(Cause::invalid("roleRef", &shown, "cannot change roleRef"));
+        out.push(Cause::invalid("roleRef", role, "cannot change roleRef"));
     }
 }

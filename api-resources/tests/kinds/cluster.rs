@@ -91,7 +91,7 @@ fn nodes_are_checked() {
     assert_eq!(
         refused_new("", "Node", twice),
         [
-            "metadata.taints[1]: Duplicate value: {\"effect\":\"NoSchedule\",\"key\":\"a\"}: taints must be unique by key and effect pair"
+            "metadata.taints[1]: Duplicate value: {\"Key\":\"a\",\"Value\":\"\",\"Effect\":\"NoSchedule\",\"TimeAdded\":null}: taints must be unique by key and effect pair"
         ]
     );
 }

@@ -147,8 +147,8 @@ fn values_come_out_in_their_canonical_form() {
     );
     assert_eq!(
         pod,
-        Ok(json!({"metadata": {"creationTimestamp": "2026-11-21T09:00:00Z"},
-            "spec": {"priority": 0, "terminationGracePeriodSeconds": 0, "securityContext": {},
+        Ok(json!({"metadata": {"creationTimestamp": "2026-11-21T09:00:00Z", "labels": {}},
+            "spec": {"priority": 0, "terminationGracePeriodSeconds": 0, "securityContext": {}, "volumes": [],
                 "containers": [{"name": "c", "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}},
                     "env": [{"name": "A"}], "tty": true}]}}))
     );

@@ -3,7 +3,7 @@
 use api_resources::kinds::place::{Place, invalid_all};
 use api_resources::names;
 use api_types::Cause;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Defects of a question about the one who asks.
 pub fn question(review: &Value) -> Vec<Cause> {
@@ -34,7 +34,7 @@ pub fn question_in_a_namespace(review: &Value, namespace: &str) -> Vec<Cause> {
     }
     if let Some(path) = spec.present("nonResourceAttributes") {
         let why = "disallowed on this kind of request";
-        causes.push(Cause::invalid(&path.path, &shown_path(&path), why));
+        causes.push(Cause::invalid(&path.path, path.value, why));
     }
     causes
 }
@@ -50,15 +50,11 @@ fn about_somebody(review: &Value) -> Vec<Cause> {
     causes
 }
 
-fn shown_path(at: &Place<'_>) -> Value {
-    json!({"Path": at.text("path"), "Verb": at.text("verb")})
-}
-
 fn one_thing(spec: &Place<'_>) -> Vec<Cause> {
     match (spec.has("resourceAttributes"), spec.present("nonResourceAttributes")) {
         (true, Some(path)) => {
             let why = "cannot be specified in combination with resourceAttributes";
-            vec![Cause::invalid(&path.path, &shown_path(&path), why)]
+            vec![Cause::invalid(&path.path, path.value, why)]
         }
         (false, None) => {
             let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
@@ -129,6 +125,7 @@ fn requirement(causes: &mut Vec<Cause>, at: &Place<'_>, of_labels: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn fields(causes: &[Cause]) -> Vec<&str> {
         causes.iter().map(|cause| cause.field.as_str()).collect()

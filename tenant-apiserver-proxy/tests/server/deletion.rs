@@ -48,8 +48,17 @@ async fn a_pod_on_a_node_gets_its_grace_and_others_do_not() {
     assert_eq!(grace(admin.delete(&format!("{bound}?gracePeriodSeconds=60")).await), 5);
     assert_eq!(grace(admin.delete(&bound).await), 5);
     assert_eq!(grace(admin.delete(&format!("{bound}?gracePeriodSeconds=-1")).await), 1);
+    let since = version(&admin.get(&bound).await.expect_code(200).json());
     admin.delete(&format!("{bound}?gracePeriodSeconds=0")).await.expect_code(200);
     admin.get(&bound).await.expect_code(404);
+    let mut watch = admin.watch(&format!("{path}?watch=true&resourceVersion={since}")).await;
+    for kind in ["MODIFIED", "DELETED"] {
+        let event = watch.next().await.unwrap();
+        assert_eq!(
+            (text(&event["type"]), &event["object"]["metadata"]["deletionGracePeriodSeconds"]),
+            (kind, &json!(0))
+        );
+    }
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ fn bindings_keep_their_role() {
     assert_eq!(
         refused_update(RBAC, "RoleBinding", other, &old),
         [
-            "roleRef: Invalid value: {\"APIGroup\":\"rbac.authorization.k8s.io\",\"Kind\":\"ClusterRole\",\"Name\":\"edit\"}: cannot change roleRef"
+            "roleRef: Invalid value: {\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"ClusterRole\",\"name\":\"edit\"}: cannot change roleRef"
         ]
     );
     let odd = with(

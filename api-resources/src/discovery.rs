@@ -185,6 +185,7 @@ pub fn resource_list(catalog: &Catalog, group: &str, version: &str) -> Option<Va
     let found = groups.iter().find(|g| g.name == group && g.versions.contains(&version))?;
     let mut resources = Vec::new();
     for row in found.rows.iter().filter(|row| row.version(version).is_some()) {
+        let row = row.of_version(version).map_or(&**row, |row| row);
         resources.push(describe_resource(row));
         resources.extend(row.subresources.iter().map(|sub| describe_subresource(row, sub)));
     }
@@ -312,6 +313,8 @@ fn aggregated_resource(row: &ResourceRow, version: &str) -> Value {
     out.insert("verbs".into(), verbs(&row.verbs));
     names(&mut out, row);
     let subresources: Vec<Value> = row
+        .of_version(version)
+        .map_or(row, |row| row)
         .subresources
         .iter()
         .map(|sub| {

@@ -45,6 +45,10 @@ pub struct ResourceRow {
     pub strategy: Strategy,
     /// The values that field selectors can name, beside `metadata.name` and `metadata.namespace`.
     pub selectable_fields: Vec<SelectableField>,
+    /// The values that are kept of each object for that; empty: those of `selectable_fields`.
+    pub kept_fields: Vec<SelectableField>,
+    /// What it is through versions that have other subresources or selectable fields than the preferred one.
+    pub through: Vec<(CompactString, Arc<ResourceRow>)>,
     /// The columns of `Table` after `Name`; when the first is itself called `Name`, it stands for that one, and
     /// when any other is, there is none in front.
     pub columns: Vec<Column>,
@@ -97,6 +101,11 @@ impl ResourceRow {
     /// A version, served or not.
     pub fn known_version(&self, name: &str) -> Option<&Version> {
         self.versions.iter().chain(&self.unserved).find(|v| v.name == name)
+    }
+
+    /// What it is through a version.
+    pub fn of_version(&self, name: &str) -> Option<&Arc<ResourceRow>> {
+        self.through.iter().find(|(version, _)| version == name).map(|(_, row)| row)
     }
 
     /// True when the verb is offered.

@@ -173,6 +173,8 @@ fn row(line: &Line<'static>, strategy_of: fn(&str, &str) -> Strategy) -> Resourc
             .collect(),
         strategy: strategy_of(line.group, line.kind),
         selectable_fields: selectable_fields(line),
+        kept_fields: Vec::new(),
+        through: Vec::new(),
         columns: crate::columns::of(line.group, line.plural),
         planes: line.planes,
     }

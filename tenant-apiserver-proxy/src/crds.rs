@@ -43,6 +43,12 @@ fn hash(value: &Value) -> Hash {
 }
 
 impl Schemas {
+    /// How many different definitions and how many different schemas are in use, over all planes.
+    pub fn in_use(&self) -> (usize, usize) {
+        let rows = self.rows.lock().values().filter(|row| row.strong_count() > 0).count();
+        (rows, self.compiler.in_use())
+    }
+
     /// The row of a definition.
     pub fn row(&self, definition: &Value) -> Result<Arc<ResourceRow>, Vec<Cause>> {
         let hash = hash(&json!([definition["spec"], definition["status"]["acceptedNames"]]));

@@ -327,6 +327,7 @@ fn apis(server: &Server, plane: &Plane, catalog: &Catalog) -> Result<Vec<Api>, A
             let api = &mut apis[index];
             api.key.push(' ');
             api.key.push_str(&key);
+            let row = row.of_version(&version.name).unwrap_or(row);
             api.api.resources.push(resource(row, schema));
         }
     }

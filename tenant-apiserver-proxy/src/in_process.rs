@@ -195,6 +195,7 @@ impl InProcess {
         let row = catalog.resource(&wanted.group, &wanted.resource).ok_or_else(ApiError::no_such_path)?;
         // What is stored is reached also where it is not served: it has to be cleaned up.
         let version = row.known_version(&wanted.version).cloned().ok_or_else(ApiError::no_such_path)?;
+        let row = row.of_version(&version.name).cloned().unwrap_or(row);
         let named = !matches!(write, Write::Create(_)) || !target.subresource.is_empty();
         let place = Place {
             namespace: if row.namespaced { target.object.namespace.clone() } else { "".into() },

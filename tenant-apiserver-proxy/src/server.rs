@@ -205,6 +205,12 @@ impl Server {
         self.reserver.load_full()
     }
 
+    /// How many different definitions of custom resources and how many different schemas are kept, over all planes:
+    /// equal ones are kept once.
+    pub fn custom_kinds_in_use(&self) -> (usize, usize) {
+        self.crds.in_use()
+    }
+
     /// Who connects to tenants' pods where they run. Without one they are dialled by their addresses.
     pub fn set_pod_tunnel(&self, tunnel: Box<dyn PodTunnel>) {
         self.network.set_tunnel(tunnel);

@@ -148,9 +148,10 @@ fn by_path(path: &str, of: &str, object: &Value, now: Timestamp) -> Value {
         "integer" => {
             first.as_i64().or_else(|| first.as_f64().map(|n| n as i64)).map_or(Value::Null, Value::from)
         }
-        "number" => first.as_f64().map_or(Value::Null, Value::from),
+        "number" => number(first),
         "boolean" => first.as_bool().map_or(Value::Null, Value::from),
         "date" => match first.as_str() {
+            Some("") => Value::from("<unknown>"),
             Some(_) if age::moment(first).is_none() => Value::from("<invalid>"),
             Some(_) => age::since(first, now),
             None => Value::Null,
@@ -161,6 +162,13 @@ fn by_path(path: &str, of: &str, object: &Value, now: Timestamp) -> Value {
             other => Value::from(other.to_string()),
         },
     }
+}
+
+/// A number, a whole one without a fraction.
+fn number(value: &Value) -> Value {
+    let mut cell = value.as_f64().map_or(Value::Null, Value::from);
+    api_schema::decode::plain_numbers(&mut cell);
+    cell
 }
 
 #[cfg(test)]
@@ -229,6 +237,7 @@ mod tests {
             (".spec.size", "integer", json!(3)),
             (".spec.name", "integer", Value::Null),
             (".spec.ratio", "number", json!(0.5)),
+            (".spec.size", "number", json!(3)),
             (".spec.on", "boolean", json!(true)),
             (".spec.name", "string", json!("x")),
             (".spec.size", "string", json!("3")),

@@ -55,7 +55,8 @@ const VERBS: &[Verb] = &[
 const EVERYWHERE: &[PlaneKind] = &[PlaneKind::Host, PlaneKind::Tenant, PlaneKind::Super];
 
 /// The row of a definition that has been defaulted and has passed its own validation. Its names are those that were
-/// accepted; columns, selectable fields and subresources are those of the preferred served version.
+/// accepted; columns, selectable fields and subresources are those of the preferred served version, and those of the others are told by
+/// [`ResourceRow::of_version`].
 ///
 /// # Errors
 /// Defects of the schemas, with their full paths in the definition: a definition with any is refused.
@@ -95,35 +96,53 @@ pub fn row_of(crd: &Value, compiler: &dyn SchemaCompiler) -> Result<ResourceRow,
         return Err(wrong);
     }
     let storage = versions(crd).iter().find(|version| version["storage"] == true);
+    let conversion = conversion::read(&spec["conversion"]).map(Arc::new);
+    let mut kept_fields: Vec<SelectableField> = Vec::new();
+    for field in versions(crd).iter().flat_map(selectable_fields) {
+        if kept_fields.iter().all(|kept| kept.path != field.path) {
+            kept_fields.push(field);
+        }
+    }
+    let row = |version: &Value| {
+        let subresources: Vec<_> = offered(version).filter_map(|name| subresource(name, &kind)).collect();
+        ResourceRow {
+            list_kind: text(&names["listKind"]),
+            plural: text(&names["plural"]),
+            singular: text(&names["singular"]),
+            short_names: list(&names["shortNames"]),
+            categories: list(&names["categories"]),
+            namespaced: spec["scope"] == "Namespaced",
+            versions: compiled.clone(),
+            unserved: unserved.clone(),
+            conversion: conversion.clone(),
+            storage_version: text(storage.map_or(&Value::Null, |version| &version["name"])),
+            alias_of: None,
+            verbs: VERBS.to_vec(),
+            strategy: strategy(subresources.iter().any(|s| s.name == "status")),
+            subresources,
+            selectable_fields: selectable_fields(version),
+            kept_fields: kept_fields.clone(),
+            through: Vec::new(),
+            columns: columns(version),
+            planes: EVERYWHERE,
+            group: group.clone(),
+            kind: kind.clone(),
+        }
+    };
     let preferred = all.iter().find(|(_, version)| version["served"] == true);
     let preferred = preferred.map_or(&Value::Null, |(_, version)| *version);
-    let offered = |name: &str| preferred["subresources"][name].is_object();
-    let subresources: Vec<_> = ["status", "scale"]
-        .into_iter()
-        .filter(|name| offered(name))
-        .filter_map(|n| subresource(n, &kind))
-        .collect();
-    Ok(ResourceRow {
-        list_kind: text(&names["listKind"]),
-        plural: text(&names["plural"]),
-        singular: text(&names["singular"]),
-        short_names: list(&names["shortNames"]),
-        categories: list(&names["categories"]),
-        namespaced: spec["scope"] == "Namespaced",
-        versions: compiled,
-        unserved,
-        conversion: conversion::read(&spec["conversion"]).map(Arc::new),
-        storage_version: text(storage.map_or(&Value::Null, |version| &version["name"])),
-        alias_of: None,
-        verbs: VERBS.to_vec(),
-        strategy: strategy(subresources.iter().any(|s| s.name == "status")),
-        subresources,
-        selectable_fields: selectable_fields(preferred),
-        columns: columns(preferred),
-        planes: EVERYWHERE,
-        group,
-        kind,
-    })
+    let differs = |version: &Value| {
+        offered(version).ne(offered(preferred))
+            || version["selectableFields"] != preferred["selectableFields"]
+    };
+    let others = all.iter().map(|(_, version)| *version).filter(|version| differs(version));
+    let through = others.map(|version| (text(&version["name"]), Arc::new(row(version)))).collect();
+    Ok(ResourceRow { through, ..row(preferred) })
+}
+
+/// The subresources that a version offers.
+fn offered(version: &Value) -> impl Iterator<Item = &'static str> {
+    ["status", "scale"].into_iter().filter(|name| version["subresources"][*name].is_object())
 }
 
 fn below_schema(cause: Cause, version: usize) -> Cause {

@@ -278,6 +278,37 @@ fn a_definition_makes_a_row() {
 }
 
 #[test]
+fn each_version_has_its_own_subresources_and_selectable_fields() {
+    let mut crd = widgets();
+    let first = crd["spec"]["versions"][0].clone();
+    let mut second = first.clone();
+    (second["name"], second["storage"]) = (json!("v2"), json!(false));
+    second["subresources"] = json!({"status": {}});
+    second["schema"]["openAPIV3Schema"]["description"] = json!("Another.");
+    second["selectableFields"] = json!([{"jsonPath": ".spec.size"}]);
+    crd["spec"]["versions"] = json!([first, second]);
+    let row = row_of(&created(crd, &[]), &Anything).unwrap();
+    let selector = |text: &str| selectors::FieldSelector::parse(text).unwrap();
+    // The preferred one is the row itself.
+    assert!(row.of_version("v2").is_none());
+    assert!(row.has_status() && row.subresource("scale").is_none());
+    let old = row.of_version("v1").unwrap();
+    assert!(old.has_status() && old.subresource("scale").is_some());
+    selector("spec.color=red").check(old).unwrap();
+    selector("spec.size=3").check(old).unwrap_err();
+    selector("spec.size=3").check(&row).unwrap();
+    selector("spec.color=red").check(&row).unwrap_err();
+    // Whoever writes an object, it is selected by the fields of each.
+    let widget = json!({"metadata": {"name": "w"}, "spec": {"size": 3, "color": "red"}});
+    for row in [&row, &**old] {
+        let kept = selectors::fields_of(row, &widget);
+        for text in ["spec.color=red", "spec.size=3"] {
+            assert!(selector(text).matches(&ObjectName::new("n", "w"), &kept), "{text}");
+        }
+    }
+}
+
+#[test]
 fn served_versions_are_ordered_and_schemas_are_checked() {
     let mut crd = widgets();
     let mut beta = crd["spec"]["versions"][0].clone();

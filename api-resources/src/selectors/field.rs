@@ -132,7 +132,8 @@ pub fn fields_of(row: &ResourceRow, object: &Value) -> Vec<(CompactString, Compa
         Read::Code(code) => CompactString::from(code(object)),
         Read::Path(path) => json_path::text(object, path).into(),
     };
-    let fields = row.alias_of.as_ref().map_or(&row.selectable_fields, |alias| &alias.selectable_fields);
+    let own = if row.kept_fields.is_empty() { &row.selectable_fields } else { &row.kept_fields };
+    let fields = row.alias_of.as_ref().map_or(own, |alias| &alias.selectable_fields);
     fields.iter().map(|field| (field.path.clone(), read(&field.read))).collect()
 }
 

@@ -121,7 +121,7 @@ pub(super) fn default(value: &mut Value, schema: &Schema) {
                 if let Some(default) = &property.default
                     && map.get(name).is_none_or(|v| is_refused_null(v, property))
                 {
-                    map.insert(name.clone(), default.clone());
+                    map.insert(name.clone(), plain(default));
                 }
             }
             for (name, value) in map {
@@ -143,9 +143,16 @@ pub(super) fn default(value: &mut Value, schema: &Schema) {
     }
 }
 
+/// A default, as it comes out of the store.
+fn plain(default: &Value) -> Value {
+    let mut value = default.clone();
+    crate::decode::plain_numbers(&mut value);
+    value
+}
+
 fn set_or_descend(value: &mut Value, schema: &Schema) {
     if let Some(default) = schema.default.as_ref().filter(|_| is_refused_null(value, schema)) {
-        *value = default.clone();
+        *value = plain(default);
     }
     default(value, schema);
 }

@@ -117,10 +117,7 @@ impl Schema {
             kind: text("type"),
             format: text("format"),
             nullable: flag("nullable"),
-            default: Some(value["default"].clone()).filter(|d| !d.is_null()).map(|mut default| {
-                crate::decode::plain_numbers(&mut default);
-                default
-            }),
+            default: Some(value["default"].clone()).filter(|d| !d.is_null()),
             properties: properties.iter().map(|(name, s)| (name.clone(), Schema::read(s))).collect(),
             additional: match &value["additionalProperties"] {
                 Value::Bool(allowed) => Some(Additional::Any(*allowed)),

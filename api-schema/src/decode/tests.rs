@@ -368,3 +368,17 @@ proptest! {
         let _ = group_version_kind(&bytes, Format::Json);
     }
 }
+
+#[test]
+fn a_schema_or_a_boolean_is_one_of_both() {
+    let kind = root("CustomResourceDefinition");
+    for (value, fits) in
+        [(json!(true), true), (json!({"type": "string"}), true), (json!("x"), false), (json!([]), false)]
+    {
+        let schema = json!({"openAPIV3Schema": {"type": "object", "additionalProperties": value}});
+        let body = json!({"spec": {"versions": [{"name": "v1", "schema": schema}]}}).to_string();
+        let decoded = decode(body.as_bytes(), Format::Json, kind, FieldValidation::Warn);
+        let expected = DecodeError::Mismatch("boolean or JSON schema expected".to_owned());
+        assert_eq!(decoded.err(), (!fits).then_some(expected), "{value}");
+    }
+}

@@ -21,6 +21,11 @@ const MAX_STRICT: usize = 100;
 /// The type of `metadata`.
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
+/// Whether a value is of a kind that a named union has: of those, only that of a schema and a boolean refuses any.
+fn is_union(name: &str, kind: Kind) -> bool {
+    !name.ends_with(".JSONSchemaPropsOrBool") || matches!(kind, Kind::Object | Kind::Bool)
+}
+
 /// What to do with values that do not fit their type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
@@ -105,6 +110,10 @@ impl<'a> Walk<'a> {
                 if self.fit != Fit::Checked && !of.node().preserve_unknown =>
             {
                 self.barren()
+            }
+            (Shape::Any, kind) if !is_union(&of.node().name, kind) => {
+                self.reader.skip()?;
+                Err(DecodeError::Mismatch("boolean or JSON schema expected".to_owned()))
             }
             (Shape::Any, _) => self.any(of.node().name.is_empty()),
             (Shape::Object(fields), Kind::Object) => self.object(of, fields),

@@ -96,6 +96,7 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
         return Ok(paths::no_such_page());
     }
     let Some(version) = row.version(&request.version).cloned() else { return Err(ApiError::no_such_path()) };
+    let row = row.of_version(&version.name).cloned().unwrap_or(row);
     let place = Place {
         namespace: if row.namespaced { request.namespace.clone() } else { "".into() },
         row,

@@ -115,6 +115,32 @@ async fn an_object_is_read_and_written_in_each_version() {
 }
 
 #[tokio::test]
+async fn a_service_of_the_tenant_leads_to_the_webhook() {
+    let insula = Installation::start().await;
+    let hook = Hook::start().await;
+    let admin = defined(&insula, "acme", &hook, "/nowhere").await;
+    admin.post(V1, &first("a", 2)).await.expect_code(201);
+    let port: u16 = hook.url.rsplit(':').next().unwrap().parse().unwrap();
+    let service = json!({"namespace": "default", "name": "hook", "port": port, "path": "/convert"});
+    let by_service =
+        json!({"spec": {"conversion": {"webhook": {"clientConfig": {"url": null, "service": service}}}}});
+    admin.merge(&format!("{DEFINITIONS}/{DEFINITION}"), &by_service).await.expect_code(200);
+    let refused = admin.get(&format!("{V2}/a")).await.expect_code(500).json();
+    assert!(text(&refused["message"]).contains("service \"hook\" not found"), "{refused}");
+    assert_eq!(hook.count(), 0);
+    let by_name = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hook"},
+        "spec": {"type": "ExternalName", "externalName": "localhost"}});
+    admin.post("/api/v1/namespaces/default/services", &by_name).await.expect_code(201);
+    let read = admin.get(&format!("{V2}/a")).await.expect_code(200).json();
+    assert_eq!(read["spec"], json!({"width": "xx"}));
+    admin.post(V2, &second("b", "xxx")).await.expect_code(201);
+    assert_eq!(admin.get(&format!("{V1}/b")).await.json()["spec"], json!({"size": 3}));
+    assert_eq!(names(&admin.get(V2).await.json()), ["a", "b"]);
+    let asked = hook.asked();
+    assert!(!asked.is_empty() && asked.iter().all(|asked| asked.starts_with("/convert")), "{asked:?}");
+}
+
+#[tokio::test]
 async fn who_applies_in_one_version_owns_fields_seen_in_the_other() {
     let insula = Installation::start().await;
     let hook = Hook::start().await;

@@ -24,6 +24,57 @@ fn widget(name: &str, size: i64) -> Value {
 }
 
 #[tokio::test]
+async fn a_version_has_the_subresources_and_selectors_that_it_declares() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let mut object = definition("example.dev", "widgets", "Widget");
+    let mut second = object["spec"]["versions"][0].clone();
+    (second["name"], second["storage"]) = ("v2".into(), false.into());
+    second["subresources"] = json!({});
+    second["schema"]["openAPIV3Schema"]["description"] = "Another.".into();
+    second["selectableFields"] = json!([{"jsonPath": ".spec.size"}]);
+    object["spec"]["versions"].as_array_mut().unwrap().push(second);
+    admin.post(DEFINITIONS, &object).await.expect_code(201);
+    let (v1, v2) = ("/apis/example.dev/v1/widgets", "/apis/example.dev/v2/widgets");
+    // Through v1, which is stored and not preferred, the status is not written with the object; through v2 it is.
+    let made = admin.post(v1, &widget("a", 2)).await.expect_code(201).json();
+    assert_eq!(made.get("status"), None);
+    let status = json!({"status": {"size": 4}});
+    let written = admin.merge(&format!("{v2}/a"), &status).await.expect_code(200).json();
+    assert_eq!(written["status"], status["status"]);
+    admin.get(&format!("{v1}/a/scale")).await.expect_code(200);
+    admin.get(&format!("{v2}/a/scale")).await.expect_code(404);
+    admin.get(&format!("{v2}/a/status")).await.expect_code(404);
+    let selected = admin.get(&format!("{v2}?fieldSelector=spec.size%3D2")).await.expect_code(200).json();
+    assert_eq!(names(&selected), ["a"]);
+    let none = admin.get(&format!("{v2}?fieldSelector=spec.size%3D3")).await.expect_code(200).json();
+    assert!(names(&none).is_empty());
+    admin.get(&format!("{v1}?fieldSelector=spec.size%3D2")).await.expect_code(400);
+    for (version, expected) in [("v1", 3), ("v2", 1)] {
+        let listed = admin.get(&format!("/apis/example.dev/{version}")).await.expect_code(200).json();
+        assert_eq!(listed["resources"].as_array().unwrap().len(), expected, "{version}");
+    }
+}
+
+#[tokio::test]
+async fn identical_definitions_of_many_tenants_are_compiled_once() {
+    let insula = Installation::start().await;
+    assert_eq!(insula.server.custom_kinds_in_use(), (0, 0));
+    for name in ["acme", "other", "third"] {
+        let (_, admin) = insula.tenant(name).await;
+        for at in 0..5 {
+            let (plural, kind) = (format!("widgets{at}"), format!("Widget{at}"));
+            let mut object = definition("example.dev", &plural, &kind);
+            object["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"] = kind.into();
+            // Names and times of the object itself do not count.
+            object["metadata"]["labels"] = json!({"of": name});
+            admin.post(DEFINITIONS, &object).await.expect_code(201);
+        }
+        assert_eq!(insula.server.custom_kinds_in_use(), (5, 5), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_definition_is_served_when_its_creation_returns() {
     let insula = Installation::start().await;
     let (_, admin) = insula.tenant("acme").await;

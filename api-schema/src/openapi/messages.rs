@@ -210,6 +210,8 @@ fn field(out: &mut Writer, number: u32, value: &Value, carried: Carried) {
             inner.bytes(3, text.as_bytes());
             out.bytes(number, &inner.finish());
         }
+        // gnostic has no room for other defaults, but says that there is one.
+        (Carried::Scalar, _) => out.bytes(number, &[]),
         _ => {}
     }
 }

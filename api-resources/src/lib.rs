@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod aggregation;
 pub mod amounts;
+pub mod audit;
 pub mod bootstrap;
 pub mod catalog;
 pub mod columns;

@@ -10,7 +10,7 @@ mod policy;
 mod rules;
 
 pub use checks::{Finding, evaluate, told, told_briefly};
-pub use policy::{Level, LevelVersion, Policy, PolicyVersion, is_labelled, policy_of};
+pub use policy::{Level, LevelVersion, PREFIX, Policy, PolicyVersion, is_labelled, policy_of};
 
 use serde_json::Value;
 use std::collections::HashMap;

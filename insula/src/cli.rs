@@ -55,6 +55,8 @@ pub struct Up {
     /// data directory]
     #[arg(long, value_name = "FILE")]
     pub sealing_keys: Option<PathBuf>,
+    #[command(flatten)]
+    pub audit: Audit,
     /// Simulated nodes of the embedded super cluster, 1 to 256
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "super_kubeconfig", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub nodes: u32,
@@ -64,6 +66,29 @@ pub struct Up {
     /// How to say where the server is once it is ready; json and yaml show no progress
     #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
     pub output: Format,
+}
+
+/// What is written down of requests, named as kube-apiserver names it.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Audit {
+    /// A `Policy` of audit.k8s.io/v1: how much of which requests to all planes is written down [default: nothing]
+    #[arg(long, value_name = "FILE")]
+    pub audit_policy_file: Option<PathBuf>,
+    /// The file to which audit events are written, a line of JSON for each; - for standard output
+    #[arg(long, value_name = "FILE", requires = "audit_policy_file")]
+    pub audit_log_path: Option<PathBuf>,
+    /// The most MiB of it before it is put aside; 0: no limit
+    #[arg(long, value_name = "MIB", default_value_t = 100)]
+    pub audit_log_maxsize: u64,
+    /// The most files that were put aside; 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub audit_log_maxbackup: usize,
+    /// The most days that they stay; 0: no limit
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    pub audit_log_maxage: i64,
+    /// A kubeconfig with the webhook to which audit events are posted
+    #[arg(long, value_name = "FILE", requires = "audit_policy_file")]
+    pub audit_webhook_config_file: Option<PathBuf>,
 }
 
 impl Up {

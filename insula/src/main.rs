@@ -1,5 +1,6 @@
 //! The `insula` binary: parse, run, exit.
 
+mod audit;
 mod cli;
 mod client;
 mod external_address;

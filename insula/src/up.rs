@@ -1,5 +1,6 @@
 //! `insula up`: everything in one process.
 
+use crate::audit;
 use crate::cli::Up;
 use crate::external_address::ExternalAddress;
 use crate::output::{self, Format};
@@ -61,6 +62,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
         names: serving_names(&flags, address),
         embedded_super: embedded,
         sealing: sealing::open(&flags.sealing_keys_file())?,
+        audit: audit::open(&flags.audit)?,
     };
     let base_url = options.base_url.clone();
     let server = Server::start(Arc::new(store), options, shutdown.clone()).await?;

@@ -31,10 +31,10 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// Allows it, or says in Kubernetes' words what is missing.
-pub fn check(server: &Server, plane: &Plane, user: &User, what: &Attributes<'_>) -> Result<(), ApiError> {
+/// Allows it, and says why, or says in Kubernetes' words what is missing.
+pub fn check(server: &Server, plane: &Plane, user: &User, what: &Attributes<'_>) -> Result<String, ApiError> {
     match decide(server, plane, user, what) {
-        Decision { allowed: true, .. } => Ok(()),
+        Decision { allowed: true, reason } => Ok(reason),
         Decision { reason, .. } => Err(refusal(user, what, &reason)),
     }
 }
@@ -114,7 +114,7 @@ pub fn impersonate(server: &Server, call: &Call, user: User) -> Result<User, Api
             name: name.into(),
             subresource: subresource.into(),
         };
-        check(server, &call.plane, &user, &Attributes::Resource(&request))
+        check(server, &call.plane, &user, &Attributes::Resource(&request)).map(drop)
     };
     let mut target_groups = groups.clone();
     match name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {

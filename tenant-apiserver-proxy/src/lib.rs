@@ -7,6 +7,7 @@ pub mod tls;
 
 pub mod admission;
 pub mod aggregation;
+pub mod audit;
 pub mod authentication;
 pub mod authorization;
 pub mod bodies;

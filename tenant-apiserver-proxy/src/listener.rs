@@ -1,5 +1,6 @@
 //! The door: accepts connections, shakes hands, and takes each request through the stages in their order.
 
+use crate::audit::{self, Trail};
 use crate::authentication::Credentials;
 use crate::bodies::{self, Held};
 use crate::handlers::{self, Incoming, web_sockets};
@@ -11,7 +12,7 @@ use crate::server::Server;
 use crate::stages::{Call, Query, Received};
 use api_types::{ApiError, Reason, TenantId};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -45,9 +46,6 @@ const MAX_HEAD: u32 = 256 << 10;
 /// The most headers of a request.
 const MAX_HEADERS: usize = 1_000;
 
-/// Tells one request from all others.
-const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
-
 /// Serves until shutdown, then lets requests under way finish; the caller bounds how long.
 pub async fn serve(server: Arc<Server>, listener: TcpListener, acceptor: TlsAcceptor) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -79,7 +77,7 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener, acceptor: TlsAcce
         let (server, acceptor) = (server.clone(), acceptor.clone());
         tasks.spawn(async move {
             let _open = permit;
-            if let Err(error) = connection(server, stream, acceptor, handshake).await {
+            if let Err(error) = connection(server, stream, acceptor, handshake, source).await {
                 tracing::debug!(%error, "a connection ended");
             }
         });
@@ -94,6 +92,7 @@ async fn connection(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     handshake: Handshake,
+    source: IpAddr,
 ) -> Result<(), ConnectionError> {
     stream.set_nodelay(true)?;
     let stream = tokio::select! {
@@ -109,7 +108,8 @@ async fn connection(
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         using.store(true, Ordering::Relaxed);
         let (server, certificate) = (serving.clone(), certificate.clone());
-        async move { Ok::<_, Infallible>(respond(server, certificate, request).await) }
+        let client = Client { certificate, address: source };
+        async move { Ok::<_, Infallible>(respond(server, client, request).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -179,37 +179,51 @@ impl Drop for Handshake {
     }
 }
 
+/// Who is at the other end of a connection.
+struct Client {
+    certificate: Option<Arc<Vec<u8>>>,
+    address: IpAddr,
+}
+
 /// One request from its head to its response. Errors become a `Status`.
 async fn respond(
     server: Arc<Server>,
-    certificate: Option<Arc<Vec<u8>>>,
+    client: Client,
     request: Request<hyper::body::Incoming>,
 ) -> Response<Body> {
     let encodings = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let gzip = encodings.is_some_and(negotiation::takes_gzip);
     let head = request.method() == Method::HEAD;
-    let audit_id = request.headers().get(AUDIT_ID).filter(|id| !id.is_empty()).cloned();
     let query = Query::parse(request.uri().query().unwrap_or(""));
     let wish = Wish::of(request.headers(), &query);
-    let reply = stages(server.clone(), certificate, request, query).await.unwrap_or_else(Reply::from);
+    let (id, mut trail) = (audit::id(request.headers()), None);
+    let followed = Followed { client, id: &id, trail: &mut trail };
+    let reply = stages(server.clone(), followed, request, query).await.unwrap_or_else(Reply::from);
+    let reply = match trail {
+        Some(trail) => trail.finish(reply),
+        None => reply,
+    };
     let (long, for_error) = (reply.is_long(&wish, gzip), wish.clone());
     let written = server.heavy.compute(long, move || reply.into_response(&wish, gzip)).await;
     let mut response = written.unwrap_or_else(|error| Reply::from(error).into_response(&for_error, gzip));
-    // By this a client names one request when it asks for help; it may choose it.
-    let audit_id = audit_id.or_else(|| HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()).ok());
-    if let Some(audit_id) = audit_id {
-        response.headers_mut().entry(AUDIT_ID).or_insert(audit_id);
-    }
+    response.headers_mut().entry(audit::HEADER).or_insert(id);
     if head {
         *response.body_mut() = reply::full(Bytes::new());
     }
     response
 }
 
+/// Whose request it is, and what is written down of it.
+struct Followed<'a> {
+    client: Client,
+    id: &'a HeaderValue,
+    trail: &'a mut Option<Trail>,
+}
+
 /// The stages in their order: plane, user, permission, seat, body, handler.
 async fn stages(
     server: Arc<Server>,
-    certificate: Option<Arc<Vec<u8>>>,
+    followed: Followed<'_>,
     mut request: Request<hyper::body::Incoming>,
     query: Query,
 ) -> Result<Reply, ApiError> {
@@ -226,6 +240,7 @@ async fn stages(
     let upgrade = upgrade.then(|| hyper::upgrade::on(&mut request));
     let (mut head, body) = request.into_parts();
     let of_socket = web_sockets::take_token(&mut head.headers);
+    let Followed { client: Client { certificate, address }, id, trail } = followed;
     let credentials = Credentials { certificate, token: bearer(&head.headers).or(of_socket) };
     let (plane, path) = plane(&server, head.uri.path(), &credentials);
     let sent = head.uri.query().unwrap_or("");
@@ -241,12 +256,20 @@ async fn stages(
     }
     let call = Call { plane: plane.clone(), method: head.method, info, query, target, headers };
     let content_type = call.header("content-type").to_owned();
-    let authenticated = Received::new(call, credentials).authenticate(&server).await?;
-    let authorized = Arc::new(authenticated.authorize(&server)?);
+    *trail = Trail::begin(&server, &call, id, address);
+    let authenticated = Received::new(call, credentials).authenticate(&server, trail).await?;
+    let authorized = authenticated.authorize(&server);
+    if let Some(trail) = trail {
+        trail.decided(authorized.as_ref());
+    }
+    let authorized = Arc::new(authorized?);
     let _seat = authorized.sit(&server).await?;
     // Nobody waits for what a GET sends after its head: a slow body would hold the seat, and reading needs few rights.
     let held =
         if reading { Held::default() } else { bodies::read(body, &plane.bodies, &server.bodies).await? };
+    if let Some(trail) = trail {
+        trail.sent(&held.bytes, &content_type);
+    }
     let body = Incoming { upgrade: Mutex::new(upgrade), ..Incoming::new(held.bytes, content_type) };
     let deprecated = authorized.resource().filter(|of| of.subresource.is_empty()).and_then(|of| {
         api_resources::table::deprecated(&of.group, &of.version, &of.resource).map(str::to_owned)
@@ -263,6 +286,9 @@ async fn stages(
     } else {
         timeout(REQUEST_TIMEOUT, handlers::dispatch(&server, &authorized, body)).await.unwrap_or_else(late)
     };
+    if let Some(trail) = trail {
+        trail.annotate(authorized.take_notes());
+    }
     // What guards warn of is told with a refusal too.
     let told = authorized.take_warnings();
     // Of what is not served nobody is warned.

@@ -2,6 +2,7 @@
 
 use crate::admission::guards;
 use crate::aggregation;
+use crate::audit;
 use crate::authentication::Identity;
 use crate::bodies::{self, Budget};
 use crate::dialer::{Dialer, Network, addresses::Reach};
@@ -11,7 +12,7 @@ use crate::tokens::{Claims, TokenError, TokenKey};
 use crate::verified::Verified;
 use api_resources::Catalog;
 use api_types::{ApiError, GroupResource, ObjectName, Reason, TenantId};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use compact_str::CompactString;
 use parking_lot::RwLock;
 use serde_json::{Value, json};
@@ -80,6 +81,8 @@ pub struct Plane {
     pub(crate) dialer: Dialer,
     /// For the bodies of its requests.
     pub bodies: Budget,
+    /// Its own audit policy, and where the events go.
+    pub(crate) audit: ArcSwapOption<audit::Target>,
 }
 
 /// Why nobody's plane could not be made.
@@ -141,6 +144,7 @@ impl Plane {
                 },
             ),
             bodies: Budget::new(bodies::PLANE_BYTES),
+            audit: ArcSwapOption::empty(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The server: its parts, its start, and what it does with a request from end to end.
 
 use crate::admission::definitions;
+use crate::audit;
 use crate::authentication::Credentials;
 use crate::bodies::{self, Budget};
 use crate::cache::{self, Cache, feed};
@@ -23,7 +24,6 @@ use std::time::Duration;
 const HISTORY: Duration = Duration::from_secs(600);
 
 /// How the server is reached.
-#[derive(Clone, Debug)]
 pub struct Options {
     /// `https://HOST:PORT`, as clients reach it: the base of kubeconfigs and token issuers.
     pub base_url: String,
@@ -33,6 +33,8 @@ pub struct Options {
     pub embedded_super: bool,
     /// Under which Secrets and private keys are sealed.
     pub sealing: Sealing,
+    /// What of all planes' requests is written down, and where.
+    pub audit: Option<audit::Installation>,
 }
 
 /// The server.
@@ -47,6 +49,7 @@ pub struct Server {
     pub(crate) nobody: Arc<Plane>,
     /// The parts of the platform that wait for slow webhooks.
     pub(crate) long_waits: crate::admission::guards::LongWaits,
+    audit: Option<Arc<audit::Target>>,
     /// For the bodies of all requests.
     pub(crate) bodies: Budget,
     pub(crate) options: Options,
@@ -101,7 +104,7 @@ impl Server {
     /// Reads the store, makes what a new installation needs, and follows the store from then on.
     pub async fn start(
         store: Arc<dyn ObjectStore>,
-        options: Options,
+        mut options: Options,
         shutdown: Shutdown,
     ) -> Result<Arc<Self>, StartError> {
         let store = SealedStore::new(store, options.sealing.keys.clone(), sealing::is_secret);
@@ -114,6 +117,7 @@ impl Server {
             addresses: Addresses::new(&options.base_url),
             nobody: Arc::new(Plane::nobodys(&network)?),
             long_waits: Default::default(),
+            audit: options.audit.take().map(|audit| Arc::new(audit.target(&network))),
             bodies: Budget::new(bodies::ALL_BYTES),
             options,
             serving_ca,
@@ -194,6 +198,11 @@ impl Server {
         let authority = planes::stored_key(&self.cache, plane, planes::CLIENT_CA)
             .ok_or(StartError::NoAuthority { plane })?;
         Ok(pki::sign_client(&authority, user, group, pki::CLIENT_DAYS)?)
+    }
+
+    /// The installation's audit policy, and where its events go.
+    pub(crate) fn audit(&self) -> Option<&Arc<audit::Target>> {
+        self.audit.as_ref()
     }
 
     /// Who reserves Services' addresses on super clusters.

@@ -1,6 +1,7 @@
 //! The stages of a request as types: `Received → Authenticated → Authorized`. Each is made only by the one before,
 //! so that a request which skipped a stage does not compile.
 
+use crate::audit::Trail;
 use crate::authentication::{self, Credentials, Identity, User};
 use crate::authorization::{self, Attributes};
 use crate::limits::{Limits, Taken};
@@ -89,10 +90,21 @@ impl Received {
     }
 
     /// Finds out who makes it.
-    pub async fn authenticate(self, server: &Server) -> Result<Authenticated, ApiError> {
-        let Identity { user, expires } =
-            authentication::authenticate(server, &self.call.plane, &self.credentials).await?;
-        Ok(Authenticated { call: self.call, user, expires })
+    pub async fn authenticate(
+        self,
+        server: &Server,
+        trail: &mut Option<Trail>,
+    ) -> Result<Authenticated, ApiError> {
+        let Received { call, credentials } = self;
+        let found = authentication::authenticate(server, &call.plane, &credentials).await;
+        if let Some(trail) = trail {
+            match &found {
+                Ok(identity) => trail.is_of(&call, &identity.user),
+                Err(error) => trail.is_of_nobody(&call, error),
+            }
+        }
+        let Identity { user, expires } = found?;
+        Ok(Authenticated { call, user, expires })
     }
 }
 
@@ -114,13 +126,22 @@ impl Authenticated {
     pub fn authorize(self, server: &Server) -> Result<Authorized, ApiError> {
         let Authenticated { call, user, expires } = self;
         let user = authorization::impersonate(server, &call, user)?;
-        authorization::check(server, &call.plane, &user, &Attributes::of(&call.info))?;
+        let allowed_by = authorization::check(server, &call.plane, &user, &Attributes::of(&call.info))?;
         // What clients ask first is answered, so that they go on to a request whose refusal they show.
         if !call.info.is_about_the_server() {
             answers(&call.plane)?;
         }
         let (warnings, seat) = (Mutex::default(), Mutex::default());
-        Ok(Authorized { call, user, expires, warnings, seat, part: None })
+        Ok(Authorized {
+            call,
+            user,
+            expires,
+            warnings,
+            seat,
+            part: None,
+            allowed_by,
+            notes: Mutex::default(),
+        })
     }
 }
 
@@ -144,12 +165,18 @@ pub struct Authorized {
     seat: Mutex<Option<Taken>>,
     /// The part of the platform that asks, for itself or for a user.
     part: Option<&'static str>,
+    /// Why it is allowed.
+    allowed_by: String,
+    /// What is written down beside it.
+    notes: Mutex<Vec<(String, String)>>,
 }
 
 /// The most characters of a warning of a guard.
 const MAX_WARNING: usize = 256;
 /// The most characters of all of them.
 const MAX_WARNINGS: usize = 4 << 10;
+/// The most notes for the audit event of a request.
+const MAX_NOTES: usize = 100;
 
 /// A request on its seat, which is free again when this is dropped.
 pub struct Seated<'a>(&'a Authorized);
@@ -176,7 +203,8 @@ impl Authorized {
             ["system:masters".to_owned(), PLATFORM.into()],
         );
         let (warnings, seat) = (Mutex::default(), Mutex::default());
-        Authorized { call, user, expires: None, warnings, seat, part: Some(component) }
+        let (allowed_by, notes) = (String::new(), Mutex::default());
+        Authorized { call, user, expires: None, warnings, seat, part: Some(component), allowed_by, notes }
     }
 
     /// A request of a user that a part of the platform makes. It takes no seat.
@@ -253,6 +281,24 @@ impl Authorized {
         std::mem::take(&mut self.warnings.lock())
     }
 
+    /// Why it is allowed, in the words of RBAC; empty for `system:masters`.
+    pub fn allowed_by(&self) -> &str {
+        &self.allowed_by
+    }
+
+    /// Has something written down beside the request, if it is written down.
+    pub fn note(&self, key: impl Into<String>, value: impl Into<String>) {
+        let mut notes = self.notes.lock();
+        if notes.len() < MAX_NOTES {
+            notes.push((key.into(), value.into()));
+        }
+    }
+
+    /// What is to be written down beside it.
+    pub fn take_notes(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.notes.lock())
+    }
+
     /// Whose seats it takes. Those who do not say who they are, and ask for what says nothing of a plane, take none of
     /// any plane's: how full one is would tell that it is there.
     pub fn seats<'a>(&'a self, server: &'a Server) -> &'a Limits {
@@ -287,7 +333,7 @@ impl Authorized {
         let mut attributes = resource.clone();
         attributes.verb = verb.into();
         let info = RequestInfo::Resource(attributes);
-        authorization::check(server, &self.call.plane, &self.user, &Attributes::of(&info))
+        authorization::check(server, &self.call.plane, &self.user, &Attributes::of(&info)).map(drop)
     }
 
     /// The resource asked for, without its version.

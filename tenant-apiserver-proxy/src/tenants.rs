@@ -174,6 +174,7 @@ pub fn observe(server: &Server, name: &ObjectName) {
     // Validation lets only ranges pass that can be read.
     let networks = effective.egress.allowed_cidrs.iter().filter_map(|range| Network::parse(range));
     plane.dialer.set(Reach::PublicAnd(networks.collect()));
+    crate::audit::follow(&plane, &effective.audit);
     plane.set_state(match (record.meta.deleting, suspended) {
         (true, _) => PlaneState::Terminating,
         (false, true) => PlaneState::Suspended,

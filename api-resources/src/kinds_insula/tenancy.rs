@@ -2,6 +2,7 @@
 
 use super::required::required;
 use super::{Row, Rules, not_yet, unique, unless_same_spec, within};
+use crate::audit::Policy;
 use crate::kinds::place::{
     Place, immutable, invalid_all, one_of, positive, required_one_of, set_default, set_default_text,
 };
@@ -12,6 +13,7 @@ use api_types::Cause;
 use api_types::tenancy::{
     ALL_CONTROLLERS, CONTROLLERS, GROUP, SYSTEM_NAMESPACE, TENANT_NAME_MAX, TenantProfileSpec, TenantSpec,
 };
+use base64::Engine;
 use serde_json::{Value, json};
 
 pub(super) const STRATEGIES: &[Row] = &[
@@ -184,7 +186,36 @@ fn tenant_spec(out: &mut Vec<Cause>, spec: &Place<'_>) {
     unique(out, egress.iter().map(|network| (network.path.clone(), network.as_text())));
     let cloud = spec.field("cloud");
     unique(out, cloud.list("accounts").map(|account| (account.path.clone(), account.as_text())));
+    audit(out, &spec.field("audit"));
     refused_options(out, spec);
+}
+
+fn audit(out: &mut Vec<Cause>, audit: &Place<'_>) {
+    let (policy, webhook) = (audit.field("policy"), audit.field("webhook"));
+    let fields = policy.value.as_object().filter(|fields| !fields.is_empty());
+    for defect in fields.and_then(|fields| Policy::parse(fields).err()).into_iter().flatten() {
+        out.push(Cause::invalid(policy.of(&defect.field), policy.value, &defect.why));
+    }
+    let url = webhook.text("url");
+    let https = url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    if !url.is_empty() && !https {
+        out.push(Cause::invalid(webhook.of("url"), &json!(url), "must be https://HOST[:PORT][/PATH]"));
+    }
+    if fields.is_some() && url.is_empty() {
+        out.push(Cause::required(webhook.of("url"), "when there is a policy"));
+    }
+    if fields.is_none() && !url.is_empty() {
+        out.push(Cause::required(policy.of("rules"), "when there is a webhook"));
+    }
+    let bundle = webhook.text("caBundle");
+    let decoded = base64::engine::general_purpose::STANDARD.decode(bundle).unwrap_or_default();
+    if !bundle.is_empty() && !decoded.starts_with(b"-----BEGIN CERTIFICATE-----") {
+        out.push(Cause::invalid(
+            webhook.of("caBundle"),
+            &json!("…"),
+            "must be certificates in PEM, in base64",
+        ));
+    }
 }
 
 fn network(out: &mut Vec<Cause>, network: &Place<'_>) {
@@ -367,6 +398,21 @@ mod tests {
                 "spec.egress.allowedCIDRs[1]",
             ),
             (json!({"network": {"vpc": {"id": "v"}}}), "spec.network.vpc"),
+            (json!({"audit": {"policy": {"rules": [{"level": "Metadata"}]}}}), "spec.audit.webhook.url"),
+            (json!({"audit": {"webhook": {"url": "https://a"}}}), "spec.audit.policy.rules"),
+            (
+                json!({"audit": {"policy": {"rules": [{"level": "All"}]}, "webhook": {"url": "https://a"}}}),
+                "spec.audit.policy.rules[0]",
+            ),
+            (
+                json!({"audit": {"policy": {"rules": [{"level": "None"}]}, "webhook": {"url": "http://a"}}}),
+                "spec.audit.webhook.url",
+            ),
+            (
+                json!({"audit": {"policy": {"rules": [{"level": "None"}]},
+                    "webhook": {"url": "https://a", "caBundle": "eA=="}}}),
+                "spec.audit.webhook.caBundle",
+            ),
             (json!({"wait": 1}), "spec"),
         ] {
             assert_eq!(tenant_fields(spec.clone()), [field], "{spec}");

@@ -5,7 +5,8 @@ use serde_json::Value;
 use std::fmt;
 
 /// All labels begin so.
-const PREFIX: &str = "pod-security.kubernetes.io/";
+/// What labels of namespaces and annotations of audit events begin with.
+pub const PREFIX: &str = "pod-security.kubernetes.io/";
 
 /// How strict, from the least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

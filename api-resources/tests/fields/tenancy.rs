@@ -63,6 +63,8 @@ pub const TENANT: KindFields = KindFields {
         ("spec.cloud.accounts", Enforced("cloud-adapters/src/tenants.rs")),
         ("spec.authentication.oidc", NOT_YET),
         ("spec.egress.allowedCIDRs", Enforced("syncer/src/isolation.rs")),
+        ("spec.audit.policy", Enforced("api-resources/src/audit.rs")),
+        ("spec.audit.webhook", Enforced("tenant-apiserver-proxy/src/audit/webhook.rs")),
         ("status.phase", Written(TENANTS)),
         ("status.endpoint", Written(TENANTS)),
         ("status.kubeconfigSecret", Written(TENANTS)),

@@ -44,6 +44,8 @@ pub struct TenantSpec {
     pub authentication: Authentication,
     /// Addresses that the tenant chooses.
     pub egress: Egress,
+    /// What is written down of requests to the tenant's API, for the tenant.
+    pub audit: Audit,
 }
 
 impl Default for TenantSpec {
@@ -66,6 +68,7 @@ impl Default for TenantSpec {
             cloud: Cloud::default(),
             authentication: Authentication::default(),
             egress: Egress::default(),
+            audit: Audit::default(),
         }
     }
 }
@@ -359,6 +362,26 @@ pub struct Egress {
     /// Networks that may be reached beside public ones. Default none.
     #[serde(rename = "allowedCIDRs")]
     pub allowed_cidrs: Vec<String>,
+}
+
+/// What is written down of requests to the tenant's API, for the tenant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Audit {
+    /// `rules`, `omitStages` and `omitManagedFields` of a `Policy` of `audit.k8s.io/v1`. Default none: nothing is written.
+    pub policy: Map<String, Value>,
+    /// Where the events go.
+    pub webhook: AuditWebhook,
+}
+
+/// Where audit events go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AuditWebhook {
+    /// `https://HOST[:PORT][/PATH]`, to which `EventList`s are posted.
+    pub url: String,
+    /// The certificates to believe, PEM in base64. Default: those that the system trusts.
+    pub ca_bundle: String,
 }
 
 /// Defaults and ceilings. Both are partial tenant specs: what they leave out, they do not say.

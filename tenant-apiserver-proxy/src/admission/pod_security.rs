@@ -1,15 +1,16 @@
 //! Pod Security Standards, as the labels of a namespace ask for them: pods that violate what is enforced are refused, and
 //! whoever writes pods or templates of pods is warned.
 //!
-//! Nobody is exempt: pods of a platform's own controller are looked at as those of a user. What is audited is not
-//! noted anywhere yet.
+//! Nobody is exempt: pods of a platform's own controller are looked at as those of a user. What is enforced, and what
+//! violates what is to be audited, is noted for the audit event of the request.
 
 use crate::cache::record::Record;
 use crate::gateway::Place;
 use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::pod_security::{
-    Level, LevelVersion, evaluate, is_labelled, is_significant, place_of_pod, policy_of, told, told_briefly,
+    Level, LevelVersion, PREFIX, evaluate, is_labelled, is_significant, place_of_pod, policy_of, told,
+    told_briefly,
 };
 use api_types::{ApiError, GroupResource, Meta, ObjectName};
 use serde_json::Value;
@@ -54,18 +55,25 @@ pub async fn check(
         if old.is_some_and(|old| !is_significant(new, old)) {
             return Ok(Vec::new());
         }
+        auth.note(format!("{PREFIX}enforce-policy"), policy.enforce.to_string());
         let found = evaluate(policy.enforce, pod);
         if !found.is_empty() {
             let why = format!("violates PodSecurity \"{}\": {}", policy.enforce, told(&found));
             return Err(ApiError::forbidden(&place.resource(), &place.name, &why));
         }
-        if policy.warn == policy.enforce {
-            return Ok(Vec::new());
-        }
     }
-    let found = evaluate(policy.warn, pod);
-    let warning = || format!("would violate PodSecurity \"{}\": {}", policy.warn, told(&found));
-    Ok((!found.is_empty()).then(warning).into_iter().collect())
+    let violations = |asked: LevelVersion| {
+        if is_pod && asked == policy.enforce {
+            return None;
+        }
+        let found = evaluate(asked, pod);
+        let told = || format!("would violate PodSecurity \"{asked}\": {}", told(&found));
+        (!found.is_empty()).then(told)
+    };
+    if let Some(told) = violations(policy.audit) {
+        auth.note(format!("{PREFIX}audit-violations"), told);
+    }
+    Ok(violations(policy.warn).into_iter().collect())
 }
 
 /// The labels of a namespace have to be readable once they change, and who asks for more is told which pods do not give

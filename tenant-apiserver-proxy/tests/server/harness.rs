@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tenant_apiserver_proxy::audit;
 use tenant_apiserver_proxy::listener;
 use tenant_apiserver_proxy::pki::KeyedCertificate;
 use tenant_apiserver_proxy::sealing::Sealing;
@@ -60,6 +61,21 @@ impl Installation {
 
     /// One on a store.
     pub async fn start_on(store: Arc<dyn ObjectStore>, base_url: &str, dir: TempDir) -> Self {
+        Self::start_as(store, base_url, dir, None).await
+    }
+
+    /// A new one that writes down what it is asked.
+    pub async fn start_audited(audit: audit::Installation, dir: TempDir) -> Self {
+        let store = Arc::new(open(dir.path()).await);
+        Self::start_as(store, "https://127.0.0.1", dir, Some(audit)).await
+    }
+
+    async fn start_as(
+        store: Arc<dyn ObjectStore>,
+        base_url: &str,
+        dir: TempDir,
+        audit: Option<audit::Installation>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let options = Options {
@@ -67,6 +83,7 @@ impl Installation {
             names: vec!["127.0.0.1".into()],
             embedded_super: true,
             sealing: sealing(dir.path()),
+            audit,
         };
         let server = Server::start(store, options, Shutdown::new()).await.unwrap();
         let serving = server.serving_certificate().unwrap();

@@ -170,7 +170,8 @@ fn converted(path: &str, review: &Value) -> Value {
 impl Hook {
     async fn answer(&self, path: &str, body: &[u8]) -> http::Response<Full<Bytes>> {
         let review: Value = serde_json::from_slice(body).unwrap();
-        let request = review["request"].clone();
+        let is_list = review["kind"] == "EventList";
+        let request = if is_list { review.clone() } else { review["request"].clone() };
         self.seen.lock().push((path.to_owned(), request.clone()));
         self.versions.lock().push(review["apiVersion"].as_str().unwrap().to_owned());
         if path.starts_with("/convert") {

@@ -4,6 +4,7 @@
 mod actions;
 mod addresses;
 mod aggregation;
+mod audit;
 mod bodies;
 mod boundaries;
 mod concurrency;

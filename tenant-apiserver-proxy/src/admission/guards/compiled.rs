@@ -96,7 +96,7 @@ pub struct Policy {
     pub ignores_failure: bool,
     pub if_needed: bool,
     pub validations: Vec<Validation>,
-    pub annotations: Vec<Compiled>,
+    pub annotations: Vec<(String, Compiled)>,
     pub mutations: Vec<Mutation>,
     /// How deep the deepest expression is nested.
     pub depth: usize,
@@ -327,7 +327,7 @@ fn policy(object: &Value, mutating: bool) -> Policy {
         validations: list(&spec["validations"]).iter().map(validation).collect(),
         annotations: list(&spec["auditAnnotations"])
             .iter()
-            .map(|of| compile(&of["valueExpression"], Gives::TextOrNull))
+            .map(|of| (text(&of["key"]), compile(&of["valueExpression"], Gives::TextOrNull)))
             .collect(),
         mutations: list(&spec["mutations"]).iter().map(mutation).collect(),
         variables,
@@ -349,7 +349,7 @@ fn deepest(policy: &Policy) -> usize {
         .chain(policy.variables.iter().map(|v| &v.expression))
         .chain(policy.validations.iter().map(|v| &v.expression))
         .chain(policy.validations.iter().filter_map(|v| v.message_expression.as_ref()))
-        .chain(policy.annotations.iter())
+        .chain(policy.annotations.iter().map(|(_, value)| value))
         .chain(policy.mutations.iter().map(|m| &m.expression));
     all.map(depth).max().unwrap_or(0)
 }

@@ -6,7 +6,7 @@ use super::conditions::{self, OUT_OF_BUDGET};
 use super::parameters;
 use api_schema::cel::{self, Activation, Failure, POLICY_BUDGET, Session};
 use api_types::{ApiError, Cause, CauseReason, GroupResource, ObjectName};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// The longest message that an expression makes.
 const MAX_MESSAGE: usize = 5 * 1024;
@@ -16,11 +16,13 @@ struct Violation {
     message: String,
     /// Empty: `Invalid`.
     reason: String,
+    /// Which of the policy's validations it is of.
+    index: usize,
 }
 
 impl Violation {
     fn of(message: impl Into<String>) -> Self {
-        Violation { message: message.into(), reason: String::new() }
+        Violation { message: message.into(), reason: String::new(), index: 0 }
     }
 }
 
@@ -64,6 +66,7 @@ pub async fn run(
             }
         };
         let mut shown: Option<(Value, Value)> = None;
+        let mut notes = Notes::new();
         for binding in &bound.bindings {
             let params = match binding.matching.find(asked, object, old) {
                 Ok(None) => continue,
@@ -84,11 +87,13 @@ pub async fn run(
             let Some((object, old)) = &shown else { continue };
             let namespace = namespace_object(asked)?;
             for param in &params {
-                for violation in violations(asked, policy, &form, (object, old, param, &namespace)) {
+                let seen = (object, old, param, &namespace);
+                for violation in violations(asked, policy, &form, seen, &mut notes) {
                     denied = denied.or(act(asked, policy, binding, &violation));
                 }
             }
         }
+        note(asked, policy, notes);
     }
     denied.map_or(Ok(()), Err)
 }
@@ -103,7 +108,11 @@ fn act(asked: &Asked<'_>, policy: &Policy, binding: &Binding, violation: &Violat
                 "Validation failed for ValidatingAdmissionPolicy '{}' with binding '{}': {}",
                 policy.name, binding.name, violation.message
             )),
-            // `Audit` needs an audit log, which this release does not write.
+            "Audit" => {
+                let failure = json!([{"message": violation.message, "policy": policy.name, "binding": binding.name,
+                    "expressionIndex": violation.index, "validationActions": binding.actions}]);
+                asked.auth.note("validation.policy.admission.k8s.io/validation_failure", failure.to_string());
+            }
             _ => {}
         }
     }
@@ -112,7 +121,7 @@ fn act(asked: &Asked<'_>, policy: &Policy, binding: &Binding, violation: &Violat
 
 fn denial(asked: &Asked<'_>, policy: &Policy, binding: Option<&Binding>, violation: &Violation) -> ApiError {
     let with = binding.map_or(String::new(), |binding| format!(" with binding '{}'", binding.name));
-    let Violation { message, reason } = violation;
+    let Violation { message, reason, .. } = violation;
     let why = format!("ValidatingAdmissionPolicy '{}'{with} denied request: {message}", policy.name);
     let (code, reason) = match reason.as_str() {
         "Forbidden" => (403, "Forbidden"),
@@ -152,8 +161,37 @@ pub fn evaluate<T: Send>(
     cel::run(&activation, POLICY_BUDGET, policy.depth, work)
 }
 
-fn violations(asked: &Asked<'_>, policy: &Policy, form: &Form, seen: Seen<'_>) -> Vec<Violation> {
-    let told = evaluate(asked, policy, form, seen, |session| judge(policy, session));
+/// What a policy wants noted, by its annotations' keys.
+type Notes = Vec<(String, String)>;
+
+/// The longest value of an audit annotation of a policy.
+const MAX_NOTE: usize = 10 * 1024;
+
+/// Notes what a policy wants noted: several values of one key, each once, in one text.
+fn note(asked: &Asked<'_>, policy: &Policy, notes: Notes) {
+    let mut by_key: Vec<(String, Vec<String>)> = Vec::new();
+    for (key, value) in notes {
+        let value: String = value.trim().chars().take(MAX_NOTE).collect();
+        match by_key.iter_mut().find(|(known, _)| *known == key) {
+            _ if value.is_empty() => {}
+            Some((_, values)) if values.contains(&value) => {}
+            Some((_, values)) => values.push(value),
+            None => by_key.push((key, vec![value])),
+        }
+    }
+    for (key, values) in by_key {
+        asked.auth.note(format!("{}/{key}", policy.name), values.join(", "));
+    }
+}
+
+fn violations(
+    asked: &Asked<'_>,
+    policy: &Policy,
+    form: &Form,
+    seen: Seen<'_>,
+    notes: &mut Notes,
+) -> Vec<Violation> {
+    let told = evaluate(asked, policy, form, seen, |session| judge(policy, session, notes));
     let (failures, mut violations) = match told {
         Ok(told) => told,
         Err(why) => (vec![why], Vec::new()),
@@ -165,23 +203,31 @@ fn violations(asked: &Asked<'_>, policy: &Policy, form: &Form, seen: Seen<'_>) -
 }
 
 /// What could not be told, and what does not hold.
-fn judge(policy: &Policy, session: &mut Session<'_, '_>) -> (Vec<String>, Vec<Violation>) {
+fn judge(policy: &Policy, session: &mut Session<'_, '_>, notes: &mut Notes) -> (Vec<String>, Vec<Violation>) {
     match conditions::hold(&policy.conditions, session) {
         Ok(true) => {}
         Ok(false) => return (Vec::new(), Vec::new()),
         Err(why) => return (vec![why], Vec::new()),
     }
     let (mut failures, mut violations) = (Vec::new(), Vec::new());
-    for validation in &policy.validations {
+    for (index, validation) in policy.validations.iter().enumerate() {
         match outcome(&validation.expression, session) {
             Ok(Value::Bool(true)) => {}
-            Ok(_) => violations
-                .push(Violation { message: message(validation, session), reason: validation.reason.clone() }),
+            Ok(_) => violations.push(Violation {
+                message: message(validation, session),
+                reason: validation.reason.clone(),
+                index,
+            }),
             Err(why) => failures.push(why),
         }
     }
-    // What they say goes to an audit log, which this release does not write; that they can be told is checked.
-    failures.extend(policy.annotations.iter().filter_map(|annotation| outcome(annotation, session).err()));
+    for (key, annotation) in &policy.annotations {
+        match outcome(annotation, session) {
+            Ok(Value::String(text)) => notes.push((key.clone(), text)),
+            Ok(_) => {}
+            Err(why) => failures.push(why),
+        }
+    }
     (failures, violations)
 }
 

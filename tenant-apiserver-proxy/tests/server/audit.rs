@@ -1,0 +1,198 @@
+//! Audit events: what is written down of which requests, and where it goes.
+
+use crate::harness::{CONFIGMAPS, Installation, TENANTS, configmap, eventually, tenant, text};
+use crate::hooks::Hook;
+use api_resources::audit::Policy;
+use serde_json::{Value, json};
+use std::path::Path;
+use tempfile::TempDir;
+use tenant_apiserver_proxy::audit::log::{Limits, Log};
+
+/// An installation with a policy, which writes into a file.
+async fn audited(policy: Value) -> Installation {
+    let dir = TempDir::new().unwrap();
+    let log = Log::open(&dir.path().join("audit.log"), Limits::default()).unwrap();
+    let policy = Policy::parse(policy.as_object().unwrap()).unwrap();
+    let audit = tenant_apiserver_proxy::audit::Installation { policy, log: Some(log), webhook: None };
+    Installation::start_audited(audit, dir).await
+}
+
+fn events(dir: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(dir.join("audit.log")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The events of a user: `STAGE VERB resource name CODE`.
+fn lines(insula: &Installation, user: &str) -> Vec<String> {
+    let all = events(insula.dir.path()).into_iter().filter(|event| event["user"]["username"] == user);
+    all.map(|event| {
+        let of = &event["objectRef"];
+        let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        format!(
+            "{} {} {} {} {}",
+            text(&event["stage"]),
+            text(&event["verb"]),
+            text(&of["resource"]),
+            text(&of["name"]),
+            event["responseStatus"]["code"]
+        )
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn a_request_is_written_down_before_it_is_done_and_before_it_is_answered() {
+    let insula = audited(json!({"rules": [{"level": "Metadata"}]})).await;
+    let (id, _) = insula.tenant("acme").await;
+    let ann = insula.user(id, "/tenants/acme", "ann", Some("system:masters")).await;
+    let named =
+        ann.with("audit-id", "chosen").with("user-agent", "tests").with("x-forwarded-for", "10.1.2.3, x");
+    let made = named.post(CONFIGMAPS, &configmap("a", json!({"k": "hidden"}))).await.expect_code(201);
+    assert_eq!(made.header("audit-id"), "chosen");
+    assert_eq!(
+        lines(&insula, "ann"),
+        ["RequestReceived create configmaps - null", "ResponseComplete create configmaps a 201"]
+    );
+    let event =
+        events(insula.dir.path()).into_iter().rfind(|event| event["user"]["username"] == "ann").unwrap();
+    assert_eq!(text(&event["auditID"]), "chosen");
+    assert_eq!(text(&event["apiVersion"]), "audit.k8s.io/v1");
+    assert_eq!(text(&event["requestURI"]), format!("/tenants/acme{CONFIGMAPS}"));
+    assert_eq!(text(&event["userAgent"]), "tests");
+    assert_eq!(event["sourceIPs"], json!(["10.1.2.3", "127.0.0.1"]));
+    assert_eq!(event["user"]["groups"], json!(["system:masters", "system:authenticated"]));
+    assert_eq!(
+        event["annotations"],
+        json!({"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": "",
+            "insula.dev/tenant": "acme"})
+    );
+    assert!(!event.to_string().contains("hidden"), "{event}");
+    let other = ann.get(CONFIGMAPS).await.expect_code(200);
+    assert_eq!(other.header("audit-id").len(), 36, "who names none gets one");
+}
+
+#[tokio::test]
+async fn levels_say_how_much() {
+    let insula = audited(json!({"omitStages": ["RequestReceived"], "rules": [
+        {"level": "None", "verbs": ["delete"]},
+        {"level": "Request", "verbs": ["patch"]},
+        {"level": "RequestResponse", "omitManagedFields": true, "resources": [{"resources": ["configmaps"]}]}]}))
+    .await;
+    let (id, _) = insula.tenant("acme").await;
+    let ann = insula.user(id, "/tenants/acme", "ann", Some("system:masters")).await;
+    ann.post(CONFIGMAPS, &configmap("a", json!({"k": "v"}))).await.expect_code(201);
+    ann.merge(&format!("{CONFIGMAPS}/a"), &json!({"data": {"k": "w"}})).await.expect_code(200);
+    ann.get(&format!("{CONFIGMAPS}/b")).await.expect_code(404);
+    ann.delete(&format!("{CONFIGMAPS}/a")).await.expect_code(200);
+    ann.get("/api/v1/namespaces").await.expect_code(200);
+    let all: Vec<Value> =
+        events(insula.dir.path()).into_iter().filter(|event| event["user"]["username"] == "ann").collect();
+    assert_eq!(all.len(), 3, "{all:?}");
+    assert_eq!(all[0]["requestObject"]["data"], json!({"k": "v"}));
+    assert_eq!(all[0]["responseObject"]["data"], json!({"k": "v"}));
+    assert!(all[0]["responseObject"]["metadata"]["managedFields"].is_null());
+    assert_eq!(all[1]["requestObject"], json!({"data": {"k": "w"}}));
+    assert!(all[1]["responseObject"].is_null());
+    assert_eq!(text(&all[2]["responseStatus"]["reason"]), "NotFound");
+    assert_eq!(all[2]["responseObject"]["code"], 404);
+}
+
+#[tokio::test]
+async fn refusals_impersonation_and_strangers_are_written_down() {
+    let insula = audited(json!({"omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}]})).await;
+    let (id, admin) = insula.tenant("acme").await;
+    let bob = insula.user(id, "/tenants/acme", "bob", None).await;
+    bob.get(CONFIGMAPS).await.expect_code(403);
+    assert_eq!(lines(&insula, "bob"), ["ResponseComplete list configmaps - 403"]);
+    let last = events(insula.dir.path()).pop().unwrap();
+    assert_eq!(text(&last["annotations"]["authorization.k8s.io/decision"]), "forbid");
+
+    admin.with("impersonate-user", "eve").get(CONFIGMAPS).await.expect_code(403);
+    let last = events(insula.dir.path()).pop().unwrap();
+    assert_eq!(text(&last["user"]["username"]), "admin");
+
+    bob.with("authorization", "Bearer nonsense").get(CONFIGMAPS).await.expect_code(401);
+    let last = events(insula.dir.path()).pop().unwrap();
+    assert_eq!((text(&last["stage"]), &last["responseStatus"]["code"]), ("ResponseStarted", &json!(401)));
+    assert!(last["user"]["username"].is_null());
+}
+
+#[tokio::test]
+async fn a_watch_is_written_down_when_it_begins_and_when_it_ends() {
+    let insula = audited(json!({"rules": [{"level": "Metadata", "verbs": ["watch"]}]})).await;
+    let (id, _) = insula.tenant("acme").await;
+    let ann = insula.user(id, "/tenants/acme", "ann", Some("system:masters")).await;
+    let watch = ann.watch(&format!("{CONFIGMAPS}?watch=true&timeoutSeconds=1")).await;
+    let begun = ["RequestReceived watch configmaps - null", "ResponseStarted watch configmaps - 200"];
+    assert_eq!(lines(&insula, "ann"), begun);
+    watch.drain().await;
+    let ended = || async { (lines(&insula, "ann").len() == 3).then_some(()) };
+    eventually("the end of the watch is written", ended).await;
+    assert_eq!(lines(&insula, "ann")[2], "ResponseComplete watch configmaps - 200");
+}
+
+#[tokio::test]
+async fn a_tenant_has_its_own_requests_posted_to_its_webhook() {
+    let insula = Installation::start().await;
+    let hook = Hook::start().await;
+    let mut object = tenant("acme");
+    object["spec"] = json!({"egress": {"allowedCIDRs": ["127.0.0.1/32"]}, "audit": {
+        "policy": {"rules": [{"level": "Metadata", "resources": [{"resources": ["configmaps"]}]}],
+            "omitStages": ["RequestReceived"]},
+        "webhook": {"url": format!("{}/audit", hook.url), "caBundle": hook.ca_bundle}}});
+    insula.admin().await.post(TENANTS, &object).await.expect_code(201);
+    let acme = insula.tenant_admin("acme").await;
+    let (_, globex) = insula.tenant("globex").await;
+    globex.post(CONFIGMAPS, &configmap("theirs", json!({}))).await.expect_code(201);
+    for name in ["a", "b"] {
+        acme.post(CONFIGMAPS, &configmap(name, json!({}))).await.expect_code(201);
+    }
+    let mut names = Vec::new();
+    while names.len() < 2 {
+        eventually("a list comes", || async { (hook.count() > 0).then_some(()) }).await;
+        let list = hook.last();
+        assert_eq!(text(&list["kind"]), "EventList");
+        for event in list["items"].as_array().unwrap() {
+            assert_eq!(text(&event["annotations"]["insula.dev/tenant"]), "acme");
+            names.push(text(&event["objectRef"]["name"]).to_owned());
+        }
+    }
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn guards_have_things_noted() {
+    let insula = audited(json!({"omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}]})).await;
+    let (_, acme) = insula.tenant("acme").await;
+    let group = "/apis/admissionregistration.k8s.io/v1";
+    let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "sizes"}, "spec": {
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"],
+                "operations": ["CREATE"], "resources": ["configmaps"]}]},
+            "validations": [{"expression": "true"}, {"expression": "size(object.data) < 1", "message": "too many"}],
+            "auditAnnotations": [{"key": "keys", "valueExpression": "string(size(object.data))"}]}});
+    acme.post(&format!("{group}/validatingadmissionpolicies"), &policy).await.expect_code(201);
+    let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "all"}, "spec": {"policyName": "sizes", "validationActions": ["Audit"]}});
+    acme.post(&format!("{group}/validatingadmissionpolicybindings"), &binding).await.expect_code(201);
+    acme.post(CONFIGMAPS, &configmap("a", json!({"k": "v"}))).await.expect_code(201);
+    let noted = events(insula.dir.path()).pop().unwrap()["annotations"].clone();
+    assert_eq!(text(&noted["sizes/keys"]), "1");
+    let failure: Value =
+        serde_json::from_str(text(&noted["validation.policy.admission.k8s.io/validation_failure"])).unwrap();
+    assert_eq!(
+        failure,
+        json!([{"message": "too many", "policy": "sizes", "binding": "all", "expressionIndex": 1,
+            "validationActions": ["Audit"]}])
+    );
+
+    let labels = json!({"metadata": {"labels": {"pod-security.kubernetes.io/audit": "baseline"}}});
+    acme.merge("/api/v1/namespaces/default", &labels).await.expect_code(200);
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+        "spec": {"hostNetwork": true, "containers": [{"name": "c", "image": "i"}]}});
+    acme.post("/api/v1/namespaces/default/pods", &pod).await.expect_code(201);
+    let noted = events(insula.dir.path()).pop().unwrap()["annotations"].clone();
+    assert_eq!(text(&noted["pod-security.kubernetes.io/enforce-policy"]), "privileged:latest");
+    let told = text(&noted["pod-security.kubernetes.io/audit-violations"]);
+    assert!(told.starts_with("would violate PodSecurity \"baseline:latest\": host namespaces"), "{told}");
+}

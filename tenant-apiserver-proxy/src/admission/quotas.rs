@@ -45,13 +45,15 @@ type Lock = tokio::sync::Mutex<()>;
 pub struct Turns(Mutex<HashMap<(TenantId, CompactString), Weak<Lock>>>);
 
 /// Nobody else's write counts in the namespace until this is dropped.
-pub struct Turn(#[allow(dead_code, reason = "it is held")] OwnedMutexGuard<()>);
+pub struct Turn {
+    _held: OwnedMutexGuard<()>,
+}
 
 impl Turns {
     async fn take(&self, tenant: TenantId, namespace: &CompactString) -> Result<Turn, ApiError> {
         let waiting = self.of(tenant, namespace).lock_owned();
         let taken = tokio::time::timeout(PATIENCE, waiting).await;
-        taken.map(Turn).map_err(|_| {
+        taken.map(|_held| Turn { _held }).map_err(|_| {
             ApiError::unavailable(format!("too many writes wait for the quotas of namespace {namespace}"), 1)
         })
     }

@@ -79,10 +79,10 @@ pub async fn delete(
         if options.dry_run {
             return Ok(done(if removed { record } else { shown }, removed));
         }
-        // As in Kubernetes, watchers see that a pending deletion waits no longer before they see its end. The platform's
+        // As in Kubernetes, watchers of what knows grace see that there is none before they see the end. The platform's
         // own parts remove what is over anyhow.
-        let hurried = removed && !options.dry_run && !auth.is_platform() && is_hurried(&old, &new);
-        let committed = if removed && !hurried {
+        let first_marked = removed && !auth.is_platform() && is_told_of_grace(&old, &new);
+        let committed = if removed && !first_marked {
             let extra = consequences(server, plane, place, &old);
             remove(server, plane, place, record.expected(), extra).await
         } else if metadata::is_same(&new, &old) {
@@ -94,7 +94,7 @@ pub async fn delete(
             written.map(|written| written.revision)
         };
         match committed {
-            Ok(_) if hurried => (options.resource_version, options.admitted) = (None, true),
+            Ok(_) if first_marked => (options.resource_version, options.admitted) = (None, true),
             Ok(_) if record.shared && removed => return Ok(done(record, true)),
             Ok(revision) => return Ok(done(Arc::new(shown.at(revision)), removed)),
             Err(Refused::Object | Refused::Extra) => {}
@@ -184,10 +184,9 @@ fn mark(place: &Place, object: &mut Value, options: &DeleteOptions, now: Timesta
     removed
 }
 
-/// True when the grace of a marked object has been made shorter.
-fn is_hurried(old: &Value, new: &Value) -> bool {
-    let grace = |object: &Value| object["metadata"]["deletionGracePeriodSeconds"].clone();
-    old["metadata"]["deletionTimestamp"].is_string() && grace(old) != grace(new)
+/// True for what knows grace, and has another one now.
+fn is_told_of_grace(old: &Value, new: &Value) -> bool {
+    old["metadata"]["deletionGracePeriodSeconds"] != new["metadata"]["deletionGracePeriodSeconds"]
 }
 
 /// As in Kubernetes, a negative grace is the shortest that is none.

@@ -37,8 +37,16 @@ async fn a_pod_on_a_node_gets_its_grace_and_others_do_not() {
         "target": {"kind": "Node", "name": "n1"}});
     admin.post(&format!("{path}/bound/binding"), &binding).await.expect_code(201);
     admin.post(&format!("{path}/bound/binding"), &binding).await.expect_code(409);
+    let mut free = admin.watch(&format!("{path}?watch=true&fieldSelector=metadata.name%3Dfree")).await;
+    assert_eq!(free.line().await, "ADDED free");
     admin.delete(&format!("{path}/free")).await.expect_code(200);
     admin.get(&format!("{path}/free")).await.expect_code(404);
+    for kind in ["MODIFIED", "DELETED"] {
+        let event = free.next().await.unwrap();
+        let metadata = &event["object"]["metadata"];
+        let seen = (text(&event["type"]), &metadata["deletionGracePeriodSeconds"], &metadata["generation"]);
+        assert_eq!(seen, (kind, &json!(0), &json!(2)), "what waits for nothing is marked too");
+    }
     let grace =
         |answer: crate::harness::Answer| answer.json()["metadata"]["deletionGracePeriodSeconds"].clone();
     let bound = format!("{path}/bound");

@@ -26,6 +26,7 @@ mod gate;
 mod run;
 
 mod api_services;
+mod certificates;
 mod custom_resources;
 mod namespaces;
 mod root_ca;
@@ -47,4 +48,4 @@ mod simulated_nodes;
 mod storage_protection;
 
 pub use deployments::{Action as DeploymentAction, plan as plan_deployment};
-pub use run::{Options, SimulatedNodes, run};
+pub use run::{ApiServer, Options, SimulatedNodes, run};

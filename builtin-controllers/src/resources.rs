@@ -16,6 +16,10 @@ pub(crate) const SERVICES: Resource = Resource::new("", "v1", "services");
 pub(crate) const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
 pub(crate) const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
 pub(crate) const JOBS: Resource = Resource::new("batch", "v1", "jobs");
+pub(crate) const CERTIFICATE_REQUESTS: Resource =
+    Resource::new("certificates.k8s.io", "v1", "certificatesigningrequests");
+pub(crate) const SUBJECT_ACCESS_REVIEWS: Resource =
+    Resource::new("authorization.k8s.io", "v1", "subjectaccessreviews");
 pub(crate) const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
 pub(crate) const ROLE_BINDINGS: Resource = Resource::new("rbac.authorization.k8s.io", "v1", "rolebindings");
 pub(crate) const ENDPOINT_SLICES: Resource = Resource::new("discovery.k8s.io", "v1", "endpointslices");

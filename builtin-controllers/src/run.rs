@@ -3,6 +3,9 @@
 use crate::api_services::availability::Availability;
 use crate::api_services::registration::Registration;
 use crate::api_services::trust::Trust;
+use crate::certificates::approving::Approving;
+use crate::certificates::cleaning::Cleaning;
+use crate::certificates::signing::Signing;
 use crate::custom_resources::CustomResources;
 use crate::deployments::Deployments;
 use crate::endpoint_slices::EndpointSlices;
@@ -20,7 +23,7 @@ use crate::simulated_nodes::pods::Kubelets;
 use crate::simulated_nodes::{MAX_NODES, Nodes};
 use crate::storage_protection::{Protected, StorageProtection};
 use crate::ttl_after_finished::FinishedJobs;
-use plane_client::{Controller, ExtensionServers, PlaneClient, Reconciler, TenantId};
+use plane_client::{CertificateSigner, Controller, ExtensionServers, PlaneClient, Reconciler, TenantId};
 use service_runtime::{FairQueue, Shutdown};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -46,6 +49,22 @@ pub struct SimulatedNodes {
     pub count: u32,
 }
 
+/// What the API server does for controllers beside reading and writing objects.
+#[derive(Clone)]
+pub struct ApiServer {
+    /// Knows the servers behind APIServices.
+    pub extensions: Arc<dyn ExtensionServers>,
+    /// Signs certificates.
+    pub authority: Arc<dyn CertificateSigner>,
+}
+
+impl ApiServer {
+    /// One that does all of it.
+    pub fn new(server: Arc<impl ExtensionServers + CertificateSigner>) -> Self {
+        ApiServer { extensions: server.clone(), authority: server }
+    }
+}
+
 /// Sets a tenant's share in one queue.
 type Weigh = Box<dyn Fn(TenantId, u32) + Send + Sync>;
 
@@ -55,7 +74,11 @@ fn weigh<K: Clone + Eq + Hash + Send + 'static>(queue: FairQueue<TenantId, K>) -
 
 /// The controllers that work in every plane, with the number of their workers: at least two, since one may have to wait
 /// for a slow webhook of one plane. The garbage collector is one more.
-fn everywhere(client: &Arc<dyn PlaneClient>, options: &Options) -> Vec<(Arc<dyn Reconciler>, usize)> {
+fn everywhere(
+    client: &Arc<dyn PlaneClient>,
+    server: &ApiServer,
+    options: &Options,
+) -> Vec<(Arc<dyn Reconciler>, usize)> {
     vec![
         (Arc::new(Namespaces::new(client.clone())), 4),
         (Arc::new(ServiceAccounts::new(client.clone())), 2),
@@ -70,20 +93,17 @@ fn everywhere(client: &Arc<dyn PlaneClient>, options: &Options) -> Vec<(Arc<dyn 
         (Arc::new(StorageProtection::new(client.clone(), Protected::Claims)), 2),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Volumes)), 2),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Classes)), 2),
+        (Arc::new(Approving::new(client.clone())), 2),
+        (Arc::new(Signing::new(client.clone(), server.authority.clone())), 2),
+        (Arc::new(Cleaning::new(client.clone())), 2),
     ]
 }
 
 /// Runs every controller over every plane until shutdown, then waits until each has finished the keys it is at.
 /// A controller's failures are logged and tried again by the controller; none ends this function.
-/// `servers` is what the API server knows of those behind APIServices.
-pub async fn run(
-    client: Arc<dyn PlaneClient>,
-    servers: Arc<dyn ExtensionServers>,
-    options: Options,
-    shutdown: Shutdown,
-) {
+pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Options, shutdown: Shutdown) {
     let switches = Arc::new(Switches::default());
-    let controllers: Vec<(Arc<Gated>, Controller)> = everywhere(&client, &options)
+    let controllers: Vec<(Arc<Gated>, Controller)> = everywhere(&client, &server, &options)
         .into_iter()
         .map(|(reconciler, workers)| {
             let gated = Arc::new(Gated::new(reconciler, switches.clone()));
@@ -114,8 +134,8 @@ pub async fn run(
     let for_everybody: [(Arc<dyn Reconciler>, usize); 4] = [
         (Arc::new(CustomResources::new(client.clone())), 2),
         (Arc::new(Registration::new(client.clone())), 2),
-        (Arc::new(Availability::new(client.clone(), servers.clone())), 64),
-        (Arc::new(Trust::new(client.clone(), servers)), 1),
+        (Arc::new(Availability::new(client.clone(), server.extensions.clone())), 64),
+        (Arc::new(Trust::new(client.clone(), server.extensions)), 1),
     ];
     for (reconciler, workers) in for_everybody {
         tasks.spawn(Controller::new(client.clone(), reconciler, workers).run(shutdown.clone()));

@@ -99,7 +99,12 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
     };
     tasks.spawn(
         "controllers",
-        builtin_controllers::run(client.clone(), in_process, controllers, shutdown.clone()),
+        builtin_controllers::run(
+            client.clone(),
+            builtin_controllers::ApiServer::new(in_process),
+            controllers,
+            shutdown.clone(),
+        ),
     );
     tasks.spawn("syncer", syncer::run(client.clone(), syncing, reserver, shutdown.clone()));
     tasks.spawn(

@@ -3,9 +3,11 @@
 //! A service sees all planes through one [`PlaneClient`]. It reads bytes and [`Meta`] and decodes only what it
 //! asks for. Read in this order: [`client`] (what a client can do), [`watch`] and [`tenants`] (what is watched for
 //! ever), [`controller`] (the loop that most services are), the ports between services and the API server
-//! ([`reserver`], [`pod_tunnel`], [`extension_servers`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
+//! ([`reserver`], [`pod_tunnel`], [`extension_servers`],
+//! [`certificate_signer`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
 //! by the binary.
 
+pub mod certificate_signer;
 pub mod client;
 pub mod controller;
 pub mod extension_servers;
@@ -18,6 +20,7 @@ pub mod watch;
 pub mod write;
 
 pub use api_types::{ApiError, GroupResource, Meta, ObjectName, Resource, ResourceKey, Revision, TenantId};
+pub use certificate_signer::{CertificateOrder, CertificateSigner, SigningError};
 pub use client::{KindInfo, Object, PlaneClient, Scope, WatchItem};
 pub use controller::{Controller, Next, Reconciler, Seen, Trigger};
 pub use extension_servers::{Availability, Checked, ExtensionServers};

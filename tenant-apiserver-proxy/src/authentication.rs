@@ -215,6 +215,9 @@ fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<Identi
     }
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    if name.is_empty() {
+        return None;
+    }
     let organizations = subject.iter_organization().filter_map(|o| o.as_str().ok().map(str::to_owned));
     let groups = organizations.filter(|group| group != crate::stages::PLATFORM);
     let mut user = User::authenticated(name, groups);

@@ -207,7 +207,9 @@ impl InProcess {
         };
         let auth = self.authorize(actor, &place, plane, &write)?;
         let options = WriteOptions { dry_run: false, manager: actor.manager().to_owned() };
-        if !matches!(target.subresource, "" | "status" | "finalize") {
+        // What is only created is a question, and not stored.
+        let question = place.row.verbs == [Verb::Create];
+        if question || !matches!(target.subresource, "" | "status" | "finalize") {
             return self.act(&auth, target, &place, write).await;
         }
         let written = match write {

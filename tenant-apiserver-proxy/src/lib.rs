@@ -27,6 +27,7 @@ pub mod stages;
 pub mod verified;
 
 pub mod bootstrap;
+pub mod certificate_signing;
 pub mod crds;
 pub mod dialer;
 pub mod documents;

@@ -1,6 +1,10 @@
 //! Certificate authorities and the certificates that they sign: one serving CA for the installation, one client CA
 //! for each plane. All keys are P-256.
 
+pub mod requests;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
@@ -46,7 +50,7 @@ pub fn make_authority(common_name: &str) -> Result<KeyedCertificate, PkiError> {
 pub const UID_ATTRIBUTE: &[u64] = &[1, 3, 6, 1, 4, 1, 57683, 2];
 
 /// Signs a client certificate: the common name is the user, and its UID; the organization is the group. One group at
-/// most: `rcgen` keeps one value of each attribute.
+/// most: `rcgen` keeps one value of each attribute ([`requests`] keeps all).
 pub fn sign_client(
     authority: &KeyedCertificate,
     user: &str,
@@ -94,4 +98,12 @@ fn sign(authority: &KeyedCertificate, mut params: CertificateParams) -> Result<K
     params.use_authority_key_identifier_extension = true;
     let certificate = params.signed_by(&key, &issuer)?;
     Ok(KeyedCertificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+}
+
+/// One block of PEM (RFC 7468).
+fn pem(label: &str, der: &[u8]) -> String {
+    let encoded = STANDARD.encode(der);
+    let lines: Vec<&str> =
+        encoded.as_bytes().chunks(64).filter_map(|line| str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }

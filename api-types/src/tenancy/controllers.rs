@@ -16,6 +16,9 @@ pub const CONTROLLERS: &[&str] = &[
     "persistentvolumeclaim-protection-controller",
     "persistentvolume-protection-controller",
     "volumeattributesclass-protection-controller",
+    "certificatesigningrequest-signing-controller",
+    "certificatesigningrequest-approving-controller",
+    "certificatesigningrequest-cleaner-controller",
 ];
 
 /// Stands for every one of them in `spec.controllers.disabled`.

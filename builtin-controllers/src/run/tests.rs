@@ -13,8 +13,19 @@ use std::collections::BTreeMap;
 const PLANE: TenantId = TenantId::LOCAL_SUPER;
 const ADMIN: Actor = Actor::Platform("admin");
 
-/// There are no extension servers.
+/// There are no extension servers, and nothing is signed.
 struct NoServers;
+
+#[async_trait::async_trait]
+impl CertificateSigner for NoServers {
+    async fn sign(
+        &self,
+        _: TenantId,
+        _: &plane_client::CertificateOrder,
+    ) -> Result<String, plane_client::SigningError> {
+        Err(plane_client::SigningError::Unavailable("there is no authority".into()))
+    }
+}
 
 #[async_trait::async_trait]
 impl ExtensionServers for NoServers {
@@ -27,13 +38,17 @@ impl ExtensionServers for NoServers {
     }
 }
 
+fn no_server() -> ApiServer {
+    ApiServer::new(Arc::new(NoServers))
+}
+
 fn start(planes: &FakePlanes) -> (Shutdown, tokio::task::JoinHandle<()>) {
     let shutdown = Shutdown::new();
     let options = Options {
         cluster_ca_pem: "PEM".into(),
         simulated_nodes: Some(SimulatedNodes { plane: PLANE, count: 2 }),
     };
-    (shutdown.clone(), tokio::spawn(run(planes.client(), Arc::new(NoServers), options, shutdown)))
+    (shutdown.clone(), tokio::spawn(run(planes.client(), no_server(), options, shutdown)))
 }
 
 async fn write(planes: &FakePlanes, tenant: TenantId, resource: &Resource, name: &str, write: Write) {
@@ -93,7 +108,7 @@ async fn a_deployment_runs_is_served_and_goes_without_a_trace() {
 #[tokio::test]
 async fn the_names_that_a_tenant_may_switch_off_are_those_of_the_controllers() {
     let options = Options { cluster_ca_pem: String::new(), simulated_nodes: None };
-    let controllers = everywhere(&FakePlanes::new().client(), &options);
+    let controllers = everywhere(&FakePlanes::new().client(), &no_server(), &options);
     let mut names: Vec<&str> = controllers.iter().map(|(controller, _)| controller.name()).collect();
     names.push(crate::garbage_collector::NAME);
     let mut known = api_types::tenancy::CONTROLLERS.to_vec();

@@ -114,6 +114,7 @@ const BUILT_IN: &[Row] = &[
     ("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", "ns"),
     ("batch", "v1", "cronjobs", "CronJob", "nsg"),
     ("batch", "v1", "jobs", "Job", "nsg"),
+    ("certificates.k8s.io", "v1", "certificatesigningrequests", "CertificateSigningRequest", "s"),
     ("cloud.insula.dev", "v1alpha1", "cloudaccounts", "CloudAccount", "sg"),
     ("cloud.insula.dev", "v1alpha1", "cloudclasses", "CloudClass", "sg"),
     ("cloud.insula.dev", "v1alpha1", "databases", "Database", "nsg"),

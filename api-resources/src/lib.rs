@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod columns;
 pub mod convert;
 pub mod crd;
+pub mod cron;
 pub mod discovery;
 pub mod internal;
 pub mod json_path;

@@ -5,7 +5,7 @@
 //! what it guarantees, what it assumes and where its limits are. All read and write through
 //! [`PlaneClient`](plane_client::PlaneClient) only, with merge patches bound to what they were computed from.
 //!
-//! Not here yet, and so doing nothing in any plane: StatefulSets, DaemonSets, CronJobs, autoscaling,
+//! Not here yet, and so doing nothing in any plane: StatefulSets, DaemonSets, autoscaling,
 //! disruption budgets, volumes.
 
 mod access;
@@ -35,6 +35,7 @@ mod service_accounts;
 mod deployments;
 mod replicasets;
 
+mod cron_jobs;
 mod jobs;
 mod ttl_after_finished;
 

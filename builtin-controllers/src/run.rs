@@ -6,6 +6,7 @@ use crate::api_services::trust::Trust;
 use crate::certificates::approving::Approving;
 use crate::certificates::cleaning::Cleaning;
 use crate::certificates::signing::Signing;
+use crate::cron_jobs::CronJobs;
 use crate::custom_resources::CustomResources;
 use crate::deployments::Deployments;
 use crate::endpoint_slices::EndpointSlices;
@@ -87,6 +88,7 @@ fn everywhere(
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::SETS)), 8),
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::CONTROLLERS)), 2),
         (Arc::new(Jobs::new(client.clone())), 8),
+        (Arc::new(CronJobs::new(client.clone())), 4),
         (Arc::new(FinishedJobs::new(client.clone())), 2),
         (Arc::new(EndpointSlices::new(client.clone())), 4),
         (Arc::new(ResourceQuotas::new(client.clone())), 4),

@@ -9,7 +9,7 @@ pub mod certificatesigningrequests;
 mod conditions;
 mod configmaps;
 mod controllerrevisions;
-pub mod cronjobs;
+mod cronjobs;
 mod csidrivers;
 mod daemonsets;
 mod deployments;

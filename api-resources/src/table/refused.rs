@@ -17,7 +17,6 @@ const IDLE: &[(&str, &str, &str)] = &[
     ("apps", "daemonsets", "no pods are made for it"),
     ("apps", "statefulsets", "no pods are made for it"),
     ("autoscaling", "horizontalpodautoscalers", "nothing is scaled by it"),
-    ("batch", "cronjobs", "no jobs are made for it"),
     ("flowcontrol.apiserver.k8s.io", "flowschemas", "requests are queued by tenant"),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "requests are queued by tenant"),
     ("networking.k8s.io", "ingresses", "nothing is routed by it"),

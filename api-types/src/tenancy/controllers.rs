@@ -9,6 +9,7 @@ pub const CONTROLLERS: &[&str] = &[
     "replicaset-controller",
     "replicationcontroller-controller",
     "job-controller",
+    "cronjob-controller",
     "ttl-after-finished-controller",
     "endpointslice-controller",
     "resourcequota-controller",

@@ -4,8 +4,7 @@
 //! family and port set, with `ready`, `serving` and `terminating` as KEP-1672 defines them; a slice has at most
 //! 100 endpoints, and endpoints stay in the slice that they are in; slices of other managers are not touched.
 //! The Endpoints object has at most 1,000 addresses and says when it was cut. Assumes that pods say their
-//! addresses in `status.podIPs`. Caveats: Endpoints that someone writes for a Service without a selector are not
-//! mirrored into slices; no topology hints.
+//! addresses in `status.podIPs`. Caveat: no topology hints.
 
 mod endpoints;
 mod slices;
@@ -25,9 +24,9 @@ use slices::Placement;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+pub(crate) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 const ENDPOINTS_MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
 const ENDPOINTS_MANAGER: &str = "endpoint-controller";

@@ -6,7 +6,7 @@
 //! [`PlaneClient`](plane_client::PlaneClient) only, with merge patches bound to what they were computed from.
 //!
 //! Not here yet, and so doing nothing in any plane: StatefulSets, DaemonSets, autoscaling,
-//! disruption budgets, volumes.
+//! volumes.
 
 mod access;
 mod claims;
@@ -39,6 +39,8 @@ mod cron_jobs;
 mod jobs;
 mod ttl_after_finished;
 
+mod disruption_budgets;
+mod endpoint_slice_mirroring;
 mod endpoint_slices;
 mod garbage_collector;
 mod resource_quotas;

@@ -16,6 +16,8 @@ pub(crate) const SERVICES: Resource = Resource::new("", "v1", "services");
 pub(crate) const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
 pub(crate) const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
 pub(crate) const CRON_JOBS: Resource = Resource::new("batch", "v1", "cronjobs");
+pub(crate) const STATEFUL_SETS: Resource = Resource::new("apps", "v1", "statefulsets");
+pub(crate) const DISRUPTION_BUDGETS: Resource = Resource::new("policy", "v1", "poddisruptionbudgets");
 pub(crate) const JOBS: Resource = Resource::new("batch", "v1", "jobs");
 pub(crate) const CERTIFICATE_REQUESTS: Resource =
     Resource::new("certificates.k8s.io", "v1", "certificatesigningrequests");

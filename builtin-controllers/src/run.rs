@@ -9,6 +9,8 @@ use crate::certificates::signing::Signing;
 use crate::cron_jobs::CronJobs;
 use crate::custom_resources::CustomResources;
 use crate::deployments::Deployments;
+use crate::disruption_budgets::DisruptionBudgets;
+use crate::endpoint_slice_mirroring::EndpointSliceMirroring;
 use crate::endpoint_slices::EndpointSlices;
 use crate::garbage_collector::GarbageCollector;
 use crate::gate::{Gated, Switches};
@@ -91,6 +93,8 @@ fn everywhere(
         (Arc::new(CronJobs::new(client.clone())), 4),
         (Arc::new(FinishedJobs::new(client.clone())), 2),
         (Arc::new(EndpointSlices::new(client.clone())), 4),
+        (Arc::new(EndpointSliceMirroring::new(client.clone())), 2),
+        (Arc::new(DisruptionBudgets::new(client.clone())), 4),
         (Arc::new(ResourceQuotas::new(client.clone())), 4),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Claims)), 2),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Volumes)), 2),

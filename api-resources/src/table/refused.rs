@@ -25,7 +25,6 @@ const IDLE: &[(&str, &str, &str)] = &[
     ("resource.k8s.io", "resourceclaims", "no devices are allocated"),
     ("resource.k8s.io", "resourceclaimtemplates", "no claims are made of it"),
     ("resource.k8s.io", "resourceslices", "no devices are allocated"),
-    ("policy", "poddisruptionbudgets", "its status is not kept, so that it refuses evictions"),
 ];
 
 /// What a client is warned of who creates an object on which nothing acts yet; `None` for all other kinds.

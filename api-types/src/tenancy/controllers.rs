@@ -12,6 +12,8 @@ pub const CONTROLLERS: &[&str] = &[
     "cronjob-controller",
     "ttl-after-finished-controller",
     "endpointslice-controller",
+    "endpointslice-mirroring-controller",
+    "disruption-controller",
     "resourcequota-controller",
     "garbage-collector-controller",
     "persistentvolumeclaim-protection-controller",

@@ -1,7 +1,7 @@
 //! Evicting a pod: deleting it when its disruption budget lets it go (KEP-85, KEP-3017).
 //!
-//! A budget is used up here; what it allows anew is for a disruption controller to say. Nobody does yet, so that a budget
-//! that has not been observed refuses with 429, as in Kubernetes.
+//! A budget is used up here; what it allows anew, the disruption controller says. A budget that it has not observed yet
+//! refuses with 429.
 
 use super::{Incoming, actions, bindings, delete, write};
 use crate::gateway::delete::DeleteOptions;

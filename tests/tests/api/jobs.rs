@@ -84,3 +84,35 @@ fn a_job_is_suspended_and_resumed() {
         kubectl.run(&["wait", "job/held", "--for=condition=Complete", "--timeout=60s"]);
     });
 }
+
+#[test]
+fn a_cron_job_makes_jobs_until_it_is_suspended() {
+    with_each_kubectl(|_, kubectl| {
+        let create =
+            ["create", "cronjob", "tick", "--image=busybox", "--schedule=@every 2s", "--restart=Never"];
+        let said = kubectl.say(&create);
+        assert!(said.code == Some(0) && !said.stderr.contains("nothing acts"), "{said:?}");
+        let succeeded = "--for=jsonpath={.status.lastSuccessfulTime}";
+        kubectl.run(&["wait", "cronjob/tick", succeeded, "--timeout=60s"]);
+        let suspend = r#"--patch={"spec": {"suspend": true}}"#;
+        kubectl.run(&["patch", "cronjob", "tick", "--type=merge", suspend]);
+        let made = kubectl.json(&["get", "jobs"]);
+        let job = &made["items"][0]["metadata"];
+        assert_eq!(job["ownerReferences"][0]["name"], "tick", "{made:#}");
+        assert!(
+            job["annotations"]["batch.kubernetes.io/cronjob-scheduled-timestamp"].is_string(),
+            "{made:#}"
+        );
+        assert_has(
+            &kubectl.run(&["describe", "cronjob", "tick"]),
+            &["SuccessfulCreate", "Created job tick-"],
+        );
+        kubectl.run(&["create", "job", "by-hand", "--from=cronjob/tick"]);
+        kubectl.run(&["wait", "job/by-hand", "--for=condition=Complete", "--timeout=60s"]);
+        kubectl.run(&["delete", "cronjob", "tick"]);
+        until("its jobs are gone", || match kubectl.run(&["get", "jobs", "--output=name"]) {
+            left if left.is_empty() => Ok(()),
+            left => Err(left),
+        });
+    });
+}

@@ -3,11 +3,13 @@
 
 mod custom_resources;
 mod discovery;
+mod disruptions;
 mod jobs;
 mod patches;
 mod rbac;
 mod reads;
 mod refusals;
+mod services;
 mod workloads;
 mod writes;
 

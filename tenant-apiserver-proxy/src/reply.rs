@@ -3,7 +3,7 @@
 use crate::heavy;
 use crate::negotiation::{Format, Offer, Rendering, Wish};
 use api_types::ApiError;
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -193,11 +193,15 @@ pub fn protobuf_status(status: &Value) -> Option<Bytes> {
     api_schema::protobuf::encode(status, graph.at(root), "v1", "Status").ok().map(Bytes::from)
 }
 
-/// JSON with the end of its line, as Kubernetes writes it. Copies nothing that nobody else holds.
+/// JSON with the end of its line, as Kubernetes writes it. Copies nothing that nobody else holds, and the rest once.
 fn line(json: Bytes) -> Bytes {
-    let mut line = Vec::from(json);
-    line.push(b'\n');
-    Bytes::from(line)
+    let mut line = json.try_into_mut().unwrap_or_else(|shared| {
+        let mut copy = BytesMut::with_capacity(shared.len() + 1);
+        copy.extend_from_slice(&shared);
+        copy
+    });
+    line.put_u8(b'\n');
+    line.freeze()
 }
 
 fn pretty(json: Bytes) -> Bytes {

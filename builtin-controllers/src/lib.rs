@@ -5,7 +5,7 @@
 //! what it guarantees, what it assumes and where its limits are. All read and write through
 //! [`PlaneClient`](plane_client::PlaneClient) only, with merge patches bound to what they were computed from.
 //!
-//! Not here yet, and so doing nothing in any plane: StatefulSets, DaemonSets, autoscaling,
+//! Not here yet, and so doing nothing in any plane: DaemonSets, autoscaling,
 //! volumes.
 
 mod access;
@@ -20,7 +20,9 @@ mod pod_facts;
 mod quantities;
 mod ranking;
 mod resources;
+mod revisions;
 mod selectors;
+mod shares;
 
 mod gate;
 mod run;
@@ -34,6 +36,7 @@ mod service_accounts;
 
 mod deployments;
 mod replicasets;
+mod statefulsets;
 
 mod cron_jobs;
 mod jobs;

@@ -24,6 +24,7 @@ use crate::scheduler::Scheduler;
 use crate::service_accounts::ServiceAccounts;
 use crate::simulated_nodes::pods::Kubelets;
 use crate::simulated_nodes::{MAX_NODES, Nodes};
+use crate::statefulsets::StatefulSets;
 use crate::storage_protection::{Protected, StorageProtection};
 use crate::ttl_after_finished::FinishedJobs;
 use plane_client::{CertificateSigner, Controller, ExtensionServers, PlaneClient, Reconciler, TenantId};
@@ -89,6 +90,7 @@ fn everywhere(
         (Arc::new(Deployments::new(client.clone())), 8),
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::SETS)), 8),
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::CONTROLLERS)), 2),
+        (Arc::new(StatefulSets::new(client.clone())), 8),
         (Arc::new(Jobs::new(client.clone())), 8),
         (Arc::new(CronJobs::new(client.clone())), 4),
         (Arc::new(FinishedJobs::new(client.clone())), 2),

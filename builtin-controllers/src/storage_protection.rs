@@ -8,7 +8,7 @@
 
 use crate::access::Access;
 use crate::pod_facts::is_deleting;
-use crate::resources::PODS;
+use crate::resources::{PERSISTENT_VOLUME_CLAIMS as CLAIMS, PODS};
 use async_trait::async_trait;
 use compact_str::{CompactString, format_compact};
 use plane_client::{
@@ -19,7 +19,6 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::sync::Arc;
 
-const CLAIMS: Resource = Resource::new("", "v1", "persistentvolumeclaims");
 const VOLUMES: Resource = Resource::new("", "v1", "persistentvolumes");
 const CLASSES: Resource = Resource::new("storage.k8s.io", "v1", "volumeattributesclasses");
 

@@ -15,7 +15,6 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
 /// what does not happen.
 const IDLE: &[(&str, &str, &str)] = &[
     ("apps", "daemonsets", "no pods are made for it"),
-    ("apps", "statefulsets", "no pods are made for it"),
     ("autoscaling", "horizontalpodautoscalers", "nothing is scaled by it"),
     ("flowcontrol.apiserver.k8s.io", "flowschemas", "requests are queued by tenant"),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "requests are queued by tenant"),

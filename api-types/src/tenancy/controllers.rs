@@ -8,6 +8,7 @@ pub const CONTROLLERS: &[&str] = &[
     "deployment-controller",
     "replicaset-controller",
     "replicationcontroller-controller",
+    "statefulset-controller",
     "job-controller",
     "cronjob-controller",
     "ttl-after-finished-controller",

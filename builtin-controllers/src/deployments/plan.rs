@@ -4,10 +4,11 @@ use super::replica_sets::{
     DESIRED, MAXIMUM, REVISION, annotation, counted, find_new, new_replica_set, replicas, revision,
     update_new,
 };
-use super::rollout::{Bounds, Counts, Share, grow_new, scale_in_proportion, shrink_old};
+use super::rollout::{Bounds, Counts, grow_new, scale_in_proportion, shrink_old};
 use super::status::{Step, is_complete, status, until_timeout};
 use crate::access::{elements, number, text};
 use crate::pod_facts::is_deleting;
+use crate::shares::Share;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -1,34 +1,12 @@
 //! How many replicas each replica set has next: arithmetic over counts.
 
+use crate::shares::Share;
+
 /// How far a rolling update may go above and below the wanted replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) surge: i64,
     pub(super) unavailable: i64,
-}
-
-/// A number, or a percentage of the replicas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Share {
-    Count(i64),
-    Percent(i64),
-}
-
-impl Share {
-    /// Reads an IntOrString; `None` when it is neither.
-    pub(super) fn parse(value: &serde_json::Value) -> Option<Self> {
-        if let Some(count) = value.as_i64() {
-            return Some(Share::Count(count));
-        }
-        value.as_str()?.strip_suffix('%')?.parse().ok().map(Share::Percent)
-    }
-
-    fn of(self, total: i64, round_up: bool) -> i64 {
-        match self {
-            Share::Count(count) => count,
-            Share::Percent(percent) => (total * percent + if round_up { 99 } else { 0 }).div_euclid(100),
-        }
-    }
 }
 
 impl Bounds {

@@ -10,6 +10,7 @@ mod rbac;
 mod reads;
 mod refusals;
 mod services;
+mod stateful_sets;
 mod workloads;
 mod writes;
 

@@ -202,6 +202,12 @@ where
     T: Clone + Eq + Hash,
     K: Clone + Eq + Hash,
 {
+    fn forget_delay(&mut self, member: &(T, K)) {
+        if let Some(slot) = self.delay_of.remove(member) {
+            self.delays.remove(&slot);
+        }
+    }
+
     /// Moves keys whose delay is over into the queue.
     fn expire_delays(&mut self) {
         let now = Instant::now();
@@ -278,11 +284,15 @@ where
     T: Clone + Eq + Hash + Send,
     K: Clone + Eq + Hash + Send,
 {
-    /// The work is done; with `again_after`, the key comes again then.
+    /// The work is done; with `again_after`, the key comes again then, and not when an earlier answer said.
     pub fn done(mut self, again_after: Option<Duration>) {
         self.settled = true;
         let member = (self.tenant.clone(), self.key.clone());
-        self.queue.0.state.lock().failures.remove(&member);
+        let mut state = self.queue.0.state.lock();
+        state.failures.remove(&member);
+        // Keys of what is gone would stay until their time, however far that is.
+        state.forget_delay(&member);
+        drop(state);
         self.release();
         if let Some(delay) = again_after {
             self.queue.add_after(member.0, member.1, delay);
@@ -383,6 +393,23 @@ mod tests {
         assert!(waited > Duration::from_secs(300), "waited only {waited:?}");
         drop(queue.next().await.unwrap());
         queue.next().await.unwrap().done(None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_answer_says_when_a_key_comes_again() {
+        let queue = FairQueue::<u8, u8>::default();
+        let hours = |count: u64| Duration::from_secs(3600 * count);
+        let start = tokio::time::Instant::now();
+        for key in 0..100 {
+            queue.add(1, key);
+            queue.next().await.unwrap().done(Some(hours(1)));
+            queue.add(1, key);
+            queue.next().await.unwrap().done((key == 7).then(|| hours(2)));
+        }
+        assert_eq!(queue.0.state.lock().delays.len(), 1);
+        queue.next().await.unwrap().done(None);
+        assert_eq!(start.elapsed().as_secs(), hours(2).as_secs());
+        assert!(queue.0.state.lock().delay_of.is_empty());
     }
 
     #[tokio::test]

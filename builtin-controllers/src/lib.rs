@@ -42,6 +42,7 @@ mod cron_jobs;
 mod jobs;
 mod ttl_after_finished;
 
+pub mod autoscaling;
 mod disruption_budgets;
 mod endpoint_slice_mirroring;
 mod endpoint_slices;

@@ -141,6 +141,7 @@ mod tests {
             "cloud": {"accounts": ["aliyun-main", "datacenter"]},
             "authentication": {"oidc": []},
             "egress": {"allowedCIDRs": []},
+            "audit": {"policy": {"rules": [{"level": "Metadata"}]}, "webhook": {"url": "https://logs.example.com", "caBundle": ""}},
         })
     }
 

@@ -12,8 +12,10 @@ mod super_cluster;
 mod sync_rule;
 
 mod controllers;
+mod oidc;
 
 pub use controllers::*;
+pub use oidc::*;
 pub use super_cluster::*;
 pub use sync_rule::*;
 pub use tenant_spec::*;

@@ -98,13 +98,27 @@ pub async fn authenticate(
     credentials: &Credentials,
 ) -> Result<Identity, ApiError> {
     if let Some(token) = &credentials.token {
-        let identity = token_user(server, plane, token).await;
+        let identity = match user_of_issuer(server, plane, token).await {
+            Some(identity) => identity,
+            None => token_user(server, plane, token).await,
+        };
         return identity.ok_or_else(ApiError::unauthorized);
     }
     match &credentials.certificate {
         Some(der) => certificate_identity(server, plane, der).ok_or_else(ApiError::unauthorized),
         None => Ok(Identity { user: User::anonymous(), expires: None }),
     }
+}
+
+/// The user of a token of one of the tenant's issuers (`Some(None)`: it is not taken); `None` when none of them is
+/// said to have issued it. The plane's own tokens are nobody else's.
+pub async fn user_of_issuer(server: &Server, plane: &Plane, token: &str) -> Option<Option<Identity>> {
+    let issuer = tokens::unverified_issuer(token)?;
+    let found = plane.oidc.of(&issuer)?;
+    if server.addresses.issuers(plane).contains(&issuer) {
+        return None;
+    }
+    Some(found.authenticate(&plane.dialer, token).await)
 }
 
 /// The user of a token for the plane's own audience. Its signature is verified once.

@@ -19,6 +19,7 @@ pub mod handlers;
 pub mod heavy;
 pub mod limits;
 pub mod negotiation;
+pub mod oidc;
 pub mod ownership;
 pub mod rbac;
 pub mod reply;

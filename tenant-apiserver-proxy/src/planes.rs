@@ -59,6 +59,8 @@ pub struct Plane {
     pub(crate) policy: crate::rbac::PolicyCell,
     /// Tokens for the plane's own audience that have been verified.
     pub(crate) tokens: Verified<Claims>,
+    /// The issuers of its users.
+    pub(crate) oidc: crate::oidc::Issuers,
     /// Client certificates that have been verified.
     pub(crate) certificates: Verified<Identity>,
     /// What it may take of the server.
@@ -125,6 +127,7 @@ impl Plane {
             token_key: tokio::sync::OnceCell::new(),
             policy: crate::rbac::PolicyCell::default(),
             tokens: Verified::default(),
+            oidc: crate::oidc::Issuers::default(),
             certificates: Verified::default(),
             limits: Limits::new(Amounts::platform()),
             guards: guards::GuardsCell::default(),

@@ -175,6 +175,7 @@ pub fn observe(server: &Server, name: &ObjectName) {
     let networks = effective.egress.allowed_cidrs.iter().filter_map(|range| Network::parse(range));
     plane.dialer.set(Reach::PublicAnd(networks.collect()));
     crate::audit::follow(&plane, &effective.audit);
+    plane.oidc.set(&effective.authentication.oidc);
     plane.set_state(match (record.meta.deleting, suspended) {
         (true, _) => PlaneState::Terminating,
         (false, true) => PlaneState::Suspended,

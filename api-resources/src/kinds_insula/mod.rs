@@ -5,6 +5,7 @@
 
 mod cloud;
 mod oam;
+mod oidc;
 mod required;
 mod tenancy;
 

@@ -184,6 +184,7 @@ fn tenant_spec(out: &mut Vec<Cause>, spec: &Place<'_>) {
         invalid_all(out, &network.path, network.as_text(), names::cidr(network.as_text()));
     }
     unique(out, egress.iter().map(|network| (network.path.clone(), network.as_text())));
+    super::oidc::issuers(out, &spec.field("authentication"));
     let cloud = spec.field("cloud");
     unique(out, cloud.list("accounts").map(|account| (account.path.clone(), account.as_text())));
     audit(out, &spec.field("audit"));
@@ -253,11 +254,9 @@ fn refused_options(out: &mut Vec<Cause>, spec: &Place<'_>) {
     if ["kubeOvn", "template"].contains(&network.text("driver")) {
         not_yet(out, &network.field("driver"), "this network driver is", "use networkPolicy");
     }
-    for (group, field, what) in [
-        ("network", "vpc", "VPCs of tenants are"),
-        ("quota", "hard", "quota over all namespaces is"),
-        ("authentication", "oidc", "OpenID Connect is"),
-    ] {
+    for (group, field, what) in
+        [("network", "vpc", "VPCs of tenants are"), ("quota", "hard", "quota over all namespaces is")]
+    {
         let group = spec.field(group);
         if !group.lacks(field) {
             not_yet(out, &group.field(field), what, LEAVE_OUT);
@@ -372,7 +371,11 @@ mod tests {
             (json!({"scheduling": {"podSecurity": "loose"}}), "spec.scheduling.podSecurity"),
             (json!({"sync": {"nodes": "none"}}), "spec.sync.nodes"),
             (json!({"cloud": {"accounts": ["a", "a"]}}), "spec.cloud.accounts[1]"),
-            (json!({"authentication": {"oidc": [{}]}}), "spec.authentication.oidc"),
+            (
+                json!({"authentication": {"oidc": [{"issuer": {"url": "https://a", "audiences": []},
+                    "claimMappings": {"username": {"claim": "sub", "prefix": ""}}}]}}),
+                "spec.authentication.oidc[0].issuer.audiences",
+            ),
             (json!({"quota": {"hard": {"pods": "1"}}}), "spec.quota.hard"),
             (json!({"controllers": {"disabled": ["deployment"]}}), "spec.controllers.disabled[0]"),
             (

@@ -12,6 +12,7 @@ const CLAIMS: &str = "syncer/src/claims.rs";
 const PLACEMENT: &str = "syncer/src/placement.rs";
 const CLUSTERS: &str = "syncer/src/clusters.rs";
 const SYNCER: &str = "syncer/src/reconcile/tenants.rs";
+const CLAIMS_OF_TOKENS: &str = "tenant-apiserver-proxy/src/oidc/claims.rs";
 const NOT_YET: Verdict = refused("not implemented in this release; leave it out");
 
 /// Every kind.
@@ -61,7 +62,19 @@ pub const TENANT: KindFields = KindFields {
         ("spec.sync.publish", Enforced("syncer/src/reconcile/configs.rs")),
         ("spec.oam.disabled", Enforced("oam-runtime/src/directory.rs")),
         ("spec.cloud.accounts", Enforced("cloud-adapters/src/tenants.rs")),
-        ("spec.authentication.oidc", NOT_YET),
+        ("spec.authentication.oidc[].issuer", Enforced("tenant-apiserver-proxy/src/oidc/keys.rs")),
+        (
+            "spec.authentication.oidc[].issuer.audiences",
+            Enforced("tenant-apiserver-proxy/src/oidc/authenticator.rs"),
+        ),
+        // There is one policy.
+        (
+            "spec.authentication.oidc[].issuer.audienceMatchPolicy",
+            Enforced("api-resources/src/kinds_insula/oidc.rs"),
+        ),
+        ("spec.authentication.oidc[].claimMappings", Enforced(CLAIMS_OF_TOKENS)),
+        ("spec.authentication.oidc[].claimValidationRules", Enforced(CLAIMS_OF_TOKENS)),
+        ("spec.authentication.oidc[].userValidationRules", Enforced(CLAIMS_OF_TOKENS)),
         ("spec.egress.allowedCIDRs", Enforced("syncer/src/isolation.rs")),
         ("spec.audit.policy", Enforced("api-resources/src/audit.rs")),
         ("spec.audit.webhook", Enforced("tenant-apiserver-proxy/src/audit/webhook.rs")),

@@ -352,7 +352,7 @@ pub struct Cloud {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Authentication {
     /// Issuers, as `apiserver.config.k8s.io` describes a `jwt` authenticator. Default none.
-    pub oidc: Vec<Value>,
+    pub oidc: Vec<super::JwtAuthenticator>,
 }
 
 /// Addresses that a tenant chooses: those that its pods send to.

@@ -22,6 +22,7 @@ mod hooks;
 mod lists;
 mod methods;
 mod negotiation;
+mod oidc;
 mod options;
 mod ownership;
 mod patches;

@@ -5,7 +5,7 @@
 //! what it guarantees, what it assumes and where its limits are. All read and write through
 //! [`PlaneClient`](plane_client::PlaneClient) only, with merge patches bound to what they were computed from.
 //!
-//! Not here yet, and so doing nothing in any plane: DaemonSets, autoscaling,
+//! Not here yet, and so doing nothing in any plane: autoscaling,
 //! volumes.
 
 mod access;
@@ -14,6 +14,7 @@ mod conditions;
 mod events;
 mod expectations;
 mod hash;
+mod node_rules;
 mod pace;
 mod pod_control;
 mod pod_facts;
@@ -34,6 +35,7 @@ mod namespaces;
 mod root_ca;
 mod service_accounts;
 
+mod daemonsets;
 mod deployments;
 mod replicasets;
 mod statefulsets;

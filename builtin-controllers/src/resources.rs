@@ -15,6 +15,7 @@ pub(crate) const SECRETS: Resource = Resource::new("", "v1", "secrets");
 pub(crate) const SERVICE_ACCOUNTS: Resource = Resource::new("", "v1", "serviceaccounts");
 pub(crate) const SERVICES: Resource = Resource::new("", "v1", "services");
 pub(crate) const CONTROLLER_REVISIONS: Resource = Resource::new("apps", "v1", "controllerrevisions");
+pub(crate) const DAEMON_SETS: Resource = Resource::new("apps", "v1", "daemonsets");
 pub(crate) const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
 pub(crate) const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
 pub(crate) const CRON_JOBS: Resource = Resource::new("batch", "v1", "cronjobs");

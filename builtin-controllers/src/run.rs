@@ -8,6 +8,7 @@ use crate::certificates::cleaning::Cleaning;
 use crate::certificates::signing::Signing;
 use crate::cron_jobs::CronJobs;
 use crate::custom_resources::CustomResources;
+use crate::daemonsets::DaemonSets;
 use crate::deployments::Deployments;
 use crate::disruption_budgets::DisruptionBudgets;
 use crate::endpoint_slice_mirroring::EndpointSliceMirroring;
@@ -91,6 +92,7 @@ fn everywhere(
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::SETS)), 8),
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::CONTROLLERS)), 2),
         (Arc::new(StatefulSets::new(client.clone())), 8),
+        (Arc::new(DaemonSets::new(client.clone())), 4),
         (Arc::new(Jobs::new(client.clone())), 8),
         (Arc::new(CronJobs::new(client.clone())), 4),
         (Arc::new(FinishedJobs::new(client.clone())), 2),

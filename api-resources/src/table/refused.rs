@@ -14,7 +14,6 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
 /// Kinds that are stored so that charts and manifests with them install, while nothing acts on them yet: group, plural,
 /// what does not happen.
 const IDLE: &[(&str, &str, &str)] = &[
-    ("apps", "daemonsets", "no pods are made for it"),
     ("autoscaling", "horizontalpodautoscalers", "nothing is scaled by it"),
     ("flowcontrol.apiserver.k8s.io", "flowschemas", "requests are queued by tenant"),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "requests are queued by tenant"),

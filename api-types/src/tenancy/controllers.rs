@@ -9,6 +9,7 @@ pub const CONTROLLERS: &[&str] = &[
     "replicaset-controller",
     "replicationcontroller-controller",
     "statefulset-controller",
+    "daemonset-controller",
     "job-controller",
     "cronjob-controller",
     "ttl-after-finished-controller",

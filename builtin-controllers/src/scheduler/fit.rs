@@ -2,9 +2,9 @@
 
 use super::unsupported;
 use crate::access::{elements, number, text};
+use crate::node_rules::{selects, tolerates};
 use crate::pod_facts;
 use crate::quantities::thousandths;
-use crate::selectors::{Selector, labels_of};
 use compact_str::CompactString;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -143,44 +143,6 @@ pub(super) fn filter(pod: &Value, needs: &Amounts, state: &NodeState) -> Vec<Str
             },
         )
         .collect()
-}
-
-/// True when one of the pod's tolerations covers the taint.
-fn tolerates(pod: &Value, taint: &Value) -> bool {
-    elements(pod, "/spec/tolerations").iter().any(|toleration| {
-        let effect = text(toleration, "/effect");
-        let key = text(toleration, "/key");
-        let covers = match text(toleration, "/operator") {
-            "Exists" => true,
-            "" | "Equal" => !key.is_empty() && text(toleration, "/value") == text(taint, "/value"),
-            _ => false,
-        };
-        covers
-            && (effect.is_empty() || effect == text(taint, "/effect"))
-            && (key.is_empty() || key == text(taint, "/key"))
-    })
-}
-
-/// True when the pod's node selector and required node affinity match the node.
-fn selects(pod: &Value, node: &Value) -> bool {
-    let labels = labels_of(&node["metadata"]["labels"]);
-    if !Selector::of_labels(&pod["spec"]["nodeSelector"]).matches(&labels) {
-        return false;
-    }
-    let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-    if required.is_null() {
-        return true;
-    }
-    let name = [(CompactString::const_new("metadata.name"), text(node, "/metadata/name").into())];
-    elements(required, "/nodeSelectorTerms").iter().any(|term| {
-        let part = |field: &str, labels: &[(CompactString, CompactString)]| {
-            Selector::of_expressions(&term[field]).is_some_and(|selector| selector.matches(labels))
-        };
-        let says_something = ["matchExpressions", "matchFields"]
-            .iter()
-            .any(|field| term[*field].as_array().is_some_and(|list| !list.is_empty()));
-        says_something && part("matchExpressions", &labels) && part("matchFields", &name)
-    })
 }
 
 /// How good a node is for a pod, 0 to 100: the mean of what would be left of CPU and memory (least allocated).

@@ -2,6 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
 
 mod custom_resources;
+mod daemon_sets;
 mod discovery;
 mod disruptions;
 mod jobs;

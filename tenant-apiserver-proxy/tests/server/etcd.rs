@@ -1,7 +1,7 @@
 //! Two servers on one etcd.
 
 use crate::harness::{CONFIGMAPS, Installation, TENANTS, configmap, eventually, names, tenant};
-use object_store::{EtcdOptions, EtcdStore};
+use object_store::{EtcdOptions, EtcdStore, SealingKeys};
 use serde_json::json;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -54,10 +54,12 @@ impl Etcd {
         EtcdOptions::new(vec![self.endpoint.clone()], prefix)
     }
 
-    /// A server with a connection of its own.
-    async fn server(&self, prefix: &str) -> Installation {
+    /// A server with a connection of its own, and the installation's keys.
+    async fn server(&self, prefix: &str, keys: &SealingKeys) -> Installation {
         let store = EtcdStore::connect(self.options(prefix)).await.unwrap();
-        Installation::start_on(Arc::new(store), "https://127.0.0.1", TempDir::new().unwrap()).await
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("sealing.keys"), keys.text()).unwrap();
+        Installation::start_on(Arc::new(store), "https://127.0.0.1", dir).await
     }
 }
 
@@ -79,7 +81,8 @@ async fn servers_that_start_at_the_same_time_are_one_installation() {
     // Each prefix is a new installation: several tries to be at the same place at the same time.
     for attempt in 0..8 {
         let prefix = format!("/insula/{attempt}");
-        let (one, two) = tokio::join!(etcd.server(&prefix), etcd.server(&prefix));
+        let keys = SealingKeys::generate().unwrap();
+        let (one, two) = tokio::join!(etcd.server(&prefix, &keys), etcd.server(&prefix, &keys));
         assert_eq!(one.server.ca_pem(), two.server.ca_pem());
         for (here, there) in [(&one, &two), (&two, &one)] {
             // Certificates of the admin, of both planes that are there from the start.

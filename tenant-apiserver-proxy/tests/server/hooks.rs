@@ -31,30 +31,17 @@ pub struct Hook {
 impl Hook {
     /// Starts one on a free port of the loopback address.
     pub async fn start() -> Hook {
-        let made = rcgen::generate_simple_self_signed(vec![
-            "127.0.0.1".into(),
-            "localhost".into(),
-            "hook.default.svc".into(),
-        ])
-        .unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
+        let (acceptor, ca) = acceptor(&["127.0.0.1", "localhost", "hook.default.svc"]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let hook = Hook {
             url,
-            ca_bundle: base64::engine::general_purpose::STANDARD.encode(made.cert.pem()),
+            ca_bundle: base64::engine::general_purpose::STANDARD.encode(ca),
             seen: Seen::default(),
             versions: Arc::default(),
             go: Arc::new(Semaphore::new(0)),
         };
-        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), hook.clone()));
+        tokio::spawn(serve(listener, acceptor, hook.clone()));
         hook
     }
 
@@ -106,6 +93,21 @@ impl Hook {
         json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name},
             "webhooks": hooks.collect::<Vec<_>>()})
     }
+}
+
+/// Accepts TLS with a new certificate for some names, which is given too, PEM.
+pub fn acceptor(names: &[&str]) -> (TlsAcceptor, String) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
 }
 
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor, hook: Hook) {

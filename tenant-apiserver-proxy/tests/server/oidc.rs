@@ -1,6 +1,7 @@
 //! Users of a tenant's own issuer, which is a small HTTPS server in the test's own process.
 
 use crate::harness::{CONFIGMAPS, Client, Installation, TENANTS, tenant};
+use crate::hooks;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -10,7 +11,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use parking_lot::Mutex;
 use rcgen::PublicKeyData;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,19 +30,11 @@ struct Issuer {
 
 impl Issuer {
     async fn start() -> Issuer {
-        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
+        let (acceptor, ca) = hooks::acceptor(&["127.0.0.1"]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
-        let issuer = Issuer { url, ca: made.cert.pem(), keys: Arc::default(), fetched: Arc::default() };
-        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), issuer.clone()));
+        let issuer = Issuer { url, ca, keys: Arc::default(), fetched: Arc::default() };
+        tokio::spawn(serve(listener, acceptor, issuer.clone()));
         issuer
     }
 

@@ -97,14 +97,17 @@ pub fn follow(plane: &Arc<Plane>, audit: &Audit) {
     plane.audit.store(target);
 }
 
-/// The name of a request's event: what the client says, else a new one.
+/// The name of a request's event: what the client says, else a new one. As a header it is kept out of HTTP/2's tables of
+/// headers: it never comes again, and what does would have to make room for it.
 pub fn id(headers: &HeaderMap) -> HeaderValue {
     let said = headers.get(HEADER).filter(|said| !said.is_empty());
-    said.cloned().unwrap_or_else(|| {
+    let mut id = said.cloned().unwrap_or_else(|| {
         let new = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
         let mut text = uuid::Uuid::encode_buffer();
         // What a UUID is made of is always a header.
         HeaderValue::from_str(new.hyphenated().encode_lower(&mut text))
             .unwrap_or(HeaderValue::from_static(""))
-    })
+    });
+    id.set_sensitive(true);
+    id
 }

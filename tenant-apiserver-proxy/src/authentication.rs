@@ -3,10 +3,12 @@
 use crate::pki;
 use crate::planes::{self, Plane, PlaneKind};
 use crate::server::Server;
+use crate::standing::Standing;
 use crate::tokens::{self, Claims};
-use api_types::{ApiError, GroupResource, ObjectName};
+use api_types::ApiError;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use x509_parser::der_parser::Oid;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
@@ -57,13 +59,13 @@ impl User {
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     /// The client certificate of the connection, DER.
-    pub certificate: Option<std::sync::Arc<Vec<u8>>>,
+    pub certificate: Option<Arc<Vec<u8>>>,
     /// The bearer token.
     pub token: Option<String>,
 }
 
 /// The plane that the credentials belong to by their own, unverified word; `None`: they name none of ours.
-pub fn claimed_plane(server: &Server, credentials: &Credentials) -> Option<std::sync::Arc<Plane>> {
+pub fn claimed_plane(server: &Server, credentials: &Credentials) -> Option<Arc<Plane>> {
     if let Some(token) = &credentials.token {
         let issuer = tokens::unverified_issuer(token)?;
         return match crate::request_info::plane_of(server.addresses.path_of(&issuer)?) {
@@ -89,6 +91,8 @@ pub struct Identity {
     pub user: User,
     /// In seconds since 1970; `None`: nothing expires.
     pub expires: Option<i64>,
+    /// What they stand on.
+    pub standing: Standing,
 }
 
 /// Finds out who makes the request. Wrong credentials are 401, no credentials are the anonymous user.
@@ -106,7 +110,7 @@ pub async fn authenticate(
     }
     match &credentials.certificate {
         Some(der) => certificate_identity(server, plane, der).ok_or_else(ApiError::unauthorized),
-        None => Ok(Identity { user: User::anonymous(), expires: None }),
+        None => Ok(Identity { user: User::anonymous(), expires: None, standing: Standing::Nothing }),
     }
 }
 
@@ -135,8 +139,13 @@ async fn token_user(server: &Server, plane: &Plane, token: &str) -> Option<Ident
         Some((claims, expires))
     };
     let claims = plane.tokens.get(token.as_bytes(), Timestamp::now().as_second(), verify)?;
-    still_bound(server, plane, &claims)?;
-    Some(Identity { user: service_account(&claims), expires: Some(claims.exp) })
+    let identity = Identity {
+        user: service_account(&claims),
+        expires: Some(claims.exp),
+        standing: Standing::Token(claims),
+    };
+    stands(server, plane, &identity.standing)?;
+    Some(identity)
 }
 
 /// Verifies a token with the plane's key for one of these audiences, and that what it is bound to still exists.
@@ -145,32 +154,17 @@ pub async fn verify_token(
     plane: &Plane,
     token: &str,
     audiences: &[String],
-) -> Option<Claims> {
+) -> Option<Arc<Claims>> {
     let key = server.stored_token_key(plane).await.ok()??;
-    let claims = key.verify(token, &server.addresses.issuers(plane), audiences).ok()?;
-    still_bound(server, plane, &claims)?;
+    let claims = Arc::new(key.verify(token, &server.addresses.issuers(plane), audiences).ok()?);
+    stands(server, plane, &Standing::Token(claims.clone()))?;
     Some(claims)
 }
 
-/// What a token is bound to is still there, and is the same.
-fn still_bound(server: &Server, plane: &Plane, claims: &Claims) -> Option<()> {
-    let bound = &claims.bound;
-    let references = [
-        ("serviceaccounts", Some(&bound.serviceaccount)),
-        ("pods", bound.pod.as_ref()),
-        ("secrets", bound.secret.as_ref()),
-        ("nodes", bound.node.as_ref().filter(|_| bound.pod.is_none())),
-    ];
-    for (resource, reference) in references {
-        let Some(reference) = reference else { continue };
-        let namespace = if resource == "nodes" { "" } else { bound.namespace.as_str() };
-        let name = ObjectName::new(namespace, &reference.name);
-        let found = server.cache.get(plane.id, &GroupResource::new("", resource), &name)?;
-        if found.meta.uid != reference.uid {
-            return None;
-        }
-    }
-    Some(())
+/// What credentials stand on is there.
+fn stands(server: &Server, plane: &Plane, standing: &Standing) -> Option<()> {
+    let until = standing.until(server, plane)?;
+    (Timestamp::now().as_second() < until).then_some(())
 }
 
 /// The user of a verified token.
@@ -204,6 +198,7 @@ fn certificate_identity(server: &Server, plane: &Plane, der: &[u8]) -> Option<Id
         Some((identity, expires))
     };
     let identity = plane.certificates.get(der, Timestamp::now().as_second(), verify)?;
+    stands(server, plane, &identity.standing)?;
     Some((*identity).clone())
 }
 
@@ -237,7 +232,7 @@ fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<Identi
     let mut user = User::authenticated(name, groups);
     user.uid = uid_of(subject)?;
     let expires = Some(certificate.validity().not_after.timestamp());
-    Some(Identity { user, expires })
+    Some(Identity { user, expires, standing: Standing::Certificate })
 }
 
 /// The UID that a subject says, empty when it says none; `None` when it says more than one, or none that is text.

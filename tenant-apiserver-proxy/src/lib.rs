@@ -17,6 +17,7 @@ pub mod decoding;
 pub mod gateway;
 pub mod handlers;
 pub mod heavy;
+pub mod lifetime;
 pub mod limits;
 pub mod negotiation;
 pub mod oidc;
@@ -25,6 +26,7 @@ pub mod rbac;
 pub mod reply;
 pub mod request_info;
 pub mod stages;
+pub mod standing;
 pub mod verified;
 
 pub mod bootstrap;

@@ -22,17 +22,23 @@ use std::sync::Arc;
 pub struct Issuers(ArcSwap<Vec<Arc<Authenticator>>>);
 
 impl Issuers {
-    /// Follows a change of the tenant. Issuers that stay the same keep what they know.
-    pub fn set(&self, said: &[JwtAuthenticator]) {
+    /// Follows a change of the tenant. Issuers that stay the same keep what they know. True when any changed.
+    pub fn set(&self, said: &[JwtAuthenticator]) -> bool {
         let before = self.0.load_full();
         if before.iter().map(|one| &one.said).eq(said) {
-            return;
+            return false;
         }
         let after = said.iter().map(|said| {
             let same = before.iter().find(|one| one.said == *said);
             same.cloned().unwrap_or_else(|| Arc::new(Authenticator::new(said.clone())))
         });
         self.0.store(Arc::new(after.collect()));
+        true
+    }
+
+    /// Whether an issuer is still one of the plane's, as it was.
+    pub fn has(&self, issuer: &Arc<Authenticator>) -> bool {
+        self.0.load().iter().any(|one| Arc::ptr_eq(one, issuer))
     }
 
     /// The one of an issuer.

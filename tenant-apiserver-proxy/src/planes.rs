@@ -6,6 +6,7 @@ use crate::audit;
 use crate::authentication::Identity;
 use crate::bodies::{self, Budget};
 use crate::dialer::{Dialer, Network, addresses::Reach};
+use crate::lifetime::Grounds;
 use crate::limits::{Amounts, Limits};
 use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::tokens::{Claims, TokenError, TokenKey};
@@ -51,6 +52,8 @@ pub struct Plane {
     pub catalog_changed: tokio::sync::Notify,
     /// Given when its open streams have to end.
     pub ended: ArcSwap<Shutdown>,
+    /// Its open streams, by what their users' credentials stand on.
+    pub(crate) grounds: Grounds,
     /// The client CA as DER, once it was needed.
     pub(crate) client_ca: OnceLock<Vec<u8>>,
     /// The key of its tokens, once it was needed.
@@ -123,6 +126,7 @@ impl Plane {
             catalog: ArcSwap::from_pointee(Catalog::of(kind).clone()),
             catalog_changed: tokio::sync::Notify::new(),
             ended: ArcSwap::from_pointee(Shutdown::new()),
+            grounds: Grounds::default(),
             client_ca: OnceLock::new(),
             token_key: tokio::sync::OnceCell::new(),
             policy: crate::rbac::PolicyCell::default(),

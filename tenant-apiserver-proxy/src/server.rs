@@ -11,7 +11,7 @@ use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::planes::{self, Plane, PlaneKind, Planes};
 use crate::sealing::{self, Sealing};
 use crate::tokens::{TokenError, TokenKey};
-use crate::{bootstrap, crds, own_address, tenants, usage};
+use crate::{bootstrap, crds, own_address, standing, tenants, usage};
 use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
 use arc_swap::ArcSwapOption;
 use object_store::{Commit, CommitError, ObjectStore, Precondition, SealedStore, Space, StoreError};
@@ -308,6 +308,11 @@ impl Server {
         }
         if tenant == TenantId::HOST && *resource == *issuers::ADDRESSES {
             issuers::observe(self);
+        }
+        if standing::is_ground(resource)
+            && let Some(plane) = self.planes.get(tenant)
+        {
+            plane.grounds.changed(key);
         }
         if *resource == *crds::DEFINITIONS
             && let Some(plane) = self.planes.get(tenant)

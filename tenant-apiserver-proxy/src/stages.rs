@@ -4,16 +4,16 @@
 use crate::audit::Trail;
 use crate::authentication::{self, Credentials, Identity, User};
 use crate::authorization::{self, Attributes};
+use crate::lifetime::Lifetime;
 use crate::limits::{Limits, Taken};
 use crate::negotiation::Wish;
 use crate::planes::{Plane, PlaneState};
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::server::Server;
+use crate::standing::Standing;
 use api_types::{ApiError, GroupResource};
 use parking_lot::Mutex;
-use service_runtime::Shutdown;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What a request says, beside its credentials and its body.
 #[derive(Clone)]
@@ -103,8 +103,8 @@ impl Received {
                 Err(error) => trail.is_of_nobody(&call, error),
             }
         }
-        let Identity { user, expires } = found?;
-        Ok(Authenticated { call, user, expires })
+        let Identity { user, expires, standing } = found?;
+        Ok(Authenticated { call, user, expires, standing })
     }
 }
 
@@ -113,18 +113,19 @@ pub struct Authenticated {
     call: Call,
     user: User,
     expires: Option<i64>,
+    standing: Standing,
 }
 
 impl Authenticated {
     /// A request that a part of the platform makes for a user of the plane.
     pub(crate) fn on_behalf_of(call: Call, user: User) -> Self {
-        Authenticated { call, user, expires: None }
+        Authenticated { call, user, expires: None, standing: Standing::Nothing }
     }
 
     /// Finds out whether the user may do it: first to be whom the headers say, then the plane's state, then the
     /// plane's RBAC.
     pub fn authorize(self, server: &Server) -> Result<Authorized, ApiError> {
-        let Authenticated { call, user, expires } = self;
+        let Authenticated { call, user, expires, standing } = self;
         let user = authorization::impersonate(server, &call, user)?;
         let allowed_by = authorization::check(server, &call.plane, &user, &Attributes::of(&call.info))?;
         // What clients ask first is answered, so that they go on to a request whose refusal they show.
@@ -136,6 +137,7 @@ impl Authenticated {
             call,
             user,
             expires,
+            standing,
             warnings,
             seat,
             part: None,
@@ -160,6 +162,7 @@ pub struct Authorized {
     call: Call,
     user: User,
     expires: Option<i64>,
+    standing: Standing,
     warnings: Mutex<Vec<String>>,
     /// The seat that it has.
     seat: Mutex<Option<Taken>>,
@@ -187,14 +190,6 @@ impl Drop for Seated<'_> {
     }
 }
 
-/// When an open stream has to end.
-pub struct StreamEnd {
-    /// The plane refuses its users from now on, or is gone.
-    pub plane: Arc<Shutdown>,
-    /// How long the user's credentials are still valid; `None`: for ever.
-    pub credentials: Option<Duration>,
-}
-
 impl Authorized {
     /// A request of a part of the platform: all is allowed, in every state of the plane.
     pub(crate) fn platform(call: Call, component: &'static str) -> Self {
@@ -204,7 +199,8 @@ impl Authorized {
         );
         let (warnings, seat) = (Mutex::default(), Mutex::default());
         let (allowed_by, notes) = (String::new(), Mutex::default());
-        Authorized { call, user, expires: None, warnings, seat, part: Some(component), allowed_by, notes }
+        let (expires, standing, part) = (None, Standing::Nothing, Some(component));
+        Authorized { call, user, expires, standing, warnings, seat, part, allowed_by, notes }
     }
 
     /// A request of a user that a part of the platform makes. It takes no seat.
@@ -254,16 +250,15 @@ impl Authorized {
         &self.user
     }
 
-    /// When a stream that is opened for this request has to end.
-    pub fn stream_end(&self) -> Result<StreamEnd, ApiError> {
+    /// How long a stream that is opened for this request may go on.
+    pub fn lifetime(&self, server: &Arc<Server>) -> Result<Lifetime, ApiError> {
         // In this order: a plane that ceases to answer after the check gives the signal that was taken before it.
-        let plane = self.call.plane.ended.load_full();
+        let ended = self.call.plane.ended.load_full();
         if !self.is_platform() {
             answers(&self.call.plane)?;
         }
-        let left = |expires: i64| expires.saturating_sub(jiff::Timestamp::now().as_second());
-        let credentials = self.expires.map(|e| Duration::from_secs(u64::try_from(left(e)).unwrap_or(0)));
-        Ok(StreamEnd { plane, credentials })
+        let (plane, standing) = (self.call.plane.clone(), self.standing.clone());
+        Ok(Lifetime::begin(server.clone(), plane, ended, self.expires, standing))
     }
 
     /// Has the user warned, whatever becomes of the request; of the same thing once.

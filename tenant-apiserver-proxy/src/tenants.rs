@@ -7,7 +7,7 @@ use crate::limits::Amounts;
 use crate::pki::{self, KeyedCertificate};
 use crate::planes::{Plane, PlaneKind, PlaneState};
 use crate::server::Server;
-use crate::{authentication, bootstrap, kubeconfig};
+use crate::{authentication, bootstrap, kubeconfig, standing};
 use api_types::condition::{self, Condition};
 use api_types::tenancy::{TenantProfileSpec, TenantSpec};
 use api_types::{ApiError, GroupResource, ObjectName, ResourceKey, TenantId, tenancy};
@@ -175,7 +175,9 @@ pub fn observe(server: &Server, name: &ObjectName) {
     let networks = effective.egress.allowed_cidrs.iter().filter_map(|range| Network::parse(range));
     plane.dialer.set(Reach::PublicAnd(networks.collect()));
     crate::audit::follow(&plane, &effective.audit);
-    plane.oidc.set(&effective.authentication.oidc);
+    if plane.oidc.set(&effective.authentication.oidc) {
+        plane.grounds.changed(&standing::issuers());
+    }
     plane.set_state(match (record.meta.deleting, suspended) {
         (true, _) => PlaneState::Terminating,
         (false, true) => PlaneState::Suspended,

@@ -9,10 +9,11 @@ use super::extensions::{Extension, Known};
 use super::idle::Connection;
 use crate::dialer::{DialError, Ended, Peer};
 use crate::handlers::Incoming;
+use crate::lifetime::Lifetime;
 use crate::limits::Taken;
 use crate::reply::{self, Content, Reply};
 use crate::server::Server;
-use crate::stages::{Authorized, StreamEnd};
+use crate::stages::Authorized;
 use api_types::ApiError;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -65,7 +66,7 @@ const STREAMS: &[&str] = &["attach", "exec", "log", "portforward", "proxy"];
 
 /// Sends a request on, and gives the answer.
 pub async fn forward(
-    server: &Server,
+    server: &Arc<Server>,
     auth: &Authorized,
     extension: &Extension,
     body: &Incoming,
@@ -82,9 +83,9 @@ pub async fn forward(
         return Err(ApiError::too_many_requests(why, 1));
     };
     let upgrade = body.take_upgrade();
-    let stream = match upgrade.is_some() || is_stream(auth) {
-        true => Some((plane.limits.watch()?, auth.stream_end()?)),
-        false => None,
+    let (stream, lifetime) = match upgrade.is_some() || is_stream(auth) {
+        true => (Some(plane.limits.watch()?), Some(auth.lifetime(server)?)),
+        false => (None, None),
     };
     let begun = Instant::now();
     let request = match request(auth, body, upgrade.is_some()) {
@@ -99,14 +100,15 @@ pub async fn forward(
         let told = "the backend attempted to redirect this request, which is not permitted";
         return Ok(Reply::with(StatusCode::BAD_GATEWAY, text(told)));
     }
-    let held = Held { _place: place, used: Some((used, extension.known.clone())), stream };
+    let held = Held { _place: place, _stream: stream, used: Some((used, extension.known.clone())) };
+    let end = end(lifetime, begun);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(match upgrade {
-            Some(client) => upgraded(response, client, held),
+            Some(client) => upgraded(response, client, held, end),
             None => unavailable("error trying to reach service: it switches protocols unasked"),
         });
     }
-    Ok(answer(response, held, begun))
+    Ok(answer(response, held, end))
 }
 
 /// True for a path that another server may read as another one than that which the user was allowed.
@@ -121,9 +123,10 @@ fn climbs(target: &str) -> bool {
 /// What is held until an answer ends.
 struct Held {
     _place: OwnedSemaphorePermit,
+    /// Its place among the watches that the plane may have open.
+    _stream: Option<Taken>,
     /// Its connection, and where that goes when it has said all.
     used: Option<(Connection, Arc<Known>)>,
-    stream: Option<(Taken, StreamEnd)>,
 }
 
 impl Held {
@@ -223,9 +226,9 @@ async fn connect(auth: &Authorized, peer: &Peer) -> Result<Connection, DialError
 }
 
 /// The answer as it is sent back.
-fn answer(response: Response<hyper::body::Incoming>, held: Held, begun: Instant) -> Reply {
+fn answer(response: Response<hyper::body::Incoming>, held: Held, end: End) -> Reply {
     let (head, body) = response.into_parts();
-    let mut reply = Reply::with(head.status, Content::Foreign(bounded(body, held, begun)));
+    let mut reply = Reply::with(head.status, Content::Foreign(bounded(body, held, end)));
     for (name, value) in &head.headers {
         let left_out = NOT_SENT.contains(&name.as_str()) || NOT_SAID.contains(&name.as_str());
         if (!left_out || name == header::CONTENT_LENGTH) && !is_named_by_connection(&head.headers, name) {
@@ -238,32 +241,21 @@ fn answer(response: Response<hyper::body::Incoming>, held: Held, begun: Instant)
     reply
 }
 
-/// Until when an answer may go on: a stream until its plane or its user ends, all else for a minute.
-fn end(held: &Held, begun: Instant) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    match &held.stream {
-        None => Box::pin(tokio::time::sleep_until(begun + WHOLE)),
-        Some((_, StreamEnd { plane, credentials })) => {
-            let (plane, credentials) = (plane.clone(), *credentials);
-            Box::pin(async move {
-                tokio::select! {
-                    () = plane.requested() => {}
-                    () = expired(credentials) => {}
-                }
-            })
-        }
-    }
-}
+/// Resolves when an answer may not go on.
+type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-async fn expired(after: Option<Duration>) {
-    match after {
-        Some(after) => tokio::time::sleep(after).await,
-        None => std::future::pending().await,
-    }
+/// Until when an answer may go on: a stream for its lifetime, all else for a minute.
+fn end(lifetime: Option<Lifetime>, begun: Instant) -> End {
+    Box::pin(async move {
+        match lifetime {
+            Some(lifetime) => drop(lifetime.over().await),
+            None => tokio::time::sleep_until(begun + WHOLE).await,
+        }
+    })
 }
 
 /// A body that breaks off when it may not go on.
-fn bounded(body: hyper::body::Incoming, held: Held, begun: Instant) -> reply::Body {
-    let end = end(&held, begun);
+fn bounded(body: hyper::body::Incoming, held: Held, end: End) -> reply::Body {
     let state = (body, end, held, false);
     let frames = futures::stream::unfold(state, |(mut body, mut end, mut held, done)| async move {
         if done {
@@ -287,9 +279,8 @@ fn bounded(body: hyper::body::Incoming, held: Held, begun: Instant) -> reply::Bo
 }
 
 /// Joins two connections until one of them ends.
-fn upgraded(mut response: Response<hyper::body::Incoming>, client: OnUpgrade, held: Held) -> Reply {
+fn upgraded(mut response: Response<hyper::body::Incoming>, client: OnUpgrade, held: Held, end: End) -> Reply {
     let theirs = hyper::upgrade::on(&mut response);
-    let end = end(&held, Instant::now());
     // Ends with either connection, the plane or the user's credentials.
     tokio::spawn(async move {
         let held = held;

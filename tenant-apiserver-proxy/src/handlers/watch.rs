@@ -11,6 +11,7 @@ use crate::cache::snapshot::Records;
 use crate::cache::watchers::{Changes, Event};
 use crate::conversion::{self, Caller};
 use crate::gateway::Place;
+use crate::lifetime::Lifetime;
 use crate::negotiation::Format;
 use crate::planes::Plane;
 use crate::reply::{self, Content, Reply};
@@ -52,7 +53,7 @@ pub async fn watch(
     let options = ListOptions::parse(query, true)?;
     let asked = list_options::parse_version(&options.version)?;
     let place_taken = auth.plane().limits.watch()?;
-    let end = auth.stream_end()?;
+    let lifetime = auth.lifetime(server)?;
     let collection = server.cache.collection(auth.plane().id, &place.resource());
     let initial = options.initial_events == Some(true);
     // Who wants all of a version that is not there yet waits for it; who wants what comes after it just watches.
@@ -81,7 +82,6 @@ pub async fn watch(
     let (frames, stream) = mpsc::channel(FRAMES);
     let task = Stream {
         server: server.clone(),
-        ended: end.plane,
         _place: place_taken,
         encoder,
         caller: Caller::watching(auth),
@@ -93,9 +93,8 @@ pub async fn watch(
         after: if initial { Revision::ZERO } else { from },
         sent: begun,
     };
-    let timeout = end.credentials.map_or(timeout(&options), |valid| timeout(&options).min(valid));
-    let deadline = tokio::time::Instant::now() + timeout;
-    tokio::spawn(task.run(records, missed, deadline));
+    let deadline = tokio::time::Instant::now() + timeout(&options);
+    tokio::spawn(task.run(records, missed, lifetime, deadline));
     Ok(answer(auth, body, format, stream))
 }
 
@@ -158,7 +157,6 @@ fn streamed(format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
 /// One watch under way.
 struct Stream {
     server: Arc<Server>,
-    ended: Arc<service_runtime::Shutdown>,
     /// Its place among the watches that the plane may have open.
     _place: crate::limits::Taken,
     encoder: Encoder,
@@ -181,11 +179,11 @@ impl Stream {
         mut self,
         records: Option<Records>,
         missed: Vec<Arc<Change>>,
+        lifetime: Lifetime,
         deadline: tokio::time::Instant,
     ) {
         let end = tokio::time::sleep_until(deadline);
         tokio::pin!(end);
-        let (ended, shutdown) = (self.ended.clone(), self.server.shutdown.clone());
         let lagging = self.changes.ended();
         let redefined = redefined(self.plane.clone(), self.encoder.place().row.clone());
         tokio::select! {
@@ -194,8 +192,7 @@ impl Stream {
             () = lagging => {}
             // What is sent has to be what the definition says: who watches begins again with the new one.
             () = redefined => {}
-            () = ended.requested() => {}
-            () = shutdown.requested() => {}
+            _ = lifetime.over() => {}
             _ = self.stream(records, missed) => {}
         }
     }

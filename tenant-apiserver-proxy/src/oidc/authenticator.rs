@@ -4,11 +4,13 @@ use super::claims::{Claims, Mapper};
 use super::keys::{ALGORITHMS, Key, Keys};
 use crate::authentication::{Identity, User};
 use crate::dialer::Dialer;
+use crate::standing::Standing;
 use crate::verified::Verified;
 use api_types::tenancy::JwtAuthenticator;
 use jiff::Timestamp;
 use jsonwebtoken::Validation;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Clocks of issuers may be ahead by this many seconds.
 const AHEAD: i64 = 300;
@@ -46,7 +48,7 @@ impl Authenticator {
     }
 
     /// The bearer of a token; `None` when it is not taken.
-    pub async fn authenticate(&self, dialer: &Dialer, token: &str) -> Option<Identity> {
+    pub async fn authenticate(self: &Arc<Self>, dialer: &Dialer, token: &str) -> Option<Identity> {
         let now = Timestamp::now().as_second();
         match self.look(token, now) {
             Err(Refusal::UnknownKey) => {
@@ -60,7 +62,7 @@ impl Authenticator {
     }
 
     /// Looks at a token with the keys that are known.
-    fn look(&self, token: &str, now: i64) -> Result<Identity, Refusal> {
+    fn look(self: &Arc<Self>, token: &str, now: i64) -> Result<Identity, Refusal> {
         let mut refusal = Refusal::Wrong("it has expired".to_owned());
         let keys = self.keys.known();
         let verify = || match self.verify(token, &keys, now) {
@@ -71,7 +73,8 @@ impl Authenticator {
             }
         };
         let proved = self.proved.get(token.as_bytes(), now, verify).ok_or(refusal)?;
-        Ok(Identity { user: proved.0.clone(), expires: Some(proved.1) })
+        let standing = Standing::Issuer(Arc::downgrade(self));
+        Ok(Identity { user: proved.0.clone(), expires: Some(proved.1), standing })
     }
 
     fn verify(&self, token: &str, keys: &[Key], now: i64) -> Result<(User, i64), Refusal> {

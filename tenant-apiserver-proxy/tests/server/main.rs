@@ -32,6 +32,7 @@ mod policies;
 mod quotas;
 mod refusals;
 mod restart;
+mod revocation;
 mod roles;
 mod scales;
 mod sealing;

@@ -148,9 +148,12 @@ async fn users_of_an_issuer_are_users_of_its_tenant_alone() {
     let reviewed =
         acme.post("/apis/authentication.k8s.io/v1/tokenreviews", &question).await.expect_code(201).json();
     assert_eq!(reviewed["status"]["user"]["username"], "oidc:ann", "{reviewed}");
+    let mut watch = ann.watch(&format!("{CONFIGMAPS}?watch=true")).await;
+    assert_eq!(watch.line().await, "ADDED kube-root-ca.crt");
     // Without issuers the same token is nobody's.
     let without = json!({"spec": {"authentication": null}});
     insula.admin().await.merge(&format!("{TENANTS}/acme"), &without).await.expect_code(200);
+    assert_eq!(watch.next().await, None, "it ends with the issuer");
     ann.get(CONFIGMAPS).await.expect_code(401);
 }
 

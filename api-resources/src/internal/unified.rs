@@ -9,14 +9,14 @@ use std::ops::Range;
 const CONTEXT: usize = 3;
 /// Texts of fewer lines have none that repeat too often.
 const MANY: usize = 200;
-/// The time that a comparison takes grows with the product of the lines: of longer texts only beginning and end match.
-const LONGEST: usize = 20_000;
+/// How many lines may be looked at: many times as many as there are, where matches are short. Of texts that take more,
+/// only beginning and end match.
+const MAX_STEPS: usize = 2_000_000;
 
 /// The diff of two texts without file names; empty when they are equal.
 pub(super) fn difference(old: &str, new: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
-    let blocks =
-        if old.len().max(new.len()) > LONGEST { ends(&old, &new) } else { Matcher::new(&old, &new).blocks() };
+    let blocks = Matcher::new(&old, &new, MAX_STEPS).blocks().unwrap_or_else(|| ends(&old, &new));
     let mut out = String::new();
     for group in groups(edits(&blocks, old.len(), new.len())) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
@@ -67,10 +67,12 @@ struct Matcher<'a> {
     new: &'a [&'a str],
     /// Where each line of the new text is, but for those that repeat often.
     places: HashMap<&'a str, Vec<usize>>,
+    /// How many lines may still be looked at.
+    steps: usize,
 }
 
 impl<'a> Matcher<'a> {
-    fn new(old: &'a [&'a str], new: &'a [&'a str]) -> Matcher<'a> {
+    fn new(old: &'a [&'a str], new: &'a [&'a str], steps: usize) -> Matcher<'a> {
         let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
         for (at, line) in new.iter().enumerate() {
             places.entry(line).or_default().push(at);
@@ -78,15 +80,16 @@ impl<'a> Matcher<'a> {
         if new.len() >= MANY {
             places.retain(|_, at| at.len() <= new.len() / 100 + 1);
         }
-        Matcher { old, new, places }
+        Matcher { old, new, places, steps }
     }
 
-    /// All matches in order: the longest, and those before and behind it in the same way. Neighbours are one.
-    fn blocks(&self) -> Vec<Block> {
+    /// All matches in order: the longest, and those before and behind it in the same way. Neighbours are one. `None`: they
+    /// are not found in so many steps.
+    fn blocks(&mut self) -> Option<Vec<Block>> {
         let mut found = Vec::new();
         let mut open = vec![(0..self.old.len(), 0..self.new.len())];
         while let Some((old, new)) = open.pop() {
-            let block = self.longest(&old, &new);
+            let block = self.longest(&old, &new)?;
             if block.len == 0 {
                 continue;
             }
@@ -110,19 +113,19 @@ impl<'a> Matcher<'a> {
                 _ => joined.push(block),
             }
         }
-        joined
+        Some(joined)
     }
 
     /// The longest match within two ranges, the earliest of several.
-    fn longest(&self, old: &Range<usize>, new: &Range<usize>) -> Block {
+    fn longest(&mut self, old: &Range<usize>, new: &Range<usize>) -> Option<Block> {
         let mut best = Block { old: old.start, new: new.start, len: 0 };
         // How long the match is that ends with the line before, by where it ends in the new text.
         let mut ending: HashMap<usize, usize> = HashMap::new();
         for at in old.clone() {
             let mut next = HashMap::new();
-            for place in
-                self.places.get(self.old[at]).into_iter().flatten().copied().filter(|at| new.contains(at))
-            {
+            let places = self.places.get(self.old[at]).map_or(&[][..], Vec::as_slice);
+            self.steps = self.steps.checked_sub(1 + places.len())?;
+            for place in places.iter().copied().filter(|at| new.contains(at)) {
                 let len =
                     1 + place.checked_sub(1).and_then(|before| ending.get(&before)).copied().unwrap_or(0);
                 next.insert(place, len);
@@ -142,7 +145,7 @@ impl<'a> Matcher<'a> {
         {
             best.len += 1;
         }
-        best
+        Some(best)
     }
 }
 
@@ -256,15 +259,18 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_match_at_their_ends() {
-        let old = numbers(0..LONGEST + 5);
+    fn what_would_take_long_matches_at_its_ends() {
+        let old = numbers(0..100_000);
         let mut new = old.clone();
         new[7] = "x".to_owned();
         new[9] = "y".to_owned();
-        assert_eq!(
-            difference(&old.join("\n"), &new.join("\n")),
-            "@@ -5,9 +5,9 @@\n 4\n 5\n 6\n-7\n-8\n-9\n+x\n+8\n+y\n 10\n 11\n 12\n"
-        );
+        let (old_text, new_text) = (old.join("\n"), new.join("\n"));
+        let few = "@@ -5,9 +5,9 @@\n 4\n 5\n 6\n-7\n+x\n 8\n-9\n+y\n 10\n 11\n 12\n";
+        assert_eq!(difference(&old_text, &new_text), few);
+        // Every second line differs: each match is one line.
+        (7..new.len() - 4).step_by(2).for_each(|at| new[at].push('x'));
+        let many = difference(&old_text, &new.join("\n"));
+        assert!(many.starts_with("@@ -5,99995 +5,99995 @@\n 4\n 5\n 6\n-7\n-8\n"), "{}", &many[..80]);
     }
 
     proptest::proptest! {
@@ -272,7 +278,8 @@ mod tests {
         #[test]
         fn edits_cover_both_texts(old in "[ab\n]{0,40}", new in "[ab\n]{0,40}") {
             let (old, new): (Vec<&str>, Vec<&str>) = (old.split('\n').collect(), new.split('\n').collect());
-            for blocks in [Matcher::new(&old, &new).blocks(), ends(&old, &new)] {
+            let found = Matcher::new(&old, &new, MAX_STEPS).blocks().unwrap();
+            for blocks in [found, ends(&old, &new)] {
                 let mut made: Vec<&str> = Vec::new();
                 for edit in edits(&blocks, old.len(), new.len()) {
                     if edit.equal {

@@ -6,6 +6,7 @@ use crate::reply::{Content, PROTOBUF};
 use crate::request_info::RequestInfo;
 use crate::stages::Call;
 use api_resources::audit::{API_VERSION, Decision, Level, Stage};
+use api_schema::decode;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 /// The most bytes of the name of a program that are written.
 const MAX_AGENT: usize = 1_024;
+/// The most addresses that are written of a request: a head can name thousands.
+const MAX_SOURCES: usize = 32;
 /// The annotation with the tenant's name.
 pub const TENANT: &str = "insula.dev/tenant";
 
@@ -207,12 +210,12 @@ fn user(user: &User) -> Value {
     out.into()
 }
 
-/// Where a request says that it comes from, and where it does.
+/// Where a request says that it comes from, the first of it, and where it does.
 fn sources(headers: &HeaderMap, peer: IpAddr) -> Vec<String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
     let said = text("x-forwarded-for").split(',').chain([text("x-real-ip")]);
     let mut out: Vec<String> = Vec::new();
-    let known = said.filter_map(|said| said.trim().parse::<IpAddr>().ok());
+    let known = said.filter_map(|said| said.trim().parse::<IpAddr>().ok()).take(MAX_SOURCES);
     for address in known.chain([peer]).map(|address| address.to_canonical().to_string()) {
         if !out.contains(&address) {
             out.push(address);
@@ -224,7 +227,7 @@ fn sources(headers: &HeaderMap, peer: IpAddr) -> Vec<String> {
 /// A body as JSON. `None`: it is none that can be shown so.
 fn read(plane: &Plane, body: &Bytes, content_type: &str) -> Option<Value> {
     if content_type.contains("yaml") {
-        return serde_yaml_ng::from_slice(body).ok();
+        return decode::decode_any(body, decode::Format::Yaml).ok();
     }
     if content_type.starts_with(PROTOBUF) {
         return from_protobuf(plane, body);
@@ -264,4 +267,23 @@ fn drop_managed_fields(value: &mut Value) {
     items.into_iter().flatten().for_each(of);
     let rows = value.get_mut("rows").and_then(Value::as_array_mut);
     rows.into_iter().flatten().filter_map(|row| row.get_mut("object")).for_each(of);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_some_of_the_addresses_of_a_head_are_written() {
+        let mut headers = HeaderMap::new();
+        let said: Vec<String> = (0..20_000u32).map(|n| std::net::Ipv4Addr::from(n).to_string()).collect();
+        headers.insert("x-forwarded-for", HeaderValue::from_str(&said.join(", ")).unwrap());
+        headers.insert("x-real-ip", HeaderValue::from_static("192.0.2.1"));
+        let peer: IpAddr = "192.0.2.2".parse().unwrap();
+        let written = sources(&headers, peer);
+        assert_eq!(written.len(), MAX_SOURCES + 1);
+        assert_eq!((written[1].as_str(), written[MAX_SOURCES].as_str()), ("0.0.0.1", "192.0.2.2"));
+        headers.insert("x-forwarded-for", HeaderValue::from_static("nonsense, 192.0.2.2, ::ffff:192.0.2.1"));
+        assert_eq!(sources(&headers, peer), ["192.0.2.2", "192.0.2.1"]);
+    }
 }

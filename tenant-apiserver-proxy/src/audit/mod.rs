@@ -86,13 +86,21 @@ pub fn follow(plane: &Arc<Plane>, audit: &Audit) {
     if before.as_ref().map_or(*audit == Audit::default(), |before| before.source.as_ref() == Some(audit)) {
         return;
     }
-    // Validation lets only policies pass that can be read.
     let target = match Policy::parse(&audit.policy) {
         Ok(policy) if !audit.webhook.url.is_empty() => {
             let sink = Sink::Webhook(webhook::of_tenant(plane, &audit.webhook));
             Some(Arc::new(Target { policy, sinks: vec![sink], source: Some(audit.clone()) }))
         }
-        _ => None,
+        Ok(_) => None,
+        // Validation lets only policies pass that can be read: this one is of another release.
+        Err(defects) => {
+            tracing::error!(
+                tenant = %plane.name,
+                ?defects,
+                "the audit policy of a tenant cannot be read: no events of it are written; write its spec.audit anew"
+            );
+            None
+        }
     };
     plane.audit.store(target);
 }

@@ -1,27 +1,93 @@
 //! Regular expressions of schemas, which are written for RE2 as Go has it.
 
 use super::pattern_error;
-use regex::{Regex, RegexBuilder};
+use regex_automata::meta::{BuildError, Regex};
+use regex_automata::util::syntax;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// The most memory that one compiled pattern may take, in bytes.
 const MAX_SIZE: usize = 1 << 20;
+/// The memory, in bytes, in which a pattern keeps what it finds out while it matches. The less, the slower.
+const MAX_FOUND: usize = 64 << 10;
+/// The most memory of all patterns of the process that are kept compiled, in bytes.
+const MAX_KEPT: usize = 128 << 20;
 
-/// A `pattern` with what became of it.
-#[derive(Debug)]
-pub(super) struct Pattern {
-    /// As the schema says it.
-    pub text: String,
-    /// The pattern, or why it is none.
-    pub compiled: Result<Regex, String>,
+/// A pattern, or why it is none.
+type Compiled = Result<Arc<Regex>, Arc<str>>;
+
+/// Whether a pattern matches anywhere in a text.
+///
+/// # Errors
+/// Why the pattern is none.
+pub(super) fn matches(pattern: &str, text: &str) -> Result<bool, Arc<str>> {
+    compiled(pattern).map(|regex| regex.is_match(text))
 }
 
-impl Pattern {
-    pub fn new(text: &str) -> Pattern {
-        let compiled = RegexBuilder::new(&from_go(text)).size_limit(MAX_SIZE).build().map_err(|error| {
-            let plain = || error.to_string().lines().last().unwrap_or("").trim().to_owned();
-            pattern_error::of(text).unwrap_or_else(plain)
-        });
-        Pattern { text: text.to_owned(), compiled }
+/// Why a pattern is none; `None` when it is one.
+pub(super) fn problem(pattern: &str) -> Option<Arc<str>> {
+    compiled(pattern).err()
+}
+
+/// A pattern, compiled when it is first used. Schemas keep its text alone: there may be many thousands, of which few are
+/// used.
+fn compiled(pattern: &str) -> Compiled {
+    static KEPT: LazyLock<Mutex<Kept>> = LazyLock::new(|| Mutex::new(Kept::new(MAX_KEPT)));
+    let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = kept().get(pattern) {
+        return known;
+    }
+    let new = compile(pattern);
+    kept().put(pattern, new.clone());
+    new
+}
+
+fn compile(pattern: &str) -> Compiled {
+    let config = Regex::config().nfa_size_limit(Some(MAX_SIZE)).hybrid_cache_capacity(MAX_FOUND);
+    let built = Regex::builder().configure(config).syntax(syntax::Config::new()).build(&from_go(pattern));
+    built.map(Arc::new).map_err(|error| pattern_error::of(pattern).unwrap_or_else(|| plain(&error)).into())
+}
+
+/// What is wrong beyond the syntax.
+fn plain(error: &BuildError) -> String {
+    match (error.size_limit(), error.syntax_error()) {
+        (Some(limit), _) => format!("Compiled regex exceeds size limit of {limit} bytes."),
+        (None, Some(syntax)) => syntax.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+        (None, None) => error.to_string(),
+    }
+}
+
+/// Patterns that were used of late: those of now, and those of before, which go when there are as many new ones.
+struct Kept {
+    now: HashMap<Box<str>, Compiled>,
+    before: HashMap<Box<str>, Compiled>,
+    size: usize,
+    max: usize,
+}
+
+impl Kept {
+    fn new(max: usize) -> Self {
+        Kept { now: HashMap::new(), before: HashMap::new(), size: 0, max }
+    }
+
+    fn get(&mut self, pattern: &str) -> Option<Compiled> {
+        if let Some(known) = self.now.get(pattern) {
+            return Some(known.clone());
+        }
+        let known = self.before.remove(pattern)?;
+        self.put(pattern, known.clone());
+        Some(known)
+    }
+
+    fn put(&mut self, pattern: &str, compiled: Compiled) {
+        let size = pattern.len() + compiled.as_ref().map_or(0, |regex| regex.memory_usage() + MAX_FOUND);
+        if self.size + size > self.max / 2 {
+            self.before = std::mem::take(&mut self.now);
+            self.size = 0;
+        }
+        if self.now.insert(pattern.into(), compiled).is_none() {
+            self.size += size;
+        }
     }
 }
 
@@ -125,16 +191,29 @@ mod tests {
             (r"^[^\s]+$", "ab", "a b"),
             (r"^(a|b)(?:-[a-z0-9]{1,3})?$", "a-b1", "a-B"),
         ] {
-            let regex = Pattern::new(pattern).compiled.unwrap();
-            assert!(regex.is_match(yes), "{pattern} {yes}");
-            assert!(!regex.is_match(no), "{pattern} {no}");
+            assert_eq!(matches(pattern, yes), Ok(true), "{pattern} {yes}");
+            assert_eq!(matches(pattern, no), Ok(false), "{pattern} {no}");
         }
     }
 
     #[test]
     fn bad_and_huge_patterns_are_refused() {
         for pattern in ["(", "[a", r"\", "a{2,1}", "(?=a)", r"((a{0,1000}){0,1000}){0,1000}"] {
-            assert!(Pattern::new(pattern).compiled.is_err(), "{pattern}");
+            assert!(problem(pattern).is_some(), "{pattern}");
         }
+    }
+
+    #[test]
+    fn those_that_are_used_stay_and_others_go() {
+        let mut kept = Kept::new(40 * MAX_FOUND);
+        for index in 0..1_000 {
+            let pattern = format!("^{index}$");
+            kept.put(&pattern, compile(&pattern));
+            kept.put("(", compile("("));
+            assert!(kept.get("^0$").is_some(), "it is used all the time");
+        }
+        assert!(kept.get("(").is_some_and(|known| known.is_err()));
+        assert!(kept.get("^500$").is_none());
+        assert!(kept.now.len() + kept.before.len() < 42);
     }
 }

@@ -1,6 +1,5 @@
 //! The schema of a custom resource (`JSONSchemaProps` of `apiextensions.k8s.io/v1`), read once.
 
-use super::pattern::Pattern;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -18,7 +17,7 @@ pub(super) struct Schema {
     pub required: Vec<String>,
     pub values: Option<Vec<Value>>,
     pub limits: Limits,
-    pub pattern: Option<Pattern>,
+    pub pattern: Option<String>,
     pub all_of: Vec<Schema>,
     pub any_of: Vec<Schema>,
     pub one_of: Vec<Schema>,
@@ -129,7 +128,7 @@ impl Schema {
             required: texts("required"),
             values: value["enum"].as_array().cloned(),
             limits: Limits::read(value),
-            pattern: value["pattern"].as_str().filter(|p| !p.is_empty()).map(Pattern::new),
+            pattern: value["pattern"].as_str().filter(|p| !p.is_empty()).map(str::to_owned),
             all_of: schemas("allOf"),
             any_of: schemas("anyOf"),
             one_of: schemas("oneOf"),

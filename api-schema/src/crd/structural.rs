@@ -1,5 +1,6 @@
 //! The rules of structural schemas (KEP-1152): which schemas say enough to prune, default and apply by them.
 
+use super::pattern;
 use super::schema::{Additional, Schema};
 use api_types::Cause;
 use serde_json::Value;
@@ -167,10 +168,10 @@ fn value_validation(s: &Schema, skip_any_of: bool, skip_first: bool, path: &str,
         nested(not, false, &format!("{path}.not"), causes);
     }
     if let Some(pattern) = &s.pattern
-        && let Err(why) = &pattern.compiled
+        && let Some(why) = pattern::problem(pattern)
     {
         let why = format!("must be a valid regular expression, but isn't: {why}");
-        causes.push(Cause::invalid(format!("{path}.pattern"), &pattern.text.as_str().into(), &why));
+        causes.push(Cause::invalid(format!("{path}.pattern"), &pattern.as_str().into(), &why));
     }
 }
 

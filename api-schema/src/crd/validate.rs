@@ -2,6 +2,7 @@
 
 use super::format;
 use super::number::{is_listed, is_multiple};
+use super::pattern;
 use super::schema::{Additional, Schema};
 use crate::strategic::go_format;
 use api_types::go_float;
@@ -353,10 +354,10 @@ fn string(text: &str, schema: &Schema, path: &str, report: &mut Report) {
     } else if let Some(least) = limits.min_length.filter(|least| length < *least) {
         report.add(path, other(format!("should be at least {least} chars long")));
     } else if let Some(pattern) = &schema.pattern {
-        let says = match &pattern.compiled {
-            Ok(regex) if regex.is_match(text) => return,
-            Ok(_) => format!("should match '{}'", pattern.text),
-            Err(why) => format!("should match '{}, but pattern is invalid: {why}'", pattern.text),
+        let says = match pattern::matches(pattern, text) {
+            Ok(true) => return,
+            Ok(false) => format!("should match '{pattern}'"),
+            Err(why) => format!("should match '{pattern}, but pattern is invalid: {why}'"),
         };
         report.add(path, other(says));
     }

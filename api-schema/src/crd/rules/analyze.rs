@@ -4,7 +4,7 @@ use super::names::{NAMESPACES, escape, is_function};
 use super::problem::Problem;
 use super::types;
 use crate::cel::{AT, FIELD, FIRST, LIST, PAIRS};
-use crate::crd::pattern::Pattern;
+use crate::crd::pattern;
 use crate::crd::schema::{Additional, Schema};
 use kube_cel::cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr,
@@ -420,8 +420,8 @@ impl<'a, 'f> Reader<'a, 'f> {
     fn pattern(&mut self, function: &str, argument: Option<&Expr>) -> u64 {
         match argument {
             Some(Expr::Literal(LiteralValue::String(text))) => {
-                if let Err(why) = Pattern::new(text.inner()).compiled {
-                    self.problem(Problem::Argument(function.to_owned(), why));
+                if let Some(why) = pattern::problem(text.inner()) {
+                    self.problem(Problem::Argument(function.to_owned(), why.to_string()));
                 }
                 if function == "matches" { 10 } else { 5_000 }
             }

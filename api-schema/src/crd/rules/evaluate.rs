@@ -6,7 +6,7 @@ use super::convert::Converter;
 use super::program::Program;
 use super::types;
 use crate::crd::lists::child;
-use crate::crd::pattern::Pattern;
+use crate::crd::pattern;
 use crate::crd::schema::Schema;
 use crate::crd::validate::correlated;
 use api_types::{Cause, CauseReason};
@@ -14,8 +14,6 @@ use kube_cel::KubeCelExt;
 use kube_cel::cel::extractors::This;
 use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 use serde_json::Value;
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -31,8 +29,6 @@ const MAX_MESSAGE: usize = 5 * 1024;
 pub(crate) const SHALLOW: usize = 16;
 /// The stack for deeper ones.
 pub(crate) const DEEP_STACK: usize = 64 * 1024 * 1024;
-/// How many regular expressions a thread keeps compiled.
-const MAX_PATTERNS: usize = 256;
 
 /// The library with all that expressions can call.
 pub(crate) struct Engine {
@@ -57,21 +53,11 @@ thread_local! {
         types::add(&mut context);
         Engine { context, converter: Converter::new() }
     };
-    static PATTERNS: RefCell<HashMap<Arc<String>, Pattern>> = RefCell::default();
 }
 
-/// `matches` with patterns as Go has them, compiled once.
+/// `matches` with patterns as Go has them.
 fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<bool, ExecutionError> {
-    PATTERNS.with_borrow_mut(|patterns| {
-        if patterns.len() >= MAX_PATTERNS && !patterns.contains_key(&pattern) {
-            patterns.clear();
-        }
-        let compiled = patterns.entry(pattern).or_insert_with_key(|text| Pattern::new(text));
-        match &compiled.compiled {
-            Ok(regex) => Ok(regex.is_match(&text)),
-            Err(why) => Err(ExecutionError::function_error("matches", why)),
-        }
-    })
+    pattern::matches(&pattern, &text).map_err(|why| ExecutionError::function_error("matches", &*why))
 }
 
 /// The rules that an object of the schema breaks.

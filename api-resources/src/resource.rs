@@ -2,6 +2,7 @@
 
 use crate::catalog::PlaneKind;
 use crate::columns::about::About;
+use crate::json_path::JsonPath;
 use api_schema::crd::Verdict;
 use api_schema::{TypeGraph, TypeId};
 use api_types::{Cause, GroupResource};
@@ -379,6 +380,6 @@ impl ColumnText {
 pub enum Cell {
     /// A function of a built-in kind: `(object, now)`.
     Code(fn(&Value, jiff::Timestamp) -> Value),
-    /// A JSON path, for CRDs.
-    Path(CompactString),
+    /// A JSON path, for CRDs. `None` reads nothing.
+    Path(Option<JsonPath>),
 }

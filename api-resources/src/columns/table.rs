@@ -3,6 +3,7 @@
 use super::{about, age};
 use crate::json_path::JsonPath;
 use crate::resource::{Cell, Column, ResourceRow, Version};
+use api_types::{go_float, print};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -135,15 +136,14 @@ fn completed(row: &ResourceRow, object: &Value) -> Option<Value> {
 pub fn render_cell(column: &Column, object: &Value, now: Timestamp) -> Value {
     match &column.cell {
         Cell::Code(code) => code(object, now),
-        Cell::Path(path) => by_path(path, &column.of, object, now),
+        Cell::Path(path) => path.as_ref().map_or(Value::Null, |path| by_path(path, &column.of, object, now)),
     }
 }
 
 /// A CRD's cell: of the type of its column, null when there is nothing of that type.
-fn by_path(path: &str, of: &str, object: &Value, now: Timestamp) -> Value {
-    let Ok(path) = JsonPath::parse(path) else { return Value::Null };
-    let values = path.values(object);
-    let Some(first) = values.first() else { return Value::Null };
+fn by_path(path: &JsonPath, of: &str, object: &Value, now: Timestamp) -> Value {
+    let Some(first) = path.first(object) else { return Value::Null };
+    let first = &*first;
     match of {
         "integer" => {
             first.as_i64().or_else(|| first.as_f64().map(|n| n as i64)).map_or(Value::Null, Value::from)
@@ -156,11 +156,16 @@ fn by_path(path: &str, of: &str, object: &Value, now: Timestamp) -> Value {
             Some(_) => age::since(first, now),
             None => Value::Null,
         },
-        _ => match first {
-            Value::Null => Value::Null,
-            Value::String(text) => Value::from(text.as_str()),
-            other => Value::from(other.to_string()),
+        "string" => match first {
+            // As Go prints what is nothing.
+            Value::Null => "<no value>".into(),
+            Value::String(text) => text.as_str().into(),
+            Value::Number(number) if number.is_f64() => {
+                number.as_f64().map_or(Value::Null, |number| go_float::printed(number).into())
+            }
+            other => print::json(other).into(),
         },
+        _ => Value::Null,
     }
 }
 
@@ -231,7 +236,7 @@ mod tests {
     #[test]
     fn cells_of_custom_resources_have_their_columns_type() {
         let object = json!({"spec": {"size": 3, "ratio": 0.5, "on": true, "name": "x", "list": ["a", "b"],
-            "at": "2026-01-01T00:00:00Z", "map": {"k": 1}}});
+            "at": "2026-01-01T00:00:00Z", "map": {"k": 1}, "html": {"k": "<"}, "null": null, "large": 1e30}});
         let now = "2026-01-01T00:01:00Z".parse().unwrap();
         for (path, of, cell) in [
             (".spec.size", "integer", json!(3)),
@@ -245,8 +250,17 @@ mod tests {
             (".spec.at", "date", json!("60s")),
             (".spec.name", "date", json!("<invalid>")),
             (".spec.none", "string", Value::Null),
+            (".spec.ratio", "string", json!("0.5")),
+            (".spec.large", "string", json!("1e+30")),
+            (".spec.null", "string", json!("<no value>")),
+            (".spec.null", "integer", Value::Null),
+            (".spec.html", "string", json!("{\"k\":\"\\u003c\"}")),
+            (".spec.list[*]", "string", json!("a")),
+            ("..k", "string", json!("<")),
+            (".spec.list[5]", "string", Value::Null),
         ] {
-            assert_eq!(by_path(path, of, &object, now), cell, "{path} {of}");
+            let path = &JsonPath::parse(path).unwrap();
+            assert_eq!(by_path(path, of, &object, now), cell, "{path:?} {of}");
         }
     }
 }

@@ -4,13 +4,14 @@ use super::{conversion, versions};
 use crate::catalog::PlaneKind;
 use crate::columns::about;
 use crate::discovery::version_priority;
+use crate::json_path::JsonPath;
+use crate::kinds;
 use crate::names;
 use crate::resource::{
     Cell, Column, ColumnText, CustomSchema, Read, ResourceRow, ScalePaths, SelectableField, Strategy, Verb,
     Version,
 };
 use crate::table::subresource;
-use crate::{json_path, kinds};
 use api_schema::{GroupVersionKind, TypeGraph, TypeId};
 use api_types::Cause;
 use compact_str::CompactString;
@@ -251,13 +252,14 @@ fn columns(version: &Value) -> Vec<Column> {
             format: CompactString::default(),
             description: ColumnText::About(about::CREATED),
             priority: 0,
-            cell: Cell::Path(".metadata.creationTimestamp".into()),
+            cell: Cell::Path(JsonPath::parse(".metadata.creationTimestamp").ok()),
         }];
     }
     let of = |column: &Value| {
         let path = text(&column["jsonPath"]);
+        let read = JsonPath::parse(&path).ok()?;
         let described = text(&column["description"]);
-        Column {
+        Some(Column {
             name: text(&column["name"]),
             of: text(&column["type"]),
             format: text(&column["format"]),
@@ -266,12 +268,9 @@ fn columns(version: &Value) -> Vec<Column> {
                 false => described,
             }),
             priority: column["priority"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0),
-            cell: Cell::Path(path),
-        }
+            cell: Cell::Path(Some(read)),
+        })
     };
-    given
-        .iter()
-        .filter(|column| json_path::JsonPath::parse(column["jsonPath"].as_str().unwrap_or("")).is_ok())
-        .map(of)
-        .collect()
+    // After one that is not understood Kubernetes shows no more.
+    given.iter().map_while(of).collect()
 }

@@ -21,6 +21,7 @@ mod tests;
 
 pub use authorizer::{Authorizer, Question};
 pub use expression::{Declared, Expression, Gives};
+pub(crate) use kinds::{is_structure, structure, structure_field};
 pub(crate) use optional::{AT, FIELD, FIRST, LIST};
 pub(crate) use pairs::PAIRS;
 pub(crate) use rewrite::names;

@@ -237,7 +237,7 @@ fn selector(out: &mut Causes, at: &Place<'_>) {
     if text.contains("cel.bind") {
         return;
     }
-    let declared = Declared { names: &["device"], own: &[], constructs: false };
+    let declared = Declared { names: &["device"], ..Declared::default() };
     if let Err(why) = Expression::compile(text, declared, Gives::Bool) {
         out.push(Cause::invalid(cel.of("expression"), &Value::from(text), &why));
     }

@@ -89,7 +89,7 @@ fn address(out: &mut Vec<Cause>, at: &Place<'_>) {
 }
 
 fn expression(out: &mut Vec<Cause>, at: &Place<'_>, name: &str, gives: Gives) {
-    let declared = Declared { names: &[name], own: &[], constructs: false };
+    let declared = Declared { names: &[name], ..Declared::default() };
     if let Err(why) = Expression::compile(at.as_text(), declared, gives) {
         out.push(Cause::invalid(&at.path, at.value, &why));
     }

@@ -1,22 +1,26 @@
 //! One compiled expression.
 
 use super::authorizer::FUNCTIONS;
-use super::kinds::{Kind, Kinds};
+use super::kinds::{Kind, Kinds, OWN_VARIABLES, RESOURCE_CHECK, variable_type};
 use super::rewrite::{OWN, PRESENT, REQUEST_RESOURCE, Rewrite, names};
 use super::{optional, pairs};
 use crate::crd::rules::{
-    Findings, MAX_DEPTH, MAX_NESTING, MAX_TEXT, Node, PARSER_STACK, Reader, depth, nesting,
+    Findings, MAX_DEPTH, MAX_NESTING, MAX_TEXT, Node, PARSER_STACK, Reader, check_over, depth, nesting,
 };
 use kube_cel::cel::common::ast::{Expr, IdedExpr};
 use kube_cel::cel::parser::Parser;
 
 /// What an expression may name.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Declared<'a> {
     /// Variables (`object`, `request`). Each may be null.
     pub names: &'a [&'a str],
     /// The policy's own variables, read as `variables.NAME`.
     pub own: &'a [&'a str],
+    /// Their types, as far as they are known, by the same order.
+    pub types: &'a [String],
+    /// The policy has variables, though this expression may not read any of them.
+    pub composed: bool,
     /// Objects may be constructed (`Object.spec{…}`, `JSONPatch{…}`).
     pub constructs: bool,
 }
@@ -44,6 +48,8 @@ pub struct Expression {
     pub(super) depth: usize,
     /// As it was written.
     pub text: String,
+    /// The type of what it gives, where that can be told.
+    pub of: Option<String>,
 }
 
 impl Expression {
@@ -75,11 +81,15 @@ impl Expression {
 
 fn compile_here(text: &str, declared: Declared<'_>, gives: Gives) -> Result<Expression, String> {
     let parser = Parser::default().enable_optional_syntax(true);
-    let mut tree = parser.parse(text).map_err(|error| format!("compilation failed: {error}"))?;
+    let mut tree = parser.parse(text).map_err(|error| {
+        // Excerpts of the text are indented by a blank.
+        format!("compilation failed: {}", error.to_string().replace("\n| ", "\n | "))
+    })?;
     let depth = depth(&tree);
     if depth > MAX_DEPTH {
         return Err(format!("compilation failed: the expression is nested deeper than {MAX_DEPTH} levels"));
     }
+    let typed = typed(text, declared).transpose().map_err(|why| format!("compilation failed: {why}"))?;
     optional::rewrite(&mut tree);
     pairs::rewrite(&mut tree);
     let mut rewrite = Rewrite {
@@ -102,36 +112,88 @@ fn compile_here(text: &str, declared: Declared<'_>, gives: Gives) -> Result<Expr
     }
     variables.extend(declared.own.iter().map(|name| (format!("{OWN}{name}"), nothing())));
     Reader::with(variables, FUNCTIONS, &mut findings).read(&tree);
-    let told = findings.problems.iter().map(|problem| problem.said());
+    let told = findings.problems.iter().map(|problem| problem.shown(text));
     if let Some(problem) = rewrite.problems.into_iter().chain(told).next() {
         return Err(format!("compilation failed: {problem}"));
     }
-    let mut kinds = Kinds::default();
-    let found = kinds.of(&tree);
-    if let Some(problem) = kinds.problems.into_iter().next() {
-        return Err(format!("compilation failed: {problem}"));
+    // Of other variables it is not known what they are, so neither is what is made of them.
+    let typed = typed.filter(|_| declared.names.iter().all(|name| variable_type(name).is_some()));
+    match &typed {
+        Some(found) => fits(found, gives)?,
+        None => {
+            let mut kinds = Kinds::default();
+            let found = kinds.of(&tree);
+            if let Some(problem) = kinds.problems.into_iter().next() {
+                return Err(format!("compilation failed: {problem}"));
+            }
+            check(&tree, found, gives)?;
+        }
     }
-    check(&tree, found, gives)?;
     let mut read = Vec::new();
     names(&tree, &mut read);
-    Ok(Expression { tree, names: read, depth, text: text.to_owned() })
+    Ok(Expression { tree, names: read, depth, text: text.to_owned(), of: typed })
+}
+
+/// The type of what an expression gives, as CEL's checker finds it. `None`: the expression cannot be read so.
+fn typed(text: &str, declared: Declared<'_>) -> Option<Result<String, String>> {
+    let own: Vec<String> = declared.own.iter().map(|name| format!("variables.{name}")).collect();
+    let mut variables: Vec<(&str, &str)> =
+        declared.names.iter().map(|name| (*name, variable_type(name).unwrap_or("dyn"))).collect();
+    if declared.names.contains(&"authorizer") {
+        variables.push((REQUEST_RESOURCE, RESOURCE_CHECK));
+    }
+    if declared.composed || !own.is_empty() {
+        variables.push(("variables", OWN_VARIABLES));
+    }
+    let types = declared.types.iter().map(String::as_str).chain(std::iter::repeat("dyn"));
+    variables.extend(own.iter().map(String::as_str).zip(types));
+    check_over(text, &variables)
+}
+
+/// What an expression may give, and how that is told.
+fn allowed(gives: Gives) -> Option<(&'static [&'static str], &'static str)> {
+    match gives {
+        Gives::Bool => Some((&["bool"], "bool")),
+        Gives::Text => Some((&["string"], "string")),
+        Gives::TextOrNull => Some((&["string", "null_type"], "one of [string null_type]")),
+        Gives::Any => None,
+    }
+}
+
+/// The name of a type as messages about results have it.
+fn in_full(of: &str) -> String {
+    const SHORT: &[(&str, &str)] = &[
+        ("null", "null_type"),
+        ("duration", "google.protobuf.Duration"),
+        ("timestamp", "google.protobuf.Timestamp"),
+    ];
+    let ends = ['(', ')', ',', ' '];
+    let pieces = of.split_inclusive(ends).map(|piece| {
+        let word = piece.trim_end_matches(ends);
+        let full = SHORT.iter().find(|(short, _)| *short == word).map_or(word, |(_, full)| full);
+        format!("{full}{}", &piece[word.len()..])
+    });
+    pieces.collect()
+}
+
+fn fits(found: &str, gives: Gives) -> Result<(), String> {
+    let found = in_full(found);
+    match allowed(gives) {
+        Some((allowed, expected)) if !allowed.contains(&found.as_str()) => {
+            Err(format!("must evaluate to {expected} but got {found}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// An expression gives what it has to, where that can be told.
 fn check(tree: &IdedExpr, found: Option<Kind>, gives: Gives) -> Result<(), String> {
-    let (allowed, expected): (&[&str], &str) = match gives {
-        Gives::Bool => (&["bool"], "bool"),
-        Gives::Text => (&["string"], "string"),
-        Gives::TextOrNull => (&["string", "null_type"], "one of [string null_type]"),
-        Gives::Any => return Ok(()),
-    };
+    let Some((_, expected)) = allowed(gives) else { return Ok(()) };
     match found {
-        Some(kind) if !allowed.contains(&kind.to_string().as_str()) => {
-            Err(format!("must evaluate to {expected} but got {kind}"))
-        }
+        Some(kind) => fits(&kind.to_string(), gives),
         None if matches!(tree.expr, Expr::List(_) | Expr::Map(_) | Expr::Struct(_)) => {
             Err(format!("must evaluate to {expected}"))
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }

@@ -30,8 +30,10 @@ const USER: &str = "kubernetes.UserInfo";
 const KIND: &str = "kubernetes.GroupVersionKind";
 const RESOURCE: &str = "kubernetes.GroupVersionResource";
 const AUTHORIZER: &str = "kubernetes.authorization.Authorizer";
+/// The type of `authorizer.requestResource`.
+pub(super) const RESOURCE_CHECK: &str = "kubernetes.authorization.ResourceCheck";
 
-/// The fields of structures. What begins with `*` is a list, with `%` a map.
+/// The fields of structures.
 const FIELDS: &[(&str, &str, &str)] = &[
     (REQUEST, "kind", KIND),
     (REQUEST, "resource", RESOURCE),
@@ -47,8 +49,8 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (REQUEST, "options", "dyn"),
     (USER, "username", "string"),
     (USER, "uid", "string"),
-    (USER, "groups", "*string"),
-    (USER, "extra", "%*string"),
+    (USER, "groups", "list(string)"),
+    (USER, "extra", "map(string, list(string))"),
     (KIND, "group", "string"),
     (KIND, "version", "string"),
     (KIND, "kind", "string"),
@@ -58,20 +60,20 @@ const FIELDS: &[(&str, &str, &str)] = &[
     (NAMESPACE, "metadata", METADATA),
     (NAMESPACE, "spec", "kubernetes.NamespaceSpec"),
     (NAMESPACE, "status", "kubernetes.NamespaceStatus"),
-    ("kubernetes.NamespaceSpec", "finalizers", "*string"),
+    ("kubernetes.NamespaceSpec", "finalizers", "list(string)"),
     ("kubernetes.NamespaceStatus", "phase", "string"),
     (METADATA, "name", "string"),
     (METADATA, "generateName", "string"),
     (METADATA, "namespace", "string"),
-    (METADATA, "labels", "%string"),
-    (METADATA, "annotations", "%string"),
+    (METADATA, "labels", "map(string, string)"),
+    (METADATA, "annotations", "map(string, string)"),
     (METADATA, "UID", "string"),
-    (METADATA, "creationTimestamp", "google.protobuf.Timestamp"),
+    (METADATA, "creationTimestamp", "timestamp"),
     (METADATA, "deletionGracePeriodSeconds", "int"),
-    (METADATA, "deletionTimestamp", "google.protobuf.Timestamp"),
+    (METADATA, "deletionTimestamp", "timestamp"),
     (METADATA, "generation", "int"),
     (METADATA, "resourceVersion", "string"),
-    (METADATA, "finalizers", "*string"),
+    (METADATA, "finalizers", "list(string)"),
 ];
 
 /// Functions and what they give, whatever they are given.
@@ -92,7 +94,7 @@ const GIVES: &[(&str, &str)] = &[
     ("endsWith", "bool"),
     ("errored", "bool"),
     ("find", "string"),
-    ("findAll", "*string"),
+    ("findAll", "list(string)"),
     ("hasValue", "bool"),
     ("int", "int"),
     ("isSorted", "bool"),
@@ -112,6 +114,36 @@ const GIVES: &[(&str, &str)] = &[
     ("upperAscii", "string"),
 ];
 
+/// The structure of a policy's own variables, whatever they are.
+pub(super) const OWN_VARIABLES: &str = "kubernetes.variables";
+
+/// The structure of a name.
+pub(crate) fn structure(name: &str) -> Option<&'static str> {
+    let all = FIELDS.iter().map(|(of, _, _)| *of).chain([OWN_VARIABLES]);
+    all.into_iter().find(|known| *known == name)
+}
+
+/// True for the name of a structure.
+pub(crate) fn is_structure(name: &str) -> bool {
+    structure(name).is_some()
+}
+
+/// The type of a field of a structure; `None`: there is no such field.
+pub(crate) fn structure_field(name: &str, field: &str) -> Option<&'static str> {
+    FIELDS.iter().find(|(of, own, _)| *of == name && *own == field).map(|(.., kind)| *kind)
+}
+
+/// The type of a variable of a request; `None`: it is another variable.
+pub(super) fn variable_type(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "request" => REQUEST,
+        "namespaceObject" => NAMESPACE,
+        "authorizer" => AUTHORIZER,
+        "object" | "oldObject" | "params" => "dyn",
+        _ => return None,
+    })
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -125,11 +157,12 @@ impl fmt::Display for Kind {
 
 impl Kind {
     fn named(name: &'static str) -> Kind {
-        match (name.strip_prefix('*'), name.strip_prefix('%')) {
+        let inner = |before: &str| name.strip_prefix(before)?.strip_suffix(')');
+        match (inner("list("), inner("map(string, ")) {
             (Some(of), _) => Kind::List(Box::new(Kind::named(of))),
             (_, Some(of)) => Kind::Map(Box::new(Kind::named(of))),
             _ if name == "dyn" => Kind::Dyn,
-            _ if FIELDS.iter().any(|(of, _, _)| *of == name) => Kind::Structure(name),
+            _ if is_structure(name) => Kind::Structure(name),
             _ => Kind::Plain(name),
         }
     }
@@ -184,7 +217,7 @@ impl Kinds {
             "request" => Some(Kind::Structure(REQUEST)),
             "namespaceObject" => Some(Kind::Structure(NAMESPACE)),
             "authorizer" => Some(Kind::Plain(AUTHORIZER)),
-            REQUEST_RESOURCE => Some(Kind::Plain("kubernetes.authorization.ResourceCheck")),
+            REQUEST_RESOURCE => Some(Kind::Plain(RESOURCE_CHECK)),
             _ => None,
         }
     }
@@ -195,11 +228,11 @@ impl Kinds {
             Kind::Dyn => Some(Kind::Dyn),
             Kind::Map(of) => Some(*of),
             Kind::Structure(name) => {
-                let found = FIELDS.iter().find(|(of, field, _)| *of == name && *field == select.field);
+                let found = structure_field(name, &select.field);
                 if found.is_none() {
                     self.problems.push(format!("undefined field '{}'", select.field));
                 }
-                Some(Kind::named(found?.2))
+                Some(Kind::named(found?))
             }
             Kind::Plain(_) | Kind::List(_) => None,
         };

@@ -18,7 +18,7 @@ impl Authorizer for Judge {
 
 fn evaluate(text: &str, own: &[(&str, &str)]) -> Result<Value, String> {
     let names: Vec<&str> = own.iter().map(|(name, _)| *name).collect();
-    let declared = |own| Declared { names: NAMES, own, constructs: true };
+    let declared = |own| Declared { names: NAMES, own, constructs: true, ..Declared::default() };
     let expression = Expression::compile(text, declared(&names), Gives::Any)?;
     let own: Vec<Variable> = own
         .iter()
@@ -107,7 +107,7 @@ fn own_variables_fail_where_they_are_read() {
 #[test]
 fn results_that_do_not_fit_are_told_by_reading() {
     let compile = |text, gives| {
-        Expression::compile(text, Declared { names: NAMES, own: &[], constructs: false }, gives).map(|_| ())
+        Expression::compile(text, Declared { names: NAMES, ..Declared::default() }, gives).map(|_| ())
     };
     assert!(compile("Object{}", Gives::Any).is_err());
     let all = [Gives::Bool, Gives::Text, Gives::TextOrNull];
@@ -132,6 +132,12 @@ fn results_that_do_not_fit_are_told_by_reading() {
         ("object.x.existsOne(k, v, v.z)", "bool"),
         ("authorizer.requestResource.check('get').allowed()", "bool"),
         ("request.userInfo.groups.exists(g, g == 'a')", "bool"),
+        ("[null]", "list(null_type)"),
+        ("object.?x.orValue(true)", "dyn"),
+        ("object.x.map(y, y)[0]", "dyn"),
+        ("[true][0] || object.x", "bool"),
+        ("{'a': true}.a", "bool"),
+        ("{'a': duration('1s')}", "map(string, google.protobuf.Duration)"),
     ] {
         let told = all.map(|gives| compile(text, gives));
         let fits = [kind == "bool", kind == "string", matches!(kind, "string" | "null_type")];
@@ -140,11 +146,6 @@ fn results_that_do_not_fit_are_told_by_reading() {
             let ending = format!(" but got {kind}");
             assert!(told.as_ref().err().is_none_or(|why| why.ends_with(&ending)), "{text}: {told:?}");
         }
-    }
-    // What cannot be told may be anything.
-    for text in ["object.?x.orValue(true)", "[true][0] || object.x", "object.x.map(y, y)[0]", "{'a': true}.a"]
-    {
-        assert_eq!(compile(text, Gives::Bool), Ok(()), "{text}");
     }
     for (text, why) in [
         ("request.uid == ''", "undefined field 'uid'"),
@@ -159,7 +160,12 @@ fn results_that_do_not_fit_are_told_by_reading() {
             "found no matching overload for '_?_:_' applied to '(dyn, int, string)'",
         ),
     ] {
-        assert_eq!(compile(text, Gives::Bool), Err(format!("compilation failed: {why}")), "{text}");
+        let told = compile(text, Gives::Bool).unwrap_err();
+        let (place, _) = told.split_once("\n | ").unwrap();
+        assert!(
+            place.starts_with("compilation failed: ERROR: <input>:1:") && place.ends_with(why),
+            "{text}: {told}"
+        );
     }
 }
 
@@ -170,7 +176,7 @@ fn what_takes_too_long_does_not_run() {
     let failed = evaluate(&deep, &[]).unwrap_err();
     assert!(failed.contains("cost limit exceeded"), "{failed}");
     // Each fits, all together do not.
-    let declared = Declared { names: NAMES, own: &[], constructs: false };
+    let declared = Declared { names: NAMES, ..Declared::default() };
     let one = Expression::compile(&format!("{range}.all(x, x > 0)"), declared, Gives::Bool).unwrap();
     let activation = Activation { values: &[], own: &[], authorizer: None };
     let ended = run(&activation, 100, one.depth(), |session| {
@@ -221,11 +227,56 @@ fn loops_may_have_two_variables() {
         assert_eq!(evaluate(text, &[]), Ok(given), "{text}");
     }
     for (text, why) in [
-        ("1.all(k, v, true)", "no such overload"),
+        ("1.all(k, v, true)", "expression of type 'int' cannot be range of a comprehension"),
         ("object.spec.images.all(1, v, true)", "undeclared reference to 'all'"),
         ("object.spec.images.all(i, v, zzz)", "undeclared reference to 'zzz'"),
     ] {
         let failed = evaluate(text, &[]).unwrap_err();
         assert!(failed.contains(why), "{text}: {failed}");
     }
+}
+
+#[test]
+fn what_is_wrong_is_told_at_once_and_with_its_place() {
+    let own = ["size", "name"];
+    let types = ["int".to_owned(), "string".to_owned()];
+    let declared = Declared { names: NAMES, own: &own, types: &types, ..Declared::default() };
+    let compile = |text: &str| Expression::compile(text, declared, Gives::Bool).map(|compiled| compiled.of);
+    let bool = || Ok(Some("bool".to_owned()));
+    for text in [
+        "variables.size > 1 && variables.name == 'a'",
+        "'%s %d'.format(['a', 1]) == object.name",
+        "'%s'.format([['a', 1]]) == object.name",
+        "authorizer.group('apps').resource('deployments').namespace('a').check('get').allowed()",
+        "[[], [1]].size() == 2",
+    ] {
+        assert_eq!(compile(text), bool(), "{text}");
+    }
+    for (text, places) in [
+        (
+            "variables.name > 1 && gone",
+            "1:16: found no matching overload for '_>_' applied to '(string, int)'|1:23: undeclared reference to 'gone' (in container '')",
+        ),
+        ("variables.other", "1:10: undefined field 'other'"),
+        ("['a', 1].size() == 2", "1:7: expected type 'string' but found 'int'"),
+        ("{'a': 1, 'b': 'c'}.size() == 2", "1:15: expected type 'int' but found 'string'"),
+        // Other mistakes come first.
+        ("['a', 1] && true", "1:1: expected type 'bool' but found 'list(dyn)'"),
+        (
+            "authorizer.group('a').check('get')",
+            "1:28: found no matching overload for 'check' applied to 'kubernetes.authorization.GroupCheck.(string)'",
+        ),
+        ("authorizer.allowed", "1:11: unexpected failed resolution of 'kubernetes.authorization.Authorizer'"),
+        ("object.", "1:8: Syntax error: no viable alternative at input '.'"),
+    ] {
+        let told = compile(text).unwrap_err();
+        let said: Vec<&str> =
+            told.split("ERROR: <input>:").skip(1).map(|one| one.lines().next().unwrap()).collect();
+        assert_eq!(said.join("|"), places, "{text}: {told}");
+        assert!(told.contains(&format!("\n | {text}\n | ")), "{told}");
+    }
+    // Without variables there is no such name.
+    let none = Declared { names: NAMES, ..Declared::default() };
+    let told = Expression::compile("variables.size", none, Gives::Any).unwrap_err();
+    assert!(told.contains("undeclared reference to 'variables'"), "{told}");
 }

@@ -1,9 +1,8 @@
 //! Whether a value has what its schema asks for, in the words of Kubernetes' OpenAPI validation.
 
-use super::format;
 use super::number::{is_listed, is_multiple};
-use super::pattern;
 use super::schema::{Additional, Schema};
+use super::{format, pattern};
 use crate::strategic::go_format;
 use api_types::go_float;
 use api_types::{Cause, CauseReason};

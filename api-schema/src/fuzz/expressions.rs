@@ -159,7 +159,7 @@ fn damaged(text: &str, random: &mut Random) -> String {
 }
 
 fn use_expression(text: &str, object: &serde_json::Value) {
-    let declared = |own| Declared { names: NAMES, own, constructs: true };
+    let declared = |own| Declared { names: NAMES, own, constructs: true, ..Declared::default() };
     for gives in GIVES {
         let Ok(compiled) = Expression::compile(text, declared(&["a", "b"]), gives) else { continue };
         let own = [("a", "object.a"), ("b", "variables.a.?b")].map(|(name, text)| Variable {

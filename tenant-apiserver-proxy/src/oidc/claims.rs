@@ -41,7 +41,7 @@ impl Source {
 }
 
 fn compile(text: &str, name: &str, gives: Gives) -> Result<Expression, String> {
-    Expression::compile(text, Declared { names: &[name], own: &[], constructs: false }, gives)
+    Expression::compile(text, Declared { names: &[name], ..Declared::default() }, gives)
 }
 
 impl Mapper {

@@ -13,10 +13,19 @@ pub const POLICY_NAMES: &[&str] =
 /// The most match conditions.
 const MAX_CONDITIONS: usize = 64;
 
-/// Says what is wrong with an expression that is there.
-pub(super) fn expression(out: &mut Causes, at: &Place<'_>, declared: Declared<'_>, gives: Gives) {
-    if let Err(why) = Expression::compile(at.as_text(), declared, gives) {
-        out.push(Cause::invalid(&at.path, at.value, &why));
+/// Says what is wrong with an expression that is there. Gives the type of what it gives, where that can be told.
+pub(super) fn expression(
+    out: &mut Causes,
+    at: &Place<'_>,
+    declared: Declared<'_>,
+    gives: Gives,
+) -> Option<String> {
+    match Expression::compile(at.as_text(), declared, gives) {
+        Ok(compiled) => compiled.of,
+        Err(why) => {
+            out.push(Cause::invalid(&at.path, at.value, &why));
+            None
+        }
     }
 }
 
@@ -28,12 +37,12 @@ pub(super) fn required(
     missing: &str,
     declared: Declared<'_>,
     gives: Gives,
-) {
+) -> Option<String> {
     if at.text(field).trim().is_empty() {
         out.push(Cause::required(at.of(field), missing));
-    } else {
-        expression(out, &at.field(field), declared, gives);
+        return None;
     }
+    expression(out, &at.field(field), declared, gives)
 }
 
 /// The conditions of a webhook or policy: named, and true or false.
@@ -43,7 +52,7 @@ pub(super) fn conditions(out: &mut Causes, at: &Place<'_>, names_there: &[&str])
         let message = format!("Too many: {count}: must have at most {MAX_CONDITIONS} items");
         out.push(Cause::new(CauseReason::FieldValueTooMany, at.of("matchConditions"), message));
     }
-    let declared = Declared { names: names_there, own: &[], constructs: false };
+    let declared = Declared { names: names_there, ..Declared::default() };
     let mut seen: Vec<&str> = Vec::new();
     for condition in at.list("matchConditions") {
         required(out, &condition, "expression", "", declared, Gives::Bool);
@@ -58,9 +67,23 @@ pub(super) fn conditions(out: &mut Causes, at: &Place<'_>, names_there: &[&str])
     }
 }
 
-/// The variables of a policy, each of which may read those before it. Gives their names.
-pub(super) fn variables<'a>(out: &mut Causes, at: &Place<'a>, names_there: &[&str]) -> Vec<&'a str> {
-    let mut own: Vec<&str> = Vec::new();
+/// The variables of a policy: their names, and the types of what they give.
+#[derive(Default)]
+pub(super) struct Variables<'a> {
+    names: Vec<&'a str>,
+    types: Vec<String>,
+}
+
+impl Variables<'_> {
+    /// What expressions may name beside them.
+    pub fn with<'b>(&'b self, names: &'b [&'b str], constructs: bool) -> Declared<'b> {
+        Declared { names, own: &self.names, types: &self.types, composed: false, constructs }
+    }
+}
+
+/// The variables of a policy, each of which may read those before it.
+pub(super) fn variables<'a>(out: &mut Causes, at: &Place<'a>, names_there: &[&str]) -> Variables<'a> {
+    let mut own = Variables::default();
     for variable in at.list("variables") {
         let name = variable.text("name");
         let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -72,9 +95,11 @@ pub(super) fn variables<'a>(out: &mut Causes, at: &Place<'a>, names_there: &[&st
         {
             out.push(Cause::invalid(variable.of("name"), &name.into(), "must be a valid CEL identifier"));
         }
-        let declared = Declared { names: names_there, own: &own, constructs: true };
-        required(out, &variable, "expression", "expression is not specified", declared, Gives::Any);
-        own.push(name);
+        let declared = Declared { composed: true, ..own.with(names_there, true) };
+        let missing = "expression is not specified";
+        let of = required(out, &variable, "expression", missing, declared, Gives::Any);
+        own.names.push(name);
+        own.types.push(of.unwrap_or_else(|| "dyn".to_owned()));
     }
     own
 }

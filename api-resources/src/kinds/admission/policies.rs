@@ -1,6 +1,6 @@
 //! Admission policies.
 
-use super::expressions::{POLICY_NAMES, conditions, expression, required, variables};
+use super::expressions::{POLICY_NAMES, Variables, conditions, expression, required, variables};
 use super::{default_matching, guard, rules};
 use crate::kinds::generic::METADATA;
 use crate::kinds::place::{Causes, Place, lookup, object_at, one_of, require, required_one_of, set_default};
@@ -55,8 +55,8 @@ fn names_of(spec: &Place<'_>) -> &'static [&'static str] {
     }
 }
 
-/// What both kinds of policies have. Gives the names of the variables.
-fn both<'a>(out: &mut Causes, spec: &Place<'a>, old: Option<&Value>) -> Vec<&'a str> {
+/// What both kinds of policies have. Gives the variables.
+fn both<'a>(out: &mut Causes, spec: &Place<'a>, old: Option<&Value>) -> Variables<'a> {
     required_one_of(out, spec, "failurePolicy", FAILURE_POLICIES);
     if let Some(kind) = spec.present("paramKind") {
         param_kind(out, &kind);
@@ -114,7 +114,7 @@ fn validating(object: &Value, old: Option<&Value>) -> Causes {
     let mut out = Vec::new();
     let spec = Place::root(object).field("spec");
     let own = both(&mut out, &spec, old);
-    let declared = Declared { names: names_of(&spec), own: &own, constructs: false };
+    let declared = own.with(names_of(&spec), false);
     if spec.lacks("validations") && spec.lacks("auditAnnotations") {
         let why = "validations or auditAnnotations must contain at least one item";
         out.push(Cause::required(spec.of("validations"), why));
@@ -180,7 +180,7 @@ fn mutating(object: &Value, old: Option<&Value>) -> Causes {
     let own = both(&mut out, &spec, old);
     let matching = spec.field("matchConstraints");
     rules::changing_operations(&mut out, &matching, "spec.matchConstraints.resourceRules.operations");
-    let declared = Declared { names: names_of(&spec), own: &own, constructs: true };
+    let declared = own.with(names_of(&spec), true);
     if spec.lacks("mutations") {
         out.push(Cause::required(spec.of("mutations"), "mutations must contain at least one item"));
     }
@@ -197,7 +197,9 @@ fn mutation(out: &mut Causes, at: &Place<'_>, declared: Declared<'_>) {
     let Some((_, own)) = TYPES.iter().find(|(name, _)| *name == of) else { return };
     match at.present(own) {
         None => out.push(Cause::required(at.of(own), &format!("must be specified when patchType is {of}"))),
-        Some(patch) => required(out, &patch, "expression", "", declared, Gives::Any),
+        Some(patch) => {
+            required(out, &patch, "expression", "", declared, Gives::Any);
+        }
     }
     for (_, other) in TYPES.iter().filter(|(name, _)| *name != of) {
         if at.has(other) {

@@ -16,14 +16,6 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    /// The error without its place.
-    pub fn said(&self) -> String {
-        match self {
-            Problem::Argument(_, why) => format!("{}: {why}", self.what()),
-            _ => self.what(),
-        }
-    }
-
     fn what(&self) -> String {
         match self {
             Problem::Field(name) => format!("undefined field '{name}'"),

@@ -2,11 +2,12 @@
 //! definition, in the words and with the places of CEL's own checker, and with its estimate of what a run costs.
 //!
 //! Read in this order: [`tokens`], [`parse`] and [`macros`] (from a text to a [`tree`] that knows its places),
-//! [`types`] and [`declared`] (what a schema declares), [`functions`] (what can be called), [`check`], [`cost`].
+//! [`types`] and [`declared`] (what a schema declares), [`functions`] (what can be called), [`check`], [`alike`], [`cost`].
 //!
 //! Caveat: what this reader cannot read, because the library that runs rules has it otherwise or not at all, is left
 //! to that library.
 
+mod alike;
 mod check;
 mod cost;
 mod declared;
@@ -59,6 +60,19 @@ pub(super) fn check(
     let (is_bool, is_text) = (matches!(gives, Type::Bool), matches!(gives, Type::Text));
     let cost = cost::estimate(&tree, &checked, schema, resource);
     Some(Ok(Typed { is_bool, is_text, uses_old: checked.names("oldSelf"), cost }))
+}
+
+/// Checks an expression over the variables of a request, given by the names of their types. `None`: it cannot be read
+/// here. Gives the name of the type of what it gives.
+///
+/// Errors: all that is wrong, as CEL tells it.
+pub(crate) fn check_over(text: &str, variables: &[(&str, &str)]) -> Option<Result<String, String>> {
+    let tree = parse::parse(text)?;
+    let variables = variables.iter().map(|(name, of)| Some((*name, functions::read(of)?)));
+    Some(match check::check(&tree, variables.collect::<Option<_>>()?) {
+        Ok(checked) => Ok(checked.of(&tree).to_string()),
+        Err(problems) => Err(shown(text, problems)),
+    })
 }
 
 /// The most problems that are told.

@@ -256,7 +256,7 @@ fn list(value: &Value) -> &[Value] {
 }
 
 fn conditions(holder: &Value, names: &[&str]) -> Vec<Condition> {
-    let declared = Declared { names, own: &[], constructs: false };
+    let declared = Declared { names, ..Declared::default() };
     let read = |condition: &Value| {
         let expression = Expression::compile(text(&condition["expression"]).trim(), declared, Gives::Bool);
         Condition { expression }
@@ -296,13 +296,13 @@ fn policy(object: &Value, mutating: bool) -> Policy {
     for variable in list(&spec["variables"]) {
         let expression = Expression::compile(
             &text(&variable["expression"]),
-            Declared { names: &names, own: &own, constructs: mutating },
+            Declared { names: &names, own: &own, constructs: mutating, ..Declared::default() },
             Gives::Any,
         );
         variables.push(Variable { name: text(&variable["name"]), expression });
         own.push(variable["name"].as_str().unwrap_or(""));
     }
-    let declared = Declared { names: &names, own: &own, constructs: mutating };
+    let declared = Declared { names: &names, own: &own, constructs: mutating, ..Declared::default() };
     let compile = |expression: &Value, gives| Expression::compile(&text(expression), declared, gives);
     let validation = |of: &Value| Validation {
         expression: compile(&of["expression"], Gives::Bool),

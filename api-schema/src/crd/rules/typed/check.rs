@@ -1,10 +1,11 @@
 //! Finding the type of each part of an expression.
 
-use super::declared;
-use super::functions::{FREE, Overload, named_type, overloads};
+use super::functions::{FREE, Overload, named_type, overloads, read};
 use super::parse::OPTIONAL;
 use super::tree::{Kind, Literal, Loop, Part, Tree};
 use super::types::{Found, Type};
+use super::{alike, declared};
+use crate::cel::{is_structure, structure_field};
 use std::collections::BTreeSet;
 
 /// What has been found.
@@ -56,7 +57,9 @@ pub fn check<'a>(tree: &Tree, variables: Vec<(&str, Type<'a>)>) -> Result<Checke
         return Err(checker.problems);
     }
     let types = checker.types.iter().map(|of| checker.found.apply(of, true)).collect();
-    Ok(Checked { types, calls: checker.calls, named: checker.named })
+    let checked = Checked { types, calls: checker.calls, named: checker.named };
+    let problems = alike::problems(&tree.root, &checked);
+    if problems.is_empty() { Ok(checked) } else { Err(problems) }
 }
 
 struct Checker<'a> {
@@ -111,7 +114,7 @@ impl<'a> Checker<'a> {
                 let mut joined = None;
                 for element in elements {
                     let of = self.part(element);
-                    joined = Some(self.join(element, joined, of));
+                    joined = Some(self.join(joined, of));
                 }
                 Type::List(Box::new(joined.unwrap_or_else(|| self.free())))
             }
@@ -119,9 +122,9 @@ impl<'a> Checker<'a> {
                 let (mut keys, mut values) = (None, None);
                 for (key, value) in entries {
                     let of = self.part(key);
-                    keys = Some(self.join(key, keys, of));
+                    keys = Some(self.join(keys, of));
                     let of = self.part(value);
-                    values = Some(self.join(value, values, of));
+                    values = Some(self.join(values, of));
                 }
                 let (keys, values) =
                     (keys.unwrap_or_else(|| self.free()), values.unwrap_or_else(|| self.free()));
@@ -150,6 +153,13 @@ impl<'a> Checker<'a> {
     }
 
     fn select(&mut self, part: &Part, operand: &Part, field: &str) -> Type<'a> {
+        // A variable may have a dot in its name.
+        if let Kind::Name(name) = &operand.kind
+            && let Some((_, of)) =
+                self.variables.iter().rev().find(|(known, _)| known.split_once('.') == Some((name, field)))
+        {
+            return of.clone();
+        }
         let operand = self.part(operand);
         let operand = self.found.apply(&operand, false);
         let (target, optional) = match operand {
@@ -168,6 +178,17 @@ impl<'a> Checker<'a> {
             Type::Free(_) => {
                 self.found.fits(&Type::Dyn, &target);
                 Type::Dyn
+            }
+            Type::Named(name) if is_structure(name) => match structure_field(name, field).and_then(read) {
+                Some(of) => of,
+                None => {
+                    self.problem(part, format!("undefined field '{field}'"));
+                    Type::Error
+                }
+            },
+            Type::Named(name) => {
+                self.problem(part, format!("unexpected failed resolution of '{name}'"));
+                Type::Error
             }
             other => {
                 if !other.is_dyn() {
@@ -271,13 +292,12 @@ impl<'a> Checker<'a> {
     }
 
     /// The type of elements that have one type so far.
-    fn join(&mut self, part: &Part, before: Option<Type<'a>>, of: Type<'a>) -> Type<'a> {
+    fn join(&mut self, before: Option<Type<'a>>, of: Type<'a>) -> Type<'a> {
         let Some(before) = before else { return of };
         if self.found.fits(&before, &of) {
             return Found::general(&before, &of);
         }
-        self.mismatch(part, &before, &of);
-        Type::Error
+        Type::Dyn
     }
 
     fn looped(&mut self, looped: &Loop) -> Type<'a> {

@@ -64,7 +64,7 @@ fn closing(text: &str, open: usize) -> Option<usize> {
 }
 
 /// The parts between commas that stand in no bracket.
-fn split(text: &'static str) -> Vec<&'static str> {
+fn split(text: &str) -> Vec<&str> {
     let (mut out, mut depth, mut begin) = (Vec::new(), 0, 0);
     for (at, c) in text.char_indices() {
         match c {
@@ -84,14 +84,15 @@ fn split(text: &'static str) -> Vec<&'static str> {
     out
 }
 
-fn read(text: &'static str) -> Option<Type<'static>> {
+/// A type by its name in the table.
+pub fn read(text: &str) -> Option<Type<'static>> {
     if let Some((of, inner)) = text.split_once('(') {
         let parts = split(inner.strip_suffix(')')?);
         let part = |at: usize| parts.get(at).and_then(|part| read(part));
         return Some(match of {
             "list" => Type::List(Box::new(part(0)?)),
             "map" => Type::Map(Box::new((part(0)?, part(1)?))),
-            "optional" => Type::Optional(Box::new(part(0)?)),
+            "optional" | "optional_type" => Type::Optional(Box::new(part(0)?)),
             "type" => Type::Of(Box::new(part(0)?)),
             _ => return None,
         });
@@ -108,8 +109,28 @@ fn read(text: &'static str) -> Option<Type<'static>> {
         "dyn" => Type::Dyn,
         "A" => Type::Free(0),
         "B" => Type::Free(1),
-        named => Type::Named(named),
+        "null" => Type::Null,
+        named => Type::Named(known(named)?),
     })
+}
+
+/// The types of libraries.
+const NAMED: &[&str] = &[
+    "kubernetes.NamedFormat",
+    "kubernetes.Quantity",
+    "kubernetes.Semver",
+    "kubernetes.URL",
+    "kubernetes.authorization.Authorizer",
+    "kubernetes.authorization.Decision",
+    "kubernetes.authorization.GroupCheck",
+    "kubernetes.authorization.PathCheck",
+    "kubernetes.authorization.ResourceCheck",
+    "net.CIDR",
+    "net.IP",
+];
+
+fn known(name: &str) -> Option<&'static str> {
+    NAMED.iter().find(|known| **known == name).copied().or_else(|| crate::cel::structure(name))
 }
 
 /// How many free types a function has at most.
@@ -220,6 +241,33 @@ const TABLE: &[(&str, &str)] = &[
     ("or", "optional(A).(optional(A)) optional(A)"),
     ("orValue", "optional(A).(A) A"),
     ("charAt", "string.(int) string"),
+    ("path", "kubernetes.authorization.Authorizer.(string) kubernetes.authorization.PathCheck"),
+    ("group", "kubernetes.authorization.Authorizer.(string) kubernetes.authorization.GroupCheck"),
+    (
+        "serviceAccount",
+        "kubernetes.authorization.Authorizer.(string, string) kubernetes.authorization.Authorizer",
+    ),
+    ("resource", "kubernetes.authorization.GroupCheck.(string) kubernetes.authorization.ResourceCheck"),
+    ("subresource", "kubernetes.authorization.ResourceCheck.(string) kubernetes.authorization.ResourceCheck"),
+    ("namespace", "kubernetes.authorization.ResourceCheck.(string) kubernetes.authorization.ResourceCheck"),
+    ("name", "kubernetes.authorization.ResourceCheck.(string) kubernetes.authorization.ResourceCheck"),
+    (
+        "fieldSelector",
+        "kubernetes.authorization.ResourceCheck.(string) kubernetes.authorization.ResourceCheck",
+    ),
+    (
+        "labelSelector",
+        "kubernetes.authorization.ResourceCheck.(string) kubernetes.authorization.ResourceCheck",
+    ),
+    (
+        "check",
+        "kubernetes.authorization.PathCheck.(string) kubernetes.authorization.Decision; kubernetes.authorization.ResourceCheck.(string) kubernetes.authorization.Decision",
+    ),
+    ("allowed", "kubernetes.authorization.Decision.() bool"),
+    ("reason", "kubernetes.authorization.Decision.() string"),
+    ("errored", "kubernetes.authorization.Decision.() bool"),
+    ("error", "kubernetes.authorization.Decision.() string"),
+    ("jsonpatch.escapeKey", "(string) string"),
     ("indexOf", "string.(string) int; string.(string, int) int; list(A).(A) int"),
     ("lastIndexOf", "string.(string) int; string.(string, int) int; list(A).(A) int"),
     ("join", "list(string).() string; list(string).(string) string"),

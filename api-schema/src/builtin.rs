@@ -6,8 +6,11 @@ use crate::graph::{GroupVersionKind, TypeGraph, TypeId};
 use crate::table;
 
 /// The tables in the order in which they are read.
-const TABLES: &[&str] =
-    &[include_str!("../tables/kubernetes-1.36.types"), include_str!("../tables/insula.types")];
+const TABLES: &[&str] = &[
+    include_str!("../tables/kubernetes-1.36.types"),
+    include_str!("../tables/discovery.types"),
+    include_str!("../tables/insula.types"),
+];
 
 // A test reads the tables, which are part of the binary: at run time there is no other outcome.
 static GRAPH: LazyLock<Arc<TypeGraph>> = LazyLock::new(|| Arc::new(table::read(TABLES).unwrap_or_default()));

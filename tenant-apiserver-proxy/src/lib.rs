@@ -19,6 +19,7 @@ pub mod handlers;
 pub mod heavy;
 pub mod lifetime;
 pub mod limits;
+pub mod metrics;
 pub mod negotiation;
 pub mod oidc;
 pub mod ownership;

@@ -4,6 +4,7 @@ use crate::audit::{self, Trail};
 use crate::authentication::Credentials;
 use crate::bodies::{self, Held};
 use crate::handlers::{self, Incoming, web_sockets};
+use crate::metrics::Measured;
 use crate::negotiation::{self, Wish};
 use crate::planes::{Plane, PlaneKind};
 use crate::reply::{self, Body, Content, Reply};
@@ -196,8 +197,8 @@ async fn respond(
     let head = request.method() == Method::HEAD;
     let query = Query::parse(request.uri().query().unwrap_or(""));
     let wish = Wish::of(request.headers(), &query);
-    let (id, mut trail) = (audit::id(request.headers()), None);
-    let followed = Followed { client, id: &id, trail: &mut trail };
+    let (id, mut trail, mut measured) = (audit::id(request.headers()), None, None);
+    let followed = Followed { client, id: &id, trail: &mut trail, measured: &mut measured };
     let reply = stages(server.clone(), followed, request, query).await.unwrap_or_else(Reply::from);
     let reply = match trail {
         Some(trail) => trail.finish(reply),
@@ -206,6 +207,9 @@ async fn respond(
     let (long, for_error) = (reply.is_long(&wish, gzip), wish.clone());
     let written = server.heavy.compute(long, move || reply.into_response(&wish, gzip)).await;
     let mut response = written.unwrap_or_else(|error| Reply::from(error).into_response(&for_error, gzip));
+    if let Some(measured) = measured {
+        response = measured.finish(response);
+    }
     response.headers_mut().entry(audit::HEADER).or_insert(id);
     if head {
         *response.body_mut() = reply::full(Bytes::new());
@@ -213,11 +217,12 @@ async fn respond(
     response
 }
 
-/// Whose request it is, and what is written down of it.
+/// Whose request it is, and what is written down and counted of it.
 struct Followed<'a> {
     client: Client,
     id: &'a HeaderValue,
     trail: &'a mut Option<Trail>,
+    measured: &'a mut Option<Measured>,
 }
 
 /// The stages in their order: plane, user, permission, seat, body, handler.
@@ -240,7 +245,7 @@ async fn stages(
     let upgrade = upgrade.then(|| hyper::upgrade::on(&mut request));
     let (mut head, body) = request.into_parts();
     let of_socket = web_sockets::take_token(&mut head.headers);
-    let Followed { client: Client { certificate, address }, id, trail } = followed;
+    let Followed { client: Client { certificate, address }, id, trail, measured } = followed;
     let credentials = Credentials { certificate, token: bearer(&head.headers).or(of_socket) };
     let (plane, path) = plane(&server, head.uri.path(), &credentials);
     let sent = head.uri.query().unwrap_or("");
@@ -257,6 +262,7 @@ async fn stages(
     let call = Call { plane: plane.clone(), method: head.method, info, query, target, headers };
     let content_type = call.header("content-type").to_owned();
     *trail = Trail::begin(&server, &call, id, address);
+    *measured = Some(Measured::begin(&call));
     let authenticated = Received::new(call, credentials).authenticate(&server, trail).await?;
     let authorized = authenticated.authorize(&server);
     if let Some(trail) = trail {

@@ -3,6 +3,10 @@
 //! Built-in resources are asked twice, as in Kubernetes: first whether one of the header's types is there at all
 //! ([`is_produced`]), then for the best one with its parameters ([`Accept::of`]).
 
+mod documents;
+
+pub use documents::Page;
+
 use crate::stages::Query;
 use api_types::{ApiError, Reason};
 use http::{HeaderMap, HeaderValue, header};
@@ -301,20 +305,6 @@ impl Wish {
             types.iter().find(is).copied()
         })
     }
-
-    /// True when aggregated discovery is asked for before anything else that fits.
-    pub fn aggregated_discovery(&self) -> bool {
-        let wanted = [("as", "APIGroupDiscoveryList"), ("v", "v2"), ("g", "apidiscovery.k8s.io")];
-        let asks = |clause: &Clause<'_>| wanted.iter().all(|pair| clause.parameters.contains(pair));
-        let clauses = clauses(self.header());
-        let json = clauses.iter().filter(|clause| clause.matches("application", "json"));
-        json.filter_map(|clause| match asks(clause) {
-            true => Some(true),
-            false => clause.accept(Format::Json, Offer::Document).map(|_| false),
-        })
-        .next()
-        .unwrap_or(false)
-    }
 }
 
 /// A header as text; empty when absent.
@@ -455,14 +445,5 @@ mod tests {
             assert_eq!(error.code(), 406);
         }
         assert!(wish("application/yaml", "", "").is_produced(Produced::Json).is_err());
-    }
-
-    #[test]
-    fn discovery_is_aggregated_for_those_who_ask_first() {
-        let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-        assert!(wish(&format!("{aggregated},application/json"), "", "").aggregated_discovery());
-        assert!(!wish(&format!("application/json,{aggregated}"), "", "").aggregated_discovery());
-        assert!(!wish(&aggregated.replace("v2", "v2beta1"), "", "").aggregated_discovery());
-        assert!(!wish("", "", "").aggregated_discovery());
     }
 }

@@ -8,6 +8,7 @@ use crate::bodies::{self, Budget};
 use crate::dialer::{Dialer, Network, addresses::Reach};
 use crate::lifetime::Grounds;
 use crate::limits::{Amounts, Limits};
+use crate::metrics::Metrics;
 use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::tokens::{Claims, TokenError, TokenKey};
 use crate::verified::Verified;
@@ -86,6 +87,8 @@ pub struct Plane {
     pub(crate) dialer: Dialer,
     /// For the bodies of its requests.
     pub bodies: Budget,
+    /// What is counted of its requests.
+    pub(crate) metrics: Metrics,
     /// Its own audit policy, and where the events go.
     pub(crate) audit: ArcSwapOption<audit::Target>,
 }
@@ -134,6 +137,7 @@ impl Plane {
             oidc: crate::oidc::Issuers::default(),
             certificates: Verified::default(),
             limits: Limits::new(Amounts::platform()),
+            metrics: Metrics::default(),
             guards: guards::GuardsCell::default(),
             extensions: aggregation::ExtensionsCell::default(),
             openapi_v2: crate::documents::ExtendedCell::default(),

@@ -57,6 +57,8 @@ pub struct Server {
     pub(crate) addresses: Addresses,
     serving_ca: KeyedCertificate,
     reserver: ArcSwapOption<Box<dyn ServiceReserver>>,
+    /// When the process started.
+    pub(crate) started: jiff::Timestamp,
     /// What all planes dial with.
     pub(crate) network: Arc<Network>,
     plane_keys: tokio::sync::Mutex<()>,
@@ -122,6 +124,7 @@ impl Server {
             options,
             serving_ca,
             reserver: ArcSwapOption::empty(),
+            started: jiff::Timestamp::now(),
             network: network.clone(),
             plane_keys: tokio::sync::Mutex::default(),
             crds: crds::Schemas::default(),

@@ -10,10 +10,17 @@ use object_store::ObjectStore;
 
 /// The roots, and the checks of each. All are answered by the process itself but for the store.
 const ROOTS: &[(&str, &[&str])] = &[
-    ("healthz", &["ping", "log", STORE]),
-    ("livez", &["ping", "log", STORE]),
-    ("readyz", &["ping", "log", STORE, "informer-sync", "shutdown"]),
+    ("healthz", &["ping", "log", STORE, ROLES, CLASSES, DEFINITIONS]),
+    ("livez", &["ping", "log", STORE, ROLES, CLASSES, DEFINITIONS]),
+    (
+        "readyz",
+        &["ping", "log", STORE, "etcd-readiness", "informer-sync", ROLES, CLASSES, DEFINITIONS, "shutdown"],
+    ),
 ];
+/// What is done before anything is answered: the bootstrap roles and classes are there, definitions are established.
+const ROLES: &str = "poststarthook/rbac/bootstrap-roles";
+const CLASSES: &str = "poststarthook/scheduling/bootstrap-system-priority-classes";
+const DEFINITIONS: &str = "poststarthook/crd-informer-synced";
 /// What Kubernetes' monitors call the store.
 const STORE: &str = "etcd";
 
@@ -69,10 +76,21 @@ pub async fn answer(server: &Server, auth: &Authorized, path: &str) -> Option<Re
     Some(Reply::text(text).as_it_is())
 }
 
+/// Each check of each root, and whether it passes.
+pub async fn all(server: &Server) -> Vec<(&'static str, &'static str, bool)> {
+    let mut found = Vec::new();
+    for (root, checks) in ROOTS {
+        for check in *checks {
+            found.push((*root, *check, fails(server, check).await.is_none()));
+        }
+    }
+    found
+}
+
 /// Why a check fails; `None`: it does not.
 async fn fails(server: &Server, check: &str) -> Option<String> {
     match check {
-        STORE => server.store.revision().await.err().map(|error| error.to_string()),
+        STORE | "etcd-readiness" => server.store.revision().await.err().map(|error| error.to_string()),
         "shutdown" if server.shutdown.is_requested() => Some("the process is shutting down".to_owned()),
         _ => None,
     }

@@ -11,6 +11,7 @@ pub mod get;
 pub mod health;
 pub mod list;
 pub mod list_options;
+mod pages;
 pub mod patch;
 pub mod paths;
 mod review_rules;

@@ -31,6 +31,9 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
     if let Some(found) = super::health::answer(server, auth, full).await {
         return Ok(found);
     }
+    if let Some(found) = super::pages::answer(server, auth, full).await {
+        return found;
+    }
     let reading = verb == "get";
     match path {
         "" | "/index.html" => {
@@ -69,6 +72,11 @@ fn unknown(catalog: &api_resources::Catalog, path: &str) -> Result<Reply, ApiErr
     };
     if known { Err(ApiError::no_such_path()) } else { Ok(no_such_page()) }
 }
+
+const AGGREGATED_JSON: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const AGGREGATED_YAML: &str = "application/yaml;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const AGGREGATED_PROTOBUF: &str =
+    "application/vnd.kubernetes.protobuf;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// As programs read it.
 const PLAIN: Rendering = Rendering { format: Format::Json, pretty: false };
@@ -109,6 +117,7 @@ fn roots(server: &Server, auth: &Authorized, catalog: &api_resources::Catalog) -
         "/version",
     ];
     paths.extend(FIXED.iter().map(|path| (*path).to_owned()));
+    paths.extend(super::pages::PATHS.iter().map(|path| (*path).to_owned()));
     paths.extend(super::health::paths());
     paths.sort();
     paths.dedup();
@@ -116,12 +125,17 @@ fn roots(server: &Server, auth: &Authorized, catalog: &api_resources::Catalog) -
 }
 
 /// What `kubectl version` shows. The commit is ours.
-fn version() -> Value {
+pub fn version() -> Value {
     json!({"major": KUBERNETES.0, "minor": KUBERNETES.1, "gitVersion": format!("{}+insula-{}", KUBERNETES.2, env!("CARGO_PKG_VERSION")),
         "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "",
         "compiler": "rustc", "platform": format!("{}/{}", std::env::consts::OS, platform()),
         "emulationMajor": KUBERNETES.0, "emulationMinor": KUBERNETES.1,
         "minCompatibilityMajor": KUBERNETES.0, "minCompatibilityMinor": "35"})
+}
+
+/// `1.36`.
+pub fn minor_version() -> String {
+    format!("{}.{}", KUBERNETES.0, KUBERNETES.1)
 }
 
 fn platform() -> &'static str {
@@ -141,7 +155,7 @@ fn discover(
 ) -> Result<Reply, ApiError> {
     let catalog = served.catalog;
     let wish = auth.call().wish();
-    let aggregated = wish.aggregated_discovery() && (path == "/api" || path == "/apis");
+    let aggregated = wish.aggregated_discovery().filter(|_| path == "/api" || path == "/apis");
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     // Lists of groups, and what definitions add, have handlers of their own: they know wildcards, and every method.
     let own = match segments.as_slice() {
@@ -150,8 +164,8 @@ fn discover(
         _ => false,
     };
     let found = match segments.as_slice() {
-        ["api"] if aggregated => Some(discovery::aggregated(served, discovery::Root::Api)),
-        ["apis"] if aggregated => Some(discovery::aggregated(served, discovery::Root::Apis)),
+        ["api"] if aggregated.is_some() => Some(discovery::aggregated(served, discovery::Root::Api)),
+        ["apis"] if aggregated.is_some() => Some(discovery::aggregated(served, discovery::Root::Apis)),
         ["api"] => Some(discovery::core_versions(address)),
         ["api", version] => discovery::resource_list(catalog, "", version),
         ["apis"] => Some(discovery::group_list(served)),
@@ -166,25 +180,44 @@ fn discover(
         }
         wish.is_produced(Produced::Objects)?;
     }
-    let rendering = if aggregated { PLAIN } else { wish.accept(Offer::Document)?.rendering };
-    if !aggregated {
-        return document_of(document, rendering);
+    match aggregated {
+        Some(rendering) => aggregated_of(&document, rendering, auth.call().header("if-none-match")),
+        None => document_of(document, wish.accept(Offer::Document)?.rendering),
     }
-    let text = document.to_string();
-    let tag = discovery::etag(text.as_bytes());
-    const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-    let mut reply = if auth.call().header("if-none-match") == tag {
-        // With the type: client-go puts the headers of a 304 over those that it has kept, and reads by the type.
-        Reply::with(StatusCode::NOT_MODIFIED, Content::Raw(AGGREGATED, bytes::Bytes::new()))
-    } else {
-        Reply::with(StatusCode::OK, Content::Raw(AGGREGATED, text.into()))
+}
+
+/// Aggregated discovery in the form that is asked for. A client that has it already is told so.
+fn aggregated_of(document: &Value, rendering: Rendering, known: &str) -> Result<Reply, ApiError> {
+    let (of, bytes) = match rendering.format {
+        Format::Json if rendering.pretty => {
+            (AGGREGATED_JSON, serde_json::to_vec_pretty(document).map_err(ApiError::internal)?.into())
+        }
+        Format::Json => (AGGREGATED_JSON, bytes::Bytes::from(document.to_string())),
+        Format::Yaml => (AGGREGATED_YAML, api_schema::encode::yaml(document).unwrap_or_default().into()),
+        Format::Protobuf => (AGGREGATED_PROTOBUF, aggregated_in_protobuf(document)?),
     };
+    let tag = discovery::etag(&bytes);
+    // Also a 304 has the type: client-go puts its headers over those that it has kept, and reads by the type.
+    let (code, bytes) = match known == tag {
+        true => (StatusCode::NOT_MODIFIED, bytes::Bytes::new()),
+        false => (StatusCode::OK, bytes),
+    };
+    let mut reply = Reply::with(code, Content::Raw(of, bytes));
     if let Ok(value) = HeaderValue::from_str(&tag) {
         reply.headers.insert(header::ETAG, value);
     }
     reply.headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     reply.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
     Ok(reply)
+}
+
+fn aggregated_in_protobuf(document: &Value) -> Result<bytes::Bytes, ApiError> {
+    const KIND: &str = "APIGroupDiscoveryList";
+    let root = api_schema::builtin::kind("apidiscovery.k8s.io", "v2", KIND);
+    let root = root.ok_or_else(|| ApiError::internal("discovery has no protobuf form"))?;
+    let root = api_schema::builtin::graph().at(root);
+    let encoded = api_schema::protobuf::encode(document, root, "apidiscovery.k8s.io/v2", KIND);
+    encoded.map(bytes::Bytes::from).map_err(ApiError::internal)
 }
 
 /// A discovery document in the form that is asked for.

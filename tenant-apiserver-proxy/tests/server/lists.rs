@@ -119,3 +119,27 @@ async fn who_may_read_one_object_by_its_name_may_list_and_watch_it() {
     ann.get(&of("other")).await.expect_code(403);
     ann.get(CONFIGMAPS).await.expect_code(403);
 }
+
+#[tokio::test]
+async fn any_version_comes_as_a_whole_but_of_events() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let events = "/api/v1/namespaces/default/events";
+    for name in ["a", "b"] {
+        admin.post(CONFIGMAPS, &configmap(name, json!({}))).await.expect_code(201);
+        let about = json!({"kind": "Pod", "namespace": "default", "name": "p"});
+        let event = json!({"metadata": {"name": name}, "involvedObject": about, "reason": "Tested"});
+        admin.post(events, &event).await.expect_code(201);
+    }
+    for (query, pages) in [
+        ("limit=1", true),
+        ("limit=1&resourceVersion=0", false),
+        ("limit=1&resourceVersion=0&resourceVersionMatch=NotOlderThan", false),
+        ("limit=1&resourceVersion=1&resourceVersionMatch=NotOlderThan", true),
+    ] {
+        let list = admin.get(&format!("{CONFIGMAPS}?{query}")).await.expect_code(200).json();
+        assert_eq!(list["metadata"]["continue"].is_string(), pages, "{query}: {list}");
+        let list = admin.get(&format!("{events}?{query}")).await.expect_code(200).json();
+        assert!(list["metadata"]["continue"].is_string(), "{query}: {list}");
+    }
+}

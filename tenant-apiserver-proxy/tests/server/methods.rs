@@ -45,12 +45,21 @@ async fn methods_are_those_of_kubernetes() {
         ("GET", "/livez/", 404, "404 page not found\n"),
         ("GET", "/livez/ping", 200, "ok"),
         ("GET", "/livez/nothing", 404, "404 page not found\n"),
-        ("GET", "/livez?verbose", 200, "[+]ping ok\n[+]log ok\n[+]etcd ok\nlivez check passed\n"),
+        (
+            "GET",
+            "/livez?verbose",
+            200,
+            "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]poststarthook/rbac/bootstrap-roles ok\n\
+             [+]poststarthook/scheduling/bootstrap-system-priority-classes ok\n\
+             [+]poststarthook/crd-informer-synced ok\nlivez check passed\n",
+        ),
         (
             "GET",
             "/livez?verbose&exclude=etcd&exclude=x",
             200,
-            "[+]ping ok\n[+]log ok\n[+]etcd excluded: ok\n\
+            "[+]ping ok\n[+]log ok\n[+]etcd excluded: ok\n[+]poststarthook/rbac/bootstrap-roles ok\n\
+             [+]poststarthook/scheduling/bootstrap-system-priority-classes ok\n\
+             [+]poststarthook/crd-informer-synced ok\n\
              warn: some health checks cannot be excluded: no matches for \"x\"\nlivez check passed\n",
         ),
     ];

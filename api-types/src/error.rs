@@ -137,6 +137,12 @@ impl ApiError {
         Self::of(Reason::AlreadyExists, resource, name, format!("{resource} {name:?} already exists"))
     }
 
+    /// 409 for a name whose object is on its way out.
+    pub fn still_exists(resource: &GroupResource, name: &str) -> Self {
+        let message = format!("object is being deleted: {resource} {name:?} already exists");
+        Self::of(Reason::AlreadyExists, resource, name, message)
+    }
+
     /// 409: `Operation cannot be fulfilled on pods "x": why`.
     pub fn conflict(resource: &GroupResource, name: &str, why: &str) -> Self {
         Self::of(

@@ -127,8 +127,7 @@ impl Revisions {
             claim => claim,
         };
         let claims = listed.iter().map(|object| (object, claim(object))).collect();
-        let whose =
-            Owner { resource: self.owners, object: owner, finalizer: None, concerns: claims::everything };
+        let whose = Owner { resource: self.owners, object: owner, finalizer: None };
         let mut owned = claims::settle(&self.access, tenant, whose, &CONTROLLER_REVISIONS, claims).await?;
         let place = |revision: &Value| {
             let of = |pointer| text(revision, pointer).to_owned();

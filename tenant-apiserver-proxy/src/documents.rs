@@ -351,9 +351,20 @@ fn schema(
     };
     let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
     let own = versions.into_iter().find(|candidate| candidate["name"] == version.name.as_str());
-    let schema = own.map_or_else(|| json!({}), |own| own["schema"]["openAPIV3Schema"].clone());
+    let mut schema = own.map_or_else(|| json!({}), |own| own["schema"]["openAPIV3Schema"].clone());
+    let fields: Vec<Value> = own.map_or_else(Vec::new, selectable_fields);
+    if let (false, Some(schema)) = (fields.is_empty(), schema.as_object_mut()) {
+        schema.insert("x-kubernetes-selectable-fields".to_owned(), fields.into());
+    }
     let key = format!("{}:{}", row.plural, digest(json!([definition["spec"]]).to_string().as_bytes()));
     Ok((ApiSchema::Custom(Arc::new(schema)), key))
+}
+
+/// What field selectors may name beside names, as documents say it.
+fn selectable_fields(version: &Value) -> Vec<Value> {
+    let fields = version["selectableFields"].as_array().into_iter().flatten();
+    let paths = fields.filter_map(|field| field["jsonPath"].as_str());
+    paths.map(|path| json!({"fieldPath": path.strip_prefix('.').unwrap_or(path)})).collect()
 }
 
 fn resource(row: &ResourceRow, schema: ApiSchema) -> ApiResource {

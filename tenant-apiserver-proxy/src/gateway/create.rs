@@ -3,6 +3,7 @@
 use super::{Place, Refused, TRIES, WriteOptions, Written, commit, guarding, metadata, unstored};
 use crate::admission;
 use crate::admission::guards::{self, Asked, Operation};
+use crate::cache::record::Record;
 use crate::conversion::{self, Caller};
 use crate::ownership;
 use crate::server::Server;
@@ -63,7 +64,7 @@ async fn run(
         place.name = name.as_str().into();
         let place = &place;
         let there = server.cache.get(auth.plane().id, &place.resource(), &place.object());
-        let taken = there.is_some_and(|record| !record.shared);
+        let taken = there.as_ref().is_some_and(|record| !record.shared);
         if taken && generated {
             continue;
         }
@@ -96,7 +97,7 @@ async fn run(
             return Err(metadata::new_with_version());
         }
         if taken {
-            return Err(ApiError::already_exists(&place.asked(), &name));
+            return Err(name_is_taken(place, there.as_deref()));
         }
         let mut warnings: Vec<String> = twice.iter().cloned().collect();
         warnings.extend((place.row.strategy.create_warnings)(&object));
@@ -119,7 +120,10 @@ async fn run(
                 return Ok(Written { object, created: true, removed: false, warnings });
             }
             Err(Refused::Object) if generated => {}
-            Err(Refused::Object) => return Err(ApiError::already_exists(&place.asked(), &name)),
+            Err(Refused::Object) => {
+                let there = server.cache.get(auth.plane().id, &place.resource(), &place.object());
+                return Err(name_is_taken(place, there.as_deref()));
+            }
             Err(Refused::Extra) => {}
             Err(Refused::Failed(error)) => return Err(error),
         }
@@ -128,6 +132,15 @@ async fn run(
         api_types::Reason::ServerTimeout,
         "the object could not be created: too many conflicting writes",
     ))
+}
+
+/// Who has the name may be on its way out, which is told.
+fn name_is_taken(place: &Place, there: Option<&Record>) -> ApiError {
+    let object = there.and_then(|record| record.value().ok()).unwrap_or_default();
+    match object.pointer("/metadata/deletionTimestamp") {
+        Some(Value::String(_)) => ApiError::still_exists(&place.asked(), &place.name),
+        _ => ApiError::already_exists(&place.asked(), &place.name),
+    }
 }
 
 /// Sets what is not said: first what the schema says, then what depends on other fields. Gives the empty lists and

@@ -202,8 +202,8 @@ pub(super) fn default(place: &Place, new: &mut Value, old: &Value) -> Vec<Empty>
     default_schema(place, new);
     (place.row.strategy.default)(new);
     let mut empties = empties(place, new);
-    // An empty map is compared with the old object, where it is none.
-    empties.retain(|(_, empty)| empty.is_array());
+    // An empty map is compared with the old object, and is the same as none there.
+    empties.retain(|(at, empty)| empty.is_array() || old.pointer(at).is_some_and(|old| !old.is_null()));
     normalize(place, new);
     empties
 }

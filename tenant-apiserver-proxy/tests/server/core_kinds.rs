@@ -302,3 +302,24 @@ async fn empty_lists_are_judged_and_not_stored() {
     let same = acme.put(&format!("{PODS}/p"), &pod).await.expect_code(200).json();
     assert_eq!(same, made);
 }
+
+#[tokio::test]
+async fn an_emptied_map_is_told_as_empty() {
+    let insula = Installation::start().await;
+    let (_, acme) = insula.tenant("acme").await;
+    let classes = "/apis/storage.k8s.io/v1/storageclasses";
+    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "c"},
+        "provisioner": "a.b", "parameters": {"k": "v"}});
+    let mut made = acme.post(classes, &class).await.expect_code(201).json();
+    made["parameters"] = json!({});
+    let refused = acme.put(&format!("{classes}/c"), &made).await.expect_code(422).json();
+    assert_eq!(refused["details"]["causes"][0]["message"], "Invalid value: {}: field is immutable");
+    // One that was empty before is the same as none.
+    acme.delete(&format!("{classes}/c")).await.expect_code(200);
+    let mut bare = class.clone();
+    bare["parameters"] = json!({});
+    let mut made = acme.post(classes, &bare).await.expect_code(201).json();
+    assert_eq!(made["parameters"], Value::Null);
+    made["parameters"] = json!({});
+    acme.put(&format!("{classes}/c"), &made).await.expect_code(200);
+}

@@ -50,6 +50,13 @@ async fn a_version_has_the_subresources_and_selectors_that_it_declares() {
     let none = admin.get(&format!("{v2}?fieldSelector=spec.size%3D3")).await.expect_code(200).json();
     assert!(names(&none).is_empty());
     admin.get(&format!("{v1}?fieldSelector=spec.size%3D2")).await.expect_code(400);
+    for (version, fields) in [("v1", Value::Null), ("v2", json!([{"fieldPath": "spec.size"}]))] {
+        let document =
+            admin.get(&format!("/openapi/v3/apis/example.dev/{version}")).await.expect_code(200).json();
+        let schema = &document["components"]["schemas"][format!("dev.example.{version}.Widget")];
+        assert_eq!(schema["type"], "object", "{version}: {schema}");
+        assert_eq!(schema["x-kubernetes-selectable-fields"], fields, "{version}");
+    }
     for (version, expected) in [("v1", 3), ("v2", 1)] {
         let listed = admin.get(&format!("/apis/example.dev/{version}")).await.expect_code(200).json();
         assert_eq!(listed["resources"].as_array().unwrap().len(), expected, "{version}");

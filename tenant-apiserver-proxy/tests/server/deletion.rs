@@ -199,3 +199,22 @@ async fn the_options_of_a_collections_deletion_count_for_each() {
         json!(["foregroundDeletion"])
     );
 }
+
+#[tokio::test]
+async fn a_name_is_taken_until_its_object_is_gone() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let mut object = configmap("a", json!({}));
+    object["metadata"]["finalizers"] = json!(["example.dev/wait"]);
+    admin.post(CONFIGMAPS, &object).await.expect_code(201);
+    let taken =
+        async || text(&admin.post(CONFIGMAPS, &object).await.expect_code(409).json()["message"]).to_owned();
+    assert_eq!(taken().await, "configmaps \"a\" already exists");
+    admin.delete(&format!("{CONFIGMAPS}/a")).await.expect_code(200);
+    assert_eq!(taken().await, "object is being deleted: configmaps \"a\" already exists");
+    admin
+        .merge(&format!("{CONFIGMAPS}/a"), &json!({"metadata": {"finalizers": null}}))
+        .await
+        .expect_code(200);
+    admin.post(CONFIGMAPS, &object).await.expect_code(201);
+}

@@ -145,6 +145,11 @@ impl Access {
         self.write(target, Write::Patch(Patch::Merge(patch))).await
     }
 
+    /// A strategic merge patch that is not bound to a version.
+    pub(crate) async fn patch_lists(&self, target: &Target, patch: Value) -> Result<Object, ApiError> {
+        self.write(target, Write::Patch(Patch::Strategic(patch))).await
+    }
+
     /// Posts to a subresource.
     pub(crate) async fn post(&self, target: &Target, body: Value) -> Result<Object, ApiError> {
         self.write(target, Write::Create(body)).await

@@ -53,6 +53,13 @@ pub(crate) struct Owner<'a> {
     pub(crate) object: &'a Value,
     /// A finalizer that comes with being owned.
     pub(crate) finalizer: Option<&'static str>,
+    /// Which objects it takes and lets go; the others stay as they are.
+    pub(crate) concerns: fn(&Value) -> bool,
+}
+
+/// What most owners take and let go.
+pub(crate) fn everything(_: &Value) -> bool {
+    true
 }
 
 /// Does what the claims say and gives the decoded objects that are `owner`'s now. Before the first adoption the
@@ -60,7 +67,7 @@ pub(crate) struct Owner<'a> {
 pub(crate) async fn settle(
     access: &Access,
     tenant: TenantId,
-    Owner { resource: owner_resource, object: owner, finalizer }: Owner<'_>,
+    Owner { resource: owner_resource, object: owner, finalizer, concerns }: Owner<'_>,
     resource: &Resource,
     claims: Vec<(&Object, Claim)>,
 ) -> Result<Vec<Value>, ApiError> {
@@ -72,6 +79,9 @@ pub(crate) async fn settle(
             Claim::Keep => owned.push(object.value()?),
             Claim::Release => {
                 let old = object.value()?;
+                if !concerns(&old) {
+                    continue;
+                }
                 let mut new = old.clone();
                 if let Some(owners) =
                     new.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut)
@@ -86,6 +96,10 @@ pub(crate) async fn settle(
                 ignore_absent(access.change(tenant, resource, "", &old, &new).await)?;
             }
             Claim::Adopt => {
+                let old = object.value()?;
+                if !concerns(&old) {
+                    continue;
+                }
                 let may = match may_adopt {
                     Some(may) => may,
                     None => {
@@ -102,7 +116,6 @@ pub(crate) async fn settle(
                 if !may {
                     continue;
                 }
-                let old = object.value()?;
                 let mut new = old.clone();
                 let mut owners = old["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
                 owners.push(controller_reference(owner));

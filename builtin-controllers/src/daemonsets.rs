@@ -179,7 +179,7 @@ impl Reconciler for DaemonSets {
     }
 
     fn triggers(&self) -> Vec<Trigger> {
-        let (own, orphans) = (self.index.clone(), self.index.clone());
+        let own = self.index.clone();
         let (known, waking) = (self.waking.clone(), self.waking.clone());
         vec![
             Trigger::seen(DAEMON_SETS.group_resource(), Scope::All, move |object, seen| {
@@ -188,13 +188,7 @@ impl Reconciler for DaemonSets {
                 known.set(object.tenant, &object.name, seen);
                 vec![object.name.clone()]
             }),
-            Trigger::mapped(PODS.group_resource(), Scope::All, move |pod| match pod.meta.controller() {
-                Some(owner) if owner.kind == "DaemonSet" => {
-                    vec![ObjectName::new(&pod.name.namespace, &owner.name)]
-                }
-                Some(_) => vec![],
-                None => orphans.due(pod),
-            }),
+            self.index.owners(PODS.group_resource(), "DaemonSet"),
             Trigger::seen(NODES.group_resource(), Scope::All, move |node, seen| waking.due(node, seen)),
             Trigger::controlled_by(CONTROLLER_REVISIONS.group_resource(), Scope::All, "DaemonSet"),
         ]
@@ -215,7 +209,8 @@ impl Reconciler for DaemonSets {
         let claims = listed
             .iter()
             .map(|pod| (pod, claims::claim(&pod.meta, selector.matches(&pod.meta.labels), claimant)));
-        let owner = Owner { resource: &DAEMON_SETS, object: &set, finalizer: None };
+        let owner =
+            Owner { resource: &DAEMON_SETS, object: &set, finalizer: None, concerns: claims::everything };
         let pods = claims::settle(&self.access, tenant, owner, &PODS, claims.collect()).await?;
         self.pace.worked(tenant, key, pods.len());
         let unseen = self.pods.unseen(tenant, &set, &listed);

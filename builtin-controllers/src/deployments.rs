@@ -158,22 +158,14 @@ impl Reconciler for Deployments {
     }
 
     fn triggers(&self) -> Vec<Trigger> {
-        let (own, orphans) = (self.index.clone(), self.index.clone());
+        let own = self.index.clone();
         vec![
             Trigger::mapped(DEPLOYMENTS.group_resource(), Scope::All, move |object| {
                 let value = object.value().unwrap_or_default();
                 own.set(object.tenant, &object.name, Selector::parse(&value["spec"]["selector"]));
                 vec![object.name.clone()]
             }),
-            Trigger::mapped(REPLICA_SETS.group_resource(), Scope::All, move |set| {
-                match set.meta.controller() {
-                    Some(owner) if owner.kind == "Deployment" => {
-                        vec![ObjectName::new(&set.name.namespace, &owner.name)]
-                    }
-                    Some(_) => vec![],
-                    None => orphans.due(set),
-                }
-            }),
+            self.index.owners(REPLICA_SETS.group_resource(), "Deployment"),
             // `Recreate` waits for the last old pod.
             Trigger::mapped(PODS.group_resource(), Scope::All, |pod| {
                 if pod.meta.deleting { deployment_of(pod) } else { vec![] }
@@ -196,7 +188,12 @@ impl Reconciler for Deployments {
         let claims = listed
             .iter()
             .map(|set| (set, claims::claim(&set.meta, selector.matches(&set.meta.labels), claimant)));
-        let owner = Owner { resource: &DEPLOYMENTS, object: &deployment, finalizer: None };
+        let owner = Owner {
+            resource: &DEPLOYMENTS,
+            object: &deployment,
+            finalizer: None,
+            concerns: claims::everything,
+        };
         let sets = claims::settle(&self.access, tenant, owner, &REPLICA_SETS, claims.collect()).await?;
         let recreate = text(&deployment, "/spec/strategy/type") == "Recreate";
         let old_pods = recreate && self.has_old_pods(tenant, &deployment, &sets).await?;

@@ -3,11 +3,12 @@
 //! Guarantees: what is allowed is written only over the status that it was computed from, so that an eviction that uses a
 //! budget up meanwhile is never undone; a pod that an eviction let go counts as gone for two minutes, and as it is from
 //! then on. A budget that cannot be computed allows nothing, and says why (`SyncFailed`). As in Kubernetes, the scale of
-//! what owns the pods is read when a pod or the budget changes. Limit: the condition `DisruptionTarget` of a pod whose
-//! eviction failed half-way stays.
+//! what owns the pods is read when a pod or the budget changes. A pod that several budgets
+//! select is told of. The condition `DisruptionTarget` of a pod that stays after all is taken back ([`targets`]).
 
 mod scale;
 mod status;
+pub(crate) mod targets;
 
 use crate::access::Access;
 use crate::events::Severity;
@@ -15,8 +16,11 @@ use crate::pace::Pace;
 use crate::resources::{DISRUPTION_BUDGETS, PODS};
 use crate::selectors::{Selector, SelectorIndex};
 use async_trait::async_trait;
+use compact_str::CompactString;
 use jiff::Timestamp;
-use plane_client::{ApiError, Next, Object, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger};
+use plane_client::{
+    ApiError, Next, Object, ObjectName, PlaneClient, Reconciler, Scope, Seen, TenantId, Trigger,
+};
 use scale::Expected;
 use serde_json::Value;
 use status::Disrupted;
@@ -78,6 +82,17 @@ impl DisruptionBudgets {
     }
 }
 
+/// Tells of a pod that several budgets select: no eviction gets by.
+fn tell_of_several(access: &Access, pod: &Object, budgets: &[CompactString]) {
+    let [first, _, ..] = budgets else { return };
+    let Ok(value) = pod.value() else { return };
+    let ObjectName { namespace, name } = &pod.name;
+    let message = format!(
+        "Pod {namespace:?}/{name:?} matches multiple PodDisruptionBudgets.  Chose {first:?} arbitrarily."
+    );
+    access.event(pod.tenant, &value, Severity::Warning, "MultiplePodDisruptionBudgets", &message);
+}
+
 #[async_trait]
 impl Reconciler for DisruptionBudgets {
     fn name(&self) -> &'static str {
@@ -86,13 +101,19 @@ impl Reconciler for DisruptionBudgets {
 
     fn triggers(&self) -> Vec<Trigger> {
         let (own, pods) = (self.index.clone(), self.index.clone());
+        let access = self.access.clone();
         vec![
             Trigger::mapped(DISRUPTION_BUDGETS.group_resource(), Scope::All, move |budget| {
                 let value = budget.value().unwrap_or_default();
                 own.set(budget.tenant, &budget.name, selector_of(&value));
                 vec![budget.name.clone()]
             }),
-            Trigger::mapped(PODS.group_resource(), Scope::All, move |pod| pods.due(pod)),
+            Trigger::seen(PODS.group_resource(), Scope::All, move |pod, seen| {
+                if seen == Seen::There {
+                    tell_of_several(&access, pod, &pods.selecting(pod));
+                }
+                pods.due(pod)
+            }),
         ]
     }
 

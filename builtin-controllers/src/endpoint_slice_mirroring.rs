@@ -8,7 +8,7 @@ mod subsets;
 
 use crate::access::{Access, elements, text};
 use crate::claims;
-use crate::endpoint_slices::{MANAGED_BY, SERVICE_NAME};
+use crate::endpoint_slices::{LEADER, MANAGED_BY, SERVICE_NAME};
 use crate::events::Severity;
 use crate::pod_facts::is_deleting;
 use crate::resources::{ENDPOINT_SLICES, ENDPOINTS, SERVICES};
@@ -20,7 +20,6 @@ use subsets::{Group, MAX_ADDRESSES, groups};
 
 const MANAGER: &str = "endpointslicemirroring-controller.k8s.io";
 const SKIP: &str = "endpointslice.kubernetes.io/skip-mirror";
-const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 /// Annotations that are about the Endpoints object itself.
 const OWN_ANNOTATIONS: &[&str] =
     &["endpoints.kubernetes.io/last-change-trigger-time", "kubectl.kubernetes.io/last-applied-configuration"];

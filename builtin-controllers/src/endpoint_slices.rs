@@ -4,7 +4,9 @@
 //! family and port set, with `ready`, `serving` and `terminating` as KEP-1672 defines them; a slice has at most
 //! 100 endpoints, and endpoints stay in the slice that they are in; slices of other managers are not touched.
 //! The Endpoints object has at most 1,000 addresses and says when it was cut. Assumes that pods say their
-//! addresses in `status.podIPs`. Caveat: no topology hints.
+//! addresses in `status.podIPs`. Caveats: hints are those of
+//! `spec.trafficDistribution`, none of the annotation `service.kubernetes.io/topology-mode`; slices do not say when what
+//! changed them happened (`endpoints.kubernetes.io/last-change-trigger-time`).
 
 mod endpoints;
 mod slices;
@@ -30,6 +32,8 @@ pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 const ENDPOINTS_MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
 const ENDPOINTS_MANAGER: &str = "endpoint-controller";
+/// The annotation of Endpoints that are a lock.
+pub(crate) const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 
 /// The reconciler of EndpointSlices and Endpoints; keys are Services.
 pub(crate) struct EndpointSlices {
@@ -167,12 +171,11 @@ impl EndpointSlices {
         }
     }
 
-    /// The Service is gone: slices go by their owner reference, the Endpoints object here.
+    /// The Service is gone: slices go by their owner reference, the Endpoints object here, whoever wrote it, unless
+    /// it is the lock of a leader election.
     async fn clean_up(&self, tenant: TenantId, key: &ObjectName) -> Result<(), ApiError> {
         let found = self.access.get(tenant, &ENDPOINTS, &key.namespace, &key.name).await?;
-        let ours =
-            found.filter(|found| found["metadata"]["labels"][ENDPOINTS_MANAGED_BY] == ENDPOINTS_MANAGER);
-        match ours {
+        match found.filter(|found| found["metadata"]["annotations"][LEADER].is_null()) {
             Some(endpoints) if !is_deleting(&endpoints) => {
                 self.access.delete(tenant, &ENDPOINTS, &endpoints, Delete::default()).await
             }

@@ -1,7 +1,9 @@
 //! Events (`v1`), recorded beside the work.
 //!
 //! Guarantees: work never waits for an event and never fails by one; the same event again raises the count of
-//! the first. Caveat: when more than 4,096 events of a controller wait, further ones are left out, and logged.
+//! the first; events about one object that differ in their message only become one ([`similar`]). Caveat: when more than 4,096 events of a controller wait, further ones are left out, and logged.
+
+mod similar;
 
 use crate::access::{refused_by_ending_namespace, text};
 use crate::resources::EVENTS;
@@ -10,9 +12,11 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use plane_client::{Actor, ApiError, ObjectName, Patch, PlaneClient, Target, TenantId, Write};
 use serde_json::{Map, Value, json};
+use similar::Similar;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// How many events wait at most.
 const WAITING: usize = 4096;
@@ -101,12 +105,15 @@ impl Recorder {
         let (waiting, mut events) = mpsc::channel::<Event>(WAITING);
         tokio::spawn(async move {
             let mut batch = Vec::new();
+            let mut similar = Similar::default();
             while events.recv_many(&mut batch, PARALLEL).await > 0 {
                 // The same event twice in a batch is one with a count, or the two would race for its name.
                 let mut counted: BTreeMap<(TenantId, String, String), (Event, i64)> = BTreeMap::new();
-                for event in batch.drain(..) {
+                let now = Instant::now();
+                for event in batch.drain(..).filter_map(|event| similar.admit(event, now)) {
                     let key = (event.tenant, event.namespace.clone(), event.name.clone());
-                    counted.entry(key).or_insert((event, 0)).1 += 1;
+                    let known = counted.get(&key).map_or(0, |(_, count)| *count);
+                    counted.insert(key, (event, known + 1));
                 }
                 let writes = counted.values().map(|(event, count)| write(&*client, component, event, *count));
                 let results: Vec<Result<(), ApiError>> = join_all(writes).await;
@@ -139,7 +146,8 @@ async fn write(
     let target = Target::new(event.tenant, &EVENTS, &event.namespace, &event.name);
     if let Some(known) = client.get(event.tenant, &EVENTS.group_resource(), &name).await? {
         let known = known.value()?["count"].as_i64().unwrap_or(1);
-        let patch = json!({"count": known + count, "lastTimestamp": event.body["lastTimestamp"]});
+        let body = &event.body;
+        let patch = json!({"count": known + count, "lastTimestamp": body["lastTimestamp"], "message": body["message"]});
         return client.write(&actor, &target, Write::Patch(Patch::Merge(patch))).await.map(|_| ());
     }
     let mut body = event.body.clone();

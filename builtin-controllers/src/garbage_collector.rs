@@ -9,6 +9,7 @@
 //! seen to go, and is looked at again each minute; a namespaced owner of a cluster-scoped object counts as
 //! present; Events are never collected here.
 
+mod telling;
 mod verdict;
 
 use crate::access::Access;
@@ -336,14 +337,20 @@ impl GarbageCollector {
             return Ok(OwnerState::Unknown);
         };
         let namespace = match (kind.namespaced, object.name.namespace.as_str()) {
-            (true, "") => return Ok(OwnerState::Present),
+            (true, "") => {
+                telling::owner_is_elsewhere(&self.access, tenant, object, owner)?;
+                return Ok(OwnerState::Present);
+            }
             (true, namespace) => namespace,
             (false, _) => "",
         };
         let name = ObjectName::new(namespace, &owner.name);
         let found = client.get(tenant, &kind.resource.group_resource(), &name).await?;
         Ok(match found.filter(|found| found.meta.uid == owner.uid) {
-            None => OwnerState::Absent,
+            None => {
+                telling::if_owner_is_elsewhere(&self.access, tenant, object, owner, &kind).await?;
+                OwnerState::Absent
+            }
             Some(found) if found.meta.deleting && has(&found.meta, FOREGROUND) => {
                 OwnerState::WaitsForDependents
             }
@@ -354,18 +361,18 @@ impl GarbageCollector {
     /// One look at an owner that waits for its blocking dependents.
     async fn foreground(&self, tenant: TenantId, owner: &Object) -> Result<Option<Duration>, ApiError> {
         let uid = &owner.meta.uid;
-        let blocks = |dependent: &&Object| {
+        let blocks = |dependent: &Object| {
             dependent.meta.uid != *uid
                 && dependent.meta.owners.iter().any(|o| o.uid == *uid && o.block_owner_deletion)
         };
         let dependents = self.access.client().dependents(tenant, uid).await?;
-        let blocking: Vec<&Object> = dependents.iter().filter(blocks).collect();
-        if blocking.is_empty() {
+        if !dependents.iter().any(blocks) {
             // Those that do not block are looked at when the owner is gone.
             self.drop_finalizer(tenant, owner, FOREGROUND).await?;
             return Ok(None);
         }
-        for dependent in blocking.into_iter().filter(|dependent| !dependent.meta.deleting) {
+        // Those that do not block go too, but are not waited for.
+        for dependent in dependents.iter().filter(|dependent| !dependent.meta.deleting) {
             self.queue.add(tenant, Job::Object(key_of(dependent)));
         }
         Ok(Some(BLOCKED))

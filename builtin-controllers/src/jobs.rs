@@ -31,7 +31,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use manage::{Work, manage};
 use plane_client::{ApiError, Next, Object, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -88,13 +88,13 @@ impl Jobs {
         };
     }
 
-    /// Takes the finalizer from a pod. One that is gone has none.
+    /// Takes the finalizer from a pod, whatever became of the pod since it was read: it may just have been deleted, and
+    /// then would count as one that failed by itself. One that is gone has none.
     async fn release(&self, tenant: TenantId, pod: &Value) -> Result<(), ApiError> {
-        let mut new = pod.clone();
-        if let Some(all) = new.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut) {
-            all.retain(|finalizer| finalizer != FINALIZER);
-        }
-        match self.access.change(tenant, &PODS, "", pod, &new).await {
+        let target = self.access.target_of(tenant, &PODS, pod);
+        let uid = &pod["metadata"]["uid"];
+        let patch = json!({"metadata": {"uid": uid, "$deleteFromPrimitiveList/finalizers": [FINALIZER]}});
+        match self.access.patch_lists(&target, patch).await {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }
@@ -294,7 +294,8 @@ impl Reconciler for Jobs {
             .iter()
             .map(|pod| (pod, claims::claim(&pod.meta, selector.matches(&pod.meta.labels), claimant)))
             .collect();
-        let owner = Owner { resource: &JOBS, object: &job, finalizer: Some(FINALIZER) };
+        let owner =
+            Owner { resource: &JOBS, object: &job, finalizer: Some(FINALIZER), concerns: claims::everything };
         let owned = claims::settle(&self.access, tenant, owner, &PODS, claims).await?;
         self.pace.worked(tenant, key, owned.len());
         self.step(tenant, key, &job, &listed, &owned).await

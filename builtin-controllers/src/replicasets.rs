@@ -128,7 +128,7 @@ impl Reconciler for ReplicaSets {
     }
 
     fn triggers(&self) -> Vec<Trigger> {
-        let (own, orphans) = (self.index.clone(), self.index.clone());
+        let own = self.index.clone();
         let sort = self.sort;
         vec![
             Trigger::mapped(sort.resource.group_resource(), Scope::All, move |object| {
@@ -136,13 +136,7 @@ impl Reconciler for ReplicaSets {
                 own.set(object.tenant, &object.name, sort.selector(&value["spec"]["selector"]));
                 vec![object.name.clone()]
             }),
-            Trigger::mapped(PODS.group_resource(), Scope::All, move |pod| match pod.meta.controller() {
-                Some(owner) if owner.kind == sort.kind => {
-                    vec![ObjectName::new(&pod.name.namespace, &owner.name)]
-                }
-                Some(_) => vec![],
-                None => orphans.due(pod),
-            }),
+            self.index.owners(PODS.group_resource(), sort.kind),
         ]
     }
 
@@ -167,7 +161,12 @@ impl Reconciler for ReplicaSets {
         let claims = listed
             .iter()
             .map(|pod| (pod, claims::claim(&pod.meta, selector.matches(&pod.meta.labels), claimant)));
-        let owner = Owner { resource: self.sort.resource, object: &replica_set, finalizer: None };
+        let owner = Owner {
+            resource: self.sort.resource,
+            object: &replica_set,
+            finalizer: None,
+            concerns: pod_facts::is_active,
+        };
         let owned = claims::settle(&self.access, tenant, owner, &PODS, claims.collect()).await?;
         self.pace.worked(tenant, key, owned.len());
         let unseen = self.pods.unseen(tenant, &replica_set, &listed);
@@ -244,9 +243,13 @@ fn status(
     let mut conditions = elements(replica_set, "/status/conditions").to_vec();
     match failed {
         Some((reason, error)) => {
-            let message = error.message().to_owned();
-            let failure = Condition { kind: "ReplicaFailure", status: "True", reason, message };
-            conditions::set(&mut conditions, &failure, &[], now);
+            // The message names the pod that was refused, which has another name each time: the first one stays.
+            let told = conditions::find(&conditions, "ReplicaFailure");
+            if !told.is_some_and(|told| told["status"] == "True" && told["reason"] == reason) {
+                let message = error.message().to_owned();
+                let failure = Condition { kind: "ReplicaFailure", status: "True", reason, message };
+                conditions::set(&mut conditions, &failure, &[], now);
+            }
         }
         None => {
             conditions::remove(&mut conditions, "ReplicaFailure");

@@ -127,7 +127,8 @@ impl Revisions {
             claim => claim,
         };
         let claims = listed.iter().map(|object| (object, claim(object))).collect();
-        let whose = Owner { resource: self.owners, object: owner, finalizer: None };
+        let whose =
+            Owner { resource: self.owners, object: owner, finalizer: None, concerns: claims::everything };
         let mut owned = claims::settle(&self.access, tenant, whose, &CONTROLLER_REVISIONS, claims).await?;
         let place = |revision: &Value| {
             let of = |pointer| text(revision, pointer).to_owned();

@@ -11,6 +11,7 @@ use crate::custom_resources::CustomResources;
 use crate::daemonsets::DaemonSets;
 use crate::deployments::Deployments;
 use crate::disruption_budgets::DisruptionBudgets;
+use crate::disruption_budgets::targets::DisruptionTargets;
 use crate::endpoint_slice_mirroring::EndpointSliceMirroring;
 use crate::endpoint_slices::EndpointSlices;
 use crate::garbage_collector::GarbageCollector;
@@ -99,6 +100,7 @@ fn everywhere(
         (Arc::new(EndpointSlices::new(client.clone())), 4),
         (Arc::new(EndpointSliceMirroring::new(client.clone())), 2),
         (Arc::new(DisruptionBudgets::new(client.clone())), 4),
+        (Arc::new(DisruptionTargets::new(client.clone())), 2),
         (Arc::new(ResourceQuotas::new(client.clone())), 4),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Claims)), 2),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Volumes)), 2),

@@ -1,10 +1,10 @@
 //! Label selectors (`metav1.LabelSelector`), and an index from labels to the objects that select them.
 
 use compact_str::CompactString;
-use plane_client::{Object, ObjectName, TenantId};
+use plane_client::{GroupResource, Object, ObjectName, Scope, TenantId, Trigger};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 type Labels = [(CompactString, CompactString)];
 
@@ -165,6 +165,26 @@ impl SelectorIndex {
         })
     }
 
+    /// The selecting objects whose selector matches, in order of their names.
+    pub(crate) fn selecting(&self, object: &Object) -> Vec<CompactString> {
+        self.with(object.tenant, &object.name.namespace, |namespace| {
+            let matching = namespace.selectors.iter().filter(|(_, s)| s.matches(&object.meta.labels));
+            let mut names: Vec<CompactString> = matching.map(|(name, _)| name.clone()).collect();
+            names.sort_unstable();
+            names
+        })
+    }
+
+    /// Events of a resource make its controller of this kind due; where nobody controls an object, those that select it.
+    pub(crate) fn owners(self: &Arc<Self>, resource: GroupResource, kind: &'static str) -> Trigger {
+        let orphans = self.clone();
+        Trigger::mapped(resource, Scope::All, move |object| match object.meta.controller() {
+            Some(owner) if owner.kind == kind => vec![ObjectName::new(&object.name.namespace, &owner.name)],
+            Some(_) => vec![],
+            None => orphans.due(object),
+        })
+    }
+
     /// Says what a selecting object selects, read from a complete list of the namespace, and which selected
     /// objects there are at all: what is gone is forgotten.
     pub(crate) fn observe(&self, tenant: TenantId, by: &ObjectName, all: &[Object], selected: &[&Object]) {
@@ -183,9 +203,8 @@ impl SelectorIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plane_client::{GroupResource, Meta, Revision};
+    use plane_client::{Meta, Revision};
     use serde_json::json;
-    use std::sync::Arc;
 
     #[test]
     fn requirements() {

@@ -11,6 +11,7 @@ mod identity;
 mod plan;
 mod retention;
 mod status;
+mod waking;
 
 use crate::access::{Access, elements, number, refused_by_ending_namespace, text};
 use crate::claims::{self, Claimant, Owner};
@@ -26,11 +27,12 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use plan::{Action, ClaimWork, Plan, State, plan};
 use plane_client::{
-    ApiError, Delete, Next, ObjectName, PlaneClient, Reconciler, Resource, Scope, TenantId, Trigger,
+    ApiError, Delete, Next, ObjectName, PlaneClient, Reconciler, Resource, Scope, Seen, TenantId, Trigger,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use waking::Templates;
 
 /// The resource of stateful sets, for as long as the process runs.
 const OWNERS: &Resource = &STATEFUL_SETS;
@@ -55,6 +57,7 @@ impl Revision {
 pub(crate) struct StatefulSets {
     access: Access,
     index: Arc<SelectorIndex>,
+    templates: Arc<Templates>,
     revisions: Revisions,
     pace: Pace,
 }
@@ -64,6 +67,7 @@ impl StatefulSets {
         let access = Access::new(client, "statefulset-controller");
         StatefulSets {
             index: Arc::default(),
+            templates: Arc::default(),
             revisions: Revisions {
                 access: access.clone(),
                 owners: OWNERS,
@@ -173,10 +177,9 @@ impl StatefulSets {
                 };
                 self.tell(tenant, set, "Create", What::Pod(&name), done)
             }
-            Action::Claims { pod, work } => {
+            Action::Claims { pod, work, told } => {
                 let done = self.work_on_claims(tenant, set, &pod, work).await;
-                // Only what fails is told of: the claims tell of themselves.
-                if done.is_err() {
+                if told || done.is_err() {
                     return self.tell(tenant, set, "Update", What::Pod(&pod), done);
                 }
                 Ok(())
@@ -218,7 +221,7 @@ impl StatefulSets {
     }
 
     /// The current and the new revision, all that there are, and the count of collisions. A set that is being
-    /// deleted makes no revisions: `None` when it has none for its template.
+    /// deleted makes no revisions: it has those that its status names. `None`: it names none.
     async fn revisions_of(
         &self,
         tenant: TenantId,
@@ -229,7 +232,13 @@ impl StatefulSets {
         let claimant = Claimant { uid: text(set, "/metadata/uid"), deleting };
         let mut all = self.revisions.list(tenant, set, selector, claimant).await?;
         if deleting && !matches!(choose(&all, &data_of(&set["spec"]["template"])), Choice::Keep(_)) {
-            return Ok(None);
+            let named = |field: &str| {
+                let name = Some(text(&set["status"], field)).filter(|name| !name.is_empty())?;
+                Some(Revision { name: name.to_owned(), template: set["spec"]["template"].clone() })
+            };
+            let both = named("/currentRevision").zip(named("/updateRevision"));
+            let collisions = number(set, "/status/collisionCount").unwrap_or(0);
+            return Ok(both.map(|(current, update)| History { all, current, update, collisions }));
         }
         let (newest, collisions) = self.revisions.bring_about(tenant, set, &mut all).await?;
         let update = Revision::of(&all[newest]);
@@ -322,20 +331,25 @@ impl Reconciler for StatefulSets {
     }
 
     fn triggers(&self) -> Vec<Trigger> {
-        let (own, orphans) = (self.index.clone(), self.index.clone());
+        let own = self.index.clone();
+        let (known, templates) = (self.templates.clone(), self.templates.clone());
         vec![
-            Trigger::mapped(STATEFUL_SETS.group_resource(), Scope::All, move |object| {
+            Trigger::seen(STATEFUL_SETS.group_resource(), Scope::All, move |object, seen| {
                 let value = object.value().unwrap_or_default();
                 own.set(object.tenant, &object.name, Selector::parse(&value["spec"]["selector"]));
+                let is_there = seen == Seen::There;
+                known.set(object.tenant, &object.name, if is_there { &value } else { &Value::Null });
                 vec![object.name.clone()]
             }),
-            Trigger::mapped(PODS.group_resource(), Scope::All, move |pod| match pod.meta.controller() {
-                Some(owner) if owner.kind == "StatefulSet" => {
-                    vec![ObjectName::new(&pod.name.namespace, &owner.name)]
-                }
-                Some(_) => vec![],
-                None => orphans.due(pod),
-            }),
+            self.index.owners(PODS.group_resource(), "StatefulSet"),
+            Trigger::seen(
+                PERSISTENT_VOLUME_CLAIMS.group_resource(),
+                Scope::All,
+                move |claim, seen| match seen {
+                    Seen::Gone => templates.due(claim),
+                    Seen::There => vec![],
+                },
+            ),
         ]
     }
 
@@ -345,6 +359,7 @@ impl Reconciler for StatefulSets {
         }
         let Some(set) = self.access.get(tenant, &STATEFUL_SETS, &key.namespace, &key.name).await? else {
             self.index.set(tenant, key, None);
+            self.templates.set(tenant, key, &Value::Null);
             return Ok(Next::OnEvent);
         };
         let selector = Selector::parse(&set["spec"]["selector"]).filter(|selector| !selector.is_empty());
@@ -356,7 +371,8 @@ impl Reconciler for StatefulSets {
             let matches = is_named && selector.matches(&pod.meta.labels);
             (pod, claims::claim(&pod.meta, matches, claimant))
         });
-        let owner = Owner { resource: &STATEFUL_SETS, object: &set, finalizer: None };
+        let owner =
+            Owner { resource: &STATEFUL_SETS, object: &set, finalizer: None, concerns: claims::everything };
         let pods = claims::settle(&self.access, tenant, owner, &PODS, claims.collect()).await?;
         self.pace.worked(tenant, key, pods.len());
         let done = match self.revisions_of(tenant, &set, &selector).await {

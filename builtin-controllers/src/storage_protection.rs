@@ -1,7 +1,7 @@
 //! Volumes, claims and classes of attributes in use are not removed: the API server puts a finalizer on each, and these reconcilers take it
 //! away from what is being deleted and not used.
 //!
-//! Guarantees: a claim stays while a pod that has not ended names it; a volume stays while it is bound; a class
+//! Guarantees: a claim stays while a pod that is on a node names it, also one that has ended there; a volume stays while it is bound; a class
 //! stays while a volume or a claim names it. Assumes that a
 //! claim's pods are in its namespace. Caveat: a pod that is created between the check and the removal of the finalizer
 //! finds its claim gone, as on Kubernetes.
@@ -75,7 +75,7 @@ impl StorageProtection {
             Protected::Claims => {
                 for pod in self.access.list(tenant, &PODS, text("namespace")).await? {
                     let value: Pod = pod.decode()?;
-                    if !value.has_ended() && value.claims(&pod.name.name).any(|claim| claim == text("name")) {
+                    if value.is_placed() && value.claims(&pod.name.name).any(|claim| claim == text("name")) {
                         return Ok(true);
                     }
                 }
@@ -100,19 +100,13 @@ impl StorageProtection {
 #[serde(default)]
 struct Pod {
     spec: Spec,
-    status: Status,
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct Spec {
+    node_name: CompactString,
     volumes: Vec<Volume>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Status {
-    phase: CompactString,
 }
 
 #[derive(Deserialize)]
@@ -130,8 +124,9 @@ struct NamedClaim {
 }
 
 impl Pod {
-    fn has_ended(&self) -> bool {
-        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+    /// A node has it, or had it: one that waits for a node does not start with a claim that is being deleted.
+    fn is_placed(&self) -> bool {
+        !self.spec.node_name.is_empty()
     }
 
     /// The claims that it names; those made for its own ephemeral volumes are called after pod and volume.
@@ -221,6 +216,8 @@ mod tests {
             {"name": "c", "emptyDir": {}}]}});
         let pod: Pod = serde_json::from_value(pod).unwrap();
         assert_eq!(pod.claims("p").collect::<Vec<_>>(), ["data", "p-b"]);
-        assert!(!pod.has_ended());
+        assert!(!pod.is_placed());
+        let placed: Pod = serde_json::from_value(json!({"spec": {"nodeName": "n"}})).unwrap();
+        assert!(placed.is_placed());
     }
 }

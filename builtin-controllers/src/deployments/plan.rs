@@ -220,7 +220,7 @@ impl Planner<'_> {
         };
         self.update_annotations();
         let next = grow_new(self.wanted_of(current), self.most_pods(), self.wanted, self.bounds);
-        if !self.resize(current, next) {
+        if next == self.wanted_of(current) || !self.resize(current, next) {
             let old = self.old_sets();
             let counts: Vec<Counts> = old.iter().map(|index| self.counts(*index)).collect();
             let next = shrink_old(&counts, self.counts(current), self.wanted, self.bounds);

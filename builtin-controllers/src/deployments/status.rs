@@ -69,10 +69,12 @@ pub(super) fn status(
         conditions::find(elements(set, "/status/conditions"), "ReplicaFailure")
             .filter(|failure| failure["status"] == "True")
     });
-    conditions::remove(&mut list, "ReplicaFailure");
-    if let Some(failure) = failure {
-        set(&mut list, "ReplicaFailure", "True", text(failure, "/reason"), text(failure, "/message"), now);
-        keep_times(&mut list, elements(deployment, "/status/conditions"), "ReplicaFailure");
+    match failure {
+        Some(failure) => {
+            let (reason, message) = (text(failure, "/reason"), text(failure, "/message"));
+            set(&mut list, "ReplicaFailure", "True", reason, message, now);
+        }
+        None => drop(conditions::remove(&mut list, "ReplicaFailure")),
     }
     status.insert("conditions".into(), list.into());
     Value::Object(status)
@@ -166,7 +168,7 @@ pub(super) fn until_timeout(deployment: &Value, list: &[Value], now: Timestamp) 
     Some(SignedDuration::from_secs(seconds) - now.duration_since(since))
 }
 
-/// Sets a condition, unless status and reason are what they were.
+/// Sets a condition, unless status and reason are what they were. What changed last is the last of the list.
 fn set(list: &mut Vec<Value>, kind: &str, status: &str, reason: &str, message: &str, now: Timestamp) {
     let before = conditions::find(list, kind).cloned();
     let same = |field: &str, value: &str| before.as_ref().is_some_and(|before| before[field] == value);
@@ -180,10 +182,8 @@ fn set(list: &mut Vec<Value>, kind: &str, status: &str, reason: &str, message: &
     };
     let condition = json!({"type": kind, "status": status, "reason": reason, "message": message,
         "lastUpdateTime": time, "lastTransitionTime": transition});
-    match list.iter_mut().find(|condition| condition["type"] == kind) {
-        Some(found) => *found = condition,
-        None => list.push(condition),
-    }
+    conditions::remove(list, kind);
+    list.push(condition);
 }
 
 /// Keeps the transition time of a condition that was set anew with the status that it had.
@@ -196,12 +196,20 @@ fn keep_transition(list: &mut [Value], before: &[Value], kind: &str) {
     }
 }
 
-/// Keeps both times of a condition that was set anew with nothing changed.
-fn keep_times(list: &mut [Value], before: &[Value], kind: &str) {
-    let Some(old) = conditions::find(before, kind) else { return };
-    if let Some(new) = list.iter_mut().find(|condition| condition["type"] == kind)
-        && ["status", "reason", "message"].iter().all(|field| new[field] == old[field])
-    {
-        *new = old.clone();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_last_is_last() {
+        let mut list = vec![];
+        let mut say = |kind: &str, status: &str| {
+            set(&mut list, kind, status, "Reason", "", Timestamp::UNIX_EPOCH);
+            list.iter().map(|c| text(c, "/type").to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(say("Available", "False"), "Available");
+        assert_eq!(say("Progressing", "True"), "Available Progressing");
+        assert_eq!(say("Available", "False"), "Available Progressing");
+        assert_eq!(say("Available", "True"), "Progressing Available");
     }
 }

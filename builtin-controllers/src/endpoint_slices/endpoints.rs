@@ -9,17 +9,25 @@ use serde_json::{Value, json};
 const CAPACITY: usize = 1000;
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 
-/// The subsets of a Service from the pods that it selects: one for each set of ports, in the Service's first
-/// family. True: there were more addresses than the object can have; ready ones are kept first.
+/// The addresses that have a port.
+#[derive(Clone, Default, PartialEq)]
+struct Addresses {
+    ready: Vec<Value>,
+    not_ready: Vec<Value>,
+}
+
+/// The ports that the same addresses have.
+struct Subset {
+    ports: Vec<Value>,
+    addresses: Addresses,
+}
+
+/// The subsets of a Service from the pods that it selects: one for each set of addresses that have the same ports, in
+/// the Service's first family. True: there were more addresses than the object can have; ready ones are kept first.
 pub(super) fn subsets(service: &Value, pods: &[Value]) -> (Vec<Value>, bool) {
     let publish = service["spec"]["publishNotReadyAddresses"].as_bool().unwrap_or(false);
     let first = families(service).into_iter().next().unwrap_or("IPv4");
-    struct Subset {
-        ports: Vec<Value>,
-        ready: Vec<Value>,
-        not_ready: Vec<Value>,
-    }
-    let mut subsets: Vec<Subset> = Vec::new();
+    let mut by_port: Vec<(Option<Value>, Addresses)> = Vec::new();
     for pod in pods {
         if pod_facts::has_ended(pod) || (pod_facts::is_deleting(pod) && !publish) {
             continue;
@@ -46,22 +54,33 @@ pub(super) fn subsets(service: &Value, pods: &[Value]) -> (Vec<Value>, bool) {
                 fields.remove("name");
             }
         }
-        let index = match subsets.iter().position(|subset| subset.ports == ports) {
-            Some(index) => index,
-            None => {
-                subsets.push(Subset { ports, ready: vec![], not_ready: vec![] });
-                subsets.len() - 1
-            }
-        };
         let is_ready = publish || pod_facts::is_ready(pod);
-        let subset = &mut subsets[index];
-        if is_ready { &mut subset.ready } else { &mut subset.not_ready }.push(address);
+        let ports = if ports.is_empty() { vec![None] } else { ports.into_iter().map(Some).collect() };
+        for port in ports {
+            let index = match by_port.iter().position(|(known, _)| *known == port) {
+                Some(index) => index,
+                None => {
+                    by_port.push((port, Addresses::default()));
+                    by_port.len() - 1
+                }
+            };
+            let addresses = &mut by_port[index].1;
+            if is_ready { &mut addresses.ready } else { &mut addresses.not_ready }.push(address.clone());
+        }
     }
-    let total: usize = subsets.iter().map(|subset| subset.ready.len() + subset.not_ready.len()).sum();
+    let mut subsets: Vec<Subset> = Vec::new();
+    for (port, addresses) in by_port {
+        match subsets.iter_mut().find(|subset| subset.addresses == addresses) {
+            Some(subset) => subset.ports.extend(port),
+            None => subsets.push(Subset { ports: port.into_iter().collect(), addresses }),
+        }
+    }
+    let total: usize =
+        subsets.iter().map(|subset| subset.addresses.ready.len() + subset.addresses.not_ready.len()).sum();
     let mut room = CAPACITY;
     for ready in [true, false] {
         for subset in &mut subsets {
-            let list = if ready { &mut subset.ready } else { &mut subset.not_ready };
+            let list = if ready { &mut subset.addresses.ready } else { &mut subset.addresses.not_ready };
             list.sort_by(|a, b| a["ip"].as_str().cmp(&b["ip"].as_str()));
             list.truncate(room);
             room -= list.len();
@@ -69,16 +88,19 @@ pub(super) fn subsets(service: &Value, pods: &[Value]) -> (Vec<Value>, bool) {
     }
     let render = |subset: Subset| {
         let mut value = json!({});
-        for (field, list) in
-            [("addresses", subset.ready), ("notReadyAddresses", subset.not_ready), ("ports", subset.ports)]
-        {
+        for (field, list) in [
+            ("addresses", subset.addresses.ready),
+            ("notReadyAddresses", subset.addresses.not_ready),
+            ("ports", subset.ports),
+        ] {
             if !list.is_empty() {
                 value[field] = list.into();
             }
         }
         value
     };
-    let is_used = |subset: &Subset| !subset.ready.is_empty() || !subset.not_ready.is_empty();
+    let is_used =
+        |subset: &Subset| !subset.addresses.ready.is_empty() || !subset.addresses.not_ready.is_empty();
     (subsets.into_iter().filter(is_used).map(render).collect(), total > CAPACITY)
 }
 

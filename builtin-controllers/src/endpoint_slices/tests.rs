@@ -117,6 +117,72 @@ fn endpoints_of_services() {
 }
 
 #[test]
+fn hints_follow_the_distribution_of_traffic() {
+    let zones = BTreeMap::from([("n".to_owned(), "z".to_owned())]);
+    let (zone, node) = (json!([{"name": "z"}]), json!([{"name": "n"}]));
+    for (distribution, mode, ready, zones, expected) in [
+        ("PreferClose", "", true, &zones, json!({"forZones": zone})),
+        ("PreferSameZone", "", true, &zones, json!({"forZones": zone})),
+        ("PreferSameNode", "", true, &zones, json!({"forZones": zone, "forNodes": node})),
+        ("PreferSameNode", "", true, &BTreeMap::new(), json!({"forNodes": node})),
+        ("PreferSameZone", "", true, &BTreeMap::new(), Value::Null),
+        ("PreferSameZone", "", false, &zones, Value::Null),
+        ("PreferSameZone", "Auto", true, &zones, Value::Null),
+        ("", "", true, &zones, Value::Null),
+    ] {
+        let mut service = service(json!({"trafficDistribution": distribution}));
+        service["metadata"]["annotations"] = json!({"service.kubernetes.io/topology-mode": mode});
+        let found =
+            wanted(&service, &[pod("a", &["10.1.0.1"], ready)], zones)[0].endpoints[0]["hints"].clone();
+        assert_eq!(found, expected, "{distribution} {mode} {ready}");
+    }
+}
+
+#[test]
+fn subsets_are_addresses_with_the_same_ports() {
+    let ports = json!([{"name": "http", "port": 80, "targetPort": "web"}, {"name": "raw", "port": 99}]);
+    let mut without = pod("b", &["10.1.0.2"], true);
+    without["spec"]["containers"][0]["ports"] = json!([]);
+    let (subsets, _) =
+        endpoints::subsets(&service(json!({"ports": ports})), &[pod("a", &["10.1.0.1"], true), without]);
+    let short: Vec<(String, Vec<&str>)> = subsets
+        .iter()
+        .map(|subset| {
+            let ips: Vec<&str> = elements(subset, "/addresses").iter().map(|a| text(a, "/ip")).collect();
+            (ips.join(" "), elements(subset, "/ports").iter().map(|p| text(p, "/name")).collect())
+        })
+        .collect();
+    assert_eq!(short, [("10.1.0.1".to_owned(), vec!["http"]), ("10.1.0.1 10.1.0.2".to_owned(), vec!["raw"])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_go_with_their_service_whoever_wrote_them() {
+    let planes = FakePlanes::new();
+    let controller = Controller::new(planes.client(), Arc::new(EndpointSlices::new(planes.client())), 2);
+    tokio::spawn(controller.run(Shutdown::new()));
+    for name in ["web", "lock"] {
+        let mut bare = service(json!({"selector": {}}));
+        bare["metadata"]["name"] = name.into();
+        planes.put(TENANT, bare);
+        let mut endpoints = json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name, "namespace": "default"}});
+        if name == "lock" {
+            endpoints["metadata"]["annotations"] = json!({LEADER: "{}"});
+        }
+        planes.put(TENANT, endpoints);
+    }
+    let resource = ENDPOINTS.group_resource();
+    let mut seen = service(json!({}));
+    seen["metadata"]["name"] = "seen".into();
+    planes.put(TENANT, seen);
+    planes.wait_for(TENANT, &resource, "default", "seen", |found| found.is_some()).await;
+    for name in ["lock", "web"] {
+        planes.remove(TENANT, &SERVICES.group_resource(), "default", name);
+    }
+    planes.wait_for(TENANT, &resource, "default", "web", |found| found.is_none()).await;
+    assert!(planes.find(TENANT, &resource, "default", "lock").is_some());
+}
+
+#[test]
 fn endpoints_stay_in_their_slice_and_slices_are_full() {
     let pods = |range: std::ops::Range<u32>| -> Vec<Value> {
         range.map(|n| pod(&format!("p{n}"), &[&format!("10.1.{}.{}", n / 250, n % 250 + 1)], true)).collect()

@@ -69,6 +69,50 @@ async fn dependents_go_after_their_owner() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_does_not_block_goes_while_its_owner_waits_and_is_not_waited_for() {
+    let planes = start();
+    let held = |name: &str, blocks: bool| {
+        let mut reference = of("a");
+        reference["blockOwnerDeletion"] = blocks.into();
+        let mut held = map(name, vec![reference]);
+        held["metadata"]["finalizers"] = json!(["x.dev/hold"]);
+        held
+    };
+    for object in [map("a", vec![]), held("blocks", true), held("free", false)] {
+        planes.put(TENANT, object);
+    }
+    delete(&planes, "a", Propagation::Foreground).await;
+    let is_going = |planes: &FakePlanes, name: &str| {
+        let found = planes.find(TENANT, &CONFIG_MAPS.group_resource(), "default", name);
+        found.is_some_and(|found| found["metadata"]["deletionTimestamp"].is_string())
+    };
+    planes.wait_until("both go", |planes| is_going(planes, "blocks") && is_going(planes, "free")).await;
+    assert!(is_going(&planes, "a"), "it waits");
+    planes.remove(TENANT, &CONFIG_MAPS.group_resource(), "default", "blocks");
+    are(&planes, &["free"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn owners_of_another_namespace_are_told_of() {
+    let planes = start();
+    planes.put(TENANT, object("ConfigMap", "other", "far", vec![]));
+    planes.put(TENANT, map("lost", vec![of("far")]));
+    planes.put(TENANT, object("Node", "", "n", vec![of("far")]));
+    are(&planes, &["far"]).await;
+    planes
+        .wait_until("their events", |planes| {
+            let told = planes.all(TENANT, &crate::resources::EVENTS.group_resource(), "default");
+            ["lost", "n"].iter().all(|name| {
+                told.iter().any(|event| {
+                    event["involvedObject"]["name"] == *name && event["reason"] == "OwnerRefInvalidNamespace"
+                })
+            })
+        })
+        .await;
+    assert!(planes.find(TENANT, &NODES.group_resource(), "", "n").is_some());
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_owners_that_are_really_absent_count() {
     let planes = start();
     planes.put(TENANT, object("Node", "", "n", vec![]));

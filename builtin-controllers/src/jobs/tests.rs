@@ -183,3 +183,26 @@ fn a_finished_job_expires() {
         assert_eq!(until_expiry(&done, at(now)), Some(Duration::from_secs(rest)), "{now}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_a_success_makes_needless_are_no_failures() {
+    let planes = start(json!({"completionMode": "Indexed", "completions": 2, "parallelism": 2,
+        "successPolicy": {"rules": [{"succeededIndexes": "0"}]}}));
+    for mut pod in active(&planes, 2).await {
+        // On a node, it stays for a while once it is deleted.
+        pod["spec"]["nodeName"] = "n".into();
+        pod["status"] = json!({"phase": "Running"});
+        let first = pod["metadata"]["annotations"][facts::INDEX] == "0";
+        let pod = planes.put(TENANT, pod).value().unwrap();
+        if first {
+            end(&planes, pod, 0);
+        }
+    }
+    let met = has(&planes, "SuccessCriteriaMet").await;
+    assert_eq!(met["status"]["failed"], Value::Null);
+    planes.wait_until("the finalizers are gone", |planes| !pods(planes).iter().any(has_finalizer)).await;
+    let ending = pods(&planes).into_iter().find(pod_facts::is_deleting).unwrap();
+    planes.remove(TENANT, &PODS.group_resource(), "default", text(&ending, "/metadata/name"));
+    let done = has(&planes, "Complete").await;
+    assert_eq!((&done["status"]["failed"], &done["status"]["succeeded"]), (&Value::Null, &json!(1)));
+}

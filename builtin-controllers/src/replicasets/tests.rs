@@ -73,11 +73,33 @@ async fn adopts_what_matches_and_lets_go_what_no_longer_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_ended_is_neither_adopted_nor_let_go() {
+    let planes = FakePlanes::new();
+    let ended = |name: &str, app: &str, owners: Value| {
+        json!({"apiVersion": "v1", "kind": "Pod", "spec": {}, "status": {"phase": "Failed"},
+            "metadata": {"name": name, "labels": {"app": app}, "ownerReferences": owners}})
+    };
+    let set = planes.put(TENANT, replica_set(1)).value().unwrap();
+    planes.put(TENANT, ended("stray", "web", json!([])));
+    planes.put(TENANT, ended("former", "other", json!([claims::controller_reference(&set)])));
+    run(&planes);
+    status_is(&planes, "replicas", 1).await;
+    let owners = |name: &str| {
+        let pod = planes.find(TENANT, &PODS.group_resource(), "default", name).unwrap();
+        elements(&pod, "/metadata/ownerReferences").len()
+    };
+    assert_eq!((owners("stray"), owners("former")), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn says_why_pods_cannot_be_made_and_asks_for_few() {
     let planes = FakePlanes::new();
-    planes.refuse(|_, target, _| {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    planes.refuse(move |_, target, _| {
+        // The message of a real server names the pod that it made up.
+        let next = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
         let pods = target.resource == PODS;
-        pods.then(|| ApiError::forbidden(&PODS.group_resource(), "", "exceeded quota: q"))
+        pods.then(|| ApiError::forbidden(&PODS.group_resource(), &next(), "exceeded quota: q"))
     });
     planes.put(TENANT, replica_set(100));
     run(&planes);
@@ -88,6 +110,13 @@ async fn says_why_pods_cannot_be_made_and_asks_for_few() {
     planes.wait_for(TENANT, &resource, "default", "web", failed).await;
     let asked = planes.writes().iter().filter(|write| write.target.resource == PODS).count();
     assert!(asked < 5, "{asked} pods were asked for");
+    planes
+        .wait_until("more tries", |planes| {
+            planes.writes().iter().filter(|write| write.target.resource == PODS).count() > asked + 2
+        })
+        .await;
+    let told = planes.writes().iter().filter(|write| write.target.resource == REPLICA_SETS).count();
+    assert!(told <= 2, "the status was written {told} times for one failure");
     let events = planes.all(TENANT, &EVENTS.group_resource(), "default");
     assert_eq!(events[0]["reason"], "FailedCreate");
     planes.refuse(|_, _: &Target, _| None);

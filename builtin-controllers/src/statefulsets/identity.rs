@@ -65,6 +65,8 @@ pub(super) fn new_pod(set: &Value, of: &Revision, ordinal: i64) -> Value {
     let mut pod = pod_of(&of.template, set);
     let name = pod_name(set, ordinal);
     pod["metadata"]["name"] = name.as_str().into();
+    // It says what the name begins with, as on pods whose names are generated.
+    pod["metadata"]["generateName"] = format!("{}-", text(set, "/metadata/name")).into();
     pod["metadata"]["namespace"] = set["metadata"]["namespace"].clone();
     set_labels(&mut pod, &name, ordinal);
     pod["metadata"]["labels"][REVISION] = of.name.as_str().into();

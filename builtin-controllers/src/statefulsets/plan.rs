@@ -42,6 +42,8 @@ pub(super) enum Action {
     Claims {
         pod: String,
         work: Vec<ClaimWork>,
+        /// Success is told as an update of the pod.
+        told: bool,
     },
     /// First the claims, then the pod, as it is and as it has to be.
     Update {
@@ -80,9 +82,6 @@ pub(super) struct Plan {
     /// When to look again, whatever happens.
     pub(super) look_again: Option<Duration>,
 }
-
-/// A claim that goes brings no event.
-const UNTIL_CLAIMS_ARE_GONE: Duration = Duration::from_secs(1);
 
 /// What to do next.
 pub(super) fn plan(state: State<'_>) -> Plan {
@@ -191,7 +190,7 @@ impl<'a> Planner<'a> {
             let mut work = self.claim_work(pod, place.ordinal, is_pending);
             if is_pending && !work.is_empty() {
                 let pod = text(pod, "/metadata/name").to_owned();
-                actions.push(Action::Claims { pod, work: std::mem::take(&mut work) });
+                actions.push(Action::Claims { pod, work: std::mem::take(&mut work), told: false });
             }
             if in_order && (is_deleting(pod) || !self.holds_nothing_up(pod)) {
                 return false;
@@ -203,7 +202,7 @@ impl<'a> Planner<'a> {
                 }
                 None if !work.is_empty() => {
                     let pod = text(pod, "/metadata/name").to_owned();
-                    actions.push(Action::Claims { pod, work });
+                    actions.push(Action::Claims { pod, work, told: true });
                 }
                 None => {}
             }
@@ -219,7 +218,7 @@ impl<'a> Planner<'a> {
             claim.is_some_and(|claim| retention::is_about_to_go(claim, set, &pod))
         });
         if is_about_to_go {
-            self.plan.look_again = Some(UNTIL_CLAIMS_ARE_GONE);
+            // Its end wakes the set.
             return;
         }
         let claims = self.claim_work(&pod, ordinal, true);
@@ -283,7 +282,11 @@ impl<'a> Planner<'a> {
             let Some(pod) = place.pod else { continue };
             let work = self.claim_work(pod, place.ordinal, false);
             if !work.is_empty() {
-                claims.push(Action::Claims { pod: text(pod, "/metadata/name").to_owned(), work });
+                claims.push(Action::Claims {
+                    pod: text(pod, "/metadata/name").to_owned(),
+                    work,
+                    told: false,
+                });
             }
         }
         self.plan.phases.push(claims);
@@ -350,7 +353,7 @@ impl<'a> Planner<'a> {
                 _ => None,
             }
         });
-        self.plan.look_again = waits.chain(self.plan.look_again).min();
+        self.plan.look_again = waits.min();
         self.plan.phases.retain(|phase| !phase.is_empty());
         self.plan
     }

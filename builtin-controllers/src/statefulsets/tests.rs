@@ -77,6 +77,7 @@ async fn comes_up_in_order_updates_rolls_back_and_shrinks() {
     let planes = start(stateful_set(json!({})));
     let first = comes_up(&planes, "db-0", "1").await;
     assert_eq!(first["metadata"]["labels"][identity::POD_INDEX], "0");
+    assert_eq!(first["metadata"]["generateName"], "db-");
     comes_up(&planes, "db-1", "1").await;
     let set = status(&planes, "all are ready", |status| status["availableReplicas"] == 2).await;
     let original = set["status"]["currentRevision"].clone();
@@ -218,4 +219,23 @@ async fn a_creation_that_is_refused_is_told_and_tried_again() {
     tokio::time::advance(std::time::Duration::from_secs(600)).await;
     let idle = |write: &plane_client::fake::Recorded| write.target.resource == EVENTS;
     assert!(planes.writes().iter().all(idle), "nothing is left to do: {:?}", planes.writes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_waits_for_its_end_still_tells_how_it_is() {
+    let mut set = stateful_set(json!({"replicas": 1}));
+    set["metadata"]["finalizers"] = json!(["foregroundDeletion"]);
+    let planes = start(set);
+    comes_up(&planes, "db-0", "1").await;
+    let mut set = status(&planes, "it is ready", |status| status["currentReplicas"] == 1).await;
+    for revision in revisions(&planes) {
+        let name = text(&revision, "/metadata/name");
+        planes.remove(TENANT, &CONTROLLER_REVISIONS.group_resource(), "default", name);
+    }
+    set["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    planes.put(TENANT, set.clone());
+    planes.remove(TENANT, &PODS.group_resource(), "default", "db-0");
+    let told = status(&planes, "it has no pods", |status| status["replicas"] == 0).await;
+    assert_eq!(told["status"]["currentRevision"], set["status"]["currentRevision"]);
+    assert!(revisions(&planes).is_empty() && names(&planes).is_empty(), "nothing is made any more");
 }

@@ -26,12 +26,20 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// As [`merge`], with lists merged element by element. Knows `$patch: delete` in an element.
+/// Before the name of a list of texts, in a patch: what is to leave that list.
+const DELETED_FROM: &str = "$deleteFromPrimitiveList/";
+
+/// As [`merge`], with lists merged element by element. Knows `$patch: delete` in an element, and [`DELETED_FROM`].
 pub(super) fn merge_with_lists(target: &mut Value, patch: &Value, key: &str) {
     match (&mut *target, patch) {
         (Value::Object(target), Value::Object(patch)) => {
             for (key, value) in patch {
-                if value.is_null() {
+                let gone = key.strip_prefix(DELETED_FROM).zip(value.as_array());
+                if let Some((list, gone)) = gone {
+                    if let Some(list) = target.get_mut(list).and_then(Value::as_array_mut) {
+                        list.retain(|element| !gone.contains(element));
+                    }
+                } else if value.is_null() {
                     target.remove(key);
                 } else {
                     merge_with_lists(target.entry(key.clone()).or_insert(Value::Null), value, key);

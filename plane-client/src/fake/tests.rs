@@ -101,6 +101,10 @@ async fn lists_merge_by_name() {
     let containers =
         json!([{"name": "a", "image": "x", "env": [{"name": "K", "value": "V"}]}, {"name": "b"}]);
     assert_eq!(now.value().unwrap()["spec"]["containers"], containers);
+    planes.put(HOST, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "q", "finalizers": ["a.dev/a", "b.dev/b"]}}));
+    let patch = json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a.dev/a"]}});
+    let now = planes.write(&ME, &at(&PODS, "q"), Write::Patch(Patch::Strategic(patch))).await.unwrap();
+    assert_eq!(now.value().unwrap()["metadata"]["finalizers"], json!(["b.dev/b"]));
     let json = Write::Patch(Patch::Json(json!([])));
     assert!(
         planes

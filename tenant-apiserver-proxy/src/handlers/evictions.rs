@@ -147,11 +147,11 @@ fn may_pass(pod: &Value, budget: &Value) -> bool {
         || (healthy("desiredHealthy") > 0 && healthy("currentHealthy") >= healthy("desiredHealthy"))
 }
 
-/// Kubernetes tells this as the outcome of a request that was understood.
+/// Kubernetes tells this without a reason.
 fn many() -> Reply {
     Reply::status(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 500,
         "message": "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."}))
-    .code(StatusCode::CREATED)
+    .code(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Takes one disruption from a budget; refused when there is none.

@@ -8,6 +8,7 @@ mod audit;
 mod bodies;
 mod boundaries;
 mod concurrency;
+mod controller_manager;
 mod conversion;
 mod conversion_webhooks;
 mod core_kinds;

@@ -45,3 +45,37 @@ fn a_budget_refuses_evictions_until_it_allows_them() {
         assert_has(&table, &["50%", "N/A"]);
     });
 }
+
+#[test]
+fn a_pod_of_two_budgets_is_not_evicted_and_is_told_of() {
+    with_each_kubectl(|_, kubectl| {
+        kubectl.run(&["create", "deployment", "web", "--image=nginx:1"]);
+        kubectl.run(&["rollout", "status", "deployment/web", "--timeout=60s"]);
+        for name in ["one", "two"] {
+            kubectl.run(&[
+                "create",
+                "poddisruptionbudget",
+                name,
+                "--selector=app=web",
+                "--max-unavailable=1",
+            ]);
+        }
+        let pods = kubectl.json(&["get", "pods", "--selector=app=web"]);
+        let meta = &pods["items"][0]["metadata"];
+        let (namespace, name) = (meta["namespace"].as_str().unwrap(), meta["name"].as_str().unwrap());
+        // Anything that happens to the pod tells of it.
+        kubectl.run(&["label", "pod", name, "seen=1"]);
+        let about = format!("pod/{name}");
+        tests::until("the event", || {
+            let told = kubectl.run(&["events", "--for", &about]);
+            if told.contains("matches multiple PodDisruptionBudgets") { Ok(()) } else { Err(told) }
+        });
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/eviction");
+        let eviction = format!(
+            r#"{{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {{"name": "{name}", "namespace": "{namespace}"}}}}"#
+        );
+        let refused = kubectl.refused_with_input(&["create", "--raw", &path, "--filename=-"], &eviction);
+        assert_has(&refused, &["more than one PodDisruptionBudget"]);
+        kubectl.run(&["get", "pod", name]);
+    });
+}

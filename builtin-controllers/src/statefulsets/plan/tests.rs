@@ -228,8 +228,8 @@ fn claims_come_before_their_pod_and_are_owned_as_the_policy_says() {
     let plan = planned(&set, &[], &Claims::from([claim(0, earlier)]));
     assert_eq!(
         (said(&plan), plan.look_again),
-        (vec![], Some(UNTIL_CLAIMS_ARE_GONE)),
-        "it goes with the earlier pod"
+        (vec![], None),
+        "it goes with the earlier pod, and its end wakes the set"
     );
 }
 

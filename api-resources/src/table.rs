@@ -7,12 +7,12 @@ mod deleted;
 mod fields;
 pub mod insula;
 mod line;
-mod refused;
+mod notes;
 
 use crate::resource::{Alias, ResourceRow, SelectableField, Strategy, Subresource, Verb, Version};
 pub use deleted::returns_deleted;
 use line::{Line, parse};
-pub use refused::{deprecated, idle, refused};
+pub use notes::{deprecated, idle};
 use std::sync::{Arc, LazyLock};
 
 const BUILTIN: &str = include_str!("table/builtin.txt");
@@ -53,17 +53,10 @@ const SUBRESOURCES: &[(&str, &str, &str, &str, &[Verb])] = &[
     ("token", "authentication.k8s.io", "v1", "TokenRequest", CREATE),
 ];
 
-/// The rows of Kubernetes' built-in resources that this release serves, in discovery's group order.
-///
-/// What is not served is told by [`refused`].
+/// The rows of Kubernetes' built-in resources, in discovery's group order.
 pub fn builtin_rows() -> &'static [Arc<ResourceRow>] {
-    static ROWS: LazyLock<Vec<Arc<ResourceRow>>> = LazyLock::new(|| {
-        parse(BUILTIN)
-            .into_iter()
-            .filter(|line| refused(line.group, line.plural, "").is_none())
-            .map(|line| Arc::new(row(&line, strategy_of)))
-            .collect()
-    });
+    static ROWS: LazyLock<Vec<Arc<ResourceRow>>> =
+        LazyLock::new(|| parse(BUILTIN).into_iter().map(|line| Arc::new(row(&line, strategy_of))).collect());
     &ROWS
 }
 
@@ -165,12 +158,7 @@ fn row(line: &Line<'static>, strategy_of: fn(&str, &str) -> Strategy) -> Resourc
         alias_of: alias(line.group, line.plural),
         versions,
         verbs: line.verbs.clone(),
-        subresources: line
-            .subresources
-            .iter()
-            .filter(|name| refused(line.group, line.plural, name).is_none())
-            .filter_map(|name| subresource(name, line.kind))
-            .collect(),
+        subresources: line.subresources.iter().filter_map(|name| subresource(name, line.kind)).collect(),
         strategy: strategy_of(line.group, line.kind),
         selectable_fields: selectable_fields(line),
         kept_fields: Vec::new(),
@@ -186,10 +174,7 @@ mod tests {
 
     #[test]
     fn every_line_makes_a_row_with_a_type_and_known_subresources() {
-        let served: Vec<_> = parse(BUILTIN)
-            .into_iter()
-            .filter(|line| refused(line.group, line.plural, "").is_none())
-            .collect();
+        let served = parse(BUILTIN);
         assert_eq!(served.len(), builtin_rows().len());
         for (line, row) in served.iter().zip(builtin_rows()) {
             assert!(row.version(&row.storage_version).is_some(), "{} has no version", row.plural);
@@ -210,6 +195,16 @@ mod tests {
         );
         assert!(pods.namespaced && pods.has_status() && pods.verbs == ALL_VERBS);
         assert_eq!(pods.subresource("eviction").unwrap().group, "policy");
+        for (name, kind, verbs) in [
+            ("log", "Pod", &[Verb::Get][..]),
+            ("exec", "PodExecOptions", STREAM),
+            ("portforward", "PodPortForwardOptions", STREAM),
+            ("proxy", "PodProxyOptions", PROXY),
+        ] {
+            let sub = pods.subresource(name).unwrap();
+            assert_eq!((sub.kind.as_str(), sub.verbs.as_slice()), (kind, verbs), "{name}");
+        }
+        assert_eq!(find("nodes").subresource("proxy").unwrap().kind, "NodeProxyOptions");
         assert_eq!(find("endpoints").singular, "endpoints");
         assert!(!find("namespaces").has(Verb::DeleteCollection));
         assert_eq!(find("deployments").subresource("scale").unwrap().kind, "Scale");
@@ -217,16 +212,5 @@ mod tests {
         assert_eq!(find("tokenreviews").verbs, [Verb::Create]);
         assert_eq!(find("horizontalpodautoscalers").storage_version, "v2");
         assert_eq!(find("customresourcedefinitions").short_names, ["crd", "crds"]);
-    }
-
-    #[test]
-    fn what_is_not_served_is_refused_with_a_reason() {
-        assert!(refused("", "pods", "log").is_some());
-        for (group, resource, subresource) in
-            [("", "pods", ""), ("", "pods", "status"), ("apps", "deployments", "scale")]
-        {
-            assert_eq!(refused(group, resource, subresource), None);
-        }
-        assert!(builtin_rows().iter().all(|row| row.subresource("log").is_none()));
     }
 }

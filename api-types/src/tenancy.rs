@@ -129,7 +129,7 @@ mod tests {
     fn full_spec() -> Value {
         json!({
             "profile": "standard", "suspended": false, "deletionProtection": false, "weight": 1,
-            "limits": {"requestsPerSecond": 500, "concurrentRequests": 50, "watches": 500, "objects": 100000,
+            "limits": {"requestsPerSecond": 500, "concurrentRequests": 50, "watches": 500, "streams": 100, "objects": 100000,
                 "bytes": "1Gi"},
             "quota": {"hard": {"requests.cpu": "100", "pods": "2000"}},
             "placement": {"superClusterSelector": {"matchLabels": {"region": "hangzhou"}}},

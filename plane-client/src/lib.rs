@@ -24,7 +24,7 @@ pub use certificate_signer::{CertificateOrder, CertificateSigner, SigningError};
 pub use client::{KindInfo, Object, PlaneClient, Scope, WatchItem};
 pub use controller::{Controller, Next, Reconciler, Seen, Trigger};
 pub use extension_servers::{Availability, Checked, ExtensionServers};
-pub use pod_tunnel::{Duplex, PodTunnel, TunnelError};
+pub use pod_tunnel::{Duplex, PodAnswer, PodRequest, PodTunnel, SuperActor, TunnelError};
 pub use reserver::{Reservation, ServiceReserver};
 pub use tenants::{TenantItem, TenantNow, TenantWatch};
 pub use watch::Watch;

@@ -71,6 +71,8 @@ mod clusters;
 
 mod options;
 
+mod pod_refusals;
+
 mod pod_tunnel;
 
 mod reserver;

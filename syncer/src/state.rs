@@ -44,6 +44,8 @@ pub struct SuperCluster {
     pub shared_address: OnceLock<Reservation>,
     /// Priority classes of ours that are known to be there.
     pub priority_classes: Mutex<BTreeSet<String>>,
+    /// As whom it knows us, once that was asked.
+    pub user: tokio::sync::OnceCell<String>,
     health: watch::Sender<Health>,
     events: Mutex<HashMap<(String, String), Value>>,
 }
@@ -57,6 +59,7 @@ impl SuperCluster {
             cache: SuperCache::default(),
             shared_address: OnceLock::new(),
             priority_classes: Mutex::default(),
+            user: tokio::sync::OnceCell::new(),
             health: watch::Sender::new(Health::Unknown),
             events: Mutex::default(),
         }

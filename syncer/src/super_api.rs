@@ -2,7 +2,7 @@
 
 use api_types::{ApiError, Resource};
 use async_trait::async_trait;
-use plane_client::{Delete, Duplex, Patch};
+use plane_client::{Delete, Duplex, Patch, PodAnswer, PodRequest};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -37,6 +37,12 @@ pub trait SuperApi: Send + Sync + 'static {
 
     /// Opens a connection to a TCP port of a pod.
     async fn connect(&self, pod: &At, port: u16) -> Result<Box<dyn Duplex>, ApiError>;
+
+    /// Asks a subresource of a pod; what it answers comes as it comes.
+    async fn open(&self, pod: &At, request: PodRequest) -> Result<PodAnswer, ApiError>;
+
+    /// As whom the cluster knows us.
+    async fn user(&self) -> Result<String, ApiError>;
 
     /// Lists, then watches, for ever: made again when it breaks, until the receiver is dropped.
     fn list_watch(&self, resource: &Resource, selector: &str) -> mpsc::Receiver<SuperItem>;

@@ -5,6 +5,7 @@
 //! is tried again here but watches; callers work from queues that do.
 
 mod forward;
+mod streams;
 
 use crate::super_api::{At, SuperApi, SuperItem};
 use api_types::{ApiError, Reason, Resource};
@@ -14,7 +15,7 @@ use futures::{AsyncBufReadExt, StreamExt};
 use http::{Method, Request, header};
 use k8s_openapi::api::core::v1::Pod;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use plane_client::{Delete, Duplex, Patch, Propagation};
+use plane_client::{Delete, Duplex, Patch, PodAnswer, PodRequest, Propagation};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -150,6 +151,21 @@ impl SuperApi for KubeSuper {
         let opened = tokio::time::timeout(CALL_TIMEOUT, pods.portforward(&pod.name, &[port])).await;
         let forwarder = opened.map_err(|_| unreachable_cluster("no answer in 30 s"))?.map_err(api_error)?;
         Forwarded::of(forwarder, port).ok_or_else(|| ApiError::internal("the port was not forwarded"))
+    }
+
+    async fn open(&self, pod: &At, request: PodRequest) -> Result<PodAnswer, ApiError> {
+        streams::open(&self.client, pod, request).await
+    }
+
+    async fn user(&self) -> Result<String, ApiError> {
+        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+        let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+        let body = review.to_string().into_bytes();
+        let told = self.call(request(Method::POST, path, Some("application/json"), body)?).await?;
+        match told["status"]["userInfo"]["username"].as_str() {
+            Some(user) => Ok(user.to_owned()),
+            None => Err(ApiError::internal("the super cluster does not say who we are")),
+        }
     }
 
     fn list_watch(&self, resource: &Resource, selector: &str) -> mpsc::Receiver<SuperItem> {
@@ -444,5 +460,7 @@ fn unreachable_cluster(why: impl std::fmt::Display) -> ApiError {
 
 #[cfg(test)]
 mod forward_tests;
+#[cfg(test)]
+mod stream_tests;
 #[cfg(test)]
 mod tests;

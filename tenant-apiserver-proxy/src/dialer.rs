@@ -44,6 +44,11 @@ impl Network {
         Network { cache, tunnel: ArcSwapOption::empty() }
     }
 
+    /// Who connects to tenants' pods where they run, if somebody does.
+    pub fn tunnel(&self) -> Option<Arc<Box<dyn PodTunnel>>> {
+        self.tunnel.load_full()
+    }
+
     /// Who connects to tenants' pods where they run.
     pub fn set_tunnel(&self, tunnel: Box<dyn PodTunnel>) {
         self.tunnel.store(Some(Arc::new(tunnel)));

@@ -28,6 +28,7 @@ pub mod reply;
 pub mod request_info;
 pub mod stages;
 pub mod standing;
+pub mod streams;
 pub mod verified;
 
 pub mod bootstrap;

@@ -1,5 +1,5 @@
 //! What a plane may take of the server, so that no tenant takes it from the others: requests under way, requests a
-//! second, open watches, objects and bytes (`spec.limits` of its `Tenant`).
+//! second, open watches and streams, objects and bytes (`spec.limits` of its `Tenant`).
 //!
 //! Who finds no seat, or comes too fast, waits in line for a short time, then gets 429 with `Retry-After`. Watches leave
 //! their seat once they are initialized, and writes while they wait for a webhook, as many at a time as there are seats. The line is bounded by the number of seats times [`LINE_FACTOR`]. The
@@ -43,6 +43,8 @@ pub struct Amounts {
     pub concurrent_requests: usize,
     /// Open watches.
     pub watches: usize,
+    /// Open streams into pods.
+    pub streams: usize,
     /// Stored objects.
     pub objects: u64,
     /// Their bytes.
@@ -56,6 +58,7 @@ impl Amounts {
             requests_per_second: None,
             concurrent_requests: PLATFORM_SEATS,
             watches: 20_000,
+            streams: 20_000,
             objects: u64::MAX,
             bytes: u64::MAX,
         }
@@ -68,6 +71,7 @@ impl Amounts {
             requests_per_second: Some(limits.requests_per_second),
             concurrent_requests: (limits.concurrent_requests as usize).max(1),
             watches: limits.watches as usize,
+            streams: limits.streams as usize,
             objects: limits.objects,
             // Validation lets only quantities pass.
             bytes: bytes.ok().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(u64::MAX),
@@ -83,6 +87,7 @@ pub struct Limits {
     outside: Arc<Places>,
     waiting: AtomicUsize,
     watches: Arc<Places>,
+    streams: Arc<Places>,
     /// When the next request may come, were they evenly spread.
     next: Mutex<Instant>,
     served: AtomicU64,
@@ -119,6 +124,7 @@ impl Limits {
             outside: Places::new(amounts.concurrent_requests),
             waiting: AtomicUsize::new(0),
             watches: Places::new(amounts.watches),
+            streams: Places::new(amounts.streams),
             next: Mutex::new(Instant::now().checked_sub(BURST).unwrap_or_else(Instant::now)),
             served: AtomicU64::new(0),
             amounts: ArcSwap::from_pointee(amounts),
@@ -133,6 +139,7 @@ impl Limits {
         self.seats.resize(amounts.concurrent_requests);
         self.outside.resize(amounts.concurrent_requests);
         self.watches.resize(amounts.watches);
+        self.streams.resize(amounts.streams);
         self.amounts.store(Arc::new(amounts));
     }
 
@@ -218,6 +225,15 @@ impl Limits {
         })
     }
 
+    /// Takes the place of an open stream into a pod.
+    pub fn stream(&self) -> Result<Taken, ApiError> {
+        self.streams.try_take().ok_or_else(|| {
+            let limit = self.amounts.load().streams;
+            let why = format!("too many open streams into pods: this plane may have {limit}");
+            ApiError::too_many_requests(why, 10)
+        })
+    }
+
     /// Why a plane that stores so much may not store so much more: `(objects, bytes)`.
     fn refusal(&self, stored: Usage, (objects, bytes): (u64, u64)) -> Option<String> {
         let amounts = self.amounts.load();
@@ -253,7 +269,14 @@ mod tests {
     use super::*;
 
     fn amounts(requests_per_second: Option<u32>, seats: usize, watches: usize) -> Amounts {
-        Amounts { requests_per_second, concurrent_requests: seats, watches, objects: 3, bytes: 100 }
+        Amounts {
+            requests_per_second,
+            concurrent_requests: seats,
+            watches,
+            streams: 1,
+            objects: 3,
+            bytes: 100,
+        }
     }
 
     fn limits(requests_per_second: Option<u32>) -> Limits {
@@ -318,6 +341,12 @@ mod tests {
         assert_eq!(limits.watch().err().unwrap().code(), 429);
         drop(open);
         assert!(limits.watch().is_ok());
+        let stream = limits.stream().unwrap();
+        let refused = limits.stream().err().unwrap();
+        assert_eq!(refused.code(), 429);
+        assert!(refused.message().contains("streams into pods"));
+        drop(stream);
+        assert!(limits.stream().is_ok());
         let stored = Usage { objects: 3, bytes: 90 };
         assert_eq!(limits.refusal(stored, (0, 10)), None);
         assert!(limits.refusal(stored, (1, 0)).unwrap().contains("objects"));

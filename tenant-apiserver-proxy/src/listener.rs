@@ -11,6 +11,7 @@ use crate::reply::{self, Body, Content, Reply};
 use crate::request_info::{self, PlanePath, RequestInfo};
 use crate::server::Server;
 use crate::stages::{Call, Query, Received};
+use crate::streams;
 use api_types::{ApiError, Reason, TenantId};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -256,7 +257,11 @@ async fn stages(
     let headers = head.headers;
     let ask = if sent.is_empty() { "" } else { "?" };
     let target = format!("{path}{ask}{sent}");
-    if !watching && let Some(timeout) = query.get("timeout") {
+    let leads_on = matches!(&info, RequestInfo::Resource(resource) if streams::leads_on(resource));
+    if !watching
+        && !leads_on
+        && let Some(timeout) = query.get("timeout")
+    {
         request_info::check_timeout(timeout)?;
     }
     let call = Call { plane: plane.clone(), method: head.method, info, query, target, headers };
@@ -273,7 +278,7 @@ async fn stages(
     // Nobody waits for what a GET sends after its head: a slow body would hold the seat, and reading needs few rights.
     let held =
         if reading { Held::default() } else { bodies::read(body, &plane.bodies, &server.bodies).await? };
-    if let Some(trail) = trail {
+    if let Some(trail) = trail.as_mut().filter(|_| !leads_on) {
         trail.sent(&held.bytes, &content_type);
     }
     let body = Incoming { upgrade: Mutex::new(upgrade), ..Incoming::new(held.bytes, content_type) };

@@ -1,5 +1,6 @@
 //! What goes back: status, headers, body.
 
+use crate::audit::Trail;
 use crate::heavy;
 use crate::negotiation::{Format, Offer, Rendering, Wish};
 use api_types::ApiError;
@@ -8,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 /// The body of every response.
 pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -27,6 +29,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// How JSON is written, where it is chosen already; else as for any document.
     pub rendering: Option<Rendering>,
+    /// Who takes over what is written down of the request, when its connection goes on after the answer.
+    pub goes_on: Option<oneshot::Sender<Trail>>,
 }
 
 /// What a response says.
@@ -70,7 +74,14 @@ impl Reply {
 
     /// Any.
     pub fn with(code: StatusCode, content: Content) -> Self {
-        Reply { code, content, warnings: Vec::new(), headers: HeaderMap::new(), rendering: None }
+        Reply {
+            code,
+            content,
+            warnings: Vec::new(),
+            headers: HeaderMap::new(),
+            rendering: None,
+            goes_on: None,
+        }
     }
 
     /// 200 with a `Status`.

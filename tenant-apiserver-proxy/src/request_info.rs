@@ -68,13 +68,14 @@ pub fn plane_of(path: &str) -> PlanePath<'_> {
 /// Reads method, path (without the plane's prefix) and query. Follows kube-apiserver's rules for what is a
 /// resource request. `None` when a path segment is not UTF-8 once decoded.
 pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
-    let segments: Vec<CompactString> = path
+    let own = own_part(path);
+    let segments: Vec<CompactString> = own
         .split('/')
         .filter(|segment| !segment.is_empty())
         .map(|segment| percent_decode_str(segment).decode_utf8().ok().map(CompactString::from))
         .collect::<Option<_>>()?;
     // An empty segment names nothing.
-    let inside = path.trim_end_matches('/');
+    let inside = own.trim_end_matches('/');
     let other = || RequestInfo::Path { path: path.to_owned(), verb: method.as_str().to_ascii_lowercase() };
     let (group, version, mut rest) = match segments.as_slice() {
         _ if inside.contains("//") || segments.iter().any(|segment| segment.contains('/')) => {
@@ -139,6 +140,25 @@ pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
         info.name = selected_name(&query).unwrap_or_default();
     }
     Some(RequestInfo::Resource(info))
+}
+
+/// What of a path names a resource. What follows the `proxy` of a pod, a service or a node is somebody else's to read.
+fn own_part(path: &str) -> &str {
+    let is_proxy =
+        |segment: &str| percent_decode_str(segment).decode_utf8().is_ok_and(|text| text == "proxy");
+    let segments: Vec<&str> = path.splitn(9, '/').collect();
+    let named = match segments.as_slice() {
+        ["", "api", _, "namespaces", _, _, _, sub, _] if is_proxy(sub) => 8,
+        ["", "api", _, "nodes", _, sub, _, ..] if is_proxy(sub) => 6,
+        _ => return path,
+    };
+    let length: usize = segments[..named].iter().map(|segment| segment.len() + 1).sum();
+    &path[..length - 1]
+}
+
+/// What follows the `proxy` in a path that names one, with its slash; empty when nothing does.
+pub fn proxied_part(path: &str) -> &str {
+    &path[own_part(path).len()..]
 }
 
 /// Checks `timeout`, which is a duration as Go writes it: `1h30m`, `1.5s`.
@@ -231,7 +251,10 @@ mod tests {
                 "",
                 "patch apps/v1 a deployments d scale",
             ),
-            ("GET", "/api/v1/nodes/n/proxy/a/b", "", "get /v1  nodes n proxy/a/b"),
+            ("GET", "/api/v1/nodes/n/proxy/a/b", "", "get /v1  nodes n proxy"),
+            ("PUT", "/api/v1/namespaces/a/pods/p:80/proxy/a//b%2F/%ff/", "", "update /v1 a pods p:80 proxy"),
+            ("GET", "/api/v1/namespaces/a/services/s/proxy/", "", "get /v1 a services s proxy"),
+            ("GET", "/api/v1/namespaces/a/pods/p/log/x", "", "get /v1 a pods p log/x"),
             (
                 "GET",
                 "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
@@ -250,6 +273,19 @@ mod tests {
         }
         for path in ["/", "/version", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz"] {
             assert!(matches!(parse(&Method::GET, path, ""), Some(RequestInfo::Path { .. })), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_proxied_is_as_it_was_sent() {
+        for (path, rest) in [
+            ("/api/v1/nodes/n/proxy", ""),
+            ("/api/v1/nodes/n/proxy/", "/"),
+            ("/api/v1/namespaces/a/pods/p/proxy/a//b%2F/../c/", "/a//b%2F/../c/"),
+            ("/api/v1/namespaces/a/pods/p/log", ""),
+            ("/api/v1/namespaces/a/pods/p/%70roxy/x", "/x"),
+        ] {
+            assert_eq!(proxied_part(path), rest, "{path}");
         }
     }
 

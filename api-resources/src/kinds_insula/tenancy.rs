@@ -125,7 +125,7 @@ fn decodes<T: serde::de::DeserializeOwned>(out: &mut Vec<Cause>, at: &Place<'_>)
 fn tenant_spec(out: &mut Vec<Cause>, spec: &Place<'_>) {
     within(out, spec, "weight", 1, 1000);
     let limits = spec.field("limits");
-    for name in ["requestsPerSecond", "concurrentRequests", "watches", "objects"] {
+    for name in ["requestsPerSecond", "concurrentRequests", "watches", "streams", "objects"] {
         positive(out, &limits, name);
     }
     let bytes = limits.field("bytes");
@@ -338,7 +338,7 @@ mod tests {
     fn a_tenant_of_the_documentation_is_good() {
         assert_eq!(tenant_fields(Value::Null), Vec::<String>::new());
         let spec = json!({"profile": "standard", "suspended": false, "weight": 1,
-            "limits": {"requestsPerSecond": 500, "concurrentRequests": 50, "watches": 500, "objects": 100_000, "bytes": "1Gi"},
+            "limits": {"requestsPerSecond": 500, "concurrentRequests": 50, "watches": 500, "streams": 100, "objects": 100_000, "bytes": "1Gi"},
             "placement": {"superClusterSelector": {"matchLabels": {"region": "hangzhou"}}},
             "network": {"driver": "networkPolicy"}, "runtime": {"className": "kata", "enforce": true},
             "storage": {"classes": [{"tenant": "standard", "super": "cloud-ssd", "default": true}]},
@@ -355,6 +355,7 @@ mod tests {
             (json!({"weight": 0}), "spec.weight"),
             (json!({"weight": 1001}), "spec.weight"),
             (json!({"limits": {"watches": 0}}), "spec.limits.watches"),
+            (json!({"limits": {"streams": 0}}), "spec.limits.streams"),
             (json!({"limits": {"bytes": "lots"}}), "spec.limits.bytes"),
             (
                 json!({"placement": {"superClusterSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]}}}),

@@ -15,13 +15,19 @@ pub(super) fn item(path: &Path, dialect: Dialect) -> Value {
     if path.path.contains("{namespace}") {
         shared.push(in_path("namespace", "the namespace of the object", dialect));
     }
+    if path.path.contains("{path}") {
+        shared.push(in_path("path", "the path behind the proxy", dialect));
+    }
+    // What is passed on is not made pretty.
+    let connects = path.operations.iter().all(|operation| matches!(operation.response, Body::None));
+    let pretty: &[Parameter] = if connects { &[] } else { &[PRETTY] };
     let all = path.operations.first().map_or(&[][..], |first| first.parameters);
     let common: Vec<Parameter> = all
         .iter()
         .filter(|parameter| path.operations.iter().all(|other| other.parameters.contains(parameter)))
         .copied()
         .collect();
-    shared.extend(common.iter().chain([&PRETTY]).map(|parameter| in_query(parameter, dialect)));
+    shared.extend(common.iter().chain(pretty).map(|parameter| in_query(parameter, dialect)));
     shared.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
     let mut item: Map<String, Value> = path
         .operations
@@ -170,7 +176,7 @@ fn produced(body: &Body, media: Media) -> Vec<&'static str> {
             };
             [object_types(media), streams].concat()
         }
-        Body::Text => vec!["text/plain"],
+        Body::Text => [&["text/plain"][..], object_types(media)].concat(),
         Body::None => vec!["*/*"],
     }
 }

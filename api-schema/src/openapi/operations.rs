@@ -68,6 +68,8 @@ pub(super) struct Operation {
     pub(super) media: Media,
 }
 
+/// The subresource that passes on whatever comes.
+const PROXY: &str = "proxy";
 const CREATED: (&str, &str) = ("201", "Created");
 const ACCEPTED: (&str, &str) = ("202", "Accepted");
 pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
@@ -110,7 +112,12 @@ pub(super) fn paths(api: &GroupVersionApi) -> Vec<Path> {
         push(&mut paths, format!("{inside}/{{name}}"), &resource.kind, object(&names, resource));
         for sub in &resource.subresources {
             let path = format!("{inside}/{{name}}/{}", sub.name);
-            push(&mut paths, path, sub_kind(resource, sub), subresource(&names, sub));
+            let kind = sub_kind(resource, sub);
+            if names.media != Media::Custom && sub.name == PROXY {
+                let below = format!("{path}/{{path}}");
+                push(&mut paths, below, kind, proxied(&names, sub));
+            }
+            push(&mut paths, path, kind, subresource(&names, sub));
         }
     }
     paths
@@ -408,6 +415,13 @@ fn subresource(names: &Names, sub: &ApiSubresource) -> Vec<Operation> {
     operations
 }
 
+/// What leads below a proxy.
+fn proxied(names: &Names, sub: &ApiSubresource) -> Vec<Operation> {
+    let found = parameters::RAW.iter().find(|(name, ..)| *name == PROXY);
+    let parameters = found.map_or(&[][..], |(_, _, parameters)| parameters);
+    raw(names, sub, &format!("{}WithPath", capital(&sub.name)), true, parameters)
+}
+
 fn raw(
     names: &Names,
     sub: &ApiSubresource,
@@ -416,9 +430,11 @@ fn raw(
     parameters: &'static [Parameter],
 ) -> Vec<Operation> {
     let Names { api, scope, kind: (_, _, kind), .. } = names;
+    let kind_of_sub = (names.kind.0.clone(), names.kind.1.clone(), sub.kind.clone());
     let of_sub = |method, action, id: String, description| Operation {
         parameters,
         response: if connects { Body::None } else { Body::Text },
+        kind: kind_of_sub.clone(),
         ..names.operation(method, action, &id, description)
     };
     if !connects {
@@ -427,9 +443,11 @@ fn raw(
     }
     let methods =
         [("get", "get"), ("create", "post"), ("update", "put"), ("delete", "delete"), ("patch", "patch")];
-    methods
-        .into_iter()
-        .filter(|(verb, _)| has(&sub.verbs, verb))
+    let offered = methods.into_iter().filter(|(verb, _)| has(&sub.verbs, verb));
+    // These are no verbs of their own.
+    let more: &[(&str, &str)] = if sub.name == PROXY { &[("", "head"), ("", "options")] } else { &[] };
+    offered
+        .chain(more.iter().copied())
         .map(|(_, method)| {
             let id = format!("connect{api}{}{scope}{kind}{suffix}", capital(method));
             let description = format!("connect {} requests to {} of {kind}", method.to_uppercase(), sub.name);

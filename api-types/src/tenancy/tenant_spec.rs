@@ -83,6 +83,8 @@ pub struct Limits {
     pub concurrent_requests: u32,
     /// Open watches. Default 500.
     pub watches: u32,
+    /// Open streams into pods: logs, commands, forwarded ports, proxied requests. Default 100.
+    pub streams: u32,
     /// Stored objects. Default 100,000.
     pub objects: u64,
     /// Stored bytes, a Kubernetes quantity. Default `1Gi`.
@@ -95,6 +97,7 @@ impl Default for Limits {
             requests_per_second: 500,
             concurrent_requests: 50,
             watches: 500,
+            streams: 100,
             objects: 100_000,
             bytes: "1Gi".to_owned(),
         }

@@ -6,7 +6,9 @@ use api_types::tenancy::{API_VERSION, TENANTS};
 use api_types::{ApiError, GroupResource, ObjectName, Resource, TenantId};
 use async_trait::async_trait;
 use plane_client::fake::FakePlanes;
-use plane_client::{Actor, Delete, Duplex, Object, Patch, PlaneClient, Scope, Target, WatchItem, Write};
+use plane_client::{
+    Actor, Delete, Duplex, Object, Patch, PlaneClient, PodAnswer, PodRequest, Scope, Target, WatchItem, Write,
+};
 use serde_json::{Value, json};
 use service_runtime::Shutdown;
 use std::sync::Arc;
@@ -105,6 +107,31 @@ impl SuperApi for PlaneSuper {
 
     async fn connect(&self, _pod: &At, _port: u16) -> Result<Box<dyn Duplex>, ApiError> {
         Err(ApiError::internal("no ports are forwarded here"))
+    }
+
+    /// Tells what it is asked, and for whom it does not want to, in words that name the place.
+    async fn open(&self, pod: &At, request: PodRequest) -> Result<PodAnswer, ApiError> {
+        let At { namespace, name, subresource } = pod;
+        match request.query.as_str() {
+            "forbidden" => {
+                let why = format!("User \"the-syncer\" cannot get pods/log in the namespace {namespace:?}");
+                Err(ApiError::forbidden(&core("pods"), name, &why))
+            }
+            "dead" => {
+                let why = format!("Get \"https://10.1.2.3:10250/containerLogs/{namespace}/{name}\": refused");
+                Err(ApiError::internal(why))
+            }
+            "waiting" => Err(ApiError::bad_request(format!("{name} in {namespace} is waiting to start"))),
+            query => {
+                let told = format!("{} {namespace}/{name}/{subresource}?{query}", request.method);
+                let body = futures::stream::once(async move { Ok(told.into()) });
+                Ok(PodAnswer::Body { code: http::StatusCode::OK, body: Box::pin(body) })
+            }
+        }
+    }
+
+    async fn user(&self) -> Result<String, ApiError> {
+        Ok("the-syncer".to_owned())
     }
 
     fn list_watch(&self, resource: &Resource, selector: &str) -> mpsc::Receiver<SuperItem> {

@@ -39,7 +39,7 @@ const DISCOVERY: Duration = Duration::from_secs(5);
 const WHOLE: Duration = Duration::from_secs(60);
 
 /// What concerns one connection only (RFC 9110, 7.6.1), is not for extension servers, or is said anew.
-const NOT_SENT: &[&str] = &[
+pub(crate) const NOT_SENT: &[&str] = &[
     "authorization",
     "connection",
     "content-length",
@@ -55,11 +55,12 @@ const NOT_SENT: &[&str] = &[
     "upgrade",
 ];
 /// Who is to be impersonated has been dealt with; by which way a request came, nobody but this server could say.
-const NOT_SENT_PREFIXES: &[&str] = &["impersonate-", "x-forwarded-"];
+pub(crate) const NOT_SENT_PREFIXES: &[&str] = &["impersonate-", "x-forwarded-"];
 /// What an answer cannot say for the host that this server answers at, which belongs to all tenants.
-const NOT_SAID: &[&str] = &["alt-svc", "clear-site-data", "set-cookie", "strict-transport-security"];
+pub(crate) const NOT_SAID: &[&str] =
+    &["alt-svc", "clear-site-data", "set-cookie", "strict-transport-security"];
 /// What is said with every answer: should a browser show it, it is nobody's page.
-const SAID: &[(&str, &str)] =
+pub(crate) const SAID: &[(&str, &str)] =
     &[("content-security-policy", "sandbox"), ("x-content-type-options", "nosniff")];
 /// Subresources whose answers are streams.
 const STREAMS: &[&str] = &["attach", "exec", "log", "portforward", "proxy"];
@@ -177,7 +178,7 @@ fn request(auth: &Authorized, body: &Incoming, upgrade: bool) -> Result<Request<
     Ok(request)
 }
 
-fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+pub(crate) fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
     let all = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     all.flat_map(|value| value.split(',')).any(|named| named.trim().eq_ignore_ascii_case(name.as_str()))
 }

@@ -20,6 +20,12 @@ const MAX_AGENT: usize = 1_024;
 const MAX_SOURCES: usize = 32;
 /// The annotation with the tenant's name.
 pub const TENANT: &str = "insula.dev/tenant";
+/// The annotation with the `SuperCluster` that a stream leads into.
+pub const SUPER_CLUSTER: &str = "insula.dev/super-cluster";
+/// The annotation with the user as whom the platform acts there.
+pub const SUPER_ACTOR: &str = "insula.dev/super-actor";
+/// Annotations that are the platform's business.
+const INTERNAL: &[&str] = &[SUPER_CLUSTER, SUPER_ACTOR];
 
 /// What is known of a request so far.
 pub struct Event {
@@ -40,6 +46,8 @@ pub struct Event {
     sources: Vec<String>,
     object: Map<String, Value>,
     annotations: Map<String, Value>,
+    /// Those that no tenant is told.
+    internal: Map<String, Value>,
     sent: Option<Value>,
 }
 
@@ -83,6 +91,7 @@ impl Event {
             sources: sources(&call.headers, source),
             object,
             annotations,
+            internal: Map::new(),
             sent: None,
         }
     }
@@ -94,7 +103,9 @@ impl Event {
 
     /// Says something more about it, once.
     pub fn annotate(&mut self, key: &str, value: &str) {
-        self.annotations.entry(key).or_insert_with(|| value.into());
+        let of_tenants = !INTERNAL.contains(&key);
+        let annotations = if of_tenants { &mut self.annotations } else { &mut self.internal };
+        annotations.entry(key).or_insert_with(|| value.into());
     }
 
     /// Takes note of what was sent.
@@ -143,7 +154,15 @@ impl Event {
     }
 
     /// The event of a stage, as one line of JSON.
-    pub fn render(&self, stage: Stage, decision: &Decision, answer: Option<&Value>) -> Bytes {
+    ///
+    /// `internally`: the platform reads it, and not a tenant.
+    pub fn render(
+        &self,
+        stage: Stage,
+        decision: &Decision,
+        answer: Option<&Value>,
+        internally: bool,
+    ) -> Bytes {
         let mut event = json!({
             "kind": "Event", "apiVersion": API_VERSION, "level": decision.level.name(), "stage": stage.name(),
             "auditID": self.id.to_str().unwrap_or(""), "requestURI": self.uri, "verb": self.verb,
@@ -159,8 +178,12 @@ impl Event {
         if !self.object.is_empty() {
             event["objectRef"] = self.object.clone().into();
         }
-        if !self.annotations.is_empty() {
-            event["annotations"] = self.annotations.clone().into();
+        let mut annotations = self.annotations.clone();
+        if internally {
+            annotations.extend(self.internal.clone());
+        }
+        if !annotations.is_empty() {
+            event["annotations"] = annotations.into();
         }
         let without = |value: &Value| {
             let mut value = value.clone();

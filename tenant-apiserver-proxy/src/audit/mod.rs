@@ -70,6 +70,11 @@ impl Target {
         self.policy.decide(&user.name, &user.groups, crate::rbac::action(&what))
     }
 
+    /// True where the platform reads, and not a tenant.
+    fn is_internal(&self) -> bool {
+        self.source.is_none()
+    }
+
     fn write(&self, event: &Bytes) {
         for sink in &self.sinks {
             match sink {

@@ -113,6 +113,14 @@ impl Trail {
                 self.write(Stage::ResponseStarted, None);
                 reply.content = Content::Foreign(self.along(body));
             }
+            Content::Foreign(body) => {
+                self.write(Stage::ResponseStarted, None);
+                reply.content = Content::Foreign(body);
+                // Whoever carries the connection on has it until that ends. Nobody does: it has ended.
+                if let Some(next) = reply.goes_on.take() {
+                    drop(next.send(self));
+                }
+            }
             content => {
                 let answered = self.event.answered(&content, self.level());
                 if let Some(status) = &answered.status {
@@ -141,7 +149,7 @@ impl Trail {
     fn write(&mut self, stage: Stage, answer: Option<&serde_json::Value>) {
         for (target, decision) in &self.targets {
             if !decision.omit_stages.contains(&stage) {
-                target.write(&self.event.render(stage, decision, answer));
+                target.write(&self.event.render(stage, decision, answer, target.is_internal()));
             }
         }
     }

@@ -2,12 +2,12 @@
 
 use super::services::{self, Endpoint, Route, ServicePort};
 use super::{DialError, Dialer, Trust, tls};
-use api_types::TenantId;
+use api_types::{ObjectName, TenantId};
 use http::Uri;
 use plane_client::{Duplex, TunnelError};
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -76,6 +76,29 @@ impl Dialer {
         };
         let stream = TlsConnector::from(peer.config.clone()).connect(peer.name.clone(), stream).await;
         stream.map_err(|error| DialError::Tls(distrusted(&error)))
+    }
+}
+
+impl Dialer {
+    /// Connects to a port of a pod of the plane where it runs. With `tls` hands are shaken as with who is at that address,
+    /// whoever that is. The caller bounds how long it takes.
+    pub async fn open_pod(
+        &self,
+        pod: &ObjectName,
+        port: u16,
+        tls: Option<IpAddr>,
+    ) -> Result<Box<dyn Duplex>, DialError> {
+        let no = |why: &str| TunnelError { pod: pod.clone(), why: why.to_owned() };
+        if self.plane == TenantId::LOCAL_SUPER {
+            return Err(no(SIMULATED).into());
+        }
+        let tunnel = self.network.tunnel().ok_or_else(|| no("this server reaches no pods"))?;
+        let stream = tunnel.connect(self.plane, pod, port).await?;
+        let Some(address) = tls else { return Ok(stream) };
+        let config = tls::client(Trust { bundle: None, identity: None })?;
+        let name = ServerName::IpAddress(address.into());
+        let stream = TlsConnector::from(config).connect(name, stream).await;
+        Ok(Box::new(stream.map_err(|error| DialError::Tls(distrusted(&error)))?))
     }
 }
 

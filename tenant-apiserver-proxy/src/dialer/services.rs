@@ -140,7 +140,7 @@ pub fn route(dialer: &Dialer, at: &ServicePort) -> Result<Route, DialError> {
 }
 
 /// The pod that an endpoint says it is, when that pod has the address.
-fn pod(dialer: &Dialer, namespace: &str, ip: IpAddr, reference: &Value) -> Option<ObjectName> {
+pub fn pod(dialer: &Dialer, namespace: &str, ip: IpAddr, reference: &Value) -> Option<ObjectName> {
     if reference["kind"] != "Pod" {
         return None;
     }

@@ -31,6 +31,7 @@ use crate::reply::Reply;
 use crate::request_info::ResourceRequest;
 use crate::server::Server;
 use crate::stages::Authorized;
+use crate::streams;
 use api_resources::Verb;
 use api_types::{ApiError, Reason};
 use hyper::upgrade::OnUpgrade;
@@ -81,9 +82,6 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
     };
     let catalog = auth.plane().catalog.load_full();
     let Some(row) = catalog.lookup(&request.group, &request.version, &request.resource) else {
-        if let Some(error) = refused(request) {
-            return Err(error);
-        }
         return if paths::is_built_in(&catalog, &request.group) {
             Err(ApiError::no_such_path())
         } else {
@@ -124,6 +122,10 @@ async fn answer(
     body: Incoming,
 ) -> Result<Reply, ApiError> {
     check_scope(request, place.row.namespaced, place.row.verbs == [Verb::Create])?;
+    if streams::is_stream(place) {
+        // On the heap, so that other requests are no larger by it.
+        return Box::pin(streams::answer(server, auth, place, &body)).await;
+    }
     check_method(auth, request, place)?;
     // Nothing is done whose answer could not be given.
     let wish = auth.call().wish();
@@ -141,17 +143,6 @@ async fn answer(
     } else {
         sub(server, auth, place, body).await
     }
-}
-
-/// What Kubernetes has and this release has not is refused by its name, with the reason. A proxied path names its
-/// subresource first.
-fn refused(request: &ResourceRequest) -> Option<ApiError> {
-    let sub = request.subresource.split('/').next().unwrap_or("");
-    let reason = api_resources::table::refused(&request.group, &request.resource, sub)?;
-    let resource = api_types::GroupResource::new(&request.group, &request.resource);
-    let slash = if sub.is_empty() { "" } else { "/" };
-    let error = ApiError::new(Reason::NotFound, format!("{resource}{slash}{sub} is not served: {reason}"));
-    Some(error.about(&request.group, &request.resource, &request.name))
 }
 
 /// A namespaced object is reached through its namespace; a cluster-scoped one is not. What is only created has no
@@ -294,8 +285,6 @@ async fn sub(
         let name = place.subresource.as_str();
         return Err(match name {
             _ if place.row.is_custom() => ApiError::not_found(&place.resource(), &place.name),
-            _ if STREAMS.contains(&name) && matches!(verb, "get" | "create") => not_implemented(place, name),
-            _ if STREAMS.contains(&name) => not_allowed(),
             _ => ApiError::no_such_path(),
         });
     };
@@ -321,9 +310,6 @@ async fn sub(
         (name, _) => Err(not_implemented(place, name)),
     }
 }
-
-/// Subresources of pods, nodes and services in Kubernetes that lead to where the containers run.
-const STREAMS: &[&str] = &["log", "exec", "attach", "portforward", "proxy"];
 
 fn not_implemented(place: &Place, subresource: &str) -> ApiError {
     let name = format!("{}/{subresource}", place.row.plural);

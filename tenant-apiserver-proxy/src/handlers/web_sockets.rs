@@ -58,6 +58,18 @@ pub fn take_token(headers: &mut HeaderMap) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// Takes whatever looks like a token out of the subprotocols.
+pub fn forget_tokens(headers: &mut HeaderMap) {
+    let asked = protocols(headers);
+    if asked.iter().any(|protocol| protocol.starts_with(TOKEN)) {
+        let others: Vec<String> = asked.into_iter().filter(|protocol| !protocol.starts_with(TOKEN)).collect();
+        headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
+        if let Some(rest) = HeaderValue::from_str(&others.join(", ")).ok().filter(|_| !others.is_empty()) {
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, rest);
+        }
+    }
+}
+
 fn protocols(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let texts = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));

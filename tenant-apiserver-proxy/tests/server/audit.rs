@@ -2,6 +2,7 @@
 
 use crate::harness::{CONFIGMAPS, Installation, TENANTS, configmap, eventually, tenant, text};
 use crate::hooks::Hook;
+use crate::pods_beyond::{Beyond, PODS, ask, pod};
 use api_resources::audit::Policy;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -195,4 +196,47 @@ async fn guards_have_things_noted() {
     assert_eq!(text(&noted["pod-security.kubernetes.io/enforce-policy"]), "privileged:latest");
     let told = text(&noted["pod-security.kubernetes.io/audit-violations"]);
     assert!(told.starts_with("would violate PodSecurity \"baseline:latest\": host namespaces"), "{told}");
+}
+
+#[tokio::test]
+async fn a_stream_is_written_down_when_it_begins_and_when_it_ends() {
+    let insula = audited(json!({"rules": [{"level": "RequestResponse"}]})).await;
+    let hook = Hook::start().await;
+    let mut object = tenant("acme");
+    object["spec"] = json!({"egress": {"allowedCIDRs": ["127.0.0.1/32"]}, "audit": {
+        "policy": {"rules": [{"level": "Metadata", "resources": [{"resources": ["pods/exec"]}]}],
+            "omitStages": ["RequestReceived", "ResponseStarted"]},
+        "webhook": {"url": format!("{}/audit", hook.url), "caBundle": hook.ca_bundle}}});
+    let made = insula.admin().await.post(TENANTS, &object).await.expect_code(201).json();
+    let id = api_types::TenantId::parse(text(&made["metadata"]["uid"])).unwrap();
+    let admin = insula.tenant_admin("acme").await;
+    insula.server.set_pod_tunnel(Box::new(Beyond::default()));
+    pod(&admin, "web", "n1", 1).await;
+    let certificate = insula.server.sign_client(id, "ann", Some("system:masters")).unwrap();
+    let path = format!("/tenants/acme{PODS}/web/exec?command=ls");
+    let headers = ["Connection: Upgrade", "Upgrade: echo"];
+    let (exec, head) = ask(&insula, Some(&certificate), "POST", &path, &headers).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let begun = ["RequestReceived create pods web null", "ResponseStarted create pods web 101"];
+    assert_eq!(lines(&insula, "ann"), begun);
+    drop(exec);
+    let ended = eventually("the end of the stream", || async {
+        let lines = lines(&insula, "ann");
+        (lines.len() > 2).then_some(lines)
+    })
+    .await;
+    assert_eq!(ended[2..], ["ResponseComplete create pods web 101"]);
+    let all = events(insula.dir.path());
+    let last = all.iter().rfind(|event| event["user"]["username"] == "ann").unwrap();
+    assert_eq!(last["objectRef"]["subresource"], "exec");
+    let annotations = &last["annotations"];
+    assert_eq!(
+        (&annotations["insula.dev/super-cluster"], &annotations["insula.dev/super-actor"]),
+        (&json!("hz-1"), &json!("the-syncer"))
+    );
+    // The tenant does not hear of that.
+    eventually("the tenant's event", || async { (hook.count() > 0).then_some(()) }).await;
+    let told = hook.last()["items"][0].clone();
+    assert_eq!((&told["stage"], &told["auditID"]), (&json!("ResponseComplete"), &last["auditID"]));
+    assert!(!told["annotations"].to_string().contains("super"), "{told}");
 }

@@ -23,6 +23,7 @@ pub enum Operation {
     Create,
     Update,
     Delete,
+    Connect,
 }
 
 impl Operation {
@@ -32,6 +33,7 @@ impl Operation {
             Operation::Create => "CREATE",
             Operation::Update => "UPDATE",
             Operation::Delete => "DELETE",
+            Operation::Connect => "CONNECT",
         }
     }
 }
@@ -115,6 +117,12 @@ impl<'a> Asked<'a> {
         Asked { server, auth, place, operation, dry_run, options, deadline: Instant::now() + PATIENCE }
     }
 
+    /// A request to be connected. Its object are the options of the connection.
+    pub fn to_connect(server: &'a Server, auth: &'a Authorized, place: &'a Place) -> Self {
+        let (operation, options) = (Operation::Connect, Value::Null);
+        Asked { server, auth, place, operation, dry_run: false, options, deadline: Instant::now() + PATIENCE }
+    }
+
     /// The namespace; that of a namespace is itself.
     pub fn namespace(&self) -> &str {
         if self.is_namespace() { &self.place.name } else { &self.place.namespace }
@@ -195,6 +203,10 @@ impl<'a> Asked<'a> {
 
     /// What a guard has made of an object in a form, as it is written. What it cannot have is dropped, as of a body.
     pub async fn take(&self, made: &Value, form: &Form) -> Result<Value, ApiError> {
+        if self.operation == Operation::Connect {
+            // Whoever connects reads what it understands of its options.
+            return Ok(made.clone());
+        }
         let bytes = serde_json::to_vec(made).map_err(ApiError::internal)?;
         let payload = crate::decoding::Payload { bytes: bytes.into(), media: crate::decoding::Media::Json };
         let mode = api_schema::decode::FieldValidation::Ignore;

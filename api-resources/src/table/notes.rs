@@ -1,15 +1,4 @@
-//! What Kubernetes has and this release does not serve, with the reason that a caller is told.
-
-/// Group (empty for core), resource or `*`, subresource or empty, reason.
-const REFUSED: &[(&str, &str, &str, &str)] = &[
-    ("", "nodes", "proxy", "kubelets are not reached from a plane"),
-    ("", "pods", "attach", "streaming to super clusters is not there yet"),
-    ("", "pods", "exec", "streaming to super clusters is not there yet"),
-    ("", "pods", "log", "reading logs from super clusters is not there yet"),
-    ("", "pods", "portforward", "streaming to super clusters is not there yet"),
-    ("", "pods", "proxy", "proxying to super clusters is not there yet"),
-    ("", "services", "proxy", "proxying to super clusters is not there yet"),
-];
+//! What is served for old clients, or stored and not acted on, with what callers are told of it.
 
 /// Kinds that are stored so that charts and manifests with them install, while nothing acts on them yet: group, plural,
 /// what does not happen.
@@ -44,18 +33,6 @@ pub fn deprecated(group: &str, version: &str, plural: &str) -> Option<&'static s
     Some(found.3)
 }
 
-/// Why a built-in resource of Kubernetes is not served, or `None` when it is served or unknown.
-///
-/// `subresource` is empty for the resource itself. A refused resource refuses its subresources.
-pub fn refused(group: &str, resource: &str, subresource: &str) -> Option<&'static str> {
-    REFUSED
-        .iter()
-        .find(|(g, r, s, _)| {
-            *g == group && (*r == resource || *r == "*") && (s.is_empty() || *s == subresource)
-        })
-        .map(|(_, _, _, reason)| *reason)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,7 +44,6 @@ mod tests {
                 crate::table::builtin_rows().iter().any(|row| row.group == *group && row.plural == *plural),
                 "{plural}"
             );
-            assert_eq!(refused(group, plural, ""), None, "{plural}");
         }
         assert!(
             idle("networking.k8s.io", "networkpolicies")

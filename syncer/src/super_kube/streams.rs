@@ -1,0 +1,75 @@
+//! Subresources of pods that are streams: logs, and connections that go on in another protocol (RFC 9110, 7.8).
+//!
+//! Guarantees: what is upgraded is passed on byte by byte, in both directions, and read only as fast as the other side
+//! takes it.
+
+use super::{CALL_TIMEOUT, path, unreachable_cluster};
+use crate::super_api::At;
+use api_types::{ApiError, Resource};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use hyper_util::rt::TokioIo;
+use kube::client::Body;
+use plane_client::{PodAnswer, PodRequest};
+use serde_json::Value;
+use std::io;
+
+/// The longest refusal that is read.
+const MAX_REFUSAL: usize = 64 << 10;
+
+/// Asks, and waits for the head of the answer.
+pub(super) async fn open(
+    client: &kube::Client,
+    pod: &At,
+    request: PodRequest,
+) -> Result<PodAnswer, ApiError> {
+    let path = path(&Resource::new("", "v1", "pods"), pod);
+    let ask = if request.query.is_empty() { "" } else { "?" };
+    let upgrade = request.headers.contains_key(header::UPGRADE);
+    let built = Request::builder().method(request.method).uri(format!("{path}{ask}{}", request.query));
+    let mut built = built
+        .body(Body::from(Bytes::new()))
+        .map_err(|error| ApiError::internal(format_args!("a request cannot be made: {error}")))?;
+    *built.headers_mut() = request.headers;
+    let answered = tokio::time::timeout(CALL_TIMEOUT, client.send(built)).await;
+    let answer = answered.map_err(|_| unreachable_cluster("no answer in 30 s"))?;
+    let answer = answer.map_err(unreachable_cluster)?;
+    match answer.status() {
+        StatusCode::SWITCHING_PROTOCOLS if upgrade => {
+            let headers = answer.headers().clone();
+            let upgraded = hyper::upgrade::on(answer).await.map_err(unreachable_cluster)?;
+            Ok(PodAnswer::Upgraded { headers, connection: Box::new(TokioIo::new(upgraded)) })
+        }
+        code if code.is_success() && !upgrade => {
+            let body = answer.into_body().into_data_stream().map_err(io::Error::other).boxed();
+            Ok(PodAnswer::Body { code, body })
+        }
+        code if code.is_client_error() || code.is_server_error() => {
+            Err(refusal(code, answer.into_body()).await)
+        }
+        code => {
+            Err(ApiError::internal(format_args!("invalid upgrade response: status code {}", code.as_u16())))
+        }
+    }
+}
+
+/// What a refusal says: a `Status`, or text.
+async fn refusal(code: StatusCode, body: Body) -> ApiError {
+    let read = tokio::time::timeout(CALL_TIMEOUT, Limited::new(body, MAX_REFUSAL).collect()).await;
+    let bytes = match read {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        _ => Bytes::new(),
+    };
+    match serde_json::from_slice::<Value>(&bytes) {
+        Ok(mut status) if status["kind"] == "Status" => {
+            status["code"] = code.as_u16().into();
+            ApiError::from_status(&status)
+        }
+        _ => {
+            let said = String::from_utf8_lossy(&bytes);
+            ApiError::given(code.as_u16(), None, said.trim(), &Value::Null)
+        }
+    }
+}

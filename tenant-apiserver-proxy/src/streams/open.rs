@@ -22,5 +22,5 @@ pub struct Open {
 pub fn begin(server: &Arc<Server>, auth: &Authorized) -> Result<Open, ApiError> {
     let place = auth.plane().limits.stream()?;
     let lifetime = auth.lifetime(server)?;
-    Ok(Open { place, end: Box::pin(async move { drop(lifetime.over().await) }) })
+    Ok(Open { place, end: Box::pin(async move { _ = lifetime.over().await }) })
 }

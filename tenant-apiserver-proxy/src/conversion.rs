@@ -201,6 +201,10 @@ pub async fn keep(caller: &Caller<'_>, place: &Place, mut object: Value) -> Resu
     let row = &place.row;
     if row.is_custom() {
         api_schema::decode::plain_numbers(&mut object);
+        // Server-side apply keeps nulls until the object is stored.
+        if let Some(schema) = &place.written_version().schema {
+            schema.drop_nulls(&mut object);
+        }
     }
     let stored_version = row.stored_version().filter(|stored| stored.name != place.version.name);
     let Some(version) = stored_version.filter(|_| row.is_custom()) else {

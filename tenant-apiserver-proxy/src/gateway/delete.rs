@@ -77,7 +77,8 @@ pub async fn delete(
             false => conversion::shown_one(&caller, place, marked).await?,
         };
         if options.dry_run {
-            return Ok(done(if removed { record } else { shown }, removed));
+            let unmarked = removed && !is_told_of_grace(&old, &new);
+            return Ok(done(if unmarked { record } else { shown }, removed));
         }
         // As in Kubernetes, watchers of what knows grace see that there is none before they see the end. The platform's
         // own parts remove what is over anyhow.

@@ -19,6 +19,10 @@ use serde_json::{Value, json};
 /// Answers with the object as it is stored, when the version agrees.
 pub async fn get(server: &Server, auth: &Authorized, place: &Place) -> Result<Reply, ApiError> {
     check_options(auth)?;
+    // As lists do: at least this version is shown, or it is too large.
+    if let Some(version) = auth.call().query.get("resourceVersion") {
+        super::list::wait_for(server, super::list_options::parse_version(version)?).await?;
+    }
     let found = server.cache.get(auth.plane().id, &place.resource(), &place.object());
     let record = found.ok_or_else(|| ApiError::not_found(&place.asked(), &place.name))?;
     let record = conversion::shown_one(&Caller::of(server, auth), place, record).await?;

@@ -253,3 +253,22 @@ async fn without_the_subresource_a_status_is_a_field_like_others() {
     let status = admin.merge(&format!("{path}/status"), &json!({})).await.expect_code(404).json();
     assert_eq!(text(&status["message"]), "plains.example.dev \"a\" not found");
 }
+
+#[tokio::test]
+async fn nulls_are_kept_by_an_apply_only_until_the_object_is_stored() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let mut object = definition("example.dev", "widgets", "Widget");
+    let spec = &mut object["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    spec["properties"]["any"] = json!({"x-kubernetes-preserve-unknown-fields": true});
+    spec["properties"]["none"] = json!({"type": "string", "nullable": true});
+    admin.post(DEFINITIONS, &object).await.expect_code(201);
+    let applied = json!({"apiVersion": "example.dev/v1", "kind": "Widget", "metadata": {"name": "a"},
+        "spec": {"any": null, "none": null, "size": 1}});
+    let path = "/apis/example.dev/v1/widgets/a?fieldManager=m";
+    let made = admin.send("PATCH", path, "application/apply-patch+yaml", applied.to_string()).await;
+    let made = made.expect_code(201).json();
+    assert_eq!(made["spec"], json!({"none": null, "size": 1}));
+    let owned = &made["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"];
+    assert_eq!(*owned, json!({"f:any": {}, "f:none": {}, "f:size": {}}));
+}

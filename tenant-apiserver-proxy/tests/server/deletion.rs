@@ -39,6 +39,8 @@ async fn a_pod_on_a_node_gets_its_grace_and_others_do_not() {
     admin.post(&format!("{path}/bound/binding"), &binding).await.expect_code(409);
     let mut free = admin.watch(&format!("{path}?watch=true&fieldSelector=metadata.name%3Dfree")).await;
     assert_eq!(free.line().await, "ADDED free");
+    let tried = admin.delete(&format!("{path}/free?dryRun=All")).await.expect_code(200).json();
+    assert_eq!(tried["metadata"]["deletionGracePeriodSeconds"], 0);
     admin.delete(&format!("{path}/free")).await.expect_code(200);
     admin.get(&format!("{path}/free")).await.expect_code(404);
     for kind in ["MODIFIED", "DELETED"] {

@@ -46,6 +46,10 @@ async fn a_list_waits_for_a_version_and_refuses_one_that_does_not_come() {
     admin.post(CONFIGMAPS, &configmap("b", json!({}))).await.expect_code(201);
     let list = waiting.await.unwrap().expect_code(200).json();
     assert!(version(&list) >= next && names(&list).contains(&"b"));
+    let one = admin.get(&format!("{CONFIGMAPS}/b?resourceVersion={next}")).await.expect_code(200).json();
+    assert!(version(&one) >= next);
+    let status = admin.get(&format!("{CONFIGMAPS}/b?resourceVersion={}", next + 1000)).await.expect_code(504);
+    assert_eq!(status.json()["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
     let status =
         admin.get(&format!("{CONFIGMAPS}?resourceVersion={}", next + 1000)).await.expect_code(504).json();
     assert_eq!(status["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");

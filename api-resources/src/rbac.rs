@@ -205,9 +205,9 @@ pub trait Policy {
     /// A Role.
     fn role(&self, namespace: &str, name: &str) -> Option<Arc<Role>>;
     /// All ClusterRoleBindings.
-    fn cluster_role_bindings(&self) -> Vec<Arc<Binding>>;
+    fn cluster_role_bindings(&self) -> &[Arc<Binding>];
     /// The RoleBindings of a namespace.
-    fn role_bindings(&self, namespace: &str) -> Vec<Arc<Binding>>;
+    fn role_bindings(&self, namespace: &str) -> &[Arc<Binding>];
 }
 
 /// What RBAC says.
@@ -225,7 +225,7 @@ pub fn authorize(policy: &dyn Policy, user: User<'_>, action: Action<'_>) -> Dec
     let mut missing = Vec::new();
     for binding in bindings_of(policy, user, action.namespace()) {
         let Some(subject) = binding.subject_of(user) else { continue };
-        match role_of(policy, &binding) {
+        match role_of(policy, binding) {
             Ok(role) if role.rules.iter().any(|rule| rule.allows(&action)) => {
                 return Decision {
                     allowed: true,
@@ -245,13 +245,14 @@ pub fn authorize(policy: &dyn Policy, user: User<'_>, action: Action<'_>) -> Dec
 }
 
 /// The bindings that count for a user in a namespace (empty: only the cluster's).
-fn bindings_of(policy: &dyn Policy, user: User<'_>, namespace: &str) -> impl Iterator<Item = Arc<Binding>> {
-    let mut all = policy.cluster_role_bindings();
-    if !namespace.is_empty() {
-        all.extend(policy.role_bindings(namespace));
-    }
-    all.retain(|binding| binding.subject_of(user).is_some());
-    all.into_iter()
+fn bindings_of<'a>(
+    policy: &'a dyn Policy,
+    user: User<'a>,
+    namespace: &str,
+) -> impl Iterator<Item = &'a Arc<Binding>> {
+    let of_namespace = if namespace.is_empty() { &[] } else { policy.role_bindings(namespace) };
+    let all = policy.cluster_role_bindings().iter().chain(of_namespace);
+    all.filter(move |binding| binding.subject_of(user).is_some())
 }
 
 /// The role that a binding names.
@@ -271,7 +272,7 @@ pub fn role_of(policy: &dyn Policy, binding: &Binding) -> Result<Arc<Role>, Stri
 pub fn rules_for(policy: &dyn Policy, user: User<'_>, namespace: &str) -> (Vec<Rule>, Vec<String>) {
     let (mut rules, mut missing) = (Vec::new(), Vec::new());
     for binding in bindings_of(policy, user, namespace) {
-        match role_of(policy, &binding) {
+        match role_of(policy, binding) {
             Ok(role) => rules.extend(role.rules.iter().cloned()),
             Err(error) => missing.push(error),
         }

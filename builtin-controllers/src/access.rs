@@ -150,6 +150,11 @@ impl Access {
         self.write(target, Write::Patch(Patch::Strategic(patch))).await
     }
 
+    /// Server-side apply, as the controller's own: forced.
+    pub(crate) async fn apply(&self, target: &Target, wanted: Value) -> Result<Object, ApiError> {
+        self.write(target, Write::Patch(Patch::Apply(wanted))).await
+    }
+
     /// Posts to a subresource.
     pub(crate) async fn post(&self, target: &Target, body: Value) -> Result<Object, ApiError> {
         self.write(target, Write::Create(body)).await

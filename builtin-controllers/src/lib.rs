@@ -31,7 +31,9 @@ mod run;
 mod api_services;
 mod certificates;
 mod custom_resources;
+mod event_expiry;
 mod namespaces;
+mod role_aggregation;
 mod root_ca;
 mod service_accounts;
 
@@ -51,6 +53,7 @@ mod endpoint_slices;
 mod garbage_collector;
 mod resource_quotas;
 
+mod ephemeral_volumes;
 mod pods;
 mod scheduler;
 mod simulated_nodes;

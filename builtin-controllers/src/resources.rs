@@ -10,6 +10,7 @@ pub(crate) const NODES: Resource = Resource::new("", "v1", "nodes");
 pub(crate) const PERSISTENT_VOLUME_CLAIMS: Resource = Resource::new("", "v1", "persistentvolumeclaims");
 pub(crate) const PODS: Resource = Resource::new("", "v1", "pods");
 pub(crate) const REPLICATION_CONTROLLERS: Resource = Resource::new("", "v1", "replicationcontrollers");
+pub(crate) const CLUSTER_ROLES: Resource = Resource::new("rbac.authorization.k8s.io", "v1", "clusterroles");
 pub(crate) const RESOURCE_QUOTAS: Resource = Resource::new("", "v1", "resourcequotas");
 pub(crate) const SECRETS: Resource = Resource::new("", "v1", "secrets");
 pub(crate) const SERVICE_ACCOUNTS: Resource = Resource::new("", "v1", "serviceaccounts");

@@ -14,6 +14,8 @@ use crate::disruption_budgets::DisruptionBudgets;
 use crate::disruption_budgets::targets::DisruptionTargets;
 use crate::endpoint_slice_mirroring::EndpointSliceMirroring;
 use crate::endpoint_slices::EndpointSlices;
+use crate::ephemeral_volumes::EphemeralVolumes;
+use crate::event_expiry::EventExpiry;
 use crate::garbage_collector::GarbageCollector;
 use crate::gate::{Gated, Switches};
 use crate::jobs::Jobs;
@@ -21,6 +23,7 @@ use crate::namespaces::Namespaces;
 use crate::pods::OrphanedPods;
 use crate::replicasets::{self, ReplicaSets};
 use crate::resource_quotas::ResourceQuotas;
+use crate::role_aggregation::RoleAggregation;
 use crate::root_ca::RootCa;
 use crate::scheduler::Scheduler;
 use crate::service_accounts::ServiceAccounts;
@@ -33,6 +36,7 @@ use plane_client::{CertificateSigner, Controller, ExtensionServers, PlaneClient,
 use service_runtime::{FairQueue, Shutdown};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -44,6 +48,8 @@ pub struct Options {
     pub cluster_ca_pem: String,
     /// The embedded super cluster; `None` when there is none, and then neither scheduler nor nodes run.
     pub simulated_nodes: Option<SimulatedNodes>,
+    /// How long events stay that nothing changes.
+    pub event_ttl: Duration,
 }
 
 /// Nodes that run nothing and say so.
@@ -89,6 +95,7 @@ fn everywhere(
         (Arc::new(Namespaces::new(client.clone())), 4),
         (Arc::new(ServiceAccounts::new(client.clone())), 2),
         (Arc::new(RootCa::new(client.clone(), options.cluster_ca_pem.clone())), 2),
+        (Arc::new(RoleAggregation::new(client.clone())), 2),
         (Arc::new(Deployments::new(client.clone())), 8),
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::SETS)), 8),
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::CONTROLLERS)), 2),
@@ -102,6 +109,7 @@ fn everywhere(
         (Arc::new(DisruptionBudgets::new(client.clone())), 4),
         (Arc::new(DisruptionTargets::new(client.clone())), 2),
         (Arc::new(ResourceQuotas::new(client.clone())), 4),
+        (Arc::new(EphemeralVolumes::new(client.clone())), 4),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Claims)), 2),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Volumes)), 2),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Classes)), 2),
@@ -143,7 +151,8 @@ pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Optio
         tasks.spawn(gated.release(controller.queue(), shutdown.clone()));
         tasks.spawn(controller.run(shutdown.clone()));
     }
-    let for_everybody: [(Arc<dyn Reconciler>, usize); 4] = [
+    let for_everybody: [(Arc<dyn Reconciler>, usize); 5] = [
+        (Arc::new(EventExpiry::new(client.clone(), options.event_ttl)), 2),
         (Arc::new(CustomResources::new(client.clone())), 2),
         (Arc::new(Registration::new(client.clone())), 2),
         (Arc::new(Availability::new(client.clone(), server.extensions.clone())), 64),

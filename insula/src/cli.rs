@@ -57,6 +57,9 @@ pub struct Up {
     pub sealing_keys: Option<PathBuf>,
     #[command(flatten)]
     pub audit: Audit,
+    /// How long events stay that nothing changes, in every plane
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
+    pub event_ttl: Duration,
     /// Simulated nodes of the embedded super cluster, 1 to 256
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "super_kubeconfig", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub nodes: u32,
@@ -105,6 +108,12 @@ const ABOUT_THE_PROCESS: &str = "Ctrl-C lets requests under way finish, at most 
 /// `IP:PORT`.
 fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "an IP address and a port are needed, such as 127.0.0.1:7443 or [::1]:7443")
+}
+
+/// `1h30m`.
+fn time(text: &str) -> Result<Duration, &'static str> {
+    let time = text.parse::<jiff::SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
+    time.filter(|time| !time.is_zero()).ok_or("a time is needed, such as 90s, 30m or 1h30m")
 }
 
 #[derive(Subcommand)]

@@ -10,6 +10,7 @@ use serde_json::json;
 use service_runtime::Shutdown;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tenant_apiserver_proxy::in_process::InProcess;
 use tenant_apiserver_proxy::server::Server;
 
@@ -69,6 +70,8 @@ pub struct Wiring<'a> {
     pub server: &'a Arc<Server>,
     /// Simulated nodes of the embedded super cluster.
     pub nodes: u32,
+    /// How long events stay.
+    pub event_ttl: Duration,
     /// The kubeconfig of the embedded super cluster, when there is one.
     pub local: Option<String>,
     /// Real super clusters.
@@ -92,6 +95,7 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
             plane: TenantId::LOCAL_SUPER,
             count: wiring.nodes,
         }),
+        event_ttl: wiring.event_ttl,
     };
     let syncing = syncer::Options {
         embedded: wiring.local.map(syncer::Embedded::Kubeconfig),

@@ -74,7 +74,8 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     progress.step("starting controllers, syncer, applications and clouds");
     let path = flags.data_dir.join("kubeconfig");
     let local = write_kubeconfig(&server, &path, address, &base_url, embedded)?;
-    let wiring = services::Wiring { server: &server, nodes: flags.nodes, local, supers };
+    let wiring =
+        services::Wiring { server: &server, nodes: flags.nodes, event_ttl: flags.event_ttl, local, supers };
     services::start(&mut tasks, wiring, &shutdown).await?;
 
     let took = progress.done();

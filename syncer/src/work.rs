@@ -311,7 +311,7 @@ impl Work {
     pub async fn is_referenced(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, ApiError> {
         let pods = self.client.list(self.tenant.id, &Kind::Pod.group_resource(), namespace).await?;
         for pod in pods {
-            let references = crate::pods::downward::references(&pod.value()?["spec"]);
+            let references = crate::pods::downward::references(&pod.value()?);
             if references.contains(&(kind, name.to_owned())) {
                 return Ok(true);
             }

@@ -1,7 +1,10 @@
 //! The plane's roles and bindings, read from its cache, and what they allow.
 //!
-//! What was read holds until one of the four collections changes. Aggregated roles (`admin`, `edit`, `view`, and those
-//! of the tenant) take their rules when they are read: a role with the right label counts at once.
+//! What was read holds until one of the four collections changes.
+
+mod read;
+
+pub use read::PolicyCell;
 
 use crate::authentication::User;
 use crate::authorization::Attributes;
@@ -9,85 +12,12 @@ use crate::gateway::Place;
 use crate::planes::Plane;
 use crate::server::Server;
 use crate::stages::Authorized;
-use api_resources::rbac::{self, Action, Binding, Policy, Role, Rule};
+use api_resources::rbac::{self, Action, Binding, Role, Rule};
 use api_types::{ApiError, GroupResource};
-use arc_swap::ArcSwapOption;
 use compact_str::CompactString;
+use read::{Read, policy};
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::sync::Arc;
-
-/// What was read last.
-pub type PolicyCell = ArcSwapOption<Read>;
-
-/// The roles and bindings of a plane.
-pub struct Read {
-    versions: [u64; 4],
-    cluster_roles: HashMap<CompactString, Arc<Role>>,
-    roles: HashMap<(CompactString, CompactString), Arc<Role>>,
-    cluster_bindings: Vec<Arc<Binding>>,
-    bindings: HashMap<CompactString, Vec<Arc<Binding>>>,
-}
-
-const RESOURCES: [&str; 4] = ["clusterroles", "roles", "clusterrolebindings", "rolebindings"];
-
-fn policy(server: &Server, plane: &Plane) -> Arc<Read> {
-    let collections =
-        RESOURCES.map(|name| server.cache.collection(plane.id, &GroupResource::new(rbac::GROUP, name)));
-    let versions = [0, 1, 2, 3].map(|index| collections[index].version());
-    if let Some(read) = plane.policy.load_full()
-        && read.versions == versions
-    {
-        return read;
-    }
-    let objects = |index: usize| -> Vec<Value> {
-        let records = collections[index].list("");
-        // What cannot be read allows nothing.
-        records.iter().filter_map(|record| record.value().ok()).collect()
-    };
-    let mut cluster_roles = objects(0);
-    api_resources::bootstrap::aggregate_all(&mut cluster_roles);
-    let mut read = Read {
-        versions,
-        cluster_roles: HashMap::new(),
-        roles: HashMap::new(),
-        cluster_bindings: objects(2).iter().map(|object| Arc::new(Binding::of(object))).collect(),
-        bindings: HashMap::new(),
-    };
-    for object in &cluster_roles {
-        let role = Role::of(object);
-        read.cluster_roles.insert(role.name.clone(), Arc::new(role));
-    }
-    for object in objects(1) {
-        let role = Role::of(&object);
-        read.roles.insert((role.namespace.clone(), role.name.clone()), Arc::new(role));
-    }
-    for object in objects(3) {
-        let binding = Arc::new(Binding::of(&object));
-        read.bindings.entry(binding.namespace.clone()).or_default().push(binding);
-    }
-    let read = Arc::new(read);
-    plane.policy.store(Some(read.clone()));
-    read
-}
-
-impl Policy for Read {
-    fn cluster_role(&self, name: &str) -> Option<Arc<Role>> {
-        self.cluster_roles.get(name).cloned()
-    }
-
-    fn role(&self, namespace: &str, name: &str) -> Option<Arc<Role>> {
-        self.roles.get(&(namespace.into(), name.into())).cloned()
-    }
-
-    fn cluster_role_bindings(&self) -> Vec<Arc<Binding>> {
-        self.cluster_bindings.clone()
-    }
-
-    fn role_bindings(&self, namespace: &str) -> Vec<Arc<Binding>> {
-        self.bindings.get(namespace).cloned().unwrap_or_default()
-    }
-}
 
 fn groups(user: &User) -> Vec<CompactString> {
     user.groups.iter().map(CompactString::from).collect()

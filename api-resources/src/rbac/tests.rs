@@ -2,21 +2,25 @@ use super::*;
 use crate::bootstrap;
 use crate::catalog::PlaneKind;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 /// Bootstrap roles and bindings, and the given ones.
 struct Fixed {
     roles: Vec<Arc<Role>>,
-    bindings: Vec<Arc<Binding>>,
+    bindings: BTreeMap<CompactString, Vec<Arc<Binding>>>,
 }
 
 impl Fixed {
     fn with(objects: &[Value]) -> Self {
-        let mut fixed = Fixed { roles: Vec::new(), bindings: Vec::new() };
+        let mut fixed = Fixed { roles: Vec::new(), bindings: BTreeMap::new() };
         let bootstrap = bootstrap::objects(PlaneKind::Tenant).iter().map(|entry| &entry.object);
         for object in bootstrap.chain(objects) {
             match object["kind"].as_str().unwrap() {
                 "Role" | "ClusterRole" => fixed.roles.push(Arc::new(Role::of(object))),
-                _ => fixed.bindings.push(Arc::new(Binding::of(object))),
+                _ => {
+                    let binding = Binding::of(object);
+                    fixed.bindings.entry(binding.namespace.clone()).or_default().push(Arc::new(binding));
+                }
             }
         }
         fixed
@@ -32,12 +36,12 @@ impl Policy for Fixed {
         self.roles.iter().find(|r| r.namespace == namespace && r.name == name).cloned()
     }
 
-    fn cluster_role_bindings(&self) -> Vec<Arc<Binding>> {
+    fn cluster_role_bindings(&self) -> &[Arc<Binding>] {
         self.role_bindings("")
     }
 
-    fn role_bindings(&self, namespace: &str) -> Vec<Arc<Binding>> {
-        self.bindings.iter().filter(|b| b.namespace == namespace).cloned().collect()
+    fn role_bindings(&self, namespace: &str) -> &[Arc<Binding>] {
+        self.bindings.get(namespace).map(Vec::as_slice).unwrap_or_default()
     }
 }
 

@@ -9,6 +9,7 @@ use plane_client::fake::FakePlanes;
 use plane_client::{Actor, ApiError, Delete, Patch, Propagation, Resource, Target, Write};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const PLANE: TenantId = TenantId::LOCAL_SUPER;
 const ADMIN: Actor = Actor::Platform("admin");
@@ -47,6 +48,7 @@ fn start(planes: &FakePlanes) -> (Shutdown, tokio::task::JoinHandle<()>) {
     let options = Options {
         cluster_ca_pem: "PEM".into(),
         simulated_nodes: Some(SimulatedNodes { plane: PLANE, count: 2 }),
+        event_ttl: Duration::from_secs(3_600),
     };
     (shutdown.clone(), tokio::spawn(run(planes.client(), no_server(), options, shutdown)))
 }
@@ -107,7 +109,11 @@ async fn a_deployment_runs_is_served_and_goes_without_a_trace() {
 
 #[tokio::test]
 async fn the_names_that_a_tenant_may_switch_off_are_those_of_the_controllers() {
-    let options = Options { cluster_ca_pem: String::new(), simulated_nodes: None };
+    let options = Options {
+        cluster_ca_pem: String::new(),
+        simulated_nodes: None,
+        event_ttl: Duration::from_secs(3_600),
+    };
     let controllers = everywhere(&FakePlanes::new().client(), &no_server(), &options);
     let mut names: Vec<&str> = controllers.iter().map(|(controller, _)| controller.name()).collect();
     names.push(crate::garbage_collector::NAME);

@@ -54,7 +54,7 @@ pub fn downward(pod: &Value, context: &PodContext<'_>) -> Result<TranslatedPod, 
     let place = context.place;
     let mut spec = pod["spec"].clone();
     refuse(&spec)?;
-    let references = references(&spec);
+    let references = references(pod);
     let priority = priority::wanted(&spec, place.tenant.spec.scheduling.max_priority);
     remove(&mut spec, DECIDED_THERE);
     spec["serviceAccountName"] = json!("default");
@@ -66,7 +66,7 @@ pub fn downward(pod: &Value, context: &PodContext<'_>) -> Result<TranslatedPod, 
     scheduling(place, &mut spec);
     affinity::confine(place, &mut spec);
     let mut tokens = Vec::new();
-    volumes::downward(place, &mut spec, text(&pod["metadata"], "uid"), &mut tokens)?;
+    volumes::downward(place, &mut spec, &pod["metadata"], &mut tokens)?;
     containers(context, &mut spec)?;
     let metadata = metadata(place, pod, &spec)?;
     let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
@@ -166,8 +166,9 @@ pub fn container_down(place: Place<'_>, container: &mut Value) -> Result<(), Ref
     Ok(())
 }
 
-/// The ConfigMaps, Secrets and claims that a pod's spec refers to, by their names in the tenant.
-pub fn references(spec: &Value) -> BTreeSet<(Kind, String)> {
+/// The ConfigMaps, Secrets and claims that a pod refers to, by their names in the tenant.
+pub fn references(pod: &Value) -> BTreeSet<(Kind, String)> {
+    let spec = &pod["spec"];
     let mut out = BTreeSet::new();
     let mut note = |kind: Kind, holder: &Value, field: &str| {
         if let Some(name) = holder[field].as_str() {
@@ -175,6 +176,9 @@ pub fn references(spec: &Value) -> BTreeSet<(Kind, String)> {
         }
     };
     for volume in list(spec, "volumes") {
+        if let Some(claim) = volumes::own_claim(&pod["metadata"], volume) {
+            note(Kind::Claim, &json!({"claimName": claim}), "claimName");
+        }
         note(Kind::ConfigMap, &volume["configMap"], "name");
         note(Kind::Secret, &volume["secret"], "secretName");
         note(Kind::Claim, &volume["persistentVolumeClaim"], "claimName");
@@ -343,7 +347,7 @@ mod tests {
         let spec = json!({
             "imagePullSecrets": [{"name": "pull"}],
             "volumes": [{"configMap": {"name": "cm-volume"}}, {"secret": {"secretName": "secret-volume"}},
-                {"persistentVolumeClaim": {"claimName": "data"}},
+                {"persistentVolumeClaim": {"claimName": "data"}}, {"name": "scratch", "ephemeral": {}},
                 {"projected": {"sources": [{"secret": {"name": "secret-projected"}}]}}],
             "initContainers": [{"envFrom": [{"configMapRef": {"name": "cm-from"}}]}],
             "containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "secret-key", "key": "k"}}}]}],
@@ -356,8 +360,9 @@ mod tests {
             (Kind::Secret, "secret-projected"),
             (Kind::Secret, "secret-volume"),
             (Kind::Claim, "data"),
+            (Kind::Claim, "web-scratch"),
         ];
-        let found = references(&spec);
+        let found = references(&json!({"metadata": {"name": "web"}, "spec": spec}));
         assert_eq!(found.iter().map(|(k, n)| (*k, n.as_str())).collect::<Vec<_>>(), expected);
     }
 

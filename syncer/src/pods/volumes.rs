@@ -1,7 +1,6 @@
 //! Volumes on the way down: names of ConfigMaps, storage classes, the downward API, and service account tokens,
 //! which come from a Secret of ours instead of the super cluster's own issuer.
 
-use crate::claims;
 use crate::kinds::Kind;
 use crate::names;
 use crate::pods::fields;
@@ -21,23 +20,29 @@ pub struct TokenWanted {
 
 /// Kubernetes' default for projected tokens, in seconds.
 const DEFAULT_EXPIRATION: i64 = 3600;
-/// Translates `spec.volumes` in place. `pod_uid` names the Secret for tokens.
+
+/// The claim of a volume that lives with its pod, as the tenant has it: its controller makes it.
+pub fn own_claim(pod: &Value, volume: &Value) -> Option<String> {
+    volume["ephemeral"].is_object().then(|| format!("{}-{}", text(pod, "name"), text(volume, "name")))
+}
+
+/// Translates `spec.volumes` in place. `pod` is the pod's metadata: its UID names the Secret for tokens.
 pub fn downward(
     place: Place<'_>,
     spec: &mut Value,
-    pod_uid: &str,
+    pod: &Value,
     tokens: &mut Vec<TokenWanted>,
 ) -> Result<(), Refusal> {
+    let pod_uid = text(pod, "uid");
     for volume in list_mut(spec, "volumes").into_iter().flatten() {
+        if let Some(claim) = own_claim(pod, volume) {
+            *volume = json!({"name": text(volume, "name"), "persistentVolumeClaim": {"claimName": claim}});
+        }
         let name = text(volume, "name").to_owned();
         named(place, Kind::ConfigMap, volume.get_mut("configMap"), "name")?;
         named(place, Kind::Secret, volume.get_mut("secret"), "secretName")?;
         named(place, Kind::Claim, volume.get_mut("persistentVolumeClaim"), "claimName")?;
         fields::downward_api(volume.get_mut("downwardAPI"));
-        let template = volume.get_mut("ephemeral").and_then(|e| e.get_mut("volumeClaimTemplate"));
-        if let Some(claim) = template.and_then(|t| t.get_mut("spec")) {
-            claims::storage_class(place.tenant, claim)?;
-        }
         let sources = volume.get_mut("projected").and_then(|p| list_mut(p, "sources"));
         for source in sources.into_iter().flatten() {
             projected(place, source, &name, pod_uid, tokens)?;

@@ -71,6 +71,34 @@ fn groups_and_aggregated_roles_count() {
 }
 
 #[test]
+fn roles_take_the_rules_of_those_that_they_aggregate() {
+    with_each_kubectl(|_, kubectl| {
+        let namespace = own_namespace_of(kubectl);
+        let label = format!("--aggregation-rule=example.com/{namespace}=true");
+        kubectl.run(&["create", "clusterrole", "monitoring", &label]);
+        kubectl.run(&["create", "clusterrole", "endpoints", "--verb=get", "--resource=endpoints"]);
+        kubectl.run(&["label", "clusterrole", "endpoints", &format!("example.com/{namespace}=true")]);
+        let first = "--for=jsonpath={.rules[0].resources[0]}=endpoints";
+        kubectl.run(&["wait", "clusterrole/monitoring", first, "--timeout=60s"]);
+        kubectl.apply(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: confidants, labels: \
+             {rbac.authorization.k8s.io/aggregate-to-view: 'true'}}\nrules: [{apiGroups: [''], \
+             resources: [secrets], verbs: [get]}]",
+        );
+        kubectl.run(&["create", "rolebinding", "viewers", "--clusterrole=view", "--user=vera"]);
+        let can = |word: &str| {
+            until("what the role view says", || {
+                let said = kubectl.say(&["auth", "can-i", "get", "secrets", "--as=vera"]);
+                if said.stdout.trim() == word { Ok(()) } else { Err(format!("{said:?}")) }
+            });
+        };
+        can("yes");
+        kubectl.run(&["delete", "clusterrole", "endpoints", "confidants", "monitoring"]);
+        can("no");
+    });
+}
+
+#[test]
 fn nobody_gives_away_more_than_they_have() {
     with_each_kubectl(|_, kubectl| {
         kubectl.run(&[

@@ -1,5 +1,6 @@
 //! Walking an object while knowing the path of where one is, for validators.
 
+use super::sameness;
 use crate::names;
 use api_types::Cause;
 use serde_json::{Map, Value};
@@ -174,9 +175,9 @@ pub fn positive(out: &mut Causes, at: &Place<'_>, name: &str) {
     }
 }
 
-/// True when the values at a path (`spec.selector`, without indexes) are the same; null counts as absent.
+/// True when the values at a path (`spec.selector`, without indexes) mean the same; null counts as absent.
 pub fn same(new: &Value, old: &Value, path: &str) -> bool {
-    lookup(new, path) == lookup(old, path)
+    sameness::same(lookup(new, path), lookup(old, path))
 }
 
 /// Adds `field is immutable` when the values at a path differ.
@@ -188,7 +189,7 @@ pub fn immutable(out: &mut Causes, new: &Value, old: &Value, path: &str) {
 
 /// Adds `field is immutable` for a path when two values differ.
 pub fn not_changed(out: &mut Causes, path: &str, new: &Value, old: &Value) {
-    if new != old {
+    if !sameness::same(new, old) {
         out.push(Cause::invalid(path, new, "field is immutable"));
     }
 }

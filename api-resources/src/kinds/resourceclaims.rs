@@ -8,6 +8,7 @@ use super::place::{
     set_default_text,
 };
 use super::pods_volumes::driver_name;
+use super::sameness::same;
 use super::{deviceallocations, resources};
 use crate::resource::Strategy;
 use crate::{metadata, names};
@@ -107,7 +108,7 @@ fn default_request(request: &mut Value) {
 
 fn spec_stays(new: &Value, old: &Value) -> Causes {
     let (now, before) = (lookup(new, "spec"), lookup(old, "spec"));
-    let changed = (now != before).then(|| Cause::invalid("spec", now, "field is immutable"));
+    let changed = (!same(now, before)).then(|| Cause::invalid("spec", now, "field is immutable"));
     changed.into_iter().collect()
 }
 
@@ -360,5 +361,8 @@ mod tests {
         let (old, new) = (json!({"spec": {"a": 1}}), json!({"spec": {"a": 2}}));
         assert_eq!((strategy().validate_update)(&new, &old).len(), 1);
         assert_eq!((template_strategy().validate_update)(&old, &old).len(), 0);
+        // An empty list says nothing more.
+        let empty = json!({"spec": {"a": 1, "tolerations": []}});
+        assert_eq!((strategy().validate_update)(&empty, &old).len(), 0);
     }
 }

@@ -29,6 +29,7 @@ mod gate;
 mod run;
 
 mod api_services;
+mod authorities;
 mod certificates;
 mod custom_resources;
 mod event_expiry;

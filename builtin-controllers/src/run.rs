@@ -3,6 +3,7 @@
 use crate::api_services::availability::Availability;
 use crate::api_services::registration::Registration;
 use crate::api_services::trust::Trust;
+use crate::authorities::{self, Publishers};
 use crate::certificates::approving::Approving;
 use crate::certificates::cleaning::Cleaning;
 use crate::certificates::signing::Signing;
@@ -24,7 +25,7 @@ use crate::pods::OrphanedPods;
 use crate::replicasets::{self, ReplicaSets};
 use crate::resource_quotas::ResourceQuotas;
 use crate::role_aggregation::RoleAggregation;
-use crate::root_ca::RootCa;
+use crate::root_ca::{self, RootCa};
 use crate::scheduler::Scheduler;
 use crate::service_accounts::ServiceAccounts;
 use crate::simulated_nodes::pods::Kubelets;
@@ -32,7 +33,9 @@ use crate::simulated_nodes::{MAX_NODES, Nodes};
 use crate::statefulsets::StatefulSets;
 use crate::storage_protection::{Protected, StorageProtection};
 use crate::ttl_after_finished::FinishedJobs;
-use plane_client::{CertificateSigner, Controller, ExtensionServers, PlaneClient, Reconciler, TenantId};
+use plane_client::{
+    Authorities, CertificateSigner, Controller, ExtensionServers, PlaneClient, Reconciler, TenantId,
+};
 use service_runtime::{FairQueue, Shutdown};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -43,9 +46,6 @@ use tokio::task::JoinSet;
 /// What the controllers need to know.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The certificate of the CA that signed the server's certificate, in PEM: the content of the ConfigMap
-    /// `kube-root-ca.crt`.
-    pub cluster_ca_pem: String,
     /// The embedded super cluster; `None` when there is none, and then neither scheduler nor nodes run.
     pub simulated_nodes: Option<SimulatedNodes>,
     /// How long events stay that nothing changes.
@@ -68,12 +68,14 @@ pub struct ApiServer {
     pub extensions: Arc<dyn ExtensionServers>,
     /// Signs certificates.
     pub authority: Arc<dyn CertificateSigner>,
+    /// Knows by whom clients are to know it.
+    pub authorities: Arc<dyn Authorities>,
 }
 
 impl ApiServer {
     /// One that does all of it.
-    pub fn new(server: Arc<impl ExtensionServers + CertificateSigner>) -> Self {
-        ApiServer { extensions: server.clone(), authority: server }
+    pub fn new(server: Arc<impl ExtensionServers + CertificateSigner + Authorities>) -> Self {
+        ApiServer { extensions: server.clone(), authority: server.clone(), authorities: server }
     }
 }
 
@@ -86,15 +88,11 @@ fn weigh<K: Clone + Eq + Hash + Send + 'static>(queue: FairQueue<TenantId, K>) -
 
 /// The controllers that work in every plane, with the number of their workers: at least two, since one may have to wait
 /// for a slow webhook of one plane. The garbage collector is one more.
-fn everywhere(
-    client: &Arc<dyn PlaneClient>,
-    server: &ApiServer,
-    options: &Options,
-) -> Vec<(Arc<dyn Reconciler>, usize)> {
+fn everywhere(client: &Arc<dyn PlaneClient>, server: &ApiServer) -> Vec<(Arc<dyn Reconciler>, usize)> {
     vec![
         (Arc::new(Namespaces::new(client.clone())), 4),
         (Arc::new(ServiceAccounts::new(client.clone())), 2),
-        (Arc::new(RootCa::new(client.clone(), options.cluster_ca_pem.clone())), 2),
+        (Arc::new(RootCa::new(client.clone(), server.authorities.clone())), 2),
         (Arc::new(RoleAggregation::new(client.clone())), 2),
         (Arc::new(Deployments::new(client.clone())), 8),
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::SETS)), 8),
@@ -123,7 +121,7 @@ fn everywhere(
 /// A controller's failures are logged and tried again by the controller; none ends this function.
 pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Options, shutdown: Shutdown) {
     let switches = Arc::new(Switches::default());
-    let controllers: Vec<(Arc<Gated>, Controller)> = everywhere(&client, &server, &options)
+    let controllers: Vec<(Arc<Gated>, Controller)> = everywhere(&client, &server)
         .into_iter()
         .map(|(reconciler, workers)| {
             let gated = Arc::new(Gated::new(reconciler, switches.clone()));
@@ -147,16 +145,24 @@ pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Optio
         _ = is_ready.wait_for(|ready| *ready) => {}
         () = shutdown.requested() => {}
     }
+    let trust = Arc::new(Trust::new(client.clone(), server.extensions.clone()));
+    let trust = Controller::new(client.clone(), trust, 1);
+    let root_ca = controllers.iter().find(|(gated, _)| gated.name() == root_ca::CONTROLLER);
+    if let Some(root_ca) = root_ca.map(|(_, controller)| controller.queue()) {
+        let publishers = Publishers { root_ca, trust: trust.queue() };
+        let changes = server.authorities.changes();
+        tasks.spawn(authorities::follow(client.clone(), changes, publishers, shutdown.clone()));
+    }
+    tasks.spawn(trust.run(shutdown.clone()));
     for (gated, controller) in controllers {
         tasks.spawn(gated.release(controller.queue(), shutdown.clone()));
         tasks.spawn(controller.run(shutdown.clone()));
     }
-    let for_everybody: [(Arc<dyn Reconciler>, usize); 5] = [
+    let for_everybody: [(Arc<dyn Reconciler>, usize); 4] = [
         (Arc::new(EventExpiry::new(client.clone(), options.event_ttl)), 2),
         (Arc::new(CustomResources::new(client.clone())), 2),
         (Arc::new(Registration::new(client.clone())), 2),
         (Arc::new(Availability::new(client.clone(), server.extensions.clone())), 64),
-        (Arc::new(Trust::new(client.clone(), server.extensions)), 1),
     ];
     for (reconciler, workers) in for_everybody {
         tasks.spawn(Controller::new(client.clone(), reconciler, workers).run(shutdown.clone()));

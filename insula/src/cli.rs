@@ -2,7 +2,7 @@
 
 use crate::external_address::ExternalAddress;
 use crate::output::{self, Format};
-use crate::{sealing, tenant, up};
+use crate::{certs, sealing, tenant, up};
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -26,6 +26,9 @@ enum Command {
     /// Create, list, show and delete tenants, and get their kubeconfigs
     #[command(subcommand)]
     Tenant(Tenant),
+    /// The certificates and keys of all planes
+    #[command(subcommand)]
+    Certs(Certs),
     /// The keys that seal Secrets and private keys in the store
     #[command(subcommand)]
     Sealing(Sealing),
@@ -179,6 +182,55 @@ enum Sealing {
     },
 }
 
+#[derive(Subcommand)]
+enum Certs {
+    /// List them: whose, what, until when, and whether they sign now
+    List {
+        #[command(flatten)]
+        plane: Plane,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Replace one by a new one; what the former one signed is believed for a while
+    Rotate(Rotate),
+}
+
+/// Which plane.
+#[derive(Args, Clone, Debug)]
+#[group(multiple = false)]
+pub struct Plane {
+    /// That of a tenant
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+    /// The host plane
+    #[arg(long)]
+    pub host: bool,
+    /// The embedded super cluster
+    #[arg(long)]
+    pub local: bool,
+}
+
+/// Flags of `insula certs rotate`.
+#[derive(Args, Clone, Debug)]
+pub struct Rotate {
+    /// What is replaced
+    #[arg(value_enum)]
+    pub what: certs::What,
+    #[command(flatten)]
+    pub plane: Plane,
+    /// Those of every tenant
+    #[arg(long, conflicts_with = "Plane")]
+    pub all_tenants: bool,
+    /// For how long the former one is believed beside the new one, such as 24h, 90m or 7d; 0s: no more, at once
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = certs::seconds)]
+    pub overlap: u64,
+    /// When the new one begins to sign; until then it is published, so that others know it in time
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = certs::seconds)]
+    pub after: u64,
+    #[command(flatten)]
+    pub common: Common,
+}
+
 const DEFAULT_DATA_DIR: &str = ".insula";
 const DATA_DIR: &str = "INSULA_DATA_DIR";
 
@@ -225,6 +277,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Up(flags) => block_on(up::run(flags)),
         Command::Tenant(command) => block_on(run_tenant(command)),
+        Command::Certs(Certs::List { plane, common }) => block_on(certs::list(&plane, &common)),
+        Command::Certs(Certs::Rotate(rotate)) => block_on(certs::rotate(&rotate)),
         Command::Sealing(Sealing::List { common }) => block_on(sealing::list(&common)),
         Command::Sealing(Sealing::Rotate { common }) => block_on(sealing::rotate(&common)),
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tenant_apiserver_proxy::in_process::InProcess;
 use tenant_apiserver_proxy::server::Server;
+use tokio::sync::watch;
 
 /// A real cluster to use as super cluster.
 pub struct SuperKubeconfig {
@@ -72,8 +73,8 @@ pub struct Wiring<'a> {
     pub nodes: u32,
     /// How long events stay.
     pub event_ttl: Duration,
-    /// The kubeconfig of the embedded super cluster, when there is one.
-    pub local: Option<String>,
+    /// The kubeconfig of the embedded super cluster, when there is one, as it is made anew.
+    pub local: Option<watch::Receiver<String>>,
     /// Real super clusters.
     pub supers: Vec<SuperKubeconfig>,
 }
@@ -90,7 +91,6 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
     wiring.server.set_pod_tunnel(Box::new(reserver.pod_tunnel()));
 
     let controllers = builtin_controllers::Options {
-        cluster_ca_pem: wiring.server.ca_pem().to_owned(),
         simulated_nodes: wiring.local.as_ref().map(|_| builtin_controllers::SimulatedNodes {
             plane: TenantId::LOCAL_SUPER,
             count: wiring.nodes,

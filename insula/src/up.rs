@@ -10,7 +10,6 @@ use crate::sealing;
 use crate::services;
 use crate::tasks::Tasks;
 use anyhow::Context;
-use api_types::TenantId;
 use object_store::{EmbeddedOptions, EmbeddedStore};
 use serde_json::json;
 use service_runtime::Shutdown;
@@ -23,9 +22,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tenant_apiserver_proxy::kubeconfig::{self, Context as KubeContext};
 use tenant_apiserver_proxy::listener;
+use tenant_apiserver_proxy::renewal::Admins;
 use tenant_apiserver_proxy::server::{Options, Server};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::EnvFilter;
 
@@ -66,14 +67,14 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     };
     let base_url = options.base_url.clone();
     let server = Server::start(Arc::new(store), options, shutdown.clone()).await?;
-    let serving = server.serving_certificate()?;
-    let acceptor = TlsAcceptor::from(tenant_apiserver_proxy::tls::server_config(&serving)?);
+    let acceptor = TlsAcceptor::from(tenant_apiserver_proxy::tls::server_config(server.serving())?);
     let mut tasks = Tasks::default();
     tasks.spawn("API server", listener::serve(server.clone(), listener, acceptor));
 
     progress.step("starting controllers, syncer, applications and clouds");
     let path = flags.data_dir.join("kubeconfig");
-    let local = write_kubeconfig(&server, &path, address, &base_url, embedded)?;
+    let local = keep_kubeconfig(&server, &path, address, &base_url).await?;
+    let local = embedded.then_some(local);
     let wiring =
         services::Wiring { server: &server, nodes: flags.nodes, event_ttl: flags.event_ttl, local, supers };
     services::start(&mut tasks, wiring, &shutdown).await?;
@@ -180,32 +181,43 @@ fn serving_names(flags: &Up, address: SocketAddr) -> Vec<String> {
     names
 }
 
-/// Writes the admin kubeconfig; returns that of the embedded super cluster for the syncer.
-fn write_kubeconfig(
+/// Keeps the admin kubeconfig up to date; returns that of the embedded super cluster for the syncer, as it is made anew.
+async fn keep_kubeconfig(
     server: &Server,
     path: &Path,
     address: SocketAddr,
     base_url: &str,
-    embedded: bool,
-) -> anyhow::Result<Option<String>> {
-    let admin = server.sign_client(TenantId::HOST, "admin", Some("system:masters"))?;
-    let local = match embedded {
-        true => Some(server.sign_client(TenantId::LOCAL_SUPER, "admin", Some("system:masters"))?),
-        false => None,
+) -> anyhow::Result<watch::Receiver<String>> {
+    let (newer, local) = watch::channel(String::new());
+    let (path, base_url) = (path.to_owned(), base_url.to_owned());
+    // The syncer is in this process: it needs no external address.
+    let own_url = ExternalAddress::local(address).url(address.port());
+    let keep = move |admins: &Admins| {
+        private_file::write(&path, &admin_kubeconfig(admins, &base_url))
+            .map_err(|error| format!("{error:#}"))?;
+        if let Some(credentials) = &admins.local {
+            let server = format!("{own_url}{LOCAL_PATH}");
+            let context = KubeContext { name: "local", server: &server, user: "admin", credentials };
+            newer.send_replace(kubeconfig::render(&[context], &admins.ca_pem));
+        }
+        Ok(())
     };
-    let local_url = format!("{base_url}/supers/local");
+    server.keep_admins(keep).await.map_err(anyhow::Error::msg)?;
+    Ok(local)
+}
+
+/// Where the embedded super cluster is, below the server's address.
+const LOCAL_PATH: &str = "/supers/local";
+
+/// The kubeconfig with the contexts of the platform's admins.
+fn admin_kubeconfig(admins: &Admins, base_url: &str) -> String {
+    let local_url = format!("{base_url}{LOCAL_PATH}");
     let mut contexts =
-        vec![KubeContext { name: "host", server: base_url, user: "admin", credentials: &admin }];
-    if let Some(credentials) = &local {
+        vec![KubeContext { name: "host", server: base_url, user: "admin", credentials: &admins.host }];
+    if let Some(credentials) = &admins.local {
         contexts.push(KubeContext { name: "local", server: &local_url, user: "admin", credentials });
     }
-    private_file::write(path, &kubeconfig::render(&contexts, server.ca_pem()))?;
-    // The syncer is in this process: it needs no external address.
-    let server_url = format!("{}/supers/local", ExternalAddress::local(address).url(address.port()));
-    Ok(local.as_ref().map(|credentials| {
-        let context = KubeContext { name: "local", server: &server_url, user: "admin", credentials };
-        kubeconfig::render(&[context], server.ca_pem())
-    }))
+    kubeconfig::render(&contexts, &admins.ca_pem)
 }
 
 fn announce(

@@ -4,9 +4,10 @@
 //! asks for. Read in this order: [`client`] (what a client can do), [`watch`] and [`tenants`] (what is watched for
 //! ever), [`controller`] (the loop that most services are), the ports between services and the API server
 //! ([`reserver`], [`pod_tunnel`], [`extension_servers`],
-//! [`certificate_signer`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
+//! [`certificate_signer`], [`authorities`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
 //! by the binary.
 
+pub mod authorities;
 pub mod certificate_signer;
 pub mod client;
 pub mod controller;
@@ -20,6 +21,7 @@ pub mod watch;
 pub mod write;
 
 pub use api_types::{ApiError, GroupResource, Meta, ObjectName, Resource, ResourceKey, Revision, TenantId};
+pub use authorities::Authorities;
 pub use certificate_signer::{CertificateOrder, CertificateSigner, SigningError};
 pub use client::{KindInfo, Object, PlaneClient, Scope, WatchItem};
 pub use controller::{Controller, Next, Reconciler, Seen, Trigger};

@@ -22,6 +22,7 @@ use service_runtime::Shutdown;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// A connected super cluster, and how to let it go.
@@ -37,6 +38,10 @@ pub async fn run(state: Arc<State>, client: Arc<dyn PlaneClient>, options: Optio
     let watch = |resource| Watch::new(client.clone(), resource, Scope::One(TenantId::HOST), shutdown.clone());
     let mut cluster_watch = watch(SUPER_CLUSTERS.group_resource());
     let mut secret_watch = watch(GroupResource::new("", "secrets"));
+    let mut newer = match &options.embedded {
+        Some(Embedded::Kubeconfig(text)) => Some(text.clone()),
+        _ => None,
+    };
     let mut is_made = options.embedded.is_none();
     loop {
         if !is_made {
@@ -50,6 +55,7 @@ pub async fn run(state: Arc<State>, client: Arc<dyn PlaneClient>, options: Optio
         tokio::select! {
             _ = cluster_watch.next() => {}
             _ = secret_watch.next() => {}
+            () = changed(&mut newer) => {}
             () = tokio::time::sleep(retry) => {}
             () = shutdown.requested() => break,
         }
@@ -59,6 +65,16 @@ pub async fn run(state: Arc<State>, client: Arc<dyn PlaneClient>, options: Optio
         cluster.stop.trigger();
     }
     while tasks.join_next().await.is_some() {}
+}
+
+/// Resolves when there is a newer text; never, when none can come.
+async fn changed(text: &mut Option<watch::Receiver<String>>) {
+    if let Some(newer) = text
+        && newer.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// Makes the `SuperCluster` of the embedded super cluster, if it is not there; true when it is then.
@@ -168,7 +184,7 @@ async fn source(
         return kubeconfig(client, reference).await.map(Source::Kubeconfig);
     }
     match &options.embedded {
-        Some(Embedded::Kubeconfig(text)) => Ok(Source::Kubeconfig(text.clone())),
+        Some(Embedded::Kubeconfig(text)) => Ok(Source::Kubeconfig(text.borrow().clone())),
         Some(Embedded::InCluster) => Ok(Source::InCluster),
         Some(Embedded::Api(api)) => Ok(Source::Api(api.clone())),
         None => Err(Health::Failed(

@@ -4,12 +4,13 @@ use crate::pods::environment::ApiAddress;
 use crate::super_api::SuperApi;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How the super cluster `local`, whose `SuperCluster` has no kubeconfig, is reached.
 #[derive(Clone)]
 pub enum Embedded {
-    /// By the text of a kubeconfig.
-    Kubeconfig(String),
+    /// By the text of a kubeconfig, and of newer ones as they come.
+    Kubeconfig(watch::Receiver<String>),
     /// By the service account of the pod that the process runs in.
     InCluster,
     /// By this API; for tests.

@@ -1,10 +1,10 @@
 //! Who makes a request: a client certificate or a token, verified with the plane's own keys only.
 
 use crate::pki;
-use crate::planes::{self, Plane, PlaneKind};
+use crate::planes::{Plane, PlaneKind};
 use crate::server::Server;
 use crate::standing::Standing;
-use crate::tokens::{self, Claims};
+use crate::tokens::{self, Claims, Proved};
 use api_types::ApiError;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -104,7 +104,7 @@ pub async fn authenticate(
     if let Some(token) = &credentials.token {
         let identity = match user_of_issuer(server, plane, token).await {
             Some(identity) => identity,
-            None => token_user(server, plane, token).await,
+            None => token_user(server, plane, token),
         };
         return identity.ok_or_else(ApiError::unauthorized);
     }
@@ -126,39 +126,37 @@ pub async fn user_of_issuer(server: &Server, plane: &Plane, token: &str) -> Opti
 }
 
 /// The user of a token for the plane's own audience. Its signature is verified once.
-async fn token_user(server: &Server, plane: &Plane, token: &str) -> Option<Identity> {
-    let key = match server.stored_token_key(plane).await.ok()? {
-        Some(key) => key,
-        // No token is valid; finding that out takes as long as for other planes.
-        None => server.nobody.token_key.get()?,
-    };
+fn token_user(server: &Server, plane: &Plane, token: &str) -> Option<Identity> {
+    let now = Timestamp::now().as_second();
     let verify = || {
         let issuers = server.addresses.issuers(plane);
-        let claims = key.verify(token, &issuers, &issuers).ok()?;
-        let expires = claims.exp;
-        Some((claims, expires))
+        let keys = server.stored_token_keys(plane)?;
+        let proved = tokens::verify(&keys.1, token, &issuers, &issuers, now)?;
+        let expires = proved.claims.exp;
+        Some((proved, expires))
     };
-    let claims = plane.tokens.get(token.as_bytes(), Timestamp::now().as_second(), verify)?;
+    let proved = plane.tokens.get(token.as_bytes(), now, verify)?;
     let identity = Identity {
-        user: service_account(&claims),
-        expires: Some(claims.exp),
-        standing: Standing::Token(claims),
+        user: service_account(&proved.claims),
+        expires: Some(proved.claims.exp),
+        standing: Standing::Token(proved),
     };
     stands(server, plane, &identity.standing)?;
     Some(identity)
 }
 
 /// Verifies a token with the plane's key for one of these audiences, and that what it is bound to still exists.
-pub async fn verify_token(
+pub fn verify_token(
     server: &Server,
     plane: &Plane,
     token: &str,
     audiences: &[String],
-) -> Option<Arc<Claims>> {
-    let key = server.stored_token_key(plane).await.ok()??;
-    let claims = Arc::new(key.verify(token, &server.addresses.issuers(plane), audiences).ok()?);
-    stands(server, plane, &Standing::Token(claims.clone()))?;
-    Some(claims)
+) -> Option<Arc<Proved>> {
+    let (keys, issuers) = (server.stored_token_keys(plane)?, server.addresses.issuers(plane));
+    let now = Timestamp::now().as_second();
+    let proved = Arc::new(tokens::verify(&keys.1, token, &issuers, audiences, now)?);
+    stands(server, plane, &Standing::Token(proved.clone()))?;
+    Some(proved)
 }
 
 /// What credentials stand on is there.
@@ -204,19 +202,10 @@ fn certificate_identity(server: &Server, plane: &Plane, der: &[u8]) -> Option<Id
 
 /// The user of a client certificate: signed by the plane's client CA, for clients, and now.
 fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<Identity> {
-    let authority = match plane.client_ca.get() {
-        Some(found) => found,
-        None => {
-            let stored = planes::stored_key(&server.cache, plane.id, planes::CLIENT_CA)?;
-            let (_, pem) = x509_parser::pem::parse_x509_pem(stored.certificate_pem.as_bytes()).ok()?;
-            plane.client_ca.get_or_init(|| pem.contents)
-        }
-    };
-    let (_, authority) = X509Certificate::from_der(authority).ok()?;
+    let authorities = server.client_authorities(plane)?;
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    certificate.verify_signature(Some(authority.public_key())).ok()?;
-    // Only keys that we make ourselves sign: anything else is no client CA of ours.
-    matches!(authority.public_key().parsed().ok()?, PublicKey::EC(_)).then_some(())?;
+    let mut believed = authorities.1.standing(Timestamp::now().as_second());
+    let signer = believed.find(|authority| has_signed(&authority.key.0, &certificate))?;
     let usage = certificate.extended_key_usage().ok()??;
     let for_clients = usage.value.client_auth || usage.value.any;
     if !for_clients || certificate.is_ca() || !certificate.validity().is_valid() {
@@ -232,7 +221,15 @@ fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<Identi
     let mut user = User::authenticated(name, groups);
     user.uid = uid_of(subject)?;
     let expires = Some(certificate.validity().not_after.timestamp());
-    Some(Identity { user, expires, standing: Standing::Certificate })
+    Some(Identity { user, expires, standing: Standing::Certificate(signer.id.clone()) })
+}
+
+/// Whether an authority signed a certificate.
+fn has_signed(authority: &[u8], certificate: &X509Certificate<'_>) -> bool {
+    let Ok((_, authority)) = X509Certificate::from_der(authority) else { return false };
+    // Only keys that we make ourselves sign: anything else is no client CA of ours.
+    matches!(authority.public_key().parsed(), Ok(PublicKey::EC(_)))
+        && certificate.verify_signature(Some(authority.public_key())).is_ok()
 }
 
 /// The UID that a subject says, empty when it says none; `None` when it says more than one, or none that is text.

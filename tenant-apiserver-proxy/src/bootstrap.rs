@@ -3,8 +3,10 @@
 use crate::cache::feed::store_key;
 use crate::cache::{SharedByPlane, SharedObjects, record};
 use crate::gateway::metadata::timestamp;
+use crate::keyring::Ring;
 use crate::own_address;
 use crate::pki;
+use crate::plane_keys;
 use crate::planes::{self, Plane, PlaneKind};
 use crate::server::{Server, StartError};
 use api_resources::aggregation;
@@ -121,8 +123,8 @@ pub fn first_objects(
     };
     let mut operations = vec![put(
         space,
-        &ResourceKey::new(planes::KEYS.clone(), "", planes::CLIENT_CA),
-        &planes::key_object(planes::CLIENT_CA, authority),
+        &plane_keys::key(planes::CLIENT_CA),
+        &Ring::new(authority.clone()).object(planes::CLIENT_CA),
     )];
     for namespace in NAMESPACES {
         operations.push(put(space, &core("namespaces", "", namespace), &new_namespace(namespace, now)));
@@ -156,7 +158,7 @@ pub async fn ensure(server: &Server) -> Result<(), StartError> {
     let planes: Vec<Arc<Plane>> =
         server.planes.all().into_iter().filter(|plane| plane.kind != PlaneKind::Tenant).collect();
     for plane in planes {
-        if planes::stored_key(&server.cache, plane.id, planes::CLIENT_CA).is_some() {
+        if plane_keys::stored(&server.cache, plane.id, planes::CLIENT_CA).is_some() {
             continue;
         }
         let space = Space::new(plane.id);
@@ -169,7 +171,7 @@ pub async fn ensure(server: &Server) -> Result<(), StartError> {
             let key = ResourceKey::new(GroupResource::new("", "namespaces"), "", name);
             operations.push(put(space, &key, &new_namespace(name, now)));
         }
-        let ca = ResourceKey::new(planes::KEYS.clone(), "", planes::CLIENT_CA);
+        let ca = plane_keys::key(planes::CLIENT_CA);
         let new = space.expect(store_key(&ca), Revision::ZERO);
         match server.commit(Commit { preconditions: vec![new], operations }).await {
             Ok(_) => {}

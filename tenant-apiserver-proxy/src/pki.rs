@@ -13,11 +13,11 @@ use std::net::IpAddr;
 use time::{Duration, OffsetDateTime};
 
 /// How long authorities are valid.
-const AUTHORITY_DAYS: i64 = 3650;
+const AUTHORITY_VALID: Duration = Duration::days(3650);
 /// How long the certificates of kubeconfigs are valid.
-pub const CLIENT_DAYS: i64 = 365;
+pub const CLIENT_VALID: Duration = Duration::days(365);
 /// How long the serving certificate is valid; it is made anew at each start.
-const SERVING_DAYS: i64 = 365;
+const SERVING_VALID: Duration = Duration::days(365);
 /// Clocks of clients may be behind by this.
 const CLOCK_SKEW: Duration = Duration::hours(1);
 
@@ -38,12 +38,37 @@ pub struct PkiError(#[from] rcgen::Error);
 /// Makes an authority.
 pub fn make_authority(common_name: &str) -> Result<KeyedCertificate, PkiError> {
     let key = KeyPair::generate()?;
-    let mut params = base(common_name, AUTHORITY_DAYS);
+    let certificate = authority(common_name).self_signed(&key)?;
+    Ok(KeyedCertificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+}
+
+/// The same authority, certified by another: who believes that one believes it too.
+pub fn cross_sign(
+    of: &KeyedCertificate,
+    common_name: &str,
+    by: &KeyedCertificate,
+) -> Result<String, PkiError> {
+    let issuer = Issuer::from_ca_cert_pem(&by.certificate_pem, KeyPair::from_pem(&by.key_pem)?)?;
+    let mut params = authority(common_name);
+    params.use_authority_key_identifier_extension = true;
+    Ok(params.signed_by(&KeyPair::from_pem(&of.key_pem)?, &issuer)?.pem())
+}
+
+fn authority(common_name: &str) -> CertificateParams {
+    let mut params = base(common_name, AUTHORITY_VALID);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages =
         vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign];
-    let certificate = params.self_signed(&key)?;
-    Ok(KeyedCertificate { certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+    params
+}
+
+/// When the first certificate of a PEM is made anew, in seconds since 1970: once a third of its time is left. `None`:
+/// it cannot be read.
+pub fn renewal(pem: &str) -> Option<i64> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
+    let validity = pem.parse_x509().ok()?.validity().clone();
+    let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+    Some(until - (until - from) / 3)
 }
 
 /// The attribute of a subject that says the user's UID, as Kubernetes numbers it.
@@ -55,9 +80,9 @@ pub fn sign_client(
     authority: &KeyedCertificate,
     user: &str,
     group: Option<&str>,
-    days: i64,
+    valid: Duration,
 ) -> Result<KeyedCertificate, PkiError> {
-    let mut params = base(user, days);
+    let mut params = base(user, valid);
     params.distinguished_name.push(DnType::CustomDnType(UID_ATTRIBUTE.to_vec()), user);
     if let Some(group) = group {
         params.distinguished_name.push(DnType::OrganizationName, group);
@@ -68,7 +93,7 @@ pub fn sign_client(
 
 /// Signs the serving certificate for host names and addresses.
 pub fn sign_serving(authority: &KeyedCertificate, names: &[String]) -> Result<KeyedCertificate, PkiError> {
-    let mut params = base("insula", SERVING_DAYS);
+    let mut params = base("insula", SERVING_VALID);
     for name in names {
         let alternative = match name.parse::<IpAddr>() {
             Ok(address) => SanType::IpAddress(address),
@@ -80,13 +105,13 @@ pub fn sign_serving(authority: &KeyedCertificate, names: &[String]) -> Result<Ke
     sign(authority, params)
 }
 
-fn base(common_name: &str, days: i64) -> CertificateParams {
+fn base(common_name: &str, valid: Duration) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
     let now = OffsetDateTime::now_utc();
     params.not_before = now - CLOCK_SKEW;
-    params.not_after = now + Duration::days(days);
+    params.not_after = now + valid;
     params
 }
 

@@ -6,21 +6,22 @@ use crate::audit;
 use crate::authentication::Identity;
 use crate::bodies::{self, Budget};
 use crate::dialer::{Dialer, Network, addresses::Reach};
+use crate::keyring::Ring;
 use crate::lifetime::Grounds;
 use crate::limits::{Amounts, Limits};
 use crate::metrics::Metrics;
-use crate::pki::{self, KeyedCertificate, PkiError};
-use crate::tokens::{Claims, TokenError, TokenKey};
+use crate::pki::{self, PkiError};
+use crate::plane_keys::{Authority, Parsed, RingCell};
+use crate::tokens::{Proved, TokenError, TokenKey};
 use crate::verified::Verified;
 use api_resources::Catalog;
-use api_types::{ApiError, GroupResource, ObjectName, Reason, TenantId};
+use api_types::{ApiError, GroupResource, Reason, TenantId};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use compact_str::CompactString;
 use parking_lot::RwLock;
-use serde_json::{Value, json};
 use service_runtime::Shutdown;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 pub use api_resources::PlaneKind;
 
@@ -55,14 +56,14 @@ pub struct Plane {
     pub ended: ArcSwap<Shutdown>,
     /// Its open streams, by what their users' credentials stand on.
     pub(crate) grounds: Grounds,
-    /// The client CA as DER, once it was needed.
-    pub(crate) client_ca: OnceLock<Vec<u8>>,
-    /// The key of its tokens, once it was needed.
-    pub(crate) token_key: tokio::sync::OnceCell<TokenKey>,
+    /// Its client CAs, once they were needed.
+    pub(crate) client_ca: RingCell<Authority>,
+    /// The keys of its tokens, once they were needed.
+    pub(crate) token_key: RingCell<TokenKey>,
     /// Its roles and bindings, read.
     pub(crate) policy: crate::rbac::PolicyCell,
     /// Tokens for the plane's own audience that have been verified.
-    pub(crate) tokens: Verified<Claims>,
+    pub(crate) tokens: Verified<Proved>,
     /// The issuers of its users.
     pub(crate) oidc: crate::oidc::Issuers,
     /// Client certificates that have been verified.
@@ -99,9 +100,9 @@ pub enum NobodyError {
     /// Its client CA.
     #[error(transparent)]
     Authority(#[from] PkiError),
-    /// Its client CA, as text.
-    #[error("a new client CA cannot be read")]
-    Pem,
+    /// A key, as it is read.
+    #[error("a new key cannot be read")]
+    Key,
     /// The key of its tokens.
     #[error(transparent)]
     TokenKey(#[from] TokenError),
@@ -130,8 +131,8 @@ impl Plane {
             catalog_changed: tokio::sync::Notify::new(),
             ended: ArcSwap::from_pointee(Shutdown::new()),
             grounds: Grounds::default(),
-            client_ca: OnceLock::new(),
-            token_key: tokio::sync::OnceCell::new(),
+            client_ca: RingCell::default(),
+            token_key: RingCell::default(),
             policy: crate::rbac::PolicyCell::default(),
             tokens: Verified::default(),
             oidc: crate::oidc::Issuers::default(),
@@ -163,14 +164,13 @@ impl Plane {
     /// is there and does not know the caller. Nothing that proves who one is was ever signed by its keys.
     pub(crate) fn nobodys(network: &Arc<Network>) -> Result<Self, NobodyError> {
         let id = TenantId::new(uuid::Uuid::new_v4());
-        let plane = Plane::new(id, PlaneKind::Tenant, "", network);
+        let mut plane = Plane::new(id, PlaneKind::Tenant, "", network);
         let authority = pki::make_authority(&format!("{}{id}", crate::authentication::AUTHORITY_PREFIX))?;
-        let (_, pem) = x509_parser::pem::parse_x509_pem(authority.certificate_pem.as_bytes())
-            .map_err(|_| NobodyError::Pem)?;
-        let token_key = TokenKey::read(&crate::tokens::make_key()?)?;
-        // Both cells are new, so that nothing is there.
-        let _ = plane.client_ca.set(pem.contents);
-        let _ = plane.token_key.set(token_key);
+        let authorities = Parsed::new(Ring::new(authority), Authority::read).ok_or(NobodyError::Key)?;
+        let token_keys = Ring::new(crate::tokens::make_key()?);
+        let token_keys = Parsed::new(token_keys, TokenKey::of).ok_or(NobodyError::Key)?;
+        plane.client_ca = RingCell::fixed(authorities);
+        plane.token_key = RingCell::fixed(token_keys);
         Ok(plane)
     }
 
@@ -239,19 +239,4 @@ impl Planes {
 /// What a client is told whose plane went away while its request was under way.
 pub fn ended(plane: &Plane) -> ApiError {
     ApiError::new(Reason::Forbidden, format!("the tenant {} is being deleted", plane.name))
-}
-
-/// A key as it is stored.
-pub fn key_object(name: &str, key: &KeyedCertificate) -> Value {
-    json!({"kind": "PlaneKey", "apiVersion": "insula.internal/v1", "metadata": {"name": name},
-        "certificate": key.certificate_pem, "key": key.key_pem})
-}
-
-/// Reads a stored key.
-pub fn stored_key(cache: &crate::cache::Cache, plane: TenantId, name: &str) -> Option<KeyedCertificate> {
-    let value = cache.get(plane, &KEYS, &ObjectName::cluster(name))?.value().ok()?;
-    Some(KeyedCertificate {
-        certificate_pem: value["certificate"].as_str()?.to_owned(),
-        key_pem: value["key"].as_str()?.to_owned(),
-    })
 }

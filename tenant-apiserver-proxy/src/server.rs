@@ -7,14 +7,16 @@ use crate::bodies::{self, Budget};
 use crate::cache::{self, Cache, feed};
 use crate::dialer::Network;
 use crate::issuers::{self, Addresses};
+use crate::keyring::Ring;
 use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::planes::{self, Plane, PlaneKind, Planes};
+use crate::renewal::{self, Renewal};
 use crate::sealing::{self, Sealing};
-use crate::tokens::{TokenError, TokenKey};
-use crate::{bootstrap, crds, own_address, standing, tenants, usage};
+use crate::serving::{Serving, ServingError};
+use crate::{bootstrap, crds, own_address, plane_keys, standing, tenants, usage};
 use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
 use arc_swap::ArcSwapOption;
-use object_store::{Commit, CommitError, ObjectStore, Precondition, SealedStore, Space, StoreError};
+use object_store::{Commit, CommitError, ObjectStore, SealedStore, Space, StoreError};
 use plane_client::{PodTunnel, ServiceReserver};
 use service_runtime::{Shutdown, ShutdownOnDrop};
 use std::sync::Arc;
@@ -55,13 +57,16 @@ pub struct Server {
     pub(crate) options: Options,
     /// Where it is and was reached.
     pub(crate) addresses: Addresses,
-    serving_ca: KeyedCertificate,
+    /// What it shows who connects.
+    pub(crate) serving: Arc<Serving>,
+    /// Keeps certificates up to date.
+    pub(crate) renewal: Renewal,
     reserver: ArcSwapOption<Box<dyn ServiceReserver>>,
     /// When the process started.
     pub(crate) started: jiff::Timestamp,
     /// What all planes dial with.
     pub(crate) network: Arc<Network>,
-    plane_keys: tokio::sync::Mutex<()>,
+    pub(crate) plane_keys: tokio::sync::Mutex<()>,
     pub(crate) crds: crds::Schemas,
     pub(crate) documents: crate::documents::Documents,
     pub(crate) heavy: crate::heavy::Heavy,
@@ -91,6 +96,9 @@ pub enum StartError {
     /// The certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
+    /// What is shown who connects.
+    #[error(transparent)]
+    Serving(#[from] ServingError),
     /// The plane of those whose tenant is not there.
     #[error(transparent)]
     Nobody(#[from] planes::NobodyError),
@@ -110,7 +118,7 @@ impl Server {
         shutdown: Shutdown,
     ) -> Result<Arc<Self>, StartError> {
         let store = SealedStore::new(store, options.sealing.keys.clone(), sealing::is_secret);
-        let (cache, serving_ca, revision) = load(&store).await?;
+        let (cache, revision) = load(&store).await?;
         let network = Arc::new(Network::new(cache.clone()));
         let server = Arc::new(Server {
             store: store.clone(),
@@ -122,7 +130,8 @@ impl Server {
             audit: options.audit.take().map(|audit| Arc::new(audit.target(&network))),
             bodies: Budget::new(bodies::ALL_BYTES),
             options,
-            serving_ca,
+            serving: Arc::default(),
+            renewal: Renewal::default(),
             reserver: ArcSwapOption::empty(),
             started: jiff::Timestamp::now(),
             network: network.clone(),
@@ -162,6 +171,8 @@ impl Server {
         // Before the tenants forget where they were reached.
         issuers::ensure(&server).await?;
         own_address::ensure(&server).await?;
+        renewal::serve(&server, plane_keys::now())?;
+        tokio::spawn(renewal::run(server.clone(), shutdown.clone()));
         tokio::spawn(usage::run(server.clone(), shutdown));
         Ok(server)
     }
@@ -181,14 +192,14 @@ impl Server {
         self.endpoint(plane)
     }
 
-    /// The serving CA, PEM.
-    pub fn ca_pem(&self) -> &str {
-        &self.serving_ca.certificate_pem
+    /// The serving CAs that are believed, PEM.
+    pub fn ca_pem(&self) -> String {
+        plane_keys::bundle(&self.cache, TenantId::HOST, planes::SERVING_CA)
     }
 
-    /// A serving certificate for the names of the options.
-    pub fn serving_certificate(&self) -> Result<KeyedCertificate, PkiError> {
-        pki::sign_serving(&self.serving_ca, &self.options.names)
+    /// What the listener shows who connects.
+    pub fn serving(&self) -> Arc<Serving> {
+        self.serving.clone()
     }
 
     /// A client certificate for a user of a plane, signed by the plane's client CA.
@@ -198,9 +209,20 @@ impl Server {
         user: &str,
         group: Option<&str>,
     ) -> Result<KeyedCertificate, StartError> {
-        let authority = planes::stored_key(&self.cache, plane, planes::CLIENT_CA)
+        self.sign_client_for(plane, user, group, pki::CLIENT_VALID)
+    }
+
+    /// The same, valid for a time.
+    pub fn sign_client_for(
+        &self,
+        plane: TenantId,
+        user: &str,
+        group: Option<&str>,
+        valid: time::Duration,
+    ) -> Result<KeyedCertificate, StartError> {
+        let authority = plane_keys::signing(&self.cache, plane, planes::CLIENT_CA)
             .ok_or(StartError::NoAuthority { plane })?;
-        Ok(pki::sign_client(&authority, user, group, pki::CLIENT_DAYS)?)
+        Ok(pki::sign_client(&authority, user, group, valid)?)
     }
 
     /// The installation's audit policy, and where its events go.
@@ -235,71 +257,6 @@ impl Server {
         Ok(revision)
     }
 
-    /// The key of a plane's tokens; `None` when it was never needed, so that no token can be valid.
-    pub(crate) async fn stored_token_key<'a>(
-        &self,
-        plane: &'a Plane,
-    ) -> Result<Option<&'a TokenKey>, ApiError> {
-        if plane.token_key.get().is_none()
-            && planes::stored_key(&self.cache, plane.id, planes::TOKEN_KEY).is_none()
-        {
-            return Ok(None);
-        }
-        self.token_key(plane).await.map(Some)
-    }
-
-    /// The key of a plane's tokens, made when it is first needed.
-    pub(crate) async fn token_key<'a>(&self, plane: &'a Plane) -> Result<&'a TokenKey, ApiError> {
-        let make = || async {
-            let stored = self.plane_key(plane, planes::TOKEN_KEY, crate::tokens::make_key).await?;
-            TokenKey::read(&stored).map_err(|error: TokenError| no_key(plane, planes::TOKEN_KEY, &error))
-        };
-        plane.token_key.get_or_try_init(make).await
-    }
-
-    /// A key of a plane, made and stored when it is first needed.
-    pub(crate) async fn plane_key<E: std::fmt::Display>(
-        &self,
-        plane: &Plane,
-        name: &str,
-        make: impl Fn() -> Result<KeyedCertificate, E> + Send,
-    ) -> Result<KeyedCertificate, ApiError> {
-        let _one_at_a_time = self.plane_keys.lock().await;
-        if let Some(stored) = planes::stored_key(&self.cache, plane.id, name) {
-            return Ok(stored);
-        }
-        let made = make().map_err(|error| no_key(plane, name, &error))?;
-        let space = Space::new(plane.id);
-        let key = ResourceKey::new(planes::KEYS.clone(), "", name);
-        let mut commit = Commit {
-            preconditions: vec![space.expect(feed::store_key(&key), Revision::ZERO)],
-            operations: vec![bootstrap::put(space, &key, &planes::key_object(name, &made))],
-        };
-        commit.preconditions.extend(self.alive(plane)?);
-        match self.commit(commit).await {
-            Ok(_) => Ok(made),
-            // Another process of the installation was first: its key is the plane's.
-            Err(CommitError::Precondition { index: 0, actual }) => {
-                self.cache.wait_for(actual).await;
-                planes::stored_key(&self.cache, plane.id, name).ok_or_else(|| planes::ended(plane))
-            }
-            Err(error) => Err(no_key(plane, name, &error)),
-        }
-    }
-
-    /// What must hold in a commit into a tenant's plane: that the plane has not been removed meanwhile, since nobody
-    /// would ever remove keys that come later. `None` for planes that are for ever. Errors: it has been removed.
-    pub(crate) fn alive(&self, plane: &Plane) -> Result<Option<Precondition>, ApiError> {
-        if !plane.id.is_tenant() {
-            return Ok(None);
-        }
-        // Every plane has it from its birth to its end, and it never changes.
-        let authority = ResourceKey::new(planes::KEYS.clone(), "", planes::CLIENT_CA);
-        let found = self.cache.get(plane.id, &authority.resource, &authority.object);
-        let found = found.ok_or_else(|| planes::ended(plane))?;
-        Ok(Some(Space::new(plane.id).expect(feed::store_key(&authority), found.revision)))
-    }
-
     /// Sees every change after the cache has it and before its write is acknowledged.
     fn observe(&self, tenant: TenantId, key: &ResourceKey) {
         let resource: &GroupResource = &key.resource;
@@ -311,6 +268,9 @@ impl Server {
         }
         if tenant == TenantId::HOST && *resource == *issuers::ADDRESSES {
             issuers::observe(self);
+        }
+        if *resource == *planes::KEYS {
+            self.renewal.changed(tenant);
         }
         if standing::is_ground(resource)
             && let Some(plane) = self.planes.get(tenant)
@@ -330,30 +290,25 @@ impl Server {
     }
 }
 
-fn no_key(plane: &Plane, name: &str, error: &dyn std::fmt::Display) -> ApiError {
-    tracing::error!(plane = %plane.id, name, %error, "a key of the plane cannot be had");
-    ApiError::internal("a key of the plane cannot be had")
-}
-
-/// Fills a cache from the store, and reads the serving CA. A new installation gets one; when another process makes one
+/// Fills a cache from the store, in which there is a serving CA. A new installation gets one; when another process makes one
 /// in the same moment, the one that is stored first is that of both.
-async fn load(store: &SealedStore) -> Result<(Arc<Cache>, KeyedCertificate, Revision), StartError> {
+async fn load(store: &SealedStore) -> Result<(Arc<Cache>, Revision), StartError> {
     loop {
         let cache = Arc::new(Cache::new(bootstrap::shared_objects()));
         let revision = feed::load(&cache, store).await?;
-        if let Some(found) = planes::stored_key(&cache, TenantId::HOST, planes::SERVING_CA) {
-            return Ok((cache, found, revision));
+        if plane_keys::stored(&cache, TenantId::HOST, planes::SERVING_CA).is_some() {
+            return Ok((cache, revision));
         }
         let made = pki::make_authority("insula-serving")?;
         let space = Space::new(TenantId::HOST);
-        let key = ResourceKey::new(planes::KEYS.clone(), "", planes::SERVING_CA);
+        let key = plane_keys::key(planes::SERVING_CA);
         let commit = Commit {
             preconditions: vec![space.expect(feed::store_key(&key), Revision::ZERO)],
-            operations: vec![bootstrap::put(space, &key, &planes::key_object(planes::SERVING_CA, &made))],
+            operations: vec![bootstrap::put(space, &key, &Ring::new(made).object(planes::SERVING_CA))],
         };
         match store.commit(commit).await {
-            Ok(revision) => return Ok((cache, made, revision)),
-            Err(CommitError::Precondition { .. }) => {}
+            // Either way it is read back.
+            Ok(_) | Err(CommitError::Precondition { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -3,9 +3,10 @@
 //! something of it changes.
 
 use crate::oidc::authenticator::Authenticator;
+use crate::plane_keys;
 use crate::planes::{self, Plane};
 use crate::server::Server;
-use crate::tokens::{Claims, Reference};
+use crate::tokens::{Claims, Proved, Reference};
 use api_types::{GroupResource, ResourceKey};
 use jiff::Timestamp;
 use std::sync::{Arc, Weak};
@@ -19,10 +20,10 @@ pub enum Standing {
     /// Nothing that can go away.
     #[default]
     Nothing,
-    /// The plane's client CA, which signed the certificate.
-    Certificate,
+    /// The client CA of the plane which signed the certificate, by its name.
+    Certificate(String),
     /// The plane's key, which signed the token, and what the token is bound to.
-    Token(Arc<Claims>),
+    Token(Arc<Proved>),
     /// An issuer of the tenant's users.
     Issuer(Weak<Authenticator>),
 }
@@ -46,9 +47,9 @@ impl Standing {
         let key = |name| ResourceKey::new(planes::KEYS.clone(), "", name);
         match self {
             Standing::Nothing => Vec::new(),
-            Standing::Certificate => vec![key(planes::CLIENT_CA)],
-            Standing::Token(claims) => {
-                let mut grounds: Vec<ResourceKey> = bonds(claims).map(|(object, _)| object).collect();
+            Standing::Certificate(_) => vec![key(planes::CLIENT_CA)],
+            Standing::Token(proved) => {
+                let mut grounds: Vec<ResourceKey> = bonds(&proved.claims).map(|(object, _)| object).collect();
                 grounds.push(key(planes::TOKEN_KEY));
                 grounds
             }
@@ -58,14 +59,14 @@ impl Standing {
 
     /// Until when it stands as things are, in seconds since 1970; `None`: it has fallen.
     pub fn until(&self, server: &Server, plane: &Plane) -> Option<i64> {
+        let now = plane_keys::now();
         match self {
             Standing::Nothing => Some(i64::MAX),
-            Standing::Certificate => {
-                planes::stored_key(&server.cache, plane.id, planes::CLIENT_CA).map(|_| i64::MAX)
-            }
-            Standing::Token(claims) => {
-                let mut ends = bonds(claims).map(|(object, uid)| until(server, plane, &object, uid));
-                ends.try_fold(i64::MAX, |least, end| Some(least.min(end?)))
+            Standing::Certificate(authority) => server.client_authorities(plane)?.1.until(authority, now),
+            Standing::Token(proved) => {
+                let key = server.stored_token_keys(plane)?.1.until(&proved.key, now)?;
+                let mut ends = bonds(&proved.claims).map(|(object, uid)| until(server, plane, &object, uid));
+                ends.try_fold(key, |least, end| Some(least.min(end?)))
             }
             Standing::Issuer(issuer) => {
                 let issuer = issuer.upgrade()?;

@@ -52,11 +52,11 @@ pub fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra
     let authority =
         pki::make_authority(&format!("{}{id}", authentication::AUTHORITY_PREFIX)).map_err(failed)?;
     let admin =
-        pki::sign_client(&authority, "admin", Some("system:masters"), pki::CLIENT_DAYS).map_err(failed)?;
+        pki::sign_client(&authority, "admin", Some("system:masters"), pki::CLIENT_VALID).map_err(failed)?;
     let endpoint = format!("{}/tenants/{name}", server.base_url());
     let mut operations = bootstrap::first_objects(server, &authority, Space::new(id), now);
     let secret = kubeconfig_secret(name);
-    let object = kubeconfig_object(&secret, name, uid_text(tenant), &endpoint, server.ca_pem(), &admin, now);
+    let object = kubeconfig_object(&secret, name, uid_text(tenant), &endpoint, &server.ca_pem(), &admin, now);
     operations.push(bootstrap::put(Space::new(TenantId::HOST), &secret, &object));
     tenant["status"] = json!({
         "endpoint": endpoint,

@@ -4,35 +4,21 @@
 //! authentication checks chain, usage and expiry. No hints are sent, because the authorities of thousands of
 //! planes do not fit into the field.
 
-use crate::pki::KeyedCertificate;
+use crate::serving::Serving;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
 use std::sync::Arc;
 
-/// TLS could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// A certificate or key cannot be read.
-    #[error("the serving certificate cannot be read: {0}")]
-    Pem(#[from] rustls::pki_types::pem::Error),
-    /// The certificate and the key do not fit.
-    #[error("the serving certificate cannot be used: {0}")]
-    Config(#[from] Error),
-}
-
-/// The configuration of the listener: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-pub fn server_config(serving: &KeyedCertificate) -> Result<Arc<ServerConfig>, TlsError> {
+/// The configuration of the listener: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1. Each handshake shows the certificate of
+/// then.
+pub fn server_config(serving: Arc<Serving>) -> Result<Arc<ServerConfig>, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(serving.certificate_pem.as_bytes()).collect::<Result<_, _>>()?;
-    let key = PrivateKeyDer::from_pem_slice(serving.key_pem.as_bytes())?;
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(ProofOfPossession { provider }))
-        .with_single_cert(chain, key)?;
+        .with_cert_resolver(serving);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -2,11 +2,12 @@
 //!
 //! The claims are those of Kubernetes' bound service account tokens (KEP-1205).
 
+use crate::keyring::{self, Entry};
 use crate::pki::KeyedCertificate;
+use crate::plane_keys::Parsed;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use rcgen::KeyPair;
+use rcgen::{KeyPair, PublicKeyData, SubjectPublicKeyInfo};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// The shortest life of a token, in seconds.
 pub const MIN_SECONDS: i64 = 600;
@@ -17,7 +18,8 @@ pub const MAX_SECONDS: i64 = 1 << 32;
 pub struct TokenKey {
     id: String,
     point: Vec<u8>,
-    signing: EncodingKey,
+    /// `None`: it verifies only.
+    signing: Option<EncodingKey>,
     verifying: DecodingKey,
 }
 
@@ -27,6 +29,9 @@ pub enum TokenError {
     /// The key.
     #[error("token key: {0}")]
     Key(#[from] rcgen::Error),
+    /// The key signs no more.
+    #[error("the token key is a former one")]
+    Former,
     /// The token.
     #[error("token: {0}")]
     Token(#[from] jsonwebtoken::errors::Error),
@@ -87,28 +92,45 @@ pub struct Reference {
     pub uid: String,
 }
 
+/// A token whose signature has been verified.
+#[derive(Clone, Debug)]
+pub struct Proved {
+    /// What it says.
+    pub claims: Claims,
+    /// The name of the key that signed it.
+    pub key: String,
+}
+
 impl TokenKey {
+    /// Reads a key of a ring. One that signs no more verifies only.
+    pub fn of(entry: &Entry) -> Option<Self> {
+        TokenKey::read(&entry.keyed())
+            .inspect_err(|error| tracing::error!(%error, "a token key cannot be read"))
+            .ok()
+    }
+
     /// Reads a stored key.
     pub fn read(stored: &KeyedCertificate) -> Result<Self, TokenError> {
-        let digest = Sha256::digest(stored.certificate_pem.as_bytes());
+        let signing = match stored.key_pem.as_str() {
+            "" => None,
+            pem => Some(EncodingKey::from_ec_pem(pem.as_bytes())?),
+        };
         Ok(TokenKey {
-            point: KeyPair::from_pem(&stored.key_pem)?.public_key_raw().to_vec(),
-            id: digest.iter().take(20).map(|byte| format!("{byte:02x}")).collect(),
-            signing: EncodingKey::from_ec_pem(stored.key_pem.as_bytes())?,
+            point: SubjectPublicKeyInfo::from_pem(&stored.certificate_pem)?.der_bytes().to_vec(),
+            id: keyring::id(&stored.certificate_pem),
+            signing,
             verifying: DecodingKey::from_ec_pem(stored.certificate_pem.as_bytes())?,
         })
     }
 
-    /// The public key as a JSON Web Key Set (RFC 7517).
-    pub fn jwks(&self) -> Option<serde_json::Value> {
+    /// The public key as a JSON Web Key (RFC 7517).
+    pub fn jwk(&self) -> Option<serde_json::Value> {
         use base64::Engine;
         let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
         // An uncompressed point: 4, x, y.
         let (x, y) = (self.point.get(1..33)?, self.point.get(33..65)?);
-        Some(
-            serde_json::json!({"keys": [{"use": "sig", "kty": "EC", "kid": self.id, "crv": "P-256", "alg": "ES256",
-            "x": encode(x), "y": encode(y)}]}),
-        )
+        Some(serde_json::json!({"use": "sig", "kty": "EC", "kid": self.id, "crv": "P-256", "alg": "ES256",
+            "x": encode(x), "y": encode(y)}))
     }
 
     /// Signs.
@@ -116,7 +138,8 @@ impl TokenKey {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.id.clone());
         header.typ = None;
-        Ok(jsonwebtoken::encode(&header, claims, &self.signing)?)
+        let signing = self.signing.as_ref().ok_or(TokenError::Former)?;
+        Ok(jsonwebtoken::encode(&header, claims, signing)?)
     }
 
     /// Verifies signature, issuer, audience (one of these each) and time. Whether what it is bound to still exists is the caller's to
@@ -134,6 +157,20 @@ impl TokenKey {
         validation.leeway = 10;
         Ok(jsonwebtoken::decode::<Claims>(token, &self.verifying, &validation)?.claims)
     }
+}
+
+/// Verifies a token with that of a plane's keys which it names.
+pub fn verify(
+    keys: &Parsed<TokenKey>,
+    token: &str,
+    issuers: &[String],
+    audiences: &[String],
+    now: i64,
+) -> Option<Proved> {
+    let named = jsonwebtoken::decode_header(token).ok()?.kid?;
+    let key = keys.standing(now).find(|key| key.id == named)?;
+    let claims = key.key.verify(token, issuers, audiences).ok()?;
+    Some(Proved { claims, key: named })
 }
 
 /// The issuer that a token claims, without verifying anything: enough to choose the plane whose key verifies it.

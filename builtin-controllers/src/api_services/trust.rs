@@ -28,7 +28,8 @@ impl Trust {
     }
 }
 
-fn key() -> ObjectName {
+/// The ConfigMap.
+pub(crate) fn key() -> ObjectName {
     ObjectName::new(AUTHENTICATION.0, AUTHENTICATION.1)
 }
 

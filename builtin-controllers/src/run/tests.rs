@@ -39,6 +39,16 @@ impl ExtensionServers for NoServers {
     }
 }
 
+impl Authorities for NoServers {
+    fn serving(&self) -> String {
+        "PEM".to_owned()
+    }
+
+    fn changes(&self) -> tokio::sync::broadcast::Receiver<TenantId> {
+        tokio::sync::broadcast::channel(1).1
+    }
+}
+
 fn no_server() -> ApiServer {
     ApiServer::new(Arc::new(NoServers))
 }
@@ -46,7 +56,6 @@ fn no_server() -> ApiServer {
 fn start(planes: &FakePlanes) -> (Shutdown, tokio::task::JoinHandle<()>) {
     let shutdown = Shutdown::new();
     let options = Options {
-        cluster_ca_pem: "PEM".into(),
         simulated_nodes: Some(SimulatedNodes { plane: PLANE, count: 2 }),
         event_ttl: Duration::from_secs(3_600),
     };
@@ -109,12 +118,7 @@ async fn a_deployment_runs_is_served_and_goes_without_a_trace() {
 
 #[tokio::test]
 async fn the_names_that_a_tenant_may_switch_off_are_those_of_the_controllers() {
-    let options = Options {
-        cluster_ca_pem: String::new(),
-        simulated_nodes: None,
-        event_ttl: Duration::from_secs(3_600),
-    };
-    let controllers = everywhere(&FakePlanes::new().client(), &no_server(), &options);
+    let controllers = everywhere(&FakePlanes::new().client(), &no_server());
     let mut names: Vec<&str> = controllers.iter().map(|(controller, _)| controller.name()).collect();
     names.push(crate::garbage_collector::NAME);
     let mut known = api_types::tenancy::CONTROLLERS.to_vec();

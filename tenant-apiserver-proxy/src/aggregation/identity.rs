@@ -2,7 +2,9 @@
 //! own so that no certificate of a user is ever taken for it.
 
 use crate::dialer;
+use crate::keyring::{self, Ring};
 use crate::pki::{self, KeyedCertificate};
+use crate::plane_keys;
 use crate::planes::{self, Plane};
 use crate::server::Server;
 use api_types::ApiError;
@@ -24,7 +26,8 @@ pub type IdentityCell = ArcSwapOption<Identity>;
 
 /// The certificate that is shown, and who signed it.
 pub struct Identity {
-    authority_pem: String,
+    /// The name of the key that signed it.
+    authority: String,
     /// What is shown.
     pub shown: Arc<CertifiedKey>,
     made: Instant,
@@ -32,13 +35,15 @@ pub struct Identity {
 
 /// The identity of a plane's front proxy, made when it is first needed.
 pub async fn of(server: &Server, plane: &Plane) -> Result<Arc<Identity>, ApiError> {
-    let fresh = |identity: &Arc<Identity>| identity.made.elapsed() < RENEWED_AFTER;
+    let ring = authorities(server, plane).await?;
+    let authority = ring.current(plane_keys::now());
+    let fresh = |identity: &Arc<Identity>| {
+        identity.made.elapsed() < RENEWED_AFTER && identity.authority == authority.id()
+    };
     if let Some(found) = plane.front_proxy.load_full().filter(fresh) {
         return Ok(found);
     }
-    let make = || pki::make_authority(&format!("insula-front-proxy-{}", plane.id));
-    let authority = server.plane_key(plane, planes::FRONT_PROXY_CA, make).await?;
-    let made = Arc::new(sign(&authority).map_err(|error| {
+    let made = Arc::new(sign(&authority.keyed()).map_err(|error| {
         tracing::error!(plane = %plane.id, %error, "the plane's front proxy has no certificate");
         ApiError::internal("the plane's front proxy has no certificate")
     })?);
@@ -46,10 +51,15 @@ pub async fn of(server: &Server, plane: &Plane) -> Result<Arc<Identity>, ApiErro
     Ok(made)
 }
 
+async fn authorities(server: &Server, plane: &Plane) -> Result<Ring, ApiError> {
+    let make = || pki::make_authority(&format!("insula-front-proxy-{}", plane.id));
+    server.plane_ring(plane, planes::FRONT_PROXY_CA, make).await
+}
+
 fn sign(authority: &KeyedCertificate) -> Result<Identity, Box<dyn std::error::Error + Send + Sync>> {
-    let certificate = pki::sign_client(authority, NAME, None, pki::CLIENT_DAYS)?;
+    let certificate = pki::sign_client(authority, NAME, None, pki::CLIENT_VALID)?;
     Ok(Identity {
-        authority_pem: authority.certificate_pem.clone(),
+        authority: keyring::id(&authority.certificate_pem),
         shown: dialer::identity(&certificate)?,
         made: Instant::now(),
     })
@@ -58,14 +68,14 @@ fn sign(authority: &KeyedCertificate) -> Result<Identity, Box<dyn std::error::Er
 /// By what extension servers of a plane know who asks them: the data of the ConfigMap
 /// `extension-apiserver-authentication`, as kube-apiserver writes it.
 pub async fn authentication(server: &Server, plane: &Plane) -> Result<BTreeMap<String, String>, ApiError> {
-    let identity = of(server, plane).await?;
-    let users = planes::stored_key(&server.cache, plane.id, planes::CLIENT_CA);
-    let users = users.ok_or_else(|| planes::ended(plane))?;
+    let now = plane_keys::now();
+    let proxies = authorities(server, plane).await?.bundle(now);
+    let users = server.client_authorities(plane).ok_or_else(|| planes::ended(plane))?;
     let list = |name: &str| json!([name]).to_string();
     let entries = [
-        ("client-ca-file", users.certificate_pem),
+        ("client-ca-file", users.1.ring.bundle(now)),
         ("requestheader-allowed-names", list(NAME)),
-        ("requestheader-client-ca-file", identity.authority_pem.clone()),
+        ("requestheader-client-ca-file", proxies),
         ("requestheader-extra-headers-prefix", list("X-Remote-Extra-")),
         ("requestheader-group-headers", list("X-Remote-Group")),
         ("requestheader-uid-headers", list("X-Remote-Uid")),

@@ -250,7 +250,10 @@ async fn carry_out(
             catch_up(server, actual).await.map_err(Refused::Failed)?;
             match index {
                 0 => Err(Refused::Object),
-                _ if index == alive => Err(Refused::Failed(crate::planes::ended(plane))),
+                // Its client CA may have changed: its life goes on.
+                _ if index == alive => {
+                    Err(server.alive(plane).map_or_else(Refused::Failed, |_| Refused::Extra))
+                }
                 _ => Err(Refused::Extra),
             }
         }
@@ -259,7 +262,7 @@ async fn carry_out(
 }
 
 /// Waits until reads show what a commit came too late for, so that another try begins with it.
-async fn catch_up(server: &Server, actual: Revision) -> Result<(), ApiError> {
+pub(crate) async fn catch_up(server: &Server, actual: Revision) -> Result<(), ApiError> {
     let newest = match actual {
         // The key is gone, and nobody says since when.
         Revision::ZERO => server.store.revision().await.map_err(|error| store_failed(&error.into()))?,

@@ -1,6 +1,7 @@
 //! Paths that are no resources: discovery, OpenAPI, version, health, keys of tokens.
 
 use crate::aggregation;
+use crate::certs;
 use crate::negotiation::{Format, Offer, Produced, Rendering};
 use crate::reply::{Content, Reply};
 use crate::sealing;
@@ -53,6 +54,7 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
             discover(auth, served, server.base_url().trim_start_matches("https://"), path, reading)
         }
         sealing::PATH => sealing::answer(server, auth).await,
+        certs::PATH => certs::answer(server, auth).await,
         "/openapi/v2" => server.documents.openapi_v2(server, auth, &catalog).await,
         _ if path == "/openapi/v3" || path.starts_with("/openapi/v3/") => {
             let rest = path.trim_start_matches("/openapi/v3").trim_start_matches('/');
@@ -237,9 +239,11 @@ async fn server_keys(server: &Server, auth: &Authorized, path: &str) -> Result<R
     const SET: &str = "application/jwk-set+json";
     let wish = auth.call().wish();
     if path == "/openid/v1/jwks" {
-        let key = server.token_key(plane).await?;
-        let set =
-            key.jwks().ok_or_else(|| ApiError::new(Reason::InternalError, "the key cannot be shown"))?;
+        let keys = server.token_keys(plane).await?;
+        let keys: Option<Vec<Value>> =
+            keys.1.standing(crate::plane_keys::now()).map(|key| key.key.jwk()).collect();
+        let keys = keys.ok_or_else(|| ApiError::new(Reason::InternalError, "a key cannot be shown"))?;
+        let set = json!({"keys": keys});
         wish.is_of(&[SET])?;
         let mut reply = Reply::with(StatusCode::OK, Content::Raw(SET, set.to_string().into()));
         reply.headers.insert(header::CACHE_CONTROL, CACHE);

@@ -190,10 +190,11 @@ async fn token_review(server: &Server, plane: &Plane, review: &mut Value) {
         review["status"] = json!({"authenticated": true, "user": user, "audiences": matching});
         return;
     }
-    review["status"] = match authentication::verify_token(server, plane, &token, &audiences).await {
-        Some(claims) => {
+    review["status"] = match authentication::verify_token(server, plane, &token, &audiences) {
+        Some(proved) => {
+            let claims = &proved.claims;
             let matching: Vec<&String> = audiences.iter().filter(|a| claims.aud.contains(a)).collect();
-            json!({"authenticated": true, "user": user_info(&authentication::service_account(&claims)),
+            json!({"authenticated": true, "user": user_info(&authentication::service_account(claims)),
                 "audiences": matching})
         }
         None => json!({"user": {}, "error": "invalid bearer token"}),

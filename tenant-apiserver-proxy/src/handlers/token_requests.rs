@@ -96,7 +96,9 @@ pub async fn token(
         sub: format!("system:serviceaccount:{}:{}", place.namespace, place.name),
         bound,
     };
-    let signed = server.token_key(plane).await?.sign(&claims);
+    let keys = server.token_keys(plane).await?;
+    let key = keys.1.current(now.as_second()).ok_or_else(|| ApiError::internal("no token key signs"))?;
+    let signed = key.key.sign(&claims);
     let token = signed.map_err(|error| {
         tracing::error!(%error, "a token could not be signed");
         ApiError::internal("the token could not be signed")

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use tempfile::TempDir;
+use tenant_apiserver_proxy::planes::PlaneKind;
 
 /// A real etcd on loopback, stopped when dropped.
 struct Etcd {
@@ -126,4 +127,35 @@ async fn servers_that_start_at_the_same_time_are_one_installation() {
         one.stop().await;
         two.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_server_rotates_the_other_believes() {
+    let etcd = Etcd::start().await;
+    let keys = SealingKeys::generate().unwrap();
+    let (one, two) = tokio::join!(etcd.server("/rotated", &keys), etcd.server("/rotated", &keys));
+    let (_, former) = one.tenant("acme").await;
+    eventually("the other serves the tenant", async || two.server.planes.named(PlaneKind::Tenant, "acme"))
+        .await;
+    let before = two.tenant_admin("acme").await;
+    before.get(CONFIGMAPS).await.expect_code(200);
+    let (a, b) = (one.admin().await, two.admin().await);
+    for what in ["client-ca", "serving-ca"] {
+        a.send("POST", &format!("/insula/certs?what={what}&overlap=0"), "", "").await.expect_code(200);
+    }
+    eventually("the other believes the same", async || {
+        let secret = "/api/v1/namespaces/insula-system/secrets/acme-kubeconfig";
+        let same = a.get(secret).await.body == b.get(secret).await.body;
+        (same && one.server.ca_pem() == two.server.ca_pem()).then_some(())
+    })
+    .await;
+    eventually("the other shows a certificate of the new authority", async || {
+        two.is_believed(&one.server.ca_pem()).await.then_some(())
+    })
+    .await;
+    for server in [&one, &two] {
+        server.tenant_admin("acme").await.get(CONFIGMAPS).await.expect_code(200);
+    }
+    former.get(CONFIGMAPS).await.expect_code(401);
+    before.get(CONFIGMAPS).await.expect_code(401);
 }

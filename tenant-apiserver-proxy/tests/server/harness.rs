@@ -86,8 +86,8 @@ impl Installation {
             audit,
         };
         let server = Server::start(store, options, Shutdown::new()).await.unwrap();
-        let serving = server.serving_certificate().unwrap();
-        let acceptor = TlsAcceptor::from(tenant_apiserver_proxy::tls::server_config(&serving).unwrap());
+        let config = tenant_apiserver_proxy::tls::server_config(server.serving()).unwrap();
+        let acceptor = TlsAcceptor::from(config);
         let listening = tokio::spawn(listener::serve(server.clone(), listener, acceptor));
         Installation { server, dir, address, listening }
     }
@@ -102,7 +102,7 @@ impl Installation {
     /// A client with a certificate of a plane.
     pub async fn certified(&self, path: &str, certificate: Option<&KeyedCertificate>) -> Client {
         Client {
-            http: connect(self.address, self.server.ca_pem(), certificate).await,
+            http: connect(self.address, &self.server.ca_pem(), certificate).await,
             path: path.to_owned(),
             headers: Vec::new(),
         }
@@ -114,7 +114,12 @@ impl Installation {
         certificate: Option<&KeyedCertificate>,
         protocol: &[u8],
     ) -> TlsStream<TcpStream> {
-        tls(self.address, self.server.ca_pem(), certificate, protocol).await
+        tls(self.address, &self.server.ca_pem(), certificate, protocol).await
+    }
+
+    /// Whether a client connects that believes these authorities.
+    pub async fn is_believed(&self, ca_pem: &str) -> bool {
+        try_tls(self.address, ca_pem, None, b"h2").await.is_ok()
     }
 
     /// A client of a plane for a user.
@@ -242,8 +247,19 @@ async fn tls(
     certificate: Option<&KeyedCertificate>,
     protocol: &[u8],
 ) -> TlsStream<TcpStream> {
+    try_tls(address, ca_pem, certificate, protocol).await.unwrap()
+}
+
+async fn try_tls(
+    address: std::net::SocketAddr,
+    ca_pem: &str,
+    certificate: Option<&KeyedCertificate>,
+    protocol: &[u8],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
+    for authority in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        roots.add(authority.unwrap()).unwrap();
+    }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -261,7 +277,7 @@ async fn tls(
     let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 /// A client of one plane, over one connection.

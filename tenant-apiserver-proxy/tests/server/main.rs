@@ -38,6 +38,7 @@ mod refusals;
 mod restart;
 mod revocation;
 mod roles;
+mod rotation;
 mod scales;
 mod sealing;
 mod service_webhooks;

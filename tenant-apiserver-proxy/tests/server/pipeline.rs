@@ -183,8 +183,13 @@ async fn who_proves_nothing_is_anonymous_and_wrong_proofs_are_401() {
     }
     // A certificate that a plane's CA did not sign, though it claims to be of the plane.
     let forged = tenant_apiserver_proxy::pki::make_authority(&format!("insula:{acme}")).unwrap();
-    let forged =
-        tenant_apiserver_proxy::pki::sign_client(&forged, "admin", Some("system:masters"), 1).unwrap();
+    let forged = tenant_apiserver_proxy::pki::sign_client(
+        &forged,
+        "admin",
+        Some("system:masters"),
+        time::Duration::days(1),
+    )
+    .unwrap();
     for path in ["/tenants/acme", ""] {
         insula.certified(path, Some(&forged)).await.get("/version").await.expect_code(401);
     }

@@ -18,7 +18,7 @@ async fn everything_is_as_it_was_and_versions_never_go_back() {
     acme.delete(&format!("{CONFIGMAPS}/gone")).await.expect_code(200);
     let before = acme.get(CONFIGMAPS).await.expect_code(200).json();
     let objects = acme.get(&format!("{CONFIGMAPS}/a")).await.body;
-    let ca = insula.server.ca_pem().to_owned();
+    let ca = insula.server.ca_pem();
 
     let insula = Installation::start_in(insula.stop().await).await;
     assert_eq!(insula.server.ca_pem(), ca);

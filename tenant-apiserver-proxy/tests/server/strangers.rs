@@ -30,8 +30,13 @@ async fn a_tenant_that_is_there_looks_like_one_that_is_not() {
     host.merge(&format!("{TENANTS}/suspended"), &json!({"spec": {"suspended": true}})).await.expect_code(200);
     suspended.get(CONFIGMAPS).await.expect_code(403);
     let forged = tenant_apiserver_proxy::pki::make_authority(&format!("insula:{acme}")).unwrap();
-    let forged =
-        tenant_apiserver_proxy::pki::sign_client(&forged, "admin", Some("system:masters"), 1).unwrap();
+    let forged = tenant_apiserver_proxy::pki::sign_client(
+        &forged,
+        "admin",
+        Some("system:masters"),
+        time::Duration::days(1),
+    )
+    .unwrap();
     let nobody = insula.certified("", None).await;
     let bearer = |token: String| nobody.with("authorization", format!("Bearer {token}"));
     let strangers: Vec<(&str, Client)> = vec![

@@ -102,11 +102,10 @@ pub async fn authenticate(
     credentials: &Credentials,
 ) -> Result<Identity, ApiError> {
     if let Some(token) = &credentials.token {
-        let identity = match user_of_issuer(server, plane, token).await {
-            Some(identity) => identity,
-            None => token_user(server, plane, token),
+        return match user_of_issuer(server, plane, token).await {
+            Some(answered) => answered,
+            None => token_user(server, plane, token).ok_or_else(ApiError::unauthorized),
         };
-        return identity.ok_or_else(ApiError::unauthorized);
     }
     match &credentials.certificate {
         Some(der) => certificate_identity(server, plane, der).ok_or_else(ApiError::unauthorized),
@@ -114,15 +113,30 @@ pub async fn authenticate(
     }
 }
 
-/// The user of a token of one of the tenant's issuers (`Some(None)`: it is not taken); `None` when none of them is
-/// said to have issued it. The plane's own tokens are nobody else's.
-pub async fn user_of_issuer(server: &Server, plane: &Plane, token: &str) -> Option<Option<Identity>> {
+/// The user of a token of one of the tenant's issuers, or why it is not taken; `None` when none of them is said to have
+/// issued it. The plane's own tokens are nobody else's.
+pub async fn user_of_issuer(
+    server: &Server,
+    plane: &Plane,
+    token: &str,
+) -> Option<Result<Identity, ApiError>> {
     let issuer = tokens::unverified_issuer(token)?;
     let found = plane.oidc.of(&issuer)?;
     if server.addresses.issuers(plane).contains(&issuer) {
         return None;
     }
     Some(found.authenticate(&plane.dialer, token).await)
+}
+
+/// Whether the credentials have been proved before, and nothing says that they expired: finding that out costs next to
+/// nothing.
+pub fn is_known(plane: &Plane, credentials: &Credentials) -> bool {
+    let now = Timestamp::now().as_second();
+    match (&credentials.token, &credentials.certificate) {
+        (Some(token), _) => plane.tokens.knows(token.as_bytes(), now) || plane.oidc.knows(token, now),
+        (None, Some(certificate)) => plane.certificates.knows(certificate, now),
+        (None, None) => true,
+    }
 }
 
 /// The user of a token for the plane's own audience. Its signature is verified once.

@@ -26,6 +26,7 @@ pub mod ownership;
 pub mod rbac;
 pub mod reply;
 pub mod request_info;
+pub mod sources;
 pub mod stages;
 pub mod standing;
 pub mod streams;

@@ -10,6 +10,7 @@ use crate::planes::{Plane, PlaneKind};
 use crate::reply::{self, Body, Content, Reply};
 use crate::request_info::{self, PlanePath, RequestInfo};
 use crate::server::Server;
+use crate::sources::Source;
 use crate::stages::{Call, Query, Received};
 use crate::streams;
 use api_types::{ApiError, Reason, TenantId};
@@ -58,8 +59,8 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener, acceptor: TlsAcce
             accepted = listener.accept() => accepted,
             () = server.shutdown.requested() => break,
         };
-        let (stream, source) = match accepted {
-            Ok((stream, source)) => (stream, source.ip()),
+        let (stream, address) = match accepted {
+            Ok((stream, address)) => (stream, address.ip()),
             Err(error) => {
                 // Mostly: no file descriptors are left. Others may be freed soon.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -72,6 +73,11 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener, acceptor: TlsAcce
             tracing::warn!("a connection was refused: too many are open");
             continue;
         };
+        let source = Source::of(address);
+        if server.failed_handshakes.wait(source).is_some() {
+            tracing::debug!(%source, "a connection was refused: too many handshakes failed");
+            continue;
+        }
         let Some(handshake) = Handshakes::begin(&handshakes, source) else {
             tracing::debug!(%source, "a connection was refused: too many handshakes are under way");
             continue;
@@ -79,7 +85,7 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener, acceptor: TlsAcce
         let (server, acceptor) = (server.clone(), acceptor.clone());
         tasks.spawn(async move {
             let _open = permit;
-            if let Err(error) = connection(server, stream, acceptor, handshake, source).await {
+            if let Err(error) = connection(server, stream, acceptor, handshake, address).await {
                 tracing::debug!(%error, "a connection ended");
             }
         });
@@ -94,13 +100,18 @@ async fn connection(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     handshake: Handshake,
-    source: IpAddr,
+    address: IpAddr,
 ) -> Result<(), ConnectionError> {
     stream.set_nodelay(true)?;
     let stream = tokio::select! {
-        stream = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => stream??,
+        stream = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => stream,
         () = server.shutdown.requested() => return Err("the server is stopping".into()),
     };
+    let source = Source::of(address);
+    if !matches!(stream, Ok(Ok(_))) && server.failed_handshakes.failed(source) {
+        tracing::warn!(%source, "too many handshakes failed: connections from there are refused for a while");
+    }
+    let stream = stream??;
     drop(handshake);
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let certificate = certificate.map(|der| Arc::new(der.as_ref().to_vec()));
@@ -110,7 +121,7 @@ async fn connection(
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         using.store(true, Ordering::Relaxed);
         let (server, certificate) = (serving.clone(), certificate.clone());
-        let client = Client { certificate, address: source };
+        let client = Client { certificate, address };
         async move { Ok::<_, Infallible>(respond(server, client, request).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
@@ -151,14 +162,14 @@ async fn connection(
 
 /// How many handshakes are under way, by source, so that none keeps the door from the others.
 #[derive(Default)]
-struct Handshakes(Mutex<HashMap<IpAddr, usize>>);
+struct Handshakes(Mutex<HashMap<Source, usize>>);
 
 /// One handshake under way; ends when dropped.
-struct Handshake(Arc<Handshakes>, IpAddr);
+struct Handshake(Arc<Handshakes>, Source);
 
 impl Handshakes {
     /// Counts one more; `None`: the source has enough.
-    fn begin(all: &Arc<Self>, source: IpAddr) -> Option<Handshake> {
+    fn begin(all: &Arc<Self>, source: Source) -> Option<Handshake> {
         let mut counts = all.0.lock();
         let count = counts.entry(source).or_default();
         if *count >= MAX_HANDSHAKES {
@@ -268,7 +279,8 @@ async fn stages(
     let content_type = call.header("content-type").to_owned();
     *trail = Trail::begin(&server, &call, id, address);
     *measured = Some(Measured::begin(&call));
-    let authenticated = Received::new(call, credentials).authenticate(&server, trail).await?;
+    let authenticated =
+        Received::new(call, credentials, Source::of(address)).authenticate(&server, trail).await?;
     let authorized = authenticated.authorize(&server);
     if let Some(trail) = trail {
         trail.decided(authorized.as_ref());

@@ -6,11 +6,12 @@
 //!
 //! A token of an issuer selects no plane: its bearer names one by path.
 //!
-//! Read in this order: [`keys`] (who signed), [`claims`] (who the bearer is), [`authenticator`] (both).
+//! Read in this order: [`signatures`] and [`keys`] (who signed), [`claims`] (who the bearer is), [`authenticator`] (both).
 
 pub mod authenticator;
 pub mod claims;
 pub mod keys;
+pub mod signatures;
 
 use api_types::tenancy::JwtAuthenticator;
 use arc_swap::ArcSwap;
@@ -39,6 +40,11 @@ impl Issuers {
     /// Whether an issuer is still one of the plane's, as it was.
     pub fn has(&self, issuer: &Arc<Authenticator>) -> bool {
         self.0.load().iter().any(|one| Arc::ptr_eq(one, issuer))
+    }
+
+    /// Whether a token has been proved by one of them, and is still valid.
+    pub fn knows(&self, token: &str, now: i64) -> bool {
+        self.0.load().iter().any(|one| one.knows(token, now))
     }
 
     /// The one of an issuer.

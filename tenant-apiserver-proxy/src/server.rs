@@ -13,6 +13,7 @@ use crate::planes::{self, Plane, PlaneKind, Planes};
 use crate::renewal::{self, Renewal};
 use crate::sealing::{self, Sealing};
 use crate::serving::{Serving, ServingError};
+use crate::sources::Failures;
 use crate::{bootstrap, crds, own_address, plane_keys, standing, tenants, usage};
 use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
 use arc_swap::ArcSwapOption;
@@ -24,6 +25,12 @@ use std::time::Duration;
 
 /// How long changes are kept for resuming watches and paging lists.
 const HISTORY: Duration = Duration::from_secs(600);
+/// So many failed logins a source may have at once, and then one in a time.
+const LOGINS: u32 = 100;
+const LOGIN_EVERY: Duration = Duration::from_millis(200);
+/// The same of failed handshakes, which clients with an old authority repeat without knowing better.
+const HANDSHAKES: u32 = 500;
+const HANDSHAKE_EVERY: Duration = Duration::from_millis(50);
 
 /// How the server is reached.
 pub struct Options {
@@ -67,6 +74,10 @@ pub struct Server {
     /// What all planes dial with.
     pub(crate) network: Arc<Network>,
     pub(crate) plane_keys: tokio::sync::Mutex<()>,
+    /// Who brought credentials that are nobody's.
+    pub(crate) failed_logins: Failures,
+    /// Who shook no hands.
+    pub(crate) failed_handshakes: Failures,
     pub(crate) crds: crds::Schemas,
     pub(crate) documents: crate::documents::Documents,
     pub(crate) heavy: crate::heavy::Heavy,
@@ -136,6 +147,8 @@ impl Server {
             started: jiff::Timestamp::now(),
             network: network.clone(),
             plane_keys: tokio::sync::Mutex::default(),
+            failed_logins: Failures::new(LOGINS, LOGIN_EVERY),
+            failed_handshakes: Failures::new(HANDSHAKES, HANDSHAKE_EVERY),
             crds: crds::Schemas::default(),
             documents: crate::documents::Documents::default(),
             heavy: crate::heavy::Heavy::default(),

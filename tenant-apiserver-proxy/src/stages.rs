@@ -10,6 +10,7 @@ use crate::negotiation::Wish;
 use crate::planes::{Plane, PlaneState};
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::server::Server;
+use crate::sources::Source;
 use crate::standing::Standing;
 use api_types::{ApiError, GroupResource};
 use parking_lot::Mutex;
@@ -81,12 +82,13 @@ impl Call {
 pub struct Received {
     call: Call,
     credentials: Credentials,
+    source: Source,
 }
 
 impl Received {
     /// Takes in a request.
-    pub fn new(call: Call, credentials: Credentials) -> Self {
-        Received { call, credentials }
+    pub fn new(call: Call, credentials: Credentials, source: Source) -> Self {
+        Received { call, credentials, source }
     }
 
     /// Finds out who makes it.
@@ -95,8 +97,19 @@ impl Received {
         server: &Server,
         trail: &mut Option<Trail>,
     ) -> Result<Authenticated, ApiError> {
-        let Received { call, credentials } = self;
-        let found = authentication::authenticate(server, &call.plane, &credentials).await;
+        let Received { call, credentials, source } = self;
+        // What was proved before is let through: others may come from where somebody fails.
+        let refused = server.failed_logins.wait(source);
+        let found = match refused.filter(|_| !authentication::is_known(&call.plane, &credentials)) {
+            Some(wait) => Err(ApiError::too_many_requests(
+                "too many logins failed from this address: try again later",
+                u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1),
+            )),
+            None => authentication::authenticate(server, &call.plane, &credentials).await,
+        };
+        if found.as_ref().is_err_and(|error| error.code() == 401) && server.failed_logins.failed(source) {
+            tracing::warn!(%source, "too many logins failed: new credentials from there are refused for a while");
+        }
         if let Some(trail) = trail {
             match &found {
                 Ok(identity) => trail.is_of(&call, &identity.user),

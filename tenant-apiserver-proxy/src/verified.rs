@@ -1,7 +1,7 @@
 //! Credentials whose signatures have been verified, so that each is verified once and not with every request.
 //!
 //! A plane keeps its own, by SHA-256. Only what cannot change is kept: that the plane's key signed it. Expiry and the
-//! objects that a token is bound to are looked at with each request. A plane's keys never change while it lives.
+//! keys and objects that a credential stands on are looked at with each request.
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -27,6 +27,12 @@ impl<T> Default for Verified<T> {
 }
 
 impl<T> Verified<T> {
+    /// Whether a credential has been proved, and is not expired at `now`.
+    pub fn knows(&self, credential: &[u8], now: i64) -> bool {
+        let hash: Hash = Sha256::digest(credential).into();
+        self.kept.lock().get(&hash).is_some_and(|(_, expires)| now < *expires)
+    }
+
     /// What is proved by a credential: known, or verified by `verify`, which gives it with the time (in seconds since
     /// 1970) at which it expires. `None` when it is expired at `now`, or wrong; what is wrong is not kept.
     pub fn get(
@@ -62,6 +68,7 @@ mod tests {
         let verified = Verified::default();
         assert_eq!(verified.get(b"a", 5, || Some((1, 10))).as_deref(), Some(&1));
         assert_eq!(verified.get(b"a", 9, || panic!("verified again")).as_deref(), Some(&1));
+        assert!(verified.knows(b"a", 9) && !verified.knows(b"a", 10) && !verified.knows(b"b", 9));
         assert_eq!(verified.get(b"a", 10, || panic!("verified again")), None);
         assert_eq!(verified.get(b"b", 5, || None), None);
         assert_eq!(verified.get(b"b", 5, || Some((2, 10))).as_deref(), Some(&2));

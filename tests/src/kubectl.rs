@@ -166,7 +166,7 @@ impl Kubectl {
     }
 }
 
-/// A kubectl that runs until it is dropped.
+/// A kubectl that runs until it ends or is dropped.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -177,6 +177,11 @@ impl Running {
     /// What it has printed so far.
     pub fn printed(&self) -> String {
         std::fs::read_to_string(&self.output).unwrap_or_default()
+    }
+
+    /// True when it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 }
 

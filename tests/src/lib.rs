@@ -11,6 +11,6 @@ pub mod waiting;
 
 pub use helm::Helm;
 pub use insula::Insula;
-pub use kubectl::Kubectl;
+pub use kubectl::{Kubectl, Running};
 pub use postgres::Postgres;
 pub use waiting::until;

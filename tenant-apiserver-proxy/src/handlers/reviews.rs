@@ -184,7 +184,7 @@ async fn token_review(server: &Server, plane: &Plane, review: &mut Value) {
     let of_plane = server.addresses.issuers(plane);
     let matching: Vec<&String> = audiences.iter().filter(|audience| of_plane.contains(audience)).collect();
     if !matching.is_empty()
-        && let Some(Some(identity)) = authentication::user_of_issuer(server, plane, &token).await
+        && let Some(Ok(identity)) = authentication::user_of_issuer(server, plane, &token).await
     {
         let user = user_info(&identity.user);
         review["status"] = json!({"authenticated": true, "user": user, "audiences": matching});

@@ -1,14 +1,15 @@
 //! Tokens of one issuer.
 
-use super::claims::{Claims, Mapper};
-use super::keys::{ALGORITHMS, Key, Keys};
+use super::claims::Mapper;
+use super::keys::{self, Key, Keys};
+use super::signatures::Token;
 use crate::authentication::{Identity, User};
 use crate::dialer::Dialer;
 use crate::standing::Standing;
 use crate::verified::Verified;
+use api_types::ApiError;
 use api_types::tenancy::JwtAuthenticator;
 use jiff::Timestamp;
-use jsonwebtoken::Validation;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -47,18 +48,28 @@ impl Authenticator {
         Authenticator { mapper: mapper.ok(), said, keys: Keys::default(), proved: Verified::default() }
     }
 
-    /// The bearer of a token; `None` when it is not taken.
-    pub async fn authenticate(self: &Arc<Self>, dialer: &Dialer, token: &str) -> Option<Identity> {
+    /// The bearer of a token.
+    ///
+    /// # Errors
+    /// 401: it is not taken. 503: too many wait for the issuer's keys.
+    pub async fn authenticate(self: &Arc<Self>, dialer: &Dialer, token: &str) -> Result<Identity, ApiError> {
         let now = Timestamp::now().as_second();
-        match self.look(token, now) {
-            Err(Refusal::UnknownKey) => {
-                self.keys.refresh(dialer, &self.said.issuer).await;
-                self.look(token, now)
+        let mut looked = self.look(token, now);
+        if looked.as_ref().is_err_and(|why| *why == Refusal::UnknownKey) {
+            if !self.keys.refresh(&self.said.issuer, || keys::fetch(dialer, &self.said.issuer)).await {
+                return Err(ApiError::unavailable("too many wait for the keys of the token's issuer", 1));
             }
-            other => other,
+            looked = self.look(token, now);
         }
-        .inspect_err(|why| tracing::debug!(issuer = self.said.issuer.url, ?why, "a token is not taken"))
-        .ok()
+        looked.map_err(|why| {
+            tracing::debug!(issuer = self.said.issuer.url, ?why, "a token is not taken");
+            ApiError::unauthorized()
+        })
+    }
+
+    /// Whether a token has been proved, and is still valid.
+    pub fn knows(&self, token: &str, now: i64) -> bool {
+        self.proved.knows(token.as_bytes(), now)
     }
 
     /// Looks at a token with the keys that are known.
@@ -80,33 +91,35 @@ impl Authenticator {
     fn verify(&self, token: &str, keys: &[Key], now: i64) -> Result<(User, i64), Refusal> {
         let wrong = |why: &dyn std::fmt::Display| Refusal::Wrong(why.to_string());
         let mapper = self.mapper.as_ref().ok_or_else(|| wrong(&"the issuer cannot be read"))?;
-        let header = jsonwebtoken::decode_header(token).map_err(|error| wrong(&error))?;
-        if !ALGORITHMS.contains(&header.alg) {
-            return Err(wrong(&format_args!("{:?} is not taken", header.alg)));
+        let token = Token::read(token).map_err(|error| wrong(&error))?;
+        let claims = &token.claims;
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        if text("iss") != Some(self.said.issuer.url.as_str()) {
+            return Err(wrong(&"it is of another issuer"));
         }
-        let mut validation = Validation::new(header.alg);
-        validation.leeway = 0;
-        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        validation.set_issuer(&[&self.said.issuer.url]);
-        validation.set_audience(&self.said.issuer.audiences);
-        let mut refusal = Refusal::UnknownKey;
-        for key in keys.iter().filter(|key| key.fits(header.kid.as_deref(), header.alg)) {
-            match jsonwebtoken::decode::<Claims>(token, &key.verifying, &validation) {
-                Ok(found) => {
-                    let claims = found.claims;
-                    let second = |name: &str| claims.get(name).and_then(Value::as_f64).map(|at| at as i64);
-                    if second("nbf").is_some_and(|from| from > now + AHEAD) {
-                        return Err(wrong(&"it is not valid yet"));
-                    }
-                    let expires = second("exp").ok_or_else(|| wrong(&"it does not expire"))?;
-                    let user = mapper.user(&claims).map_err(|error| wrong(&error))?;
-                    return Ok((user, expires));
-                }
-                // Another key of the set may have signed it; a key of the same name may be a newer one.
-                Err(error) if *error.kind() == jsonwebtoken::errors::ErrorKind::InvalidSignature => {}
-                Err(error) => refusal = wrong(&error),
-            }
+        let ours = |audience: &str| self.said.issuer.audiences.iter().any(|own| own == audience);
+        let is_for_us = match claims.get("aud") {
+            Some(Value::String(one)) => ours(one),
+            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).any(ours),
+            _ => false,
+        };
+        if !is_for_us {
+            return Err(wrong(&"it is for others"));
         }
-        Err(refusal)
+        let second = |name: &str| claims.get(name).and_then(Value::as_f64).map(|at| at as i64);
+        let expires = second("exp").ok_or_else(|| wrong(&"it does not expire"))?;
+        if expires <= now {
+            return Err(wrong(&"it has expired"));
+        }
+        if second("nbf").is_some_and(|from| from > now + AHEAD) {
+            return Err(wrong(&"it is not valid yet"));
+        }
+        // Another key of the set may have signed it; a key of the same name may be a newer one.
+        let mut fitting = keys.iter().filter(|key| key.fits(token.key.as_deref(), &token.algorithm));
+        if !fitting.any(|key| key.public.has_signed(&token)) {
+            return Err(Refusal::UnknownKey);
+        }
+        let user = mapper.user(claims).map_err(|error| wrong(&error))?;
+        Ok((user, expires))
     }
 }

@@ -4,18 +4,17 @@
 //! most: whoever brings such a token waits for it, and nobody else does. Keys that were fetched stay when their issuer
 //! cannot be reached.
 
+use super::signatures::PublicKey;
 use crate::dialer::{Dialer, Exchange, Peer, Trust};
 use api_types::tenancy::JwtIssuer;
 use bytes::Bytes;
 use http::{Request, Uri, header};
 use http_body_util::Full;
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey};
 use parking_lot::RwLock;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 /// How long one answer of an issuer may take.
@@ -29,41 +28,38 @@ const MAX_KEYS: usize = 64;
 /// Where discovery is below an issuer.
 const WELL_KNOWN: &str = "/.well-known/openid-configuration";
 
-/// How tokens may be signed: never with a shared secret, and never not at all.
-pub const ALGORITHMS: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-    Algorithm::ES256,
-    Algorithm::ES384,
-];
-
 /// A public key.
 pub struct Key {
     id: Option<String>,
     algorithm: Option<String>,
     /// What verifies.
-    pub verifying: DecodingKey,
+    pub public: PublicKey,
 }
 
 impl Key {
     /// Whether it can have signed a token whose header says this.
-    pub fn fits(&self, id: Option<&str>, algorithm: Algorithm) -> bool {
+    pub fn fits(&self, id: Option<&str>, algorithm: &str) -> bool {
         let named = id.is_none_or(|id| self.id.as_deref() == Some(id));
-        let of_family = self.verifying.family() == algorithm.family();
-        named && of_family && self.algorithm.as_ref().is_none_or(|own| *own == format!("{algorithm:?}"))
+        let own = self.algorithm.as_ref().is_none_or(|own| own == algorithm);
+        named && own && self.public.fits(algorithm)
     }
 }
 
+/// The most that wait for one issuer at a time: nobody knows yet who they are, so that none has a seat of the plane.
+const MAX_WAITING: usize = 64;
+
 /// The keys of one issuer.
-#[derive(Default)]
 pub struct Keys {
     known: RwLock<Arc<Vec<Key>>>,
     /// When the issuer was asked last; held while it is asked.
     asked: Mutex<Option<Instant>>,
+    waiting: Semaphore,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Keys { known: RwLock::default(), asked: Mutex::default(), waiting: Semaphore::new(MAX_WAITING) }
+    }
 }
 
 impl Keys {
@@ -72,13 +68,18 @@ impl Keys {
         self.known.read().clone()
     }
 
-    /// Asks the issuer, unless it was asked a moment ago. Who waits while another asks has that one's answer.
-    pub async fn refresh(&self, dialer: &Dialer, issuer: &JwtIssuer) {
+    /// Asks the issuer, unless it was asked a moment ago. Who waits while another asks has that one's answer. False: too
+    /// many wait already.
+    pub async fn refresh<F>(&self, issuer: &JwtIssuer, fetch: impl FnOnce() -> F) -> bool
+    where
+        F: Future<Output = Result<Vec<Key>, String>>,
+    {
+        let Ok(_place) = self.waiting.try_acquire() else { return false };
         let mut asked = self.asked.lock().await;
         if asked.is_some_and(|at| at.elapsed() < AGAIN) {
-            return;
+            return true;
         }
-        let found = fetch(dialer, issuer).await;
+        let found = fetch().await;
         *asked = Some(Instant::now());
         match found {
             Ok(keys) => *self.known.write() = Arc::new(keys),
@@ -86,10 +87,12 @@ impl Keys {
                 tracing::warn!(issuer = issuer.url, error, "the keys of an issuer cannot be fetched");
             }
         }
+        true
     }
 }
 
-async fn fetch(dialer: &Dialer, issuer: &JwtIssuer) -> Result<Vec<Key>, String> {
+/// Asks an issuer for its keys.
+pub async fn fetch(dialer: &Dialer, issuer: &JwtIssuer) -> Result<Vec<Key>, String> {
     let discovery = match issuer.discovery_url.as_str() {
         "" => format!("{}{WELL_KNOWN}", issuer.url.trim_end_matches('/')),
         other => other.to_owned(),
@@ -127,13 +130,11 @@ async fn get(dialer: &Dialer, issuer: &JwtIssuer, url: &str) -> Result<Value, St
 fn read(set: &Value) -> Vec<Key> {
     let all = set["keys"].as_array().into_iter().flatten();
     let keys = all.filter_map(|key| {
-        let jwk: Jwk = serde_json::from_value(key.clone()).ok()?;
-        let public =
-            matches!(jwk.algorithm, AlgorithmParameters::RSA(_) | AlgorithmParameters::EllipticCurve(_));
-        let signs = jwk.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
-        let verifying = DecodingKey::from_jwk(&jwk).ok().filter(|_| public && signs)?;
-        let algorithm = key["alg"].as_str().map(str::to_owned);
-        Some(Key { id: jwk.common.key_id, algorithm, verifying })
+        if key["use"].as_str().is_some_and(|usage| usage != "sig") {
+            return None;
+        }
+        let text = |name: &str| key[name].as_str().map(str::to_owned);
+        Some(Key { id: text("kid"), algorithm: text("alg"), public: PublicKey::of_jwk(key)? })
     });
     keys.take(MAX_KEYS).collect()
 }
@@ -142,6 +143,27 @@ fn read(set: &Value) -> Vec<Key> {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_issuer_is_asked_once_in_ten_seconds_and_few_wait_for_it() {
+        let (keys, issuer, fetched) = (Keys::default(), JwtIssuer::default(), AtomicUsize::new(0));
+        let slow = || async {
+            fetched.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Err("it is slow".to_owned())
+        };
+        let all = (0..MAX_WAITING + 10).map(|_| keys.refresh(&issuer, slow));
+        let answered = futures::future::join_all(all).await;
+        assert_eq!(answered.iter().filter(|answered| **answered).count(), MAX_WAITING);
+        assert_eq!(fetched.load(Ordering::Relaxed), 1, "the others had its answer");
+        tokio::time::advance(AGAIN - Duration::from_millis(1)).await;
+        assert!(keys.refresh(&issuer, slow).await);
+        assert_eq!(fetched.load(Ordering::Relaxed), 1, "it was asked a moment ago");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(keys.refresh(&issuer, slow).await);
+        assert_eq!(fetched.load(Ordering::Relaxed), 2);
+    }
 
     #[test]
     fn only_public_keys_that_sign_are_kept() {
@@ -151,9 +173,9 @@ mod tests {
         let keys = read(&set);
         let ids: Vec<_> = keys.iter().map(|key| key.id.as_deref().unwrap()).collect();
         assert_eq!(ids, ["a", "d"]);
-        assert!(keys[0].fits(Some("a"), Algorithm::RS256) && keys[0].fits(None, Algorithm::PS256));
-        assert!(!keys[0].fits(Some("b"), Algorithm::RS256) && !keys[0].fits(Some("a"), Algorithm::ES256));
-        assert!(!keys[1].fits(Some("d"), Algorithm::RS256) && keys[1].fits(Some("d"), Algorithm::RS512));
+        assert!(keys[0].fits(Some("a"), "RS256") && keys[0].fits(None, "PS256"));
+        assert!(!keys[0].fits(Some("b"), "RS256") && !keys[0].fits(Some("a"), "ES256"));
+        assert!(!keys[1].fits(Some("d"), "RS256") && keys[1].fits(Some("d"), "RS512"));
         assert!(read(&json!("nonsense")).is_empty());
         let many: Vec<Value> = (0..100).map(|n| rsa(&n.to_string(), "sig")).collect();
         assert_eq!(read(&json!({"keys": many})).len(), MAX_KEYS);

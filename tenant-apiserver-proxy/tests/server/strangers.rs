@@ -88,3 +88,34 @@ async fn how_full_a_tenant_is_shows_nobody_that_it_is_there() {
     // Nor have they taken anything from the tenant.
     acme.get(CONFIGMAPS).await.expect_code(200);
 }
+
+#[tokio::test]
+async fn who_fails_too_often_is_told_to_wait_and_who_is_known_is_not() {
+    let insula = Installation::start().await;
+    let (id, known) = insula.tenant("acme").await;
+    known.get(CONFIGMAPS).await.expect_code(200);
+    let nobody = insula.certified("/tenants/acme", None).await;
+    let guess = |n: u32| nobody.with("authorization", format!("Bearer guess-{n}"));
+    let mut refused = None;
+    // A source has a hundred at once, and some more come back meanwhile.
+    for n in 0..10_000 {
+        let answer = guess(n).get(CONFIGMAPS).await;
+        if answer.code == 429 {
+            refused = Some(answer);
+            break;
+        }
+        answer.expect_code(401);
+    }
+    let refused = refused.expect("nobody is refused");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(refused.json()["message"], "too many logins failed from this address: try again later");
+    // What was proved before goes on from the same address, and so does who says nothing.
+    known.get(CONFIGMAPS).await.expect_code(200);
+    nobody.get(CONFIGMAPS).await.expect_code(403);
+    // The failures of a moment ago are forgiven one after the other.
+    let ann = insula.user(id, "/tenants/acme", "ann", Some("system:masters")).await;
+    eventually("new credentials are looked at again", async || {
+        (ann.get(CONFIGMAPS).await.code == 200).then_some(())
+    })
+    .await;
+}

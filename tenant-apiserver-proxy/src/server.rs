@@ -26,7 +26,7 @@ use std::time::Duration;
 /// How long changes are kept for resuming watches and paging lists.
 const HISTORY: Duration = Duration::from_secs(600);
 /// So many failed logins a source may have at once, and then one in a time.
-const LOGINS: u32 = 100;
+const LOGINS: u32 = 500;
 const LOGIN_EVERY: Duration = Duration::from_millis(200);
 /// The same of failed handshakes, which clients with an old authority repeat without knowing better.
 const HANDSHAKES: u32 = 500;

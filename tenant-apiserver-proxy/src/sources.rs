@@ -72,11 +72,12 @@ impl Failures {
         let mut whole = self.whole.lock();
         if whole.len() >= MAX_SOURCES && !whole.contains_key(&source) {
             whole.retain(|_, at| *at > now);
-            // Still full: who lacks the least makes room.
-            if whole.len() >= MAX_SOURCES
-                && let Some(least) = whole.iter().min_by_key(|(_, at)| **at).map(|(source, _)| *source)
-            {
-                whole.remove(&least);
+            // Still full: those who lack the least make room, half of them at once so that this is seldom done.
+            if whole.len() >= MAX_SOURCES {
+                let mut times: Vec<Instant> = whole.values().copied().collect();
+                let (_, middle, _) = times.select_nth_unstable(MAX_SOURCES / 2);
+                let middle = *middle;
+                whole.retain(|_, at| *at > middle);
             }
         }
         let at = whole.entry(source).or_insert(now);

@@ -81,6 +81,9 @@ pub struct Bound {
     pub node: Option<Reference>,
     /// The service account.
     pub serviceaccount: Reference,
+    /// When the bearer should have asked for another one, which is before it expires.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub warnafter: Option<i64>,
 }
 
 /// A named object that must still have this UID.
@@ -202,6 +205,7 @@ mod tests {
                 secret: None,
                 node: None,
                 serviceaccount: Reference { name: "s".into(), uid: "u".into() },
+                warnafter: None,
             },
             nbf: 1,
             sub: "system:serviceaccount:n:s".into(),

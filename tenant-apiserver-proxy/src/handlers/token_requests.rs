@@ -13,6 +13,11 @@ use serde_json::{Value, json};
 
 /// How long a token lives that names no time.
 const DEFAULT_SECONDS: i64 = 3600;
+/// The time that pods ask for whose bearers may not know that tokens expire, as kubelets say it: such a token is to be
+/// replaced after it, and lasts for longer.
+const WARNED_SECONDS: i64 = 3_607;
+/// For how long.
+const EXTENDED_SECONDS: i64 = 365 * 24 * 3_600;
 
 /// Issues a token for a service account.
 pub async fn token(
@@ -84,11 +89,16 @@ pub async fn token(
         secret: None,
         node: None,
         serviceaccount: Reference { name: place.name.to_string(), uid: account.meta.uid.to_string() },
+        warnafter: None,
     };
     bind_token(server, plane, place, &request["spec"]["boundObjectRef"], &mut bound)?;
+    let own = server.addresses.issuers(plane);
+    let of_plane = audiences.iter().all(|audience| own.contains(audience));
+    let extended = bound.pod.is_some() && seconds == WARNED_SECONDS && of_plane;
+    bound.warnafter = extended.then_some(now.as_second() + seconds);
     let claims = Claims {
         aud: audiences.clone(),
-        exp: now.as_second() + seconds,
+        exp: now.as_second() + if extended { EXTENDED_SECONDS } else { seconds },
         iat: now.as_second(),
         iss: server.issuer(plane),
         jti: uuid::Uuid::new_v4().to_string(),
@@ -103,7 +113,7 @@ pub async fn token(
         tracing::error!(%error, "a token could not be signed");
         ApiError::internal("the token could not be signed")
     })?;
-    let expires = Timestamp::from_second(claims.exp).unwrap_or(now);
+    let expires = Timestamp::from_second(now.as_second() + seconds).unwrap_or(now);
     let managed = request["metadata"]["managedFields"].take();
     let metadata = json!({"name": place.name, "namespace": place.namespace,
         "uid": account.meta.uid, "creationTimestamp": metadata::timestamp(now)});

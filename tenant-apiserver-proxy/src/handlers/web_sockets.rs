@@ -39,10 +39,14 @@ pub fn is_asked_for(headers: &HeaderMap) -> bool {
 /// beside it that could be answered.
 pub fn take_token(headers: &mut HeaderMap) -> Option<String> {
     use base64::Engine;
+    let asked = protocols(headers);
     if !is_asked_for(headers) {
+        // Of a client that errs nobody is sent it either.
+        if asked.iter().any(|protocol| protocol.starts_with(TOKEN)) {
+            headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
+        }
         return None;
     }
-    let asked = protocols(headers);
     let (tokens, others): (Vec<String>, Vec<String>) =
         asked.into_iter().partition(|protocol| protocol.starts_with(TOKEN));
     let [token] = tokens.as_slice() else {
@@ -213,6 +217,7 @@ mod tests {
         }
         let mut plain = headers(&[("sec-websocket-protocol", &format!("{token}, v1"))]);
         assert_eq!(take_token(&mut plain), None);
+        assert!(!plain.contains_key(header::SEC_WEBSOCKET_PROTOCOL));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What subresources of pods and service accounts do: binding, eviction, tokens.
 
 use crate::harness::{Client, Installation, text};
+use base64::Engine;
 use serde_json::{Value, json};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -142,6 +143,35 @@ async fn a_token_is_bound_to_a_pod_of_its_account() {
             .expect_code(200);
         let status = admin.post(reviews, &review).await.expect_code(201).json()["status"].clone();
         assert!(status["authenticated"] != true, "{kind}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_pods_token_outlives_the_time_after_which_it_is_replaced() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    pod(&admin, "a", json!({})).await;
+    let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": "a"});
+    for (seconds, audiences, bound, extended) in [
+        (3_607, json!([]), &bound, true),
+        (3_607, json!(["vault"]), &bound, false),
+        (3_600, json!([]), &bound, false),
+        (3_607, json!([]), &Value::Null, false),
+    ] {
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": {"audiences": audiences, "expirationSeconds": seconds, "boundObjectRef": bound}});
+        let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+        let made = admin.post(path, &request).await.expect_code(201).json();
+        let payload = text(&made["status"]["token"]).split('.').nth(1).unwrap();
+        let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        let from = claims["iat"].as_i64().unwrap();
+        let lasts = claims["exp"].as_i64().unwrap() - from;
+        assert_eq!(lasts, if extended { 365 * 24 * 3_600 } else { seconds }, "{claims}");
+        let warned = claims["kubernetes.io"]["warnafter"].as_i64();
+        assert_eq!(warned, extended.then_some(from + seconds), "{claims}");
+        let told: jiff::Timestamp = text(&made["status"]["expirationTimestamp"]).parse().unwrap();
+        assert_eq!(told.as_second(), from + seconds);
     }
 }
 

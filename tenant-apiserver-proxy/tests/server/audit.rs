@@ -240,3 +240,34 @@ async fn a_stream_is_written_down_when_it_begins_and_when_it_ends() {
     assert_eq!((&told["stage"], &told["auditID"]), (&json!("ResponseComplete"), &last["auditID"]));
     assert!(!told["annotations"].to_string().contains("super"), "{told}");
 }
+
+#[tokio::test]
+async fn no_token_is_written_down() {
+    use base64::Engine;
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    let insula = audited(json!({"rules": [{"level": "Request"}]})).await;
+    let (_, admin) = insula.tenant("acme").await;
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let token = text(&admin.post(path, &request).await.expect_code(201).json()["status"]["token"]).to_owned();
+    let signature = token.rsplit('.').next().unwrap();
+    let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&token);
+    let uri = format!("wss://insula/tenants/acme{CONFIGMAPS}?watch=true&access_token={token}");
+    let mut request = uri.into_client_request().unwrap();
+    let protocols = format!("base64url.bearer.authorization.k8s.io.{encoded}, v1");
+    for (name, value) in [("origin", "https://page"), ("sec-websocket-protocol", &protocols)] {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let stream = insula.stream(None, b"http/1.1").await;
+    // The account may not read them.
+    tokio_tungstenite::client_async(request, stream).await.unwrap_err();
+    insula.certified("", None).await.with("authorization", format!("Bearer {token}")).get(CONFIGMAPS).await;
+    let written = events(insula.dir.path());
+    let of_robot = |event: &&Value| event["user"]["username"] == "system:serviceaccount:default:default";
+    let uris: Vec<&str> = written.iter().filter(of_robot).map(|event| text(&event["requestURI"])).collect();
+    assert!(uris.iter().any(|uri| uri.ends_with("&access_token=hidden")), "{uris:?}");
+    for event in written {
+        let event = event.to_string();
+        assert!(!event.contains(signature) && !event.contains(&encoded), "{event}");
+    }
+}

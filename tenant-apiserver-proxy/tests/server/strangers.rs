@@ -1,6 +1,6 @@
 //! Who has no credentials of a tenant cannot tell whether it is there.
 
-use crate::harness::{Answer, CONFIGMAPS, Client, Installation, TENANTS};
+use crate::harness::{Answer, CONFIGMAPS, Client, Installation, TENANTS, eventually};
 use base64::Engine;
 use serde_json::json;
 
@@ -97,7 +97,7 @@ async fn who_fails_too_often_is_told_to_wait_and_who_is_known_is_not() {
     let nobody = insula.certified("/tenants/acme", None).await;
     let guess = |n: u32| nobody.with("authorization", format!("Bearer guess-{n}"));
     let mut refused = None;
-    // A source has a hundred at once, and some more come back meanwhile.
+    // A source has some hundreds at once, and some more come back meanwhile.
     for n in 0..10_000 {
         let answer = guess(n).get(CONFIGMAPS).await;
         if answer.code == 429 {

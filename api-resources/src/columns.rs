@@ -9,6 +9,7 @@ mod cluster;
 mod core;
 mod flow;
 mod insula;
+mod metrics;
 mod network;
 mod pods;
 mod scale;
@@ -71,7 +72,7 @@ pub(crate) fn of(group: &str, plural: &str) -> Vec<Column> {
         .map(|col| Column {
             name: col.name.into(),
             of: col.of.into(),
-            format: if NAMES.contains(&col.name) { "name".into() } else { Default::default() },
+            format: FORMATS.iter().find(|(name, _)| *name == col.name).map_or("", |(_, format)| format).into(),
             description: ColumnText::About(col.about),
             priority: i32::from(col.wide),
             cell: Cell::Code(col.cell),
@@ -93,13 +94,20 @@ fn kinds() -> impl Iterator<Item = &'static Kind> {
         admission::KINDS,
         aggregation::KINDS,
         insula::KINDS,
+        metrics::KINDS,
     ]
     .into_iter()
     .flatten()
 }
 
-/// Columns that are said to be names.
-const NAMES: &[&str] = &["Name", "Attacher"];
+/// What columns of a name are said to have.
+const FORMATS: &[(&str, &str)] = &[
+    ("Name", "name"),
+    ("Attacher", "name"),
+    ("cpu", "quantity"),
+    ("memory", "quantity"),
+    ("Window", "duration"),
+];
 
 /// A text as it is, empty when absent.
 fn string(value: &Value) -> Value {

@@ -186,7 +186,7 @@ pub fn resource_list(catalog: &Catalog, group: &str, version: &str) -> Option<Va
     let mut resources = Vec::new();
     for row in found.rows.iter().filter(|row| row.version(version).is_some()) {
         let row = row.of_version(version).map_or(&**row, |row| row);
-        resources.push(describe_resource(row));
+        resources.push(resource(row));
         resources.extend(row.subresources.iter().map(|sub| describe_subresource(row, sub)));
     }
     let mut out = Map::new();
@@ -200,11 +200,19 @@ pub fn resource_list(catalog: &Catalog, group: &str, version: &str) -> Option<Va
     Some(Value::Object(out))
 }
 
+/// The same for what is served besides the catalog; `None` when it is not.
+pub fn foreign_list(foreign: &[Foreign], group: &str, version: &str) -> Option<Value> {
+    let found = foreign.iter().find(|one| one.group == group && one.version == version)?;
+    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version(group, version),
+        "resources": found.resources}))
+}
+
 fn verbs(list: &[Verb]) -> Value {
     list.iter().map(|verb| verb.as_str()).collect()
 }
 
-fn describe_resource(row: &ResourceRow) -> Value {
+/// A resource as an `APIResourceList` has it.
+pub fn resource(row: &ResourceRow) -> Value {
     let mut out = Map::new();
     out.insert("name".into(), row.plural.as_str().into());
     out.insert("singularName".into(), row.singular.as_str().into());

@@ -7,6 +7,7 @@ mod deleted;
 mod fields;
 pub mod insula;
 mod line;
+pub mod metrics;
 mod notes;
 
 use crate::resource::{Alias, ResourceRow, SelectableField, Strategy, Subresource, Verb, Version};

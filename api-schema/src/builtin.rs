@@ -9,6 +9,7 @@ use crate::table;
 const TABLES: &[&str] = &[
     include_str!("../tables/kubernetes-1.36.types"),
     include_str!("../tables/discovery.types"),
+    include_str!("../tables/metrics.types"),
     include_str!("../tables/insula.types"),
 ];
 

@@ -124,6 +124,11 @@ impl Quantity {
         Quantity { nano: value as i128 * NANO, format }
     }
 
+    /// From billionths.
+    pub fn from_billionths(nano: i128, format: Format) -> Quantity {
+        Quantity { nano, format }
+    }
+
     /// A number of thousandths.
     pub fn from_milli(value: i64, format: Format) -> Quantity {
         Quantity { nano: i128::from(value) * (NANO / 1000), format }
@@ -193,6 +198,11 @@ impl Quantity {
     /// Whole ones, rounded away from zero; the nearest 64-bit number when out of range.
     pub fn value(self) -> i64 {
         clamp(divide_up(self.nano, NANO))
+    }
+
+    /// In billionths, exactly.
+    pub fn billionths(self) -> i128 {
+        self.nano
     }
 
     /// Thousandths, rounded away from zero; the nearest 64-bit number when out of range.

@@ -16,6 +16,10 @@ pub const SIMULATED: &str = "insula.dev/simulated";
 pub const SIM_RUN_FOR: &str = "sim.insula.dev/run-for";
 /// Annotation on a pod that is to end on a simulated node: its containers' exit code.
 pub const SIM_EXIT_CODE: &str = "sim.insula.dev/exit-code";
+/// Annotation on a pod of a simulated node: how much CPU it uses, as an amount (`250m`) or a share of what it requests (`80%`).
+pub const SIM_CPU_USAGE: &str = "sim.insula.dev/cpu-usage";
+/// The same for memory.
+pub const SIM_MEMORY_USAGE: &str = "sim.insula.dev/memory-usage";
 /// Annotation on applications: the user who last wrote the spec, as whom the runtime acts.
 pub const AUTHOR: &str = "insula.dev/author";
 /// Finalizer on a `Tenant` while something of it may be in a super cluster.

@@ -61,4 +61,5 @@ mod simulated_nodes;
 mod storage_protection;
 
 pub use deployments::{Action as DeploymentAction, plan as plan_deployment};
+pub use simulated_nodes::SimulatedUsage;
 pub use run::{ApiServer, Options, SimulatedNodes, run};

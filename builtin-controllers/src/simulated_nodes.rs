@@ -16,6 +16,9 @@ mod addresses;
 mod durations;
 mod references;
 mod status;
+mod usage;
+
+pub use usage::SimulatedUsage;
 
 use crate::access::{Access, text};
 use crate::conditions::{self, Condition};

@@ -5,7 +5,7 @@ use anyhow::Context;
 use api_types::{Resource, TenantId, tenancy};
 use base64::Engine;
 use kube::config::Kubeconfig;
-use plane_client::{Actor, Patch, PlaneClient, Target, Write};
+use plane_client::{Actor, Patch, PlaneClient, Target, UsageMeter, Write};
 use serde_json::json;
 use service_runtime::Shutdown;
 use std::path::{Path, PathBuf};
@@ -89,6 +89,12 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
     let reserver = syncer::Reserver::new();
     wiring.server.set_reserver(Box::new(reserver.clone()));
     wiring.server.set_pod_tunnel(Box::new(reserver.pod_tunnel()));
+    let mut meters: Vec<Arc<dyn UsageMeter>> = vec![Arc::new(reserver.tenant_usage())];
+    if wiring.local.is_some() {
+        let simulated = builtin_controllers::SimulatedUsage::new(client.clone(), TenantId::LOCAL_SUPER);
+        meters.push(Arc::new(simulated));
+    }
+    wiring.server.set_usage_meters(meters);
 
     let controllers = builtin_controllers::Options {
         simulated_nodes: wiring.local.as_ref().map(|_| builtin_controllers::SimulatedNodes {

@@ -3,7 +3,7 @@
 //! A service sees all planes through one [`PlaneClient`]. It reads bytes and [`Meta`] and decodes only what it
 //! asks for. Read in this order: [`client`] (what a client can do), [`watch`] and [`tenants`] (what is watched for
 //! ever), [`controller`] (the loop that most services are), the ports between services and the API server
-//! ([`reserver`], [`pod_tunnel`], [`extension_servers`],
+//! ([`reserver`], [`pod_tunnel`], [`usage_meter`], [`extension_servers`], [`served_apis`],
 //! [`certificate_signer`], [`authorities`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
 //! by the binary.
 
@@ -16,7 +16,9 @@ pub mod extension_servers;
 pub mod fake;
 pub mod pod_tunnel;
 pub mod reserver;
+pub mod served_apis;
 pub mod tenants;
+pub mod usage_meter;
 pub mod watch;
 pub mod write;
 
@@ -28,6 +30,8 @@ pub use controller::{Controller, Next, Reconciler, Seen, Trigger};
 pub use extension_servers::{Availability, Checked, ExtensionServers};
 pub use pod_tunnel::{Duplex, PodAnswer, PodRequest, PodTunnel, SuperActor, TunnelError};
 pub use reserver::{Reservation, ServiceReserver};
+pub use served_apis::{ServedApis, ServiceAccount};
 pub use tenants::{TenantItem, TenantNow, TenantWatch};
+pub use usage_meter::{Interval, NodeUsage, PodUsage, Usage, UsageMeter};
 pub use watch::Watch;
 pub use write::{Actor, Delete, Patch, Propagation, Target, Write};

@@ -77,6 +77,8 @@ mod pod_tunnel;
 
 mod reserver;
 
+mod usage;
+
 #[cfg(test)]
 mod story_tests;
 
@@ -86,6 +88,7 @@ pub use pods::environment::ApiAddress;
 pub use reserver::Reserver;
 pub use super_api::SuperApi;
 pub use super_kube::{ConnectError, KubeSuper};
+pub use usage::TenantUsage;
 
 use crate::kinds::{Key, Kind};
 use crate::state::State;

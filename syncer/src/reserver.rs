@@ -7,6 +7,7 @@ use crate::services::{addresses, downward, patch};
 use crate::shared_service::is_refusal;
 use crate::state::State;
 use crate::tenants::TenantView;
+use crate::usage::TenantUsage;
 use crate::work::{Work, meta_text};
 use api_types::{ApiError, TenantId, labels};
 use async_trait::async_trait;
@@ -34,6 +35,11 @@ impl Reserver {
     /// Connections to the pods of the tenants that the same syncer knows.
     pub fn pod_tunnel(&self) -> PodTunnels {
         PodTunnels::new(self.state.clone())
+    }
+
+    /// What the pods of the tenants use that the same syncer knows.
+    pub fn tenant_usage(&self) -> TenantUsage {
+        TenantUsage::new(self.state.clone())
     }
 
     async fn work(&self, tenant: Arc<TenantView>) -> Result<Work, ApiError> {

@@ -6,6 +6,7 @@ use crate::pods::environment::ApiAddress;
 use crate::super_api::SuperApi;
 use crate::super_cache::SuperCache;
 use crate::tenants::{TenantView, Tenants};
+use crate::usage::LastUsage;
 use api_types::{ApiError, TenantId};
 use parking_lot::{Mutex, RwLock};
 use plane_client::{PlaneClient, Reservation};
@@ -40,6 +41,8 @@ pub struct SuperCluster {
     pub api: Arc<dyn SuperApi>,
     /// What is in it.
     pub cache: SuperCache,
+    /// What the pods in it use.
+    pub usage: LastUsage,
     /// The address of the shared Service for the tenants' API.
     pub shared_address: OnceLock<Reservation>,
     /// Priority classes of ours that are known to be there.
@@ -57,6 +60,7 @@ impl SuperCluster {
             name: name.to_owned(),
             api,
             cache: SuperCache::default(),
+            usage: LastUsage::default(),
             shared_address: OnceLock::new(),
             priority_classes: Mutex::default(),
             user: tokio::sync::OnceCell::new(),

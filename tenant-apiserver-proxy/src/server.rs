@@ -6,6 +6,7 @@ use crate::authentication::Credentials;
 use crate::bodies::{self, Budget};
 use crate::cache::{self, Cache, feed};
 use crate::dialer::Network;
+use crate::handlers::metrics::Meters;
 use crate::issuers::{self, Addresses};
 use crate::keyring::Ring;
 use crate::pki::{self, KeyedCertificate, PkiError};
@@ -16,9 +17,9 @@ use crate::serving::{Serving, ServingError};
 use crate::sources::Failures;
 use crate::{bootstrap, crds, own_address, plane_keys, standing, tenants, usage};
 use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use object_store::{Commit, CommitError, ObjectStore, SealedStore, Space, StoreError};
-use plane_client::{PodTunnel, ServiceReserver};
+use plane_client::{PodTunnel, ServiceReserver, UsageMeter};
 use service_runtime::{Shutdown, ShutdownOnDrop};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +72,7 @@ pub struct Server {
     reserver: ArcSwapOption<Box<dyn ServiceReserver>>,
     /// When the process started.
     pub(crate) started: jiff::Timestamp,
+    meters: ArcSwap<Meters>,
     /// What all planes dial with.
     pub(crate) network: Arc<Network>,
     pub(crate) plane_keys: tokio::sync::Mutex<()>,
@@ -145,6 +147,7 @@ impl Server {
             renewal: Renewal::default(),
             reserver: ArcSwapOption::empty(),
             started: jiff::Timestamp::now(),
+            meters: ArcSwap::default(),
             network: network.clone(),
             plane_keys: tokio::sync::Mutex::default(),
             failed_logins: Failures::new(LOGINS, LOGIN_EVERY),
@@ -250,6 +253,15 @@ impl Server {
 
     pub(crate) fn reserver(&self) -> Option<Arc<Box<dyn ServiceReserver>>> {
         self.reserver.load_full()
+    }
+
+    /// Who tells what pods and nodes use, each of some planes. The first that measures a plane is asked.
+    pub fn set_usage_meters(&self, meters: Vec<Arc<dyn UsageMeter>>) {
+        self.meters.store(Arc::new(Meters::new(meters)));
+    }
+
+    pub(crate) fn meters(&self) -> Arc<Meters> {
+        self.meters.load_full()
     }
 
     /// How many different definitions of custom resources and how many different schemas are kept, over all planes:

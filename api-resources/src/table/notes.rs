@@ -3,7 +3,6 @@
 /// Kinds that are stored so that charts and manifests with them install, while nothing acts on them yet: group, plural,
 /// what does not happen.
 const IDLE: &[(&str, &str, &str)] = &[
-    ("autoscaling", "horizontalpodautoscalers", "nothing is scaled by it"),
     ("flowcontrol.apiserver.k8s.io", "flowschemas", "requests are queued by tenant"),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "requests are queued by tenant"),
     ("networking.k8s.io", "ingresses", "nothing is routed by it"),

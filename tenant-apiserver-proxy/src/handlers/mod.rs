@@ -11,6 +11,7 @@ pub mod get;
 pub mod health;
 pub mod list;
 pub mod list_options;
+pub mod metrics;
 mod pages;
 pub mod patch;
 pub mod paths;
@@ -81,7 +82,8 @@ pub async fn dispatch(server: &Arc<Server>, auth: &Authorized, body: Incoming) -
         return paths::answer(server, auth).await;
     };
     let catalog = auth.plane().catalog.load_full();
-    let Some(row) = catalog.lookup(&request.group, &request.version, &request.resource) else {
+    let row = catalog.lookup(&request.group, &request.version, &request.resource);
+    let Some(row) = row.or_else(|| metrics::row(server, auth.plane(), request)) else {
         return if paths::is_built_in(&catalog, &request.group) {
             Err(ApiError::no_such_path())
         } else {
@@ -227,6 +229,9 @@ async fn whole(
     let verb = auth.resource().map_or("", |request| request.verb.as_str());
     if components::is(place) {
         return components::answer(server, auth, place, verb).await;
+    }
+    if metrics::is(place) {
+        return metrics::answer(server, auth, place, verb).await;
     }
     let offered = |verb: Verb| if place.row.has(verb) { Ok(()) } else { Err(not_allowed()) };
     match verb {

@@ -1,6 +1,5 @@
 //! Paths that are no resources: discovery, OpenAPI, version, health, keys of tokens.
 
-use crate::aggregation;
 use crate::certs;
 use crate::negotiation::{Format, Offer, Produced, Rendering};
 use crate::reply::{Content, Reply};
@@ -49,7 +48,7 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
         }
         "/openid/v1/jwks" | "/.well-known/openid-configuration" => server_keys(server, auth, path).await,
         _ if path == "/api" || path.starts_with("/api/") || path == "/apis" || path.starts_with("/apis/") => {
-            let foreign = aggregation::foreign(server, auth.plane());
+            let foreign = super::metrics::with_metrics(server, auth.plane(), &catalog);
             let served = discovery::Served { catalog: &catalog, foreign: &foreign };
             discover(auth, served, server.base_url().trim_start_matches("https://"), path, reading)
         }
@@ -105,7 +104,7 @@ fn roots(server: &Server, auth: &Authorized, catalog: &api_resources::Catalog) -
         paths.push(format!("/apis/{}", row.group));
         paths.extend(row.versions.iter().map(|version| format!("/apis/{}/{}", row.group, version.name)));
     }
-    for foreign in aggregation::foreign(server, auth.plane()) {
+    for foreign in super::metrics::with_metrics(server, auth.plane(), catalog) {
         paths.push(format!("/apis/{}", foreign.group));
         paths.push(format!("/apis/{}/{}", foreign.group, foreign.version));
     }
@@ -172,7 +171,8 @@ fn discover(
         ["api", version] => discovery::resource_list(catalog, "", version),
         ["apis"] => Some(discovery::group_list(served)),
         ["apis", group] => discovery::group(served, group),
-        ["apis", group, version] => discovery::resource_list(catalog, group, version),
+        ["apis", group, version] => discovery::resource_list(catalog, group, version)
+            .or_else(|| discovery::foreign_list(served.foreign, group, version)),
         _ => None,
     };
     let Some(document) = found else { return unknown(catalog, path) };

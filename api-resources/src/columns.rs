@@ -72,7 +72,11 @@ pub(crate) fn of(group: &str, plural: &str) -> Vec<Column> {
         .map(|col| Column {
             name: col.name.into(),
             of: col.of.into(),
-            format: FORMATS.iter().find(|(name, _)| *name == col.name).map_or("", |(_, format)| format).into(),
+            format: FORMATS
+                .iter()
+                .find(|(name, _)| *name == col.name)
+                .map_or("", |(_, format)| format)
+                .into(),
             description: ColumnText::About(col.about),
             priority: i32::from(col.wide),
             cell: Cell::Code(col.cell),

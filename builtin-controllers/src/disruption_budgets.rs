@@ -14,7 +14,7 @@ use crate::access::Access;
 use crate::events::Severity;
 use crate::pace::Pace;
 use crate::resources::{DISRUPTION_BUDGETS, PODS};
-use crate::selectors::{Selector, SelectorIndex};
+use crate::selectors::{Selector, SelectorIndex, go_text};
 use async_trait::async_trait;
 use compact_str::CompactString;
 use jiff::Timestamp;
@@ -66,7 +66,7 @@ impl DisruptionBudgets {
         let expected = scale::expected(&self.access, tenant, budget, pods).await?;
         match &expected {
             Ok(Expected { unmanaged: true, .. }) => {
-                let selector = status::selector_text(&budget["spec"]["selector"]);
+                let selector = go_text(&budget["spec"]["selector"]);
                 let message = format!(
                     "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set \".spec.minAvailable\" field of the PDB to an integer value."
                 );

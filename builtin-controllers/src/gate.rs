@@ -6,6 +6,7 @@
 //! Caveat: the plane of a tenant made later may be seen a moment before its `Tenant`; until then its controllers
 //! are on.
 
+use api_types::tenancy::OLD_NAMES;
 use async_trait::async_trait;
 use plane_client::{
     ApiError, Next, ObjectName, PlaneClient, Reconciler, TenantId, TenantItem, TenantWatch, Trigger,
@@ -52,7 +53,8 @@ impl Switches {
             match item {
                 TenantItem::Applied(tenant) => {
                     weigh(tenant.id, tenant.spec.weight);
-                    self.set(tenant.id, tenant.spec.controllers.disabled.into_iter().collect());
+                    let names = tenant.spec.controllers.disabled.into_iter().map(name_of_now);
+                    self.set(tenant.id, names.collect());
                 }
                 TenantItem::Deleted(id) => {
                     weigh(id, 1);
@@ -62,6 +64,11 @@ impl Switches {
             }
         }
     }
+}
+
+/// The name that a controller has now, for one that it had before.
+fn name_of_now(name: String) -> String {
+    OLD_NAMES.iter().find(|(old, _)| *old == name).map_or(name, |(_, now)| (*now).to_owned())
 }
 
 /// A reconciler that is not given keys of tenants for whom it is off.

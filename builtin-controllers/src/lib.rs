@@ -5,8 +5,7 @@
 //! what it guarantees, what it assumes and where its limits are. All read and write through
 //! [`PlaneClient`](plane_client::PlaneClient) only, with merge patches bound to what they were computed from.
 //!
-//! Not here yet, and so doing nothing in any plane: autoscaling,
-//! volumes.
+//! Not here yet, and so doing nothing in any plane: volumes.
 
 mod access;
 mod claims;
@@ -47,7 +46,7 @@ mod cron_jobs;
 mod jobs;
 mod ttl_after_finished;
 
-pub mod autoscaling;
+mod autoscaling;
 mod disruption_budgets;
 mod endpoint_slice_mirroring;
 mod endpoint_slices;
@@ -61,5 +60,5 @@ mod simulated_nodes;
 mod storage_protection;
 
 pub use deployments::{Action as DeploymentAction, plan as plan_deployment};
-pub use simulated_nodes::SimulatedUsage;
 pub use run::{ApiServer, Options, SimulatedNodes, run};
+pub use simulated_nodes::SimulatedUsage;

@@ -19,6 +19,7 @@ pub(crate) const CONTROLLER_REVISIONS: Resource = Resource::new("apps", "v1", "c
 pub(crate) const DAEMON_SETS: Resource = Resource::new("apps", "v1", "daemonsets");
 pub(crate) const DEPLOYMENTS: Resource = Resource::new("apps", "v1", "deployments");
 pub(crate) const REPLICA_SETS: Resource = Resource::new("apps", "v1", "replicasets");
+pub(crate) const AUTOSCALERS: Resource = Resource::new("autoscaling", "v2", "horizontalpodautoscalers");
 pub(crate) const CRON_JOBS: Resource = Resource::new("batch", "v1", "cronjobs");
 pub(crate) const STATEFUL_SETS: Resource = Resource::new("apps", "v1", "statefulsets");
 pub(crate) const DISRUPTION_BUDGETS: Resource = Resource::new("policy", "v1", "poddisruptionbudgets");

@@ -4,6 +4,7 @@ use crate::api_services::availability::Availability;
 use crate::api_services::registration::Registration;
 use crate::api_services::trust::Trust;
 use crate::authorities::{self, Publishers};
+use crate::autoscaling::Autoscalers;
 use crate::certificates::approving::Approving;
 use crate::certificates::cleaning::Cleaning;
 use crate::certificates::signing::Signing;
@@ -34,7 +35,7 @@ use crate::statefulsets::StatefulSets;
 use crate::storage_protection::{Protected, StorageProtection};
 use crate::ttl_after_finished::FinishedJobs;
 use plane_client::{
-    Authorities, CertificateSigner, Controller, ExtensionServers, PlaneClient, Reconciler, TenantId,
+    Authorities, CertificateSigner, Controller, ExtensionServers, PlaneClient, Reconciler, ServedApis, TenantId,
 };
 use service_runtime::{FairQueue, Shutdown};
 use std::hash::Hash;
@@ -70,12 +71,19 @@ pub struct ApiServer {
     pub authority: Arc<dyn CertificateSigner>,
     /// Knows by whom clients are to know it.
     pub authorities: Arc<dyn Authorities>,
+    /// Reads what planes serve.
+    pub served: Arc<dyn ServedApis>,
 }
 
 impl ApiServer {
     /// One that does all of it.
-    pub fn new(server: Arc<impl ExtensionServers + CertificateSigner + Authorities>) -> Self {
-        ApiServer { extensions: server.clone(), authority: server.clone(), authorities: server }
+    pub fn new(server: Arc<impl ExtensionServers + CertificateSigner + Authorities + ServedApis>) -> Self {
+        ApiServer {
+            extensions: server.clone(),
+            authority: server.clone(),
+            authorities: server.clone(),
+            served: server,
+        }
     }
 }
 
@@ -106,6 +114,7 @@ fn everywhere(client: &Arc<dyn PlaneClient>, server: &ApiServer) -> Vec<(Arc<dyn
         (Arc::new(EndpointSliceMirroring::new(client.clone())), 2),
         (Arc::new(DisruptionBudgets::new(client.clone())), 4),
         (Arc::new(DisruptionTargets::new(client.clone())), 2),
+        (Arc::new(Autoscalers::new(client.clone(), server.served.clone())), 4),
         (Arc::new(ResourceQuotas::new(client.clone())), 4),
         (Arc::new(EphemeralVolumes::new(client.clone())), 4),
         (Arc::new(StorageProtection::new(client.clone(), Protected::Claims)), 2),

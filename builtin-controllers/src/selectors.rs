@@ -1,9 +1,10 @@
 //! Label selectors (`metav1.LabelSelector`), and an index from labels to the objects that select them.
 
+use crate::access::{elements, text};
 use compact_str::CompactString;
 use plane_client::{GroupResource, Object, ObjectName, Scope, TenantId, Trigger};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 type Labels = [(CompactString, CompactString)];
@@ -103,6 +104,27 @@ impl Requirement {
             Operator::Lt => bounds().is_some_and(|(value, bound)| value < bound),
         }
     }
+}
+
+/// A label selector as Go prints it, in messages; `nil` for none.
+pub(crate) fn go_text(selector: &Value) -> String {
+    if selector.is_null() {
+        return "nil".to_owned();
+    }
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let sorted: BTreeMap<&String, &Value> = labels.collect();
+    let labels: String =
+        sorted.into_iter().map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or(""))).collect();
+    let one = |expression: &Value| {
+        let values: Vec<&str> = elements(expression, "/values").iter().filter_map(Value::as_str).collect();
+        let (key, operator) = (text(expression, "/key"), text(expression, "/operator"));
+        let values = values.join(" ");
+        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{values}],}},")
+    };
+    let expressions: String = elements(selector, "/matchExpressions").iter().map(one).collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
 }
 
 /// The labels of a JSON object (`metadata.labels`, or a template's), as [`Selector::matches`] takes them.

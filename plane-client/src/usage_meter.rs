@@ -34,10 +34,7 @@ impl Usage {
     /// Both together; what cannot be counted is the most that can.
     #[must_use]
     pub fn plus(self, other: Usage) -> Usage {
-        Usage {
-            cpu: self.cpu.saturating_add(other.cpu),
-            memory: self.memory.saturating_add(other.memory),
-        }
+        Usage { cpu: self.cpu.saturating_add(other.cpu), memory: self.memory.saturating_add(other.memory) }
     }
 }
 

@@ -11,3 +11,5 @@ mod service_stories;
 mod isolation_stories;
 
 mod tunnel_stories;
+
+mod usage_stories;

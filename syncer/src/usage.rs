@@ -17,7 +17,7 @@ use api_schema::quantity::Quantity;
 use api_types::{ApiError, ObjectName, Reason, Resource, TenantId};
 use async_trait::async_trait;
 use compact_str::CompactString;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use plane_client::{Interval, NodeUsage, PodUsage, Usage, UsageMeter};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -36,10 +36,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub const MOST: usize = 200_000;
 
 /// What pods of a super cluster use, by their names there.
-type Known = HashMap<ObjectName, Sample>;
+pub(crate) type Known = HashMap<ObjectName, Sample>;
 
 /// What one of them uses.
-struct Sample {
+pub(crate) struct Sample {
     interval: Interval,
     containers: Vec<(CompactString, Usage)>,
 }
@@ -50,7 +50,7 @@ pub struct LastUsage(Mutex<Option<(Instant, Result<Arc<Known>, &'static str>)>>)
 
 impl LastUsage {
     /// What is known, read anew when it is too old. Who comes meanwhile waits for the same answer.
-    async fn known(&self, api: &dyn SuperApi) -> Result<Arc<Known>, &'static str> {
+    pub(crate) async fn known(&self, api: &dyn SuperApi) -> Result<Arc<Known>, &'static str> {
         let mut last = self.0.lock().await;
         if let Some((_, known)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return known.clone();
@@ -97,16 +97,7 @@ fn sample(pod: &Value) -> Option<(ObjectName, Sample)> {
 
 /// A duration as Go writes it: `1m15.5s`.
 fn window(text: &str) -> Option<Duration> {
-    const UNITS: &[(&str, f64)] =
-        &[("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("ns", 1e-9), ("h", 3600.0), ("m", 60.0), ("s", 1.0)];
-    let (mut seconds, mut rest) = (0.0, text);
-    while !rest.is_empty() {
-        let end = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
-        let (unit, size) = UNITS.iter().find(|(unit, _)| rest[end..].starts_with(unit))?;
-        seconds += rest[..end].parse::<f64>().ok()? * size;
-        rest = &rest[end + unit.len()..];
-    }
-    Duration::try_from_secs_f64(seconds).ok()
+    text.parse::<SignedDuration>().ok().and_then(|window| Duration::try_from(window).ok())
 }
 
 /// The syncer's side of [`UsageMeter`].
@@ -124,7 +115,8 @@ impl TenantUsage {
         &self,
         tenant: TenantId,
     ) -> Result<(Arc<TenantView>, Arc<SuperCluster>, Arc<Known>), ApiError> {
-        let no = |why: &str| ApiError::unavailable(format!("the usage of pods and nodes is not known: {why}"), 5);
+        let no =
+            |why: &str| ApiError::unavailable(format!("the usage of pods and nodes is not known: {why}"), 5);
         let view = self.state.tenants.get(tenant).filter(|view| view.synced());
         let view = view.ok_or_else(|| no("the tenant is not synced"))?;
         let cluster = self.state.placed_on(&view).filter(|cluster| cluster.is_known());
@@ -139,9 +131,10 @@ fn stands_for(view: &TenantView, cluster: &SuperCluster, pod: &ObjectName) -> Op
     let namespace = names::super_namespace(&view.name, view.id, &pod.namespace);
     let name = names::super_name(Kind::Pod, &pod.name)?;
     cluster.cache.get(Kind::Pod, &namespace, &name).filter(|found| {
-        found.identity.as_ref().is_some_and(|of| {
-            (of.tenant, &of.namespace, &of.name) == (view.id, &pod.namespace, &pod.name)
-        })
+        found
+            .identity
+            .as_ref()
+            .is_some_and(|of| (of.tenant, &of.namespace, &of.name) == (view.id, &pod.namespace, &pod.name))
     })
 }
 
@@ -190,9 +183,14 @@ mod tests {
 
     #[test]
     fn windows_are_read_as_go_writes_them() {
-        for (text, millis) in
-            [("15s", Some(15_000)), ("1m0s", Some(60_000)), ("1h2m3.5s", Some(3_723_500)), ("20.25ms", Some(20)), ("x", None), ("5", None)]
-        {
+        for (text, millis) in [
+            ("15s", Some(15_000)),
+            ("1m0s", Some(60_000)),
+            ("1h2m3.5s", Some(3_723_500)),
+            ("20.25ms", Some(20)),
+            ("x", None),
+            ("5", None),
+        ] {
             assert_eq!(window(text).map(|window| window.as_millis()), millis, "{text}");
         }
     }

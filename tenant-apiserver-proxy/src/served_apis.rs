@@ -107,7 +107,10 @@ async fn read(reply: Reply, asked: &str) -> Result<Value, ApiError> {
     let (reason, why) = match reply.code.as_u16() {
         404 => (Reason::NotFound, "the server could not find the requested resource"),
         503 => (Reason::ServiceUnavailable, "the server is currently unable to handle the request"),
-        429 => (Reason::TooManyRequests, "the server has received too many requests and has asked us to try again later"),
+        429 => (
+            Reason::TooManyRequests,
+            "the server has received too many requests and has asked us to try again later",
+        ),
         _ => (Reason::InternalError, unknown.as_str()),
     };
     Err(ApiError::new(reason, format!("{why}{asked}")))

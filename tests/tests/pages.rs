@@ -97,6 +97,7 @@ const NEEDS: &[(&str, Needs)] = &[
     ("aggregation.md", Needs::Tenant),
     ("api-compatibility.md", Needs::Tenant),
     ("applications.md", Needs::Tenant),
+    ("autoscaling.md", Needs::Tenant),
     ("databases.md", Needs::Postgres),
     ("quota.md", Needs::Tenant),
     ("super-clusters.md", Needs::Tenant),

@@ -11,7 +11,8 @@ use crate::selectors::LabelSelector;
 use api_schema::quantity::Quantity;
 use api_types::Cause;
 use api_types::tenancy::{
-    ALL_CONTROLLERS, CONTROLLERS, GROUP, SYSTEM_NAMESPACE, TENANT_NAME_MAX, TenantProfileSpec, TenantSpec,
+    ALL_CONTROLLERS, CONTROLLERS, GROUP, OLD_NAMES, SYSTEM_NAMESPACE, TENANT_NAME_MAX, TenantProfileSpec,
+    TenantSpec,
 };
 use base64::Engine;
 use serde_json::{Value, json};
@@ -174,7 +175,12 @@ fn tenant_spec(out: &mut Vec<Cause>, spec: &Place<'_>) {
     one_of(out, &sync, "nodes", &["all", "used", "selector"]);
     one_of(out, &sync, "publish", &["all", "referenced"]);
     let disabled: Vec<Place<'_>> = spec.field("controllers").list("disabled").collect();
-    let controllers: Vec<&str> = CONTROLLERS.iter().copied().chain([ALL_CONTROLLERS]).collect();
+    let controllers: Vec<&str> = CONTROLLERS
+        .iter()
+        .copied()
+        .chain(OLD_NAMES.iter().map(|(old, _)| *old))
+        .chain([ALL_CONTROLLERS])
+        .collect();
     for name in disabled.iter().filter(|name| !controllers.contains(&name.as_text())) {
         out.push(Cause::not_supported(name.path.clone(), name.value, &controllers));
     }

@@ -17,6 +17,7 @@ pub const CONTROLLERS: &[&str] = &[
     "endpointslice-controller",
     "endpointslice-mirroring-controller",
     "disruption-controller",
+    "horizontal-pod-autoscaler-controller",
     "resourcequota-controller",
     "garbage-collector-controller",
     "ephemeral-volume-controller",
@@ -27,6 +28,10 @@ pub const CONTROLLERS: &[&str] = &[
     "certificatesigningrequest-approving-controller",
     "certificatesigningrequest-cleaner-controller",
 ];
+
+/// Names that Kubernetes had before and still takes, each with the one that it stands for.
+pub const OLD_NAMES: &[(&str, &str)] =
+    &[("horizontalpodautoscaling", "horizontal-pod-autoscaler-controller")];
 
 /// Stands for every one of them in `spec.controllers.disabled`.
 pub const ALL_CONTROLLERS: &str = "*";

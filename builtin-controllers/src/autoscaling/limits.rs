@@ -14,6 +14,8 @@ type Samples = Vec<(Timestamp, i64)>;
 /// What is remembered of one autoscaler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
+    /// The replicas of the beginning are noted.
+    is_begun: bool,
     /// What metrics asked for.
     recommended: Samples,
     /// Replicas that were added and removed.
@@ -72,6 +74,14 @@ fn within(samples: &Samples, seconds: i64, now: Timestamp) -> impl Iterator<Item
 }
 
 impl History {
+    /// Notes, the first time, how many replicas there are: they count as recommended.
+    pub fn begin(&mut self, replicas: i64, now: Timestamp) {
+        if !self.is_begun {
+            self.is_begun = true;
+            self.recommended.push((now, replicas));
+        }
+    }
+
     /// Notes that the scale was changed.
     pub fn scaled(&mut self, from: i64, to: i64, now: Timestamp) {
         let list = if to > from { &mut self.added } else { &mut self.removed };

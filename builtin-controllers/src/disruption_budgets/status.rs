@@ -97,23 +97,6 @@ fn with_condition(
     all.into()
 }
 
-/// A selector as Kubernetes writes it in messages.
-pub(super) fn selector_text(selector: &Value) -> String {
-    let labels = selector["matchLabels"].as_object().into_iter().flatten();
-    let labels: String =
-        labels.map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or(""))).collect();
-    let one = |expression: &Value| {
-        let values: Vec<&str> = elements(expression, "/values").iter().filter_map(Value::as_str).collect();
-        let (key, operator) = (text(expression, "/key"), text(expression, "/operator"));
-        let values = values.join(" ");
-        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{values}],}},")
-    };
-    let expressions: String = elements(selector, "/matchExpressions").iter().map(one).collect();
-    format!(
-        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +185,6 @@ mod tests {
         let selector = json!({"matchLabels": {"a": "b"},
             "matchExpressions": [{"key": "k", "operator": "In", "values": ["x", "y"]}]});
         let expected = "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:k,Operator:In,Values:[x y],},},}";
-        assert_eq!(selector_text(&selector), expected);
+        assert_eq!(crate::selectors::go_text(&selector), expected);
     }
 }

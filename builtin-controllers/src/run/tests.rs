@@ -49,6 +49,17 @@ impl Authorities for NoServers {
     }
 }
 
+#[async_trait::async_trait]
+impl ServedApis for NoServers {
+    async fn get(&self, _: TenantId, _: plane_client::ServiceAccount, _: &str) -> Result<Value, ApiError> {
+        Err(ApiError::no_such_path())
+    }
+
+    async fn versions(&self, _: TenantId, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 fn no_server() -> ApiServer {
     ApiServer::new(Arc::new(NoServers))
 }

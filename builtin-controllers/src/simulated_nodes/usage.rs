@@ -76,7 +76,9 @@ impl Simulated {
         let share = |request: &i128| match said {
             Said::Percent(percent) if *request > 0 => request.saturating_mul(percent) / 100,
             Said::Percent(percent) => self.least.saturating_mul(percent) / 50,
-            Said::Amount(amount) if all > 0 => amount.checked_mul(*request).map_or(amount / count, |n| n / all),
+            Said::Amount(amount) if all > 0 => {
+                amount.checked_mul(*request).map_or(amount / count, |n| n / all)
+            }
             Said::Amount(amount) => amount / count,
         };
         requests.iter().map(share).collect()
@@ -161,7 +163,9 @@ mod tests {
         let containers: Vec<Value> = requests
             .iter()
             .enumerate()
-            .map(|(index, requests)| json!({"name": format!("c{index}"), "resources": {"requests": requests}}))
+            .map(
+                |(index, requests)| json!({"name": format!("c{index}"), "resources": {"requests": requests}}),
+            )
             .collect();
         json!({"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": name, "namespace": "default", "annotations": annotations},
@@ -177,7 +181,11 @@ mod tests {
             (json!({}), vec![request.clone()], vec![(100, 32)]),
             (json!({}), vec![json!({})], vec![(10, 32)]),
             (json!({SIM_CPU_USAGE: "300m"}), vec![request.clone()], vec![(300, 32)]),
-            (json!({SIM_CPU_USAGE: "80%", SIM_MEMORY_USAGE: "1Gi"}), vec![request.clone()], vec![(160, 1024)]),
+            (
+                json!({SIM_CPU_USAGE: "80%", SIM_MEMORY_USAGE: "1Gi"}),
+                vec![request.clone()],
+                vec![(160, 1024)],
+            ),
             (json!({SIM_CPU_USAGE: "1"}), vec![request.clone(), large], vec![(250, 32), (750, 32)]),
             (json!({SIM_CPU_USAGE: "1"}), vec![json!({}), json!({})], vec![(500, 32), (500, 32)]),
             (json!({SIM_CPU_USAGE: "100%"}), vec![json!({})], vec![(20, 32)]),

@@ -137,7 +137,8 @@ async fn shown(
         let mut found: HashMap<ObjectName, _> = found.into_iter().map(|u| (u.pod.clone(), u)).collect();
         let made = move || {
             let pods = wanted.iter().filter_map(|pod| Some((pod, found.remove(&pod.name)?)));
-            pods.map(|(pod, used)| record(&place, pod, &of_pod(pod, used.interval, &used.containers)?)).collect()
+            pods.map(|(pod, used)| record(&place, pod, &of_pod(pod, used.interval, &used.containers)?))
+                .collect()
         };
         return server.heavy.compute(is_long, made).await?;
     }
@@ -174,11 +175,7 @@ struct Named {
     name: CompactString,
 }
 
-fn of_pod(
-    pod: &Record,
-    interval: Interval,
-    used: &[(CompactString, Usage)],
-) -> Result<Value, ApiError> {
+fn of_pod(pod: &Record, interval: Interval, used: &[(CompactString, Usage)]) -> Result<Value, ApiError> {
     let Pod { spec } = serde_json::from_slice(&pod.bytes).map_err(ApiError::internal)?;
     let own = spec.containers.iter().chain(&spec.init_containers);
     let containers: Vec<Value> = own
@@ -200,7 +197,8 @@ fn of_node(node: &Record, interval: Interval, usage: Usage) -> Value {
 fn head(kind: &str, of: &Record, interval: Interval) -> Value {
     let mut metadata = json!({"name": of.name.name, "creationTimestamp": whole_seconds(Timestamp::now())});
     if !of.meta.labels.is_empty() {
-        metadata["labels"] = of.meta.labels.iter().map(|(key, value)| (key.to_string(), value.as_str())).collect();
+        metadata["labels"] =
+            of.meta.labels.iter().map(|(key, value)| (key.to_string(), value.as_str())).collect();
     }
     json!({"kind": kind, "apiVersion": format!("{GROUP}/{VERSION}"), "metadata": metadata,
         "timestamp": whole_seconds(interval.end), "window": seconds(interval.window)})
@@ -242,7 +240,9 @@ mod tests {
         ] {
             assert_eq!(amounts(Usage { cpu, memory }), expected);
         }
-        for (millis, expected) in [(15_000, "15s"), (1_500, "1.5s"), (60_000, "1m0s"), (3_661_020, "1h1m1.02s")] {
+        for (millis, expected) in
+            [(15_000, "15s"), (1_500, "1.5s"), (60_000, "1m0s"), (3_661_020, "1h1m1.02s")]
+        {
             assert_eq!(seconds(Duration::from_millis(millis)), expected);
         }
     }

@@ -22,6 +22,7 @@ mod harness;
 mod hooks;
 mod lists;
 mod methods;
+mod metrics;
 mod negotiation;
 mod oidc;
 mod options;

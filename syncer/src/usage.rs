@@ -44,13 +44,16 @@ pub(crate) struct Sample {
     containers: Vec<(CompactString, Usage)>,
 }
 
-/// What was read of a super cluster last, or why nothing could be.
+/// The same, or why nothing is known.
+type Answer = Result<Arc<Known>, &'static str>;
+
+/// What was read of a super cluster last, and when.
 #[derive(Default)]
-pub struct LastUsage(Mutex<Option<(Instant, Result<Arc<Known>, &'static str>)>>);
+pub struct LastUsage(Mutex<Option<(Instant, Answer)>>);
 
 impl LastUsage {
     /// What is known, read anew when it is too old. Who comes meanwhile waits for the same answer.
-    pub(crate) async fn known(&self, api: &dyn SuperApi) -> Result<Arc<Known>, &'static str> {
+    pub(crate) async fn known(&self, api: &dyn SuperApi) -> Answer {
         let mut last = self.0.lock().await;
         if let Some((_, known)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return known.clone();

@@ -36,10 +36,16 @@ metadata: {name: bare}
 spec: {sync: {disabled: true}, controllers: {disabled: ['*']}}
 ";
 
+/// What a path says.
+fn raw(kubectl: &Kubectl, path: &str) -> Result<Value, String> {
+    let said = kubectl.say(&["get", "--raw", path]);
+    serde_json::from_str(&said.output).map_err(|_| format!("{}{}", said.output, said.error))
+}
+
 /// CPU and memory of each line of `kubectl top`.
 fn top(kubectl: &Kubectl, what: &str, lines: usize) -> Vec<(String, String)> {
     until(&format!("top {what}"), || {
-        let said = kubectl.look(&["get", "--raw", &format!("/apis/metrics.k8s.io/v1beta1/{what}")])?;
+        let said = raw(kubectl, &format!("/apis/metrics.k8s.io/v1beta1/{what}"))?;
         let count = said["items"].as_array().map_or(0, Vec::len);
         if count == lines { Ok(()) } else { Err(said.to_string()) }
     });
@@ -72,8 +78,8 @@ fn usage_is_seen_and_scales_up_and_down() {
     assert_eq!(top(&kubectl, "pods", 2), vec![usage("100m", "1024Mi"); 2]);
     let nodes = top(&kubectl, "nodes", 2);
     assert_eq!(nodes, vec![usage("100m", "1024Mi"); 2], "what others use there is not told");
-    let raw = kubectl.run(&["get", "--raw", "/apis/metrics.k8s.io/v1beta1/pods"]);
-    assert!(!raw.contains("acme") && !raw.contains("insula.dev"), "{raw}");
+    let pods = raw(&kubectl, "/apis/metrics.k8s.io/v1beta1/pods").unwrap().to_string();
+    assert!(!pods.contains("acme") && !pods.contains("insula.dev"), "{pods}");
 
     // Another tenant sees nothing of it, and the super cluster all.
     let globex = insula.tenant("globex");
@@ -104,7 +110,7 @@ fn a_tenant_that_runs_nothing_has_no_metrics() {
     insula.host().apply(BARE);
     insula.host().run(&["wait", "tenant/bare", "--for=jsonpath={.status.endpoint}", "--timeout=60s"]);
     let kubectl = insula.tenant_admin("bare");
-    let groups = kubectl.json(&["get", "--raw", "/apis"]);
+    let groups = raw(&kubectl, "/apis").unwrap();
     assert!(!groups.to_string().contains("metrics.k8s.io"), "{groups}");
     assert!(kubectl.refused(&["top", "pods"]).contains("Metrics API not available"));
 }

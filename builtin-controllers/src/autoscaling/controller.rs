@@ -268,16 +268,7 @@ impl Look<'_> {
             status.set("ScalingActive", false, "InvalidSelector", message);
             return Ok(self.unselected("SelectorRequired", "selector is required"));
         }
-        let selector = match LabelSelector::parse(said) {
-            Ok(selector) => selector,
-            Err(error) => {
-                let why = format!(
-                    "couldn't convert selector into a corresponding internal selector object: {error}"
-                );
-                status.set("ScalingActive", false, "InvalidSelector", &why);
-                return Ok(self.unselected("InvalidSelector", &why));
-            }
-        };
+        let selector = scale.selector.clone();
         self.memory(|memory| memory.selector = Some(selector.clone()));
         let listed = self.all.access.list(self.tenant, &PODS, &self.key.namespace).await?;
         let selected: Vec<&Object> = listed.iter().filter(|pod| selector.matches(&pod.meta.labels)).collect();

@@ -62,7 +62,7 @@ impl Metrics<'_> {
     ) -> Result<Samples, String> {
         let labels = [("labelSelector", pods.to_string()), ("metricLabelSelector", selector.to_string())];
         let query = query(&labels.each_ref().map(|(key, value)| (*key, value.as_str())));
-        let path = format!("/namespaces/{}/pods/*/{metric}{query}", self.namespace);
+        let path = format!("/namespaces/{}/pods/%2A/{metric}{query}", self.namespace);
         let found = self.custom(&path).await?;
         let items = elements(&found, "/items");
         if items.is_empty() {

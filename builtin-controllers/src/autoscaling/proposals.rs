@@ -235,7 +235,8 @@ impl Ask<'_> {
             let used = self.metrics.of_object(object, name, &selector).await;
             let (kind, at) = (text(object, "/kind"), text(object, "/name"));
             let namespace = self.metrics.namespace;
-            used.map_err(|why| format!("unable to get metric {name}: {why} on {kind} {namespace}/{at}"))
+            // In this order Kubernetes says it.
+            used.map_err(|why| format!("unable to get metric {name}: {kind} on {namespace} {at}/{why}"))
         };
         let (replicas, told, current) = match text(target, "/type") {
             "Value" if amount(target, "value").is_some() => {

@@ -2,6 +2,7 @@
 
 use super::metrics::{ACCOUNT, resource_of};
 use crate::access::{Access, text};
+use api_resources::selectors::LabelSelector;
 use plane_client::{ApiError, Resource, ServedApis, Target, TenantId};
 use serde_json::Value;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ pub(super) struct Scale {
     target: Target,
     /// The `Scale` as it was read.
     pub(super) object: Value,
+    /// What selects its pods; everything, where it says nothing.
+    pub(super) selector: LabelSelector,
 }
 
 /// How scales are reached in a plane.
@@ -34,8 +37,17 @@ impl Scales<'_> {
             Err(why) => return Ok(Err(why)),
         };
         let target = Target::new(self.tenant, &resource, namespace, name).subresource("scale");
-        let read = self.read(&target).await;
-        Ok(read.map(|object| Scale { target, object }).map_err(|error| error.message().to_owned()))
+        let object = match self.read(&target).await {
+            Ok(object) => object,
+            Err(error) => return Ok(Err(error.message().to_owned())),
+        };
+        let said = text(&object, "/status/selector");
+        let selector = LabelSelector::parse(said).map_err(|error| {
+            format!(
+                "received an object from a /scale endpoint which was not convertible to autoscaling Scale: failed to parse target selector: couldn't parse the selector string {said:?}: {error}"
+            )
+        });
+        Ok(selector.map(|selector| Scale { target, object, selector }))
     }
 
     async fn read(&self, target: &Target) -> Result<Value, ApiError> {

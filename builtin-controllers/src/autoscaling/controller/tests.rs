@@ -296,7 +296,7 @@ async fn metrics_of_every_source() {
     let value = |name: &str, value: &str| json!({"describedObject": {"name": name}, "value": value, "timestamp": START});
     let custom = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/default";
     let requests = json!({"items": [value("p0", "15"), value("p1", "25")]});
-    story.served.set(&format!("{custom}/pods/*/requests?labelSelector=app%3Dweb"), requests);
+    story.served.set(&format!("{custom}/pods/%2A/requests?labelSelector=app%3Dweb"), requests);
     let hits = json!({"items": [value("main", "3k")]});
     story.served.set(&format!("{custom}/ingresses.networking.k8s.io/main/hits"), hits);
     let here = json!({"items": [value("default", "7")]});
@@ -351,6 +351,27 @@ async fn metrics_of_every_source() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_custom_metric_that_is_not_there_is_told_as_kubernetes_tells_it() {
+    let story = Story::with(2);
+    let service = json!({"apiVersion": "v1", "kind": "Service", "name": "svc"});
+    story.autoscaler(
+        "web",
+        json!({"maxReplicas": 20, "metrics": [{"type": "Object", "object": {
+        "metric": {"name": "hits"}, "describedObject": service,
+        "target": {"type": "AverageValue", "averageValue": "1"}}}]}),
+    );
+    story.until("web", has_reason("FailedGetObjectMetric")).await;
+    let why = "unable to get metric hits: Service on default svc/unable to fetch metrics from custom metrics API: no custom metrics API (custom.metrics.k8s.io) registered";
+    assert_eq!(story.told("FailedGetObjectMetric").await, why);
+    assert_eq!(
+        story.told("FailedComputeMetricsReplicas").await,
+        format!(
+            "invalid metrics (1 invalid out of 1), first error is: failed to get object metric value: failed to get hits object metric: {why}"
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn pods_have_one_autoscaler() {
     let story = Story::with(2);
     story.uses(2, "500m");
@@ -366,4 +387,7 @@ async fn pods_have_one_autoscaler() {
     story.deployment("web", 2, "");
     story.until("a", has_reason("InvalidSelector")).await;
     assert_eq!(story.told("SelectorRequired").await, "selector is required");
+    story.deployment("web", 2, "a b c");
+    story.until("a", has_reason("FailedGetScale")).await;
+    assert!(story.told("FailedGetScale").await.contains("couldn't parse the selector string \"a b c\": "));
 }

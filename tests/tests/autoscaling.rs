@@ -39,7 +39,7 @@ spec: {sync: {disabled: true}, controllers: {disabled: ['*']}}
 /// What a path says.
 fn raw(kubectl: &Kubectl, path: &str) -> Result<Value, String> {
     let said = kubectl.say(&["get", "--raw", path]);
-    serde_json::from_str(&said.output).map_err(|_| format!("{}{}", said.output, said.error))
+    serde_json::from_str(&said.stdout).map_err(|_| format!("{}{}", said.stdout, said.stderr))
 }
 
 /// CPU and memory of each line of `kubectl top`.

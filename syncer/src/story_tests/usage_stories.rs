@@ -5,7 +5,7 @@ use crate::super_api::{At, SuperApi, SuperItem};
 use crate::usage::LastUsage;
 use api_types::{ApiError, Resource, TenantId};
 use async_trait::async_trait;
-use plane_client::{Delete, Duplex, Patch, UsageMeter};
+use plane_client::{Delete, Duplex, Patch, PodAnswer, PodRequest, UsageMeter};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -86,6 +86,14 @@ impl SuperApi for Counting {
     }
 
     async fn connect(&self, _: &At, _: u16) -> Result<Box<dyn Duplex>, ApiError> {
+        Err(ApiError::no_such_path())
+    }
+
+    async fn open(&self, _: &At, _: PodRequest) -> Result<PodAnswer, ApiError> {
+        Err(ApiError::no_such_path())
+    }
+
+    async fn user(&self) -> Result<String, ApiError> {
         Err(ApiError::no_such_path())
     }
 

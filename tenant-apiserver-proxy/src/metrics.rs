@@ -12,6 +12,7 @@ use crate::planes::Plane;
 use crate::reply::Body;
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::stages::Call;
+use crate::streams;
 use compact_str::CompactString;
 use histogram::Histogram;
 use http::{Method, Response};
@@ -115,6 +116,7 @@ fn verb(call: &Call, request: &ResourceRequest) -> &'static str {
         "list" => "LIST",
         "watch" => "WATCH",
         "deletecollection" => "DELETECOLLECTION",
+        _ if streams::leads_on(request) => "CONNECT",
         "patch" if call.header("content-type").starts_with("application/apply-patch") => "APPLY",
         _ => method(&call.method),
     }

@@ -30,7 +30,7 @@ pub struct Reply {
     /// How JSON is written, where it is chosen already; else as for any document.
     pub rendering: Option<Rendering>,
     /// Who takes over what is written down of the request, when its connection goes on after the answer.
-    pub goes_on: Option<oneshot::Sender<Trail>>,
+    pub(crate) goes_on: Option<oneshot::Sender<Trail>>,
 }
 
 /// What a response says.
@@ -87,6 +87,14 @@ impl Reply {
     /// 200 with a `Status`.
     pub fn status(status: Value) -> Self {
         Self::with(StatusCode::OK, Content::Status(status))
+    }
+
+    /// What is written down of the request, for whoever carries its connection on after the answer: dropped when that has
+    /// ended. An error: nothing is written down.
+    pub fn goes_on(&mut self) -> oneshot::Receiver<Trail> {
+        let (goes_on, trail) = oneshot::channel();
+        self.goes_on = Some(goes_on);
+        trail
     }
 
     /// The same with another rendering.

@@ -282,6 +282,8 @@ fn bounded(body: hyper::body::Incoming, held: Held, end: End) -> reply::Body {
 /// Joins two connections until one of them ends.
 fn upgraded(mut response: Response<hyper::body::Incoming>, client: OnUpgrade, held: Held, end: End) -> Reply {
     let theirs = hyper::upgrade::on(&mut response);
+    let mut reply = Reply::with(StatusCode::SWITCHING_PROTOCOLS, Content::Foreign(reply::full(Bytes::new())));
+    let trail = reply.goes_on();
     // Ends with either connection, the plane or the user's credentials.
     tokio::spawn(async move {
         let held = held;
@@ -297,8 +299,8 @@ fn upgraded(mut response: Response<hyper::body::Incoming>, client: OnUpgrade, he
             () = end => {}
         }
         drop(held);
+        drop(trail.await);
     });
-    let mut reply = Reply::with(StatusCode::SWITCHING_PROTOCOLS, Content::Foreign(reply::full(Bytes::new())));
     for (name, value) in response.headers() {
         let left_out = name == header::CONTENT_LENGTH || name == header::TRANSFER_ENCODING;
         if !left_out && !NOT_SAID.contains(&name.as_str()) {

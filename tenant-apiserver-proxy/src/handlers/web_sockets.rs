@@ -86,11 +86,13 @@ pub fn answer(call: &Call, client: OnUpgrade, format: Format, frames: mpsc::Rece
         Ok(reply) => reply,
         Err(refused) => return *refused,
     };
+    let trail = reply.goes_on();
     // Ends with either side; who goes away first is nobody's error.
     tokio::spawn(async move {
         if let Ok(connection) = client.await {
             serve(connection, format, frames).await;
         }
+        drop(trail.await);
     });
     reply.code = StatusCode::SWITCHING_PROTOCOLS;
     reply

@@ -1,7 +1,7 @@
 //! How streams are passed on: which headers go along, bodies that end when they have to, connections that are joined.
 
 use super::open::Open;
-use crate::audit::{self, Trail};
+use crate::audit;
 use crate::dialer::Ended;
 use crate::handlers::{Incoming, web_sockets};
 use crate::reply::{self, Content, Reply};
@@ -18,7 +18,6 @@ use hyper_util::rt::TokioIo;
 use plane_client::{Duplex, PodTunnel};
 use std::io;
 use std::pin::Pin;
-use tokio::sync::oneshot;
 
 /// The headers of a handshake (RFC 6455, and SPDY as Kubernetes speaks it). Nothing else is said to a super cluster.
 const HANDSHAKE: [HeaderName; 7] = [
@@ -121,8 +120,7 @@ fn going_on(headers: &HeaderMap, open: Open, joined: impl Future<Output = ()> + 
     let mut reply = Reply::with(StatusCode::SWITCHING_PROTOCOLS, Content::Foreign(reply::full(Bytes::new())));
     reply.headers = chosen(headers, &SHAKEN);
     reply.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    let (goes_on, trail) = oneshot::channel::<Trail>();
-    reply.goes_on = Some(goes_on);
+    let trail = reply.goes_on();
     // Ends with either connection, or with the stream's end.
     tokio::spawn(async move {
         let Open { place, end } = open;

@@ -267,6 +267,21 @@ async fn guards_see_who_connects_and_with_which_options() {
     assert!(told(&admin, "POST", "web/proxy/a/b").await.contains("denied the request"));
     let options = json!({"kind": "PodProxyOptions", "apiVersion": "v1", "path": "/a/b"});
     assert_eq!(hook.last()["object"], options);
+    // So do policies.
+    let group = "/apis/admissionregistration.k8s.io/v1";
+    admin.delete(&format!("{group}/validatingwebhookconfigurations/g")).await.expect_code(200);
+    let policy = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "no-shells"}, "spec": {
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"],
+                "operations": ["CONNECT"], "resources": ["pods/exec"]}]},
+            "validations": [{"expression": "object.kind == 'PodExecOptions' && object.command[0] != 'sh'",
+                "message": "no shells"}]}});
+    admin.post(&format!("{group}/validatingadmissionpolicies"), &policy).await.expect_code(201);
+    let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "all"}, "spec": {"policyName": "no-shells", "validationActions": ["Deny"]}});
+    admin.post(&format!("{group}/validatingadmissionpolicybindings"), &binding).await.expect_code(201);
+    assert!(told(&admin, "POST", "web/exec?command=sh").await.ends_with("denied request: no shells"));
+    assert!(told(&admin, "POST", "web/exec?command=ls").await.starts_with("404 "), "no node is there");
     // Logs are read, and nobody is asked about that.
     assert!(told(&admin, "GET", "web/log").await.starts_with("404 "), "no node is there");
     assert_eq!(hook.count(), 0);

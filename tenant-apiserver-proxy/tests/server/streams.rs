@@ -43,7 +43,7 @@ async fn tenant_with_pods(insula: &Installation) -> (TenantId, Client, Beyond) {
 #[tokio::test]
 async fn logs_are_read_where_a_pod_runs() {
     let insula = Installation::start().await;
-    let (_, admin, beyond) = tenant_with_pods(&insula).await;
+    let (id, admin, beyond) = tenant_with_pods(&insula).await;
     let read = admin.get(&format!("{PODS}/web/log?tailLines=5&timestamps&bogus=1")).await.expect_code(200);
     assert_eq!((read.header("content-type"), &read.body[..]), ("text/plain", &b"one\ntwo\n"[..]));
     assert_eq!(beyond.lines(), ["GET default/web/log?container=c0&timestamps=true&tailLines=5"]);
@@ -66,9 +66,22 @@ async fn logs_are_read_where_a_pod_runs() {
     for (accept, code) in [("text/plain", 406), ("text/html", 406), ("application/json", 200)] {
         admin.with("accept", accept).get(&format!("{PODS}/web/log")).await.expect_code(code);
     }
+    let counted = admin.get("/metrics").await.expect_code(200);
+    let counted = String::from_utf8_lossy(&counted.body).into_owned();
+    let of_logs = counted.lines().find(|line| line.contains("subresource=\"log\""));
+    assert!(of_logs.is_some_and(|line| line.contains("verb=\"CONNECT\"")), "{of_logs:?}");
     // Who may read pods may not yet read what they print.
-    let reader = insula.user(TenantId::HOST, "/tenants/acme", "ann", None).await;
-    reader.get(&format!("{PODS}/web/log")).await.expect_code(401);
+    let group = "/apis/rbac.authorization.k8s.io/v1";
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "pods"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]});
+    admin.post(&format!("{group}/clusterroles"), &role).await.expect_code(201);
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": "pods"}, "subjects": [{"kind": "User", "name": "ann", "apiGroup": "rbac.authorization.k8s.io"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "pods"}});
+    admin.post(&format!("{group}/clusterrolebindings"), &binding).await.expect_code(201);
+    let ann = insula.user(id, "/tenants/acme", "ann", None).await;
+    ann.get(&format!("{PODS}/web")).await.expect_code(200);
+    ann.get(&format!("{PODS}/web/log")).await.expect_code(403);
 }
 
 #[tokio::test]

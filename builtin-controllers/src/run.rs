@@ -199,4 +199,6 @@ pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Optio
 }
 
 #[cfg(test)]
+mod fairness;
+#[cfg(test)]
 mod tests;

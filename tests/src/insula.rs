@@ -20,6 +20,8 @@ pub struct Insula {
     super_kubeconfig: Option<PathBuf>,
     /// `--external-address`; empty for the address that it serves on.
     external: String,
+    /// `--nodes`; `None` for as many as there are without it.
+    nodes: Option<u32>,
     child: Option<Child>,
 }
 
@@ -49,6 +51,7 @@ impl Insula {
                 port,
                 super_kubeconfig: super_kubeconfig.clone(),
                 external: String::new(),
+                nodes: None,
                 child: None,
             };
             server.spawn();
@@ -73,6 +76,15 @@ impl Insula {
         if let Err(stderr) = self.ready() {
             panic!("insula up ended:\n{stderr}");
         }
+    }
+
+    /// Starts it again with so many simulated nodes: those beyond are gone.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_again_with_nodes(&mut self, count: u32) {
+        self.nodes = Some(count);
+        self.start_again();
     }
 
     /// Starts it again on the same folder, but on another port and with another address for its clients.
@@ -219,6 +231,7 @@ impl Insula {
             .args(["up", "--output", "json", "--listen", &format!("127.0.0.1:{}", self.port), "--data-dir"])
             .arg(self.data_dir())
             .args((!self.external.is_empty()).then(|| format!("--external-address={}", self.external)))
+            .args(self.nodes.map(|count| format!("--nodes={count}")))
             .args(
                 self.super_kubeconfig
                     .iter()

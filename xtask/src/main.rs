@@ -1,5 +1,6 @@
 //! Project automation: `cargo xtask`.
 
+mod bench;
 mod checkout;
 mod steps;
 mod tables;
@@ -17,6 +18,7 @@ usage: cargo xtask COMMAND
   tidy              file lengths, layering, links, names, reasons
   compare LEFT RIGHT
                     what two servers answer differently; each is a kubeconfig or a recording (`compare --help`)
+  bench rest        memory and processor time of an installation at rest, by tenants (`bench --help`)
   tools             installs what the tests need: kubectl and Helm into target/tools, Debian packages when run as root
   tables OPENAPI_V2_JSON DIR
                     generates the table of Kubernetes types from API descriptions";
@@ -48,6 +50,8 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["test", arguments @ ..] => steps::test(arguments)?,
         ["tidy"] => tidy::run()?,
         ["compare", arguments @ ..] => return compare(arguments),
+        ["bench", "rest", arguments @ ..] => bench::rest(arguments)?,
+        ["bench", ..] => steps::say(bench::USAGE),
         ["tools"] => tools::install()?,
         ["tables", openapi, sources] => tables::run(Path::new(openapi), Path::new(sources))?,
         ["help" | "--help" | "-h"] => {

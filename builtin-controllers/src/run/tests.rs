@@ -60,7 +60,7 @@ impl ServedApis for NoServers {
     }
 }
 
-fn no_server() -> ApiServer {
+pub(super) fn no_server() -> ApiServer {
     ApiServer::new(Arc::new(NoServers))
 }
 

@@ -51,7 +51,8 @@ async fn without_super_pod(work: &Work, pod: &Value) -> Result<Next, ApiError> {
     let is_deleting = pod["metadata"]["deletionTimestamp"].is_string();
     let is_bound = !text(&pod["spec"], "nodeName").is_empty();
     let is_finished = matches!(text(&pod["status"], "phase"), "Succeeded" | "Failed");
-    if is_bound && is_finished && !is_deleting {
+    // What has ended stays to be read, unless its node is gone with all that it could be asked.
+    if is_bound && is_finished && !is_deleting && !lost_its_node(pod) {
         return Ok(Next::OnEvent);
     }
     let was_bound_by_us = is_bound && has_condition(pod, "PodScheduled", "True");
@@ -74,6 +75,13 @@ async fn without_super_pod(work: &Work, pod: &Value) -> Result<Next, ApiError> {
         return refuse(work, pod, &Refusal::new("Suspended", "the tenant is suspended")).await;
     }
     create(work, pod).await
+}
+
+/// True for a pod that was collected since its node is no more (KEP-3329).
+fn lost_its_node(pod: &Value) -> bool {
+    let conditions = list(&pod["status"], "conditions").iter();
+    let mut targets = conditions.filter(|c| c["type"] == "DisruptionTarget" && c["status"] == "True");
+    targets.any(|target| target["reason"] == "DeletionByPodGC")
 }
 
 async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {

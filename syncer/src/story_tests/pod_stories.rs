@@ -100,6 +100,33 @@ async fn a_lost_super_pod_takes_the_tenants_with_it() {
 }
 
 #[tokio::test]
+async fn a_pod_that_ended_stays_unless_its_node_is_gone() {
+    let story = Story::with_tenants(&["acme"]);
+    let acme = id(0);
+    for name in ["done", "lost"] {
+        story.planes.put(acme, pod(name, json!({})));
+    }
+    let space = story.super_namespace(acme, "default").await;
+    for (name, phase) in [("done", "Succeeded"), ("lost", "Failed")] {
+        story.runs(&space, name).await;
+        story.until(acme, "pods", "default", name, ready).await;
+        let mut down = story.planes.find(SUPER, &core("pods"), &space, name).unwrap();
+        down["status"]["phase"] = phase.into();
+        if name == "lost" {
+            let target = json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"});
+            down["status"]["conditions"].as_array_mut().unwrap().push(target);
+        }
+        story.planes.put(SUPER, down);
+        story.until(acme, "pods", "default", name, |pod| pod["status"]["phase"] == phase).await;
+    }
+    for name in ["done", "lost"] {
+        story.planes.remove(SUPER, &core("pods"), &space, name);
+    }
+    story.gone(acme, "pods", "default", "lost").await;
+    assert!(story.planes.find(acme, &core("pods"), "default", "done").is_some());
+}
+
+#[tokio::test]
 async fn a_pod_that_is_gone_in_the_tenant_goes_in_the_super_cluster() {
     let story = Story::with_tenants(&["acme"]);
     let acme = id(0);

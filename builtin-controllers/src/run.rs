@@ -35,7 +35,8 @@ use crate::statefulsets::StatefulSets;
 use crate::storage_protection::{Protected, StorageProtection};
 use crate::ttl_after_finished::FinishedJobs;
 use plane_client::{
-    Authorities, CertificateSigner, Controller, ExtensionServers, PlaneClient, Reconciler, ServedApis, TenantId,
+    Authorities, CertificateSigner, Controller, ExtensionServers, PlaneClient, Reconciler, ServedApis,
+    TenantId,
 };
 use service_runtime::{FairQueue, Shutdown};
 use std::hash::Hash;

@@ -126,7 +126,7 @@ async fn a_tenant_with_much_to_do_takes_no_more_than_its_share() {
     }
     let work = Arc::new(Mutex::new(Work::default()));
     let client = Arc::new(Slow { planes: planes.client(), work: work.clone() });
-    let options = Options { cluster_ca_pem: "PEM".into(), simulated_nodes: None };
+    let options = Options { simulated_nodes: None, event_ttl: std::time::Duration::from_secs(3_600) };
     tokio::spawn(run(client, no_server(), options, Shutdown::new()));
     let read = |field: fn(&Work) -> usize| field(&work.lock().unwrap_or_else(PoisonError::into_inner));
     let all = (QUIET + DEPLOYMENTS_OF_THE_NOISY) * PODS_EACH;

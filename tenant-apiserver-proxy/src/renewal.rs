@@ -60,7 +60,10 @@ pub struct Renewal {
     changes: broadcast::Sender<TenantId>,
     one_at_a_time: tokio::sync::Mutex<()>,
     keep: Mutex<Option<Arc<Keep>>>,
+    /// Those that are kept.
     admins: Mutex<Option<Admins>>,
+    /// The admins' are kept one after the other.
+    keeping: tokio::sync::Mutex<()>,
 }
 
 impl Default for Renewal {
@@ -72,6 +75,7 @@ impl Default for Renewal {
             one_at_a_time: tokio::sync::Mutex::default(),
             keep: Mutex::default(),
             admins: Mutex::default(),
+            keeping: tokio::sync::Mutex::default(),
         }
     }
 }
@@ -233,6 +237,7 @@ async fn follow_tenant(server: &Server, plane: &Plane, now: i64) -> i64 {
 
 /// Brings the admins' certificates up to date, and has them kept.
 async fn follow_admins(server: &Server, now: i64) -> Result<i64, String> {
+    let _one_at_a_time = server.renewal.keeping.lock().await;
     let Some(keep) = server.renewal.keep.lock().clone() else { return Ok(i64::MAX) };
     let before = server.renewal.admins();
     let ring = |plane| plane_keys::stored(&server.cache, plane, planes::CLIENT_CA).map(|(ring, _)| ring);

@@ -81,21 +81,6 @@ fn wrong_values_are_named_with_their_field() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_said() {
-    with_each_kubectl(|_, kubectl| {
-        kubectl.run(&["run", "web", "--image=nginx:1"]);
-        kubectl.run(&["wait", "pod/web", "--for=condition=Ready", "--timeout=60s"]);
-        for (arguments, subresource) in [
-            (&["logs", "web"][..], "log"),
-            (&["exec", "web", "--", "ls"], "exec"),
-            (&["attach", "web"], "attach"),
-        ] {
-            assert_has(&kubectl.refused(arguments), &[&format!("pods/{subresource}"), "not"]);
-        }
-    });
-}
-
-#[test]
 fn the_host_plane_runs_no_workloads() {
     with_each_kubectl(|insula, _| {
         let said = insula.host().refused(&["run", "web", "--image=nginx:1"]);

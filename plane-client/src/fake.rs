@@ -23,6 +23,7 @@ pub use kinds::FakeKind;
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use store::{Event, Store};
 use tokio::sync::{mpsc, watch};
@@ -30,6 +31,7 @@ use tokio::sync::{mpsc, watch};
 /// A wait ends after this long: a test that would hang fails instead.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
+type Delay = Arc<dyn Fn(&Target, &Write) -> Duration + Send + Sync>;
 type Refusal = Arc<dyn Fn(&Actor, &Target, &Write) -> Option<ApiError> + Send + Sync>;
 
 /// Planes in memory. Clones share them. A plane is there as soon as it is named.
@@ -41,6 +43,9 @@ struct Shared {
     /// The number of events so far.
     progress: watch::Sender<usize>,
     refusal: Mutex<Option<Refusal>>,
+    delay: Mutex<Option<Delay>>,
+    /// How many watches to come end after their first item.
+    broken: AtomicUsize,
     writes: Mutex<Vec<Recorded>>,
 }
 
@@ -70,6 +75,8 @@ impl FakePlanes {
             store: Mutex::new(Store::new()),
             progress: watch::Sender::new(0),
             refusal: Mutex::new(None),
+            delay: Mutex::new(None),
+            broken: AtomicUsize::new(0),
             writes: Mutex::new(Vec::new()),
         }))
     }
@@ -132,6 +139,21 @@ impl FakePlanes {
         closure: impl Fn(&Actor, &Target, &Write) -> Option<ApiError> + Send + Sync + 'static,
     ) {
         *self.0.refusal.lock() = Some(Arc::new(closure));
+    }
+
+    /// Lets each write wait before it is looked at, for as long as the closure says. In place of what was set before.
+    pub fn delay(&self, closure: impl Fn(&Target, &Write) -> Duration + Send + Sync + 'static) {
+        *self.0.delay.lock() = Some(Arc::new(closure));
+    }
+
+    /// Lets the next `count` watches end after their first item.
+    pub fn break_watches(&self, count: usize) {
+        self.0.broken.store(count, Ordering::SeqCst);
+    }
+
+    /// How many watches are still to break.
+    pub fn watches_to_break(&self) -> usize {
+        self.0.broken.load(Ordering::SeqCst)
     }
 
     /// Every write that came through the client, in order; [`FakePlanes::put`] is none.
@@ -216,10 +238,12 @@ impl PlaneClient for FakePlanes {
             (store.live(resource, scope), store.events.len())
         };
         let (shared, resource) = (Arc::downgrade(&self.0), resource.clone());
+        let less = |count: usize| count.checked_sub(1);
+        let is_broken = self.0.broken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
         // Ends when the receiver or the last clone of the planes is gone; an error is one of these two.
         tokio::spawn(async move {
             for object in live {
-                if sender.send(WatchItem::Applied(object)).await.is_err() {
+                if sender.send(WatchItem::Applied(object)).await.is_err() || is_broken {
                     return;
                 }
             }
@@ -284,6 +308,10 @@ impl PlaneClient for FakePlanes {
     }
 
     async fn write(&self, actor: &Actor, target: &Target, write: Write) -> Result<Object, ApiError> {
+        let delay = self.0.delay.lock().clone();
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay(target, &write)).await;
+        }
         let refusal = self.0.refusal.lock().clone();
         let refused = refusal.and_then(|refuse| refuse(actor, target, &write));
         let result = match refused {

@@ -65,73 +65,9 @@ impl Watch {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::client::{KindInfo, Object};
     use crate::fake::FakePlanes;
-    use crate::write::{Actor, Target, Write};
-    use api_types::{ApiError, ObjectName, TenantId};
-    use async_trait::async_trait;
+    use api_types::TenantId;
     use serde_json::json;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    /// Planes whose first watch ends after its first item.
-    struct Breaking {
-        planes: FakePlanes,
-        made: AtomicUsize,
-    }
-
-    #[async_trait]
-    impl PlaneClient for Breaking {
-        fn list_watch(&self, resource: &GroupResource, scope: Scope) -> mpsc::Receiver<WatchItem> {
-            let mut whole = self.planes.list_watch(resource, scope);
-            if self.made.fetch_add(1, Ordering::SeqCst) > 0 {
-                return whole;
-            }
-            let (sender, receiver) = mpsc::channel(1);
-            tokio::spawn(async move {
-                let _ = sender.send(whole.recv().await.unwrap()).await;
-            });
-            receiver
-        }
-
-        async fn get(
-            &self,
-            tenant: TenantId,
-            resource: &GroupResource,
-            object: &ObjectName,
-        ) -> Result<Option<Object>, ApiError> {
-            self.planes.get(tenant, resource, object).await
-        }
-
-        async fn list(
-            &self,
-            tenant: TenantId,
-            resource: &GroupResource,
-            namespace: &str,
-        ) -> Result<Vec<Object>, ApiError> {
-            self.planes.list(tenant, resource, namespace).await
-        }
-
-        async fn dependents(&self, tenant: TenantId, owner_uid: &str) -> Result<Vec<Object>, ApiError> {
-            self.planes.dependents(tenant, owner_uid).await
-        }
-
-        async fn kind(
-            &self,
-            tenant: TenantId,
-            api_version: &str,
-            kind: &str,
-        ) -> Result<Option<KindInfo>, ApiError> {
-            self.planes.kind(tenant, api_version, kind).await
-        }
-
-        async fn resources(&self, tenant: TenantId) -> Result<Vec<KindInfo>, ApiError> {
-            self.planes.resources(tenant).await
-        }
-
-        async fn write(&self, actor: &Actor, target: &Target, write: Write) -> Result<Object, ApiError> {
-            self.planes.write(actor, target, write).await
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_watch_that_ends_begins_anew_however_often_it_is_left() {
@@ -141,10 +77,10 @@ mod tests {
             planes
                 .put(TenantId::HOST, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}));
         }
-        let client = Arc::new(Breaking { planes, made: AtomicUsize::new(0) });
+        planes.break_watches(1);
         let shutdown = Shutdown::new();
         let resource = GroupResource::new("", "configmaps");
-        let mut watch = Watch::new(client.clone(), resource, Scope::One(TenantId::HOST), shutdown.clone());
+        let mut watch = Watch::new(planes.client(), resource, Scope::One(TenantId::HOST), shutdown.clone());
         let mut seen = Vec::new();
         while seen.len() < 3 {
             // Who watches two things leaves one for the other again and again.
@@ -157,7 +93,7 @@ mod tests {
             }
         }
         assert_eq!(seen, ["a", "a", "b"]);
-        assert_eq!(client.made.load(Ordering::SeqCst), 2);
+        assert_eq!(planes.watches_to_break(), 0);
         shutdown.trigger();
         while watch.next().await.is_some() {}
     }

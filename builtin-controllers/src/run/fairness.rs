@@ -3,16 +3,12 @@
 use super::tests::no_server;
 use super::*;
 use crate::resources::{EVENTS, PODS};
-use async_trait::async_trait;
 use plane_client::fake::FakePlanes;
-use plane_client::{
-    Actor, ApiError, GroupResource, KindInfo, Object, ObjectName, Scope, Target, WatchItem, Write,
-};
+use plane_client::{Target, Write};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 const QUIET: usize = 1_000;
 const DEPLOYMENTS_OF_THE_NOISY: usize = 500;
@@ -58,62 +54,6 @@ impl Work {
     }
 }
 
-/// Planes whose writes take a while, so that there is more to do than can be done at once; they are counted.
-struct Slow {
-    planes: Arc<dyn PlaneClient>,
-    work: Arc<Mutex<Work>>,
-}
-
-#[async_trait]
-impl PlaneClient for Slow {
-    fn list_watch(&self, resource: &GroupResource, scope: Scope) -> mpsc::Receiver<WatchItem> {
-        self.planes.list_watch(resource, scope)
-    }
-
-    async fn get(
-        &self,
-        tenant: TenantId,
-        resource: &GroupResource,
-        object: &ObjectName,
-    ) -> Result<Option<Object>, ApiError> {
-        self.planes.get(tenant, resource, object).await
-    }
-
-    async fn list(
-        &self,
-        tenant: TenantId,
-        resource: &GroupResource,
-        namespace: &str,
-    ) -> Result<Vec<Object>, ApiError> {
-        self.planes.list(tenant, resource, namespace).await
-    }
-
-    async fn dependents(&self, tenant: TenantId, owner_uid: &str) -> Result<Vec<Object>, ApiError> {
-        self.planes.dependents(tenant, owner_uid).await
-    }
-
-    async fn kind(
-        &self,
-        tenant: TenantId,
-        api_version: &str,
-        kind: &str,
-    ) -> Result<Option<KindInfo>, ApiError> {
-        self.planes.kind(tenant, api_version, kind).await
-    }
-
-    async fn resources(&self, tenant: TenantId) -> Result<Vec<KindInfo>, ApiError> {
-        self.planes.resources(tenant).await
-    }
-
-    async fn write(&self, actor: &Actor, target: &Target, write: Write) -> Result<Object, ApiError> {
-        if target.resource != EVENTS {
-            self.work.lock().unwrap_or_else(PoisonError::into_inner).count(target, &write);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        self.planes.write(actor, target, write).await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_tenant_with_much_to_do_takes_no_more_than_its_share() {
     let planes = FakePlanes::new();
@@ -125,16 +65,24 @@ async fn a_tenant_with_much_to_do_takes_no_more_than_its_share() {
         planes.put(id(number), deployment(0));
     }
     let work = Arc::new(Mutex::new(Work::default()));
-    let client = Arc::new(Slow { planes: planes.client(), work: work.clone() });
-    let options = Options { simulated_nodes: None, event_ttl: std::time::Duration::from_secs(3_600) };
-    tokio::spawn(run(client, no_server(), options, Shutdown::new()));
-    let read = |field: fn(&Work) -> usize| field(&work.lock().unwrap_or_else(PoisonError::into_inner));
+    let counting = work.clone();
+    // Writes take a while, so that there is more to do than can be done at once.
+    planes.delay(move |target, write| {
+        if target.resource == EVENTS {
+            return Duration::ZERO;
+        }
+        counting.lock().unwrap().count(target, write);
+        Duration::from_millis(5)
+    });
+    let options = Options { simulated_nodes: None, event_ttl: Duration::from_secs(3_600) };
+    tokio::spawn(run(planes.client(), no_server(), options, Shutdown::new()));
+    let read = |field: fn(&Work) -> usize| field(&work.lock().unwrap());
     let all = (QUIET + DEPLOYMENTS_OF_THE_NOISY) * PODS_EACH;
     planes.wait_until("every pod", |_| read(|work| work.quiet_pods + work.noisy_pods) == all).await;
 
     let quiet =
         |work: &Work| work.writes.iter().filter(|(tenant, _)| **tenant != id(0)).map(|(_, n)| *n).max();
-    let most = quiet(&work.lock().unwrap_or_else(PoisonError::into_inner)).unwrap();
+    let most = quiet(&work.lock().unwrap()).unwrap();
     let (by_then, whole) = (read(|work| work.noisy_by_then), read(|work| work.writes[&id(0)]));
     // Each tenant has its turn after every other one, in each of the queues that a deployment passes: what the noisy one
     // got meanwhile is about what a few of them got, and far from what it wants.

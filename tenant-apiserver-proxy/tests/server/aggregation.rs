@@ -5,7 +5,6 @@ use crate::harness::{TENANTS, eventually, text};
 use crate::upgrades;
 use plane_client::{Checked, ExtensionServers};
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
 use tenant_apiserver_proxy::aggregation::CHECKS;
 use tenant_apiserver_proxy::in_process::InProcess;
 
@@ -288,14 +287,14 @@ async fn openapi_has_what_they_say_of_themselves_and_nothing_else_of_theirs() {
 #[tokio::test]
 async fn connections_are_used_again_until_the_server_hangs_up() {
     let Extended { admin, server, .. } = Extended::available().await;
-    let opened = || server.connections.load(Ordering::SeqCst);
+    let opened = || server.connections.accepted();
     admin.get(FOOS).await.expect_code(200);
     let before = opened();
     for _ in 0..5 {
         admin.get(FOOS).await.expect_code(200);
     }
     assert_eq!(opened(), before, "one connection serves one request after the other");
-    server.hang_up.notify_waiters();
+    server.connections.hang_up();
     for _ in 0..5 {
         admin.get(FOOS).await.expect_code(200);
     }

@@ -2,27 +2,21 @@
 
 use crate::harness::{Client, Installation, TENANTS, tenant};
 use api_types::TenantId;
-use base64::Engine;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
+use https_server::{AnyBody, Connections, Listening, json as json_reply, whole as full};
 use hyper::body::{Frame, Incoming};
-use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use plane_client::{Checked, ExtensionServers};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tenant_apiserver_proxy::in_process::InProcess;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio_rustls::TlsAcceptor;
 
 /// The path of APIServices.
 pub const API_SERVICES: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
@@ -60,40 +54,27 @@ pub struct ExtensionServer {
     seen: Seen,
     /// Requests that are not answered.
     silent: Arc<AtomicUsize>,
-    /// Connections that were accepted.
-    pub connections: Arc<AtomicUsize>,
-    /// Ends the connections that are open.
-    pub hang_up: Arc<Notify>,
+    pub connections: Arc<Connections>,
 }
 
 impl ExtensionServer {
     /// Starts one on the loopback address that believes who has a certificate of this authority.
     pub async fn start(front_proxy_ca: &str) -> Self {
-        let made = rcgen::generate_simple_self_signed(vec![NAME.into()]).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(front_proxy_ca.as_bytes()).unwrap()).unwrap();
-        let verifier =
-            rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(verifier.build().unwrap())
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listening = Listening::start(&[NAME], Some(front_proxy_ca)).await;
         let server = ExtensionServer {
-            port: listener.local_addr().unwrap().port(),
-            ca_bundle: base64::engine::general_purpose::STANDARD.encode(made.cert.pem()),
+            port: listening.port(),
+            ca_bundle: listening.ca_bundle(),
             mood: Arc::default(),
             next: Arc::new(Notify::new()),
             seen: Seen::default(),
             silent: Arc::default(),
-            connections: Arc::default(),
-            hang_up: Arc::default(),
+            connections: listening.connections(),
         };
-        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), server.clone()));
+        let answering = server.clone();
+        listening.serve(move |request| {
+            let server = answering.clone();
+            async move { server.answer(request).await }
+        });
         server
     }
 
@@ -124,7 +105,7 @@ impl ExtensionServer {
             "spec": {"type": "ExternalName", "externalName": "localhost"}})
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<AnyBody> {
         let (head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
         let target = head.uri.path_and_query().unwrap().to_string();
@@ -173,7 +154,7 @@ impl ExtensionServer {
     }
 
     /// Two events, the second when it is let go on, and then nothing.
-    fn watch(&self) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    fn watch(&self) -> Response<AnyBody> {
         let next = self.next.clone();
         let events = futures::stream::unfold(0, move |count| {
             let next = next.clone();
@@ -192,46 +173,14 @@ impl ExtensionServer {
     }
 }
 
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, server: ExtensionServer) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        let (acceptor, server) = (acceptor.clone(), server.clone());
-        tokio::spawn(async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            server.connections.fetch_add(1, Ordering::SeqCst);
-            let hang_up = server.hang_up.clone();
-            let service = service_fn(move |request: Request<Incoming>| {
-                let server = server.clone();
-                async move { Ok::<_, Infallible>(server.answer(request).await) }
-            });
-            let builder = hyper::server::conn::http1::Builder::new();
-            let serving = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
-            tokio::select! {
-                _ = serving => {}
-                () = hang_up.notified() => {}
-            }
-        });
-    }
-}
-
-fn full(body: impl Into<Bytes>) -> UnsyncBoxBody<Bytes, Infallible> {
-    Full::new(body.into()).boxed_unsync()
-}
-
-fn json_reply(value: &Value) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
-    let mut response = Response::new(full(value.to_string()));
-    response.headers_mut().insert("content-type", "application/json".parse().unwrap());
-    response
-}
-
-fn endless() -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+fn endless() -> Response<AnyBody> {
     let chunk = Bytes::from(vec![b' '; 64 << 10]);
     let chunks = futures::stream::repeat_with(move || Ok::<_, Infallible>(Frame::data(chunk.clone())));
     Response::new(StreamBody::new(chunks).boxed_unsync())
 }
 
 /// Says back what it is told over a connection that was upgraded.
-fn upgraded(mut request: Request<Incoming>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+fn upgraded(mut request: Request<Incoming>) -> Response<AnyBody> {
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let mut stream = TokioIo::new(upgrade.await.unwrap());

@@ -2,17 +2,14 @@
 
 use base64::Engine;
 use bytes::Bytes;
+use http::Request;
 use http_body_util::{BodyExt, Full};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use https_server::Listening;
+use hyper::body::Incoming;
 use parking_lot::Mutex;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 
 /// What reviews were asked for: path and `request`.
 type Seen = Arc<Mutex<Vec<(String, Value)>>>;
@@ -31,17 +28,23 @@ pub struct Hook {
 impl Hook {
     /// Starts one on a free port of the loopback address.
     pub async fn start() -> Hook {
-        let (acceptor, ca) = acceptor(&["127.0.0.1", "localhost", "hook.default.svc"]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
+        let listening = Listening::start(&["127.0.0.1", "localhost", "hook.default.svc"], None).await;
         let hook = Hook {
-            url,
-            ca_bundle: base64::engine::general_purpose::STANDARD.encode(ca),
+            url: listening.url(),
+            ca_bundle: listening.ca_bundle(),
             seen: Seen::default(),
             versions: Arc::default(),
             go: Arc::new(Semaphore::new(0)),
         };
-        tokio::spawn(serve(listener, acceptor, hook.clone()));
+        let answering = hook.clone();
+        listening.serve(move |request: Request<Incoming>| {
+            let hook = answering.clone();
+            async move {
+                let path = request.uri().path().to_owned();
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                hook.answer(&path, &body).await
+            }
+        });
         hook
     }
 
@@ -92,41 +95,6 @@ impl Hook {
         });
         json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name},
             "webhooks": hooks.collect::<Vec<_>>()})
-    }
-}
-
-/// Accepts TLS with a new certificate for some names, which is given too, PEM.
-pub fn acceptor(names: &[&str]) -> (TlsAcceptor, String) {
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let made = rcgen::generate_simple_self_signed(names).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    (TlsAcceptor::from(Arc::new(config)), made.cert.pem())
-}
-
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, hook: Hook) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        let (acceptor, hook) = (acceptor.clone(), hook.clone());
-        tokio::spawn(async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let hook = hook.clone();
-                async move {
-                    let path = request.uri().path().to_owned();
-                    let body = request.into_body().collect().await.unwrap().to_bytes();
-                    Ok::<_, Infallible>(hook.answer(&path, &body).await)
-                }
-            });
-            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-        });
     }
 }
 

@@ -1,21 +1,14 @@
 //! Users of a tenant's own issuer, which is a small HTTPS server in the test's own process.
 
 use crate::harness::{CONFIGMAPS, Client, Installation, TENANTS, tenant};
-use crate::hooks;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use https_server::Listening;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use parking_lot::Mutex;
 use rcgen::PublicKeyData;
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 /// A running issuer.
 #[derive(Clone)]
@@ -30,11 +23,14 @@ struct Issuer {
 
 impl Issuer {
     async fn start() -> Issuer {
-        let (acceptor, ca) = hooks::acceptor(&["127.0.0.1"]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
+        let listening = Listening::start(&["127.0.0.1"], None).await;
+        let (url, ca) = (listening.url(), listening.certificate().to_owned());
         let issuer = Issuer { url, ca, keys: Arc::default(), fetched: Arc::default() };
-        tokio::spawn(serve(listener, acceptor, issuer.clone()));
+        let answering = issuer.clone();
+        listening.serve(move |request| {
+            let answer = answering.answer(request.uri().path());
+            async move { https_server::json(&answer) }
+        });
         issuer
     }
 
@@ -57,22 +53,6 @@ impl Issuer {
                 json!({"keys": *self.keys.lock()})
             }
         }
-    }
-}
-
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, issuer: Issuer) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        let (acceptor, issuer) = (acceptor.clone(), issuer.clone());
-        tokio::spawn(async move {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
-            let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                let answer = issuer.answer(request.uri().path());
-                async move { Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(answer.to_string())))) }
-            });
-            let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-        });
     }
 }
 

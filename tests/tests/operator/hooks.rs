@@ -3,17 +3,12 @@
 use crate::{Meaning, text};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http_body_util::BodyExt;
+use https_server::Listening;
+use hyper::body::Incoming;
 use parking_lot::Mutex;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::sync::Arc;
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 /// The webhooks of all tenants, at `/TENANT/convert`, `/TENANT/mutate` and `/TENANT/validate`.
 #[derive(Clone)]
@@ -27,23 +22,22 @@ pub struct Hooks {
 impl Hooks {
     /// Starts them on a free port of the loopback address.
     pub async fn start(meanings: &[&'static Meaning]) -> Hooks {
-        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listening = Listening::start(&["127.0.0.1"], None).await;
         let hooks = Hooks {
-            url: format!("https://{}", listener.local_addr().unwrap()),
-            ca_bundle: STANDARD.encode(made.cert.pem()),
+            url: listening.url(),
+            ca_bundle: listening.ca_bundle(),
             meanings: meanings.to_vec(),
             seen: Arc::default(),
         };
-        tokio::spawn(hooks.clone().serve(listener, TlsAcceptor::from(Arc::new(config))));
+        let answering = hooks.clone();
+        listening.serve(move |request: http::Request<Incoming>| {
+            let hooks = answering.clone();
+            async move {
+                let path = request.uri().path().to_owned();
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                https_server::json(&hooks.answer(&path, &serde_json::from_slice(&body).unwrap()))
+            }
+        });
         hooks
     }
 
@@ -54,28 +48,6 @@ impl Hooks {
     /// Which path has seen objects of which tenant.
     pub fn seen(&self) -> Vec<(String, String)> {
         self.seen.lock().clone()
-    }
-
-    async fn serve(self, listener: TcpListener, acceptor: TlsAcceptor) {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let (acceptor, hooks) = (acceptor.clone(), self.clone());
-            tokio::spawn(async move {
-                let Ok(stream) = acceptor.accept(stream).await else { return };
-                let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                    let hooks = hooks.clone();
-                    async move {
-                        let path = request.uri().path().to_owned();
-                        let body = request.into_body().collect().await.unwrap().to_bytes();
-                        let answer = hooks.answer(&path, &serde_json::from_slice(&body).unwrap());
-                        Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(answer.to_string()))))
-                    }
-                });
-                let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                // A client that goes away ends its connection.
-                let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
     }
 
     fn answer(&self, path: &str, review: &Value) -> Value {

@@ -19,9 +19,19 @@ pub const LAYERS: &[Layer] = &[
     ("object-store", &["api-types"]),
     ("service-runtime", &[]),
     ("plane-client", &["api-types", "service-runtime"]),
+    // A part of tests alone.
+    ("https-server", &[]),
     (
         "tenant-apiserver-proxy",
-        &["api-types", "api-schema", "api-resources", "object-store", "plane-client", "service-runtime"],
+        &[
+            "api-types",
+            "api-schema",
+            "api-resources",
+            "object-store",
+            "plane-client",
+            "service-runtime",
+            "https-server",
+        ],
     ),
     ("builtin-controllers", SERVICE),
     ("syncer", SERVICE),
@@ -44,7 +54,7 @@ pub const LAYERS: &[Layer] = &[
         ],
     ),
     // They know the binary from outside, and read what it leaves in its store.
-    ("tests", &["api-types", "object-store"]),
+    ("tests", &["api-types", "object-store", "https-server"]),
     // It knows servers by their API alone.
     ("compare", &[]),
     ("xtask", &[]),

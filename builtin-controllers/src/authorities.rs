@@ -2,7 +2,8 @@
 //! tells of it.
 
 use crate::api_services::trust;
-use crate::resources::{CONFIG_MAPS, NAMESPACES};
+use crate::resources::{CONFIG_MAPS, NAMESPACES, SECRETS};
+use crate::token_secrets::may_be_one;
 use plane_client::{ObjectName, PlaneClient, Scope, TenantId, WatchItem};
 use service_runtime::{FairQueue, Shutdown};
 use std::sync::Arc;
@@ -15,6 +16,8 @@ pub(crate) struct Publishers {
     pub(crate) root_ca: FairQueue<TenantId, ObjectName>,
     /// Its key is the one ConfigMap of a plane.
     pub(crate) trust: FairQueue<TenantId, ObjectName>,
+    /// Keys are Secrets with tokens.
+    pub(crate) token_secrets: FairQueue<TenantId, ObjectName>,
 }
 
 /// Follows the changes of planes' authorities until shutdown.
@@ -34,6 +37,9 @@ pub(crate) async fn follow(
                 publish_trust(&*client, &publishers, plane).await;
                 if plane == TenantId::HOST {
                     every_namespace(&*client, &publishers, |_| ()).await;
+                    every_token(&*client, &publishers).await;
+                } else {
+                    tokens(&*client, &publishers, plane).await;
                 }
             }
             Err(RecvError::Lagged(_)) => {
@@ -43,6 +49,7 @@ pub(crate) async fn follow(
                 for plane in planes {
                     publish_trust(&*client, &publishers, plane).await;
                 }
+                every_token(&*client, &publishers).await;
             }
             Err(RecvError::Closed) => return shutdown.requested().await,
         }
@@ -54,6 +61,29 @@ async fn publish_trust(client: &dyn PlaneClient, publishers: &Publishers, plane:
     // What cannot be read is not there: the ConfigMap's own events come again with it.
     if let Ok(Some(_)) = client.get(plane, &CONFIG_MAPS.group_resource(), &trust::key()).await {
         publishers.trust.add(plane, trust::key());
+    }
+}
+
+/// Makes the Secrets of a plane due that hold tokens: its keys are others.
+async fn tokens(client: &dyn PlaneClient, publishers: &Publishers, plane: TenantId) {
+    // What cannot be read comes again with its own events.
+    let Ok(secrets) = client.list(plane, &SECRETS.group_resource(), "").await else { return };
+    for secret in secrets.into_iter().filter(may_be_one) {
+        publishers.token_secrets.add(plane, secret.name);
+    }
+}
+
+/// The same for all planes: the CAs that stand beside the tokens are others.
+async fn every_token(client: &dyn PlaneClient, publishers: &Publishers) {
+    let mut secrets = client.list_watch(&SECRETS.group_resource(), Scope::All);
+    while let Some(item) = secrets.recv().await {
+        match item {
+            WatchItem::Applied(secret) if may_be_one(&secret) => {
+                publishers.token_secrets.add(secret.tenant, secret.name);
+            }
+            WatchItem::Applied(_) | WatchItem::Deleted(_) => {}
+            WatchItem::Synced => return,
+        }
     }
 }
 

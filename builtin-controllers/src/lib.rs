@@ -36,6 +36,8 @@ mod namespaces;
 mod role_aggregation;
 mod root_ca;
 mod service_accounts;
+mod token_cleaning;
+mod token_secrets;
 
 mod daemonsets;
 mod deployments;

@@ -106,8 +106,11 @@ mod tests {
             Arc::new(Changing { pem: Mutex::new("PEM".to_owned()), changes: broadcast::channel(1).0 });
         let publishing = Arc::new(RootCa::new(planes.client(), authorities.clone()));
         let publishing = Controller::new(planes.client(), publishing, 1);
-        let publishers =
-            Publishers { root_ca: publishing.queue(), trust: FairQueue::new(QueueLimits::default()) };
+        let publishers = Publishers {
+            root_ca: publishing.queue(),
+            token_secrets: FairQueue::new(QueueLimits::default()),
+            trust: FairQueue::new(QueueLimits::default()),
+        };
         tokio::spawn(authorities::follow(
             planes.client(),
             authorities.changes(),

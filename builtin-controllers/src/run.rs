@@ -33,10 +33,12 @@ use crate::simulated_nodes::pods::Kubelets;
 use crate::simulated_nodes::{MAX_NODES, Nodes};
 use crate::statefulsets::StatefulSets;
 use crate::storage_protection::{Protected, StorageProtection};
+use crate::token_cleaning::TokenCleaning;
+use crate::token_secrets::{self, TokenAccounts, TokenSecrets};
 use crate::ttl_after_finished::FinishedJobs;
 use plane_client::{
     Authorities, CertificateSigner, Controller, ExtensionServers, PlaneClient, Reconciler, ServedApis,
-    TenantId,
+    TenantId, TokenSigner,
 };
 use service_runtime::{FairQueue, Shutdown};
 use std::hash::Hash;
@@ -70,6 +72,8 @@ pub struct ApiServer {
     pub extensions: Arc<dyn ExtensionServers>,
     /// Signs certificates.
     pub authority: Arc<dyn CertificateSigner>,
+    /// Signs tokens.
+    pub tokens: Arc<dyn TokenSigner>,
     /// Knows by whom clients are to know it.
     pub authorities: Arc<dyn Authorities>,
     /// Reads what planes serve.
@@ -78,10 +82,13 @@ pub struct ApiServer {
 
 impl ApiServer {
     /// One that does all of it.
-    pub fn new(server: Arc<impl ExtensionServers + CertificateSigner + Authorities + ServedApis>) -> Self {
+    pub fn new(
+        server: Arc<impl ExtensionServers + CertificateSigner + TokenSigner + Authorities + ServedApis>,
+    ) -> Self {
         ApiServer {
             extensions: server.clone(),
             authority: server.clone(),
+            tokens: server.clone(),
             authorities: server.clone(),
             served: server,
         }
@@ -101,6 +108,9 @@ fn everywhere(client: &Arc<dyn PlaneClient>, server: &ApiServer) -> Vec<(Arc<dyn
     vec![
         (Arc::new(Namespaces::new(client.clone())), 4),
         (Arc::new(ServiceAccounts::new(client.clone())), 2),
+        (Arc::new(TokenSecrets::new(client.clone(), server.authorities.clone(), server.tokens.clone())), 2),
+        (Arc::new(TokenAccounts::new(client.clone())), 2),
+        (Arc::new(TokenCleaning::new(client.clone())), 2),
         (Arc::new(RootCa::new(client.clone(), server.authorities.clone())), 2),
         (Arc::new(RoleAggregation::new(client.clone())), 2),
         (Arc::new(Deployments::new(client.clone())), 8),
@@ -157,9 +167,15 @@ pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Optio
     }
     let trust = Arc::new(Trust::new(client.clone(), server.extensions.clone()));
     let trust = Controller::new(client.clone(), trust, 1);
-    let root_ca = controllers.iter().find(|(gated, _)| gated.name() == root_ca::CONTROLLER);
-    if let Some(root_ca) = root_ca.map(|(_, controller)| controller.queue()) {
-        let publishers = Publishers { root_ca, trust: trust.queue() };
+    let queue = |name: &str| {
+        let found = controllers.iter().find(|(gated, _)| gated.name() == name);
+        found.map(|(_, controller)| controller.queue())
+    };
+    // Of two controllers of one name, the first is that of the Secrets.
+    if let (Some(root_ca), Some(token_secrets)) =
+        (queue(root_ca::CONTROLLER), queue(token_secrets::CONTROLLER))
+    {
+        let publishers = Publishers { root_ca, trust: trust.queue(), token_secrets };
         let changes = server.authorities.changes();
         tasks.spawn(authorities::follow(client.clone(), changes, publishers, shutdown.clone()));
     }

@@ -4,7 +4,7 @@
 //! asks for. Read in this order: [`client`] (what a client can do), [`watch`] and [`tenants`] (what is watched for
 //! ever), [`controller`] (the loop that most services are), the ports between services and the API server
 //! ([`reserver`], [`pod_tunnel`], [`usage_meter`], [`extension_servers`], [`served_apis`],
-//! [`certificate_signer`], [`authorities`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
+//! [`certificate_signer`], [`token_signer`], [`authorities`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
 //! by the binary.
 
 pub mod authorities;
@@ -18,6 +18,7 @@ pub mod pod_tunnel;
 pub mod reserver;
 pub mod served_apis;
 pub mod tenants;
+pub mod token_signer;
 pub mod usage_meter;
 pub mod watch;
 pub mod write;
@@ -32,6 +33,7 @@ pub use pod_tunnel::{Duplex, PodAnswer, PodRequest, PodTunnel, SuperActor, Tunne
 pub use reserver::{Reservation, ServiceReserver};
 pub use served_apis::{ServedApis, ServiceAccount};
 pub use tenants::{TenantItem, TenantNow, TenantWatch};
+pub use token_signer::{TokenOrder, TokenSigner};
 pub use usage_meter::{Interval, NodeUsage, PodUsage, Usage, UsageMeter};
 pub use watch::Watch;
 pub use write::{Actor, Delete, Patch, Propagation, Target, Write};

@@ -2,9 +2,10 @@
 
 use crate::pki;
 use crate::planes::{Plane, PlaneKind};
+use crate::secret_tokens::{self, Remarks};
 use crate::server::Server;
 use crate::standing::Standing;
-use crate::tokens::{self, Claims, Proved};
+use crate::tokens::{self, Claims};
 use api_types::ApiError;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -68,7 +69,11 @@ pub struct Credentials {
 pub fn claimed_plane(server: &Server, credentials: &Credentials) -> Option<Arc<Plane>> {
     if let Some(token) = &credentials.token {
         let issuer = tokens::unverified_issuer(token)?;
-        return match crate::request_info::plane_of(server.addresses.path_of(&issuer)?) {
+        let path = match issuer.as_str() {
+            secret_tokens::ISSUER => secret_tokens::unverified_path(token)?,
+            issuer => server.addresses.path_of(issuer)?.to_owned(),
+        };
+        return match crate::request_info::plane_of(&path) {
             crate::request_info::PlanePath::Tenant(name, _) => server.planes.named(PlaneKind::Tenant, name),
             crate::request_info::PlanePath::Super(name, _) => server.planes.named(PlaneKind::Super, name),
             crate::request_info::PlanePath::Root(_) => None,
@@ -100,11 +105,16 @@ pub async fn authenticate(
     server: &Server,
     plane: &Plane,
     credentials: &Credentials,
+    remarks: &mut Remarks,
 ) -> Result<Identity, ApiError> {
     if let Some(token) = &credentials.token {
+        if secret_tokens::is_one(token) {
+            let found = secret_token_user(server, plane, token, remarks).await;
+            return found.map_err(|_| ApiError::unauthorized());
+        }
         return match user_of_issuer(server, plane, token).await {
             Some(answered) => answered,
-            None => token_user(server, plane, token).ok_or_else(ApiError::unauthorized),
+            None => token_user(server, plane, token, remarks).ok_or_else(ApiError::unauthorized),
         };
     }
     match &credentials.certificate {
@@ -133,23 +143,28 @@ pub async fn user_of_issuer(
 pub fn is_known(plane: &Plane, credentials: &Credentials) -> bool {
     let now = Timestamp::now().as_second();
     match (&credentials.token, &credentials.certificate) {
-        (Some(token), _) => plane.tokens.knows(token.as_bytes(), now) || plane.oidc.knows(token, now),
+        (Some(token), _) => {
+            plane.tokens.knows(token.as_bytes(), now)
+                || plane.secret_tokens.knows(token.as_bytes(), now)
+                || plane.oidc.knows(token, now)
+        }
         (None, Some(certificate)) => plane.certificates.knows(certificate, now),
         (None, None) => true,
     }
 }
 
 /// The user of a token for the plane's own audience. Its signature is verified once.
-fn token_user(server: &Server, plane: &Plane, token: &str) -> Option<Identity> {
+fn token_user(server: &Server, plane: &Plane, token: &str, remarks: &mut Remarks) -> Option<Identity> {
     let now = Timestamp::now().as_second();
     let verify = || {
         let issuers = server.addresses.issuers(plane);
         let keys = server.stored_token_keys(plane)?;
-        let proved = tokens::verify(&keys.1, token, &issuers, &issuers, now)?;
+        let proved = tokens::verify(&keys.1, token, &issuers, &issuers, now).ok()?;
         let expires = proved.claims.exp;
         Some((proved, expires))
     };
     let proved = plane.tokens.get(token.as_bytes(), now, verify)?;
+    remarks.stale(&proved.claims, now);
     let identity = Identity {
         user: service_account(&proved.claims),
         expires: Some(proved.claims.exp),
@@ -159,18 +174,23 @@ fn token_user(server: &Server, plane: &Plane, token: &str) -> Option<Identity> {
     Some(identity)
 }
 
-/// Verifies a token with the plane's key for one of these audiences, and that what it is bound to still exists.
-pub fn verify_token(
+/// The user of a token that a Secret holds, or why it is not taken. Its signature is verified once.
+pub async fn secret_token_user(
     server: &Server,
     plane: &Plane,
     token: &str,
-    audiences: &[String],
-) -> Option<Arc<Proved>> {
-    let (keys, issuers) = (server.stored_token_keys(plane)?, server.addresses.issuers(plane));
+    remarks: &mut Remarks,
+) -> Result<Identity, String> {
     let now = Timestamp::now().as_second();
-    let proved = Arc::new(tokens::verify(&keys.1, token, &issuers, audiences, now)?);
-    stands(server, plane, &Standing::Token(proved.clone()))?;
-    Some(proved)
+    let verify = || Some((secret_tokens::verify(server, plane, token, now)?, i64::MAX));
+    let kept = plane.secret_tokens.get(token.as_bytes(), now, verify);
+    let unsigned = || "go-jose/go-jose: error in cryptographic primitive".to_owned();
+    let kept = kept.ok_or_else(unsigned)?;
+    kept.take(server, plane, remarks).await?;
+    let identity = Identity { user: kept.user(), expires: None, standing: Standing::Secret(kept) };
+    // Its key may be believed no more.
+    stands(server, plane, &identity.standing).ok_or_else(unsigned)?;
+    Ok(identity)
 }
 
 /// What credentials stand on is there.

@@ -48,6 +48,7 @@ pub mod plane_keys;
 pub mod planes;
 pub mod renewal;
 pub mod sealing;
+pub mod secret_tokens;
 pub mod served_apis;
 pub mod server;
 pub mod serving;

@@ -12,6 +12,7 @@ use crate::limits::{Amounts, Limits};
 use crate::metrics::Metrics;
 use crate::pki::{self, PkiError};
 use crate::plane_keys::{Authority, Parsed, RingCell};
+use crate::secret_tokens::Kept;
 use crate::tokens::{Proved, TokenError, TokenKey};
 use crate::verified::Verified;
 use api_resources::Catalog;
@@ -64,6 +65,8 @@ pub struct Plane {
     pub(crate) policy: crate::rbac::PolicyCell,
     /// Tokens for the plane's own audience that have been verified.
     pub(crate) tokens: Verified<Proved>,
+    /// Those that Secrets hold.
+    pub(crate) secret_tokens: Verified<Kept>,
     /// The issuers of its users.
     pub(crate) oidc: crate::oidc::Issuers,
     /// Client certificates that have been verified.
@@ -135,6 +138,7 @@ impl Plane {
             token_key: RingCell::default(),
             policy: crate::rbac::PolicyCell::default(),
             tokens: Verified::default(),
+            secret_tokens: Verified::default(),
             oidc: crate::oidc::Issuers::default(),
             certificates: Verified::default(),
             limits: Limits::new(Amounts::platform()),

@@ -9,6 +9,7 @@ use crate::limits::{Limits, Taken};
 use crate::negotiation::Wish;
 use crate::planes::{Plane, PlaneState};
 use crate::request_info::{RequestInfo, ResourceRequest};
+use crate::secret_tokens::Remarks;
 use crate::server::Server;
 use crate::sources::Source;
 use crate::standing::Standing;
@@ -100,24 +101,26 @@ impl Received {
         let Received { call, credentials, source } = self;
         // What was proved before is let through: others may come from where somebody fails.
         let refused = server.failed_logins.wait(source);
+        let mut remarks = Remarks::default();
         let found = match refused.filter(|_| !authentication::is_known(&call.plane, &credentials)) {
             Some(wait) => Err(ApiError::too_many_requests(
                 "too many logins failed from this address: try again later",
                 u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1),
             )),
-            None => authentication::authenticate(server, &call.plane, &credentials).await,
+            None => authentication::authenticate(server, &call.plane, &credentials, &mut remarks).await,
         };
         if found.as_ref().is_err_and(|error| error.code() == 401) && server.failed_logins.failed(source) {
             tracing::warn!(%source, "too many logins failed: new credentials from there are refused for a while");
         }
         if let Some(trail) = trail {
+            trail.annotate(remarks.notes);
             match &found {
                 Ok(identity) => trail.is_of(&call, &identity.user),
                 Err(error) => trail.is_of_nobody(&call, error),
             }
         }
         let Identity { user, expires, standing } = found?;
-        Ok(Authenticated { call, user, expires, standing })
+        Ok(Authenticated { call, user, expires, standing, warning: remarks.warning })
     }
 }
 
@@ -127,25 +130,28 @@ pub struct Authenticated {
     user: User,
     expires: Option<i64>,
     standing: Standing,
+    /// What the user is to be warned of.
+    warning: Option<&'static str>,
 }
 
 impl Authenticated {
     /// A request that a part of the platform makes for a user of the plane.
     pub(crate) fn on_behalf_of(call: Call, user: User) -> Self {
-        Authenticated { call, user, expires: None, standing: Standing::Nothing }
+        Authenticated { call, user, expires: None, standing: Standing::Nothing, warning: None }
     }
 
     /// Finds out whether the user may do it: first to be whom the headers say, then the plane's state, then the
     /// plane's RBAC.
     pub fn authorize(self, server: &Server) -> Result<Authorized, ApiError> {
-        let Authenticated { call, user, expires, standing } = self;
+        let Authenticated { call, user, expires, standing, warning } = self;
         let user = authorization::impersonate(server, &call, user)?;
         let allowed_by = authorization::check(server, &call.plane, &user, &Attributes::of(&call.info))?;
         // What clients ask first is answered, so that they go on to a request whose refusal they show.
         if !call.info.is_about_the_server() {
             answers(&call.plane)?;
         }
-        let (warnings, seat) = (Mutex::default(), Mutex::default());
+        let warnings = Mutex::new(warning.into_iter().map(str::to_owned).collect());
+        let seat = Mutex::default();
         Ok(Authorized {
             call,
             user,

@@ -5,6 +5,7 @@
 use crate::oidc::authenticator::Authenticator;
 use crate::plane_keys;
 use crate::planes::{self, Plane};
+use crate::secret_tokens::Kept;
 use crate::server::Server;
 use crate::tokens::{Claims, Proved, Reference};
 use api_types::{GroupResource, ResourceKey};
@@ -24,6 +25,8 @@ pub enum Standing {
     Certificate(String),
     /// The plane's key, which signed the token, and what the token is bound to.
     Token(Arc<Proved>),
+    /// The plane's key, which signed the token, the Secret that holds it, and its service account.
+    Secret(Arc<Kept>),
     /// An issuer of the tenant's users.
     Issuer(Weak<Authenticator>),
 }
@@ -53,6 +56,7 @@ impl Standing {
                 grounds.push(key(planes::TOKEN_KEY));
                 grounds
             }
+            Standing::Secret(kept) => kept.grounds().into_iter().chain([key(planes::TOKEN_KEY)]).collect(),
             Standing::Issuer(_) => vec![issuers()],
         }
     }
@@ -68,6 +72,10 @@ impl Standing {
                 let mut ends = bonds(&proved.claims).map(|(object, uid)| until(server, plane, &object, uid));
                 ends.try_fold(key, |least, end| Some(least.min(end?)))
             }
+            Standing::Secret(kept) => {
+                let key = server.stored_token_keys(plane)?.1.until(&kept.key, now)?;
+                kept.stands(server, plane).then_some(key)
+            }
             Standing::Issuer(issuer) => {
                 let issuer = issuer.upgrade()?;
                 plane.oidc.has(&issuer).then_some(i64::MAX)
@@ -77,7 +85,7 @@ impl Standing {
 }
 
 /// What a token is bound to, each with its UID.
-fn bonds(claims: &Claims) -> impl Iterator<Item = (ResourceKey, &str)> {
+pub(crate) fn bonds(claims: &Claims) -> impl Iterator<Item = (ResourceKey, &str)> {
     let bound = &claims.bound;
     let references: [(&str, &str, Option<&Reference>); 4] = [
         ("serviceaccounts", &bound.namespace, Some(&bound.serviceaccount)),
@@ -94,7 +102,7 @@ fn bonds(claims: &Claims) -> impl Iterator<Item = (ResourceKey, &str)> {
 }
 
 /// Until when an object is there, and is the same.
-fn until(server: &Server, plane: &Plane, object: &ResourceKey, uid: &str) -> Option<i64> {
+pub(crate) fn until(server: &Server, plane: &Plane, object: &ResourceKey, uid: &str) -> Option<i64> {
     let found = server.cache.get(plane.id, &object.resource, &object.object)?;
     if found.meta.uid != uid {
         return None;

@@ -7,6 +7,7 @@ use crate::pki::KeyedCertificate;
 use crate::plane_keys::Parsed;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use rcgen::{KeyPair, PublicKeyData, SubjectPublicKeyInfo};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The shortest life of a token, in seconds.
@@ -136,8 +137,13 @@ impl TokenKey {
             "x": encode(x), "y": encode(y)}))
     }
 
+    /// Its name, which tokens say.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Signs.
-    pub fn sign(&self, claims: &Claims) -> Result<String, TokenError> {
+    pub fn sign(&self, claims: &impl Serialize) -> Result<String, TokenError> {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.id.clone());
         header.typ = None;
@@ -145,52 +151,88 @@ impl TokenKey {
         Ok(jsonwebtoken::encode(&header, claims, signing)?)
     }
 
-    /// Verifies signature, issuer, audience (one of these each) and time. Whether what it is bound to still exists is the caller's to
-    /// check.
-    pub fn verify(
-        &self,
-        token: &str,
-        issuers: &[String],
-        audiences: &[String],
-    ) -> Result<Claims, TokenError> {
+    /// Verifies the signature alone. What a token says is the caller's to check.
+    pub fn verify_signature<T: DeserializeOwned>(&self, token: &str) -> Result<T, TokenError> {
         let mut validation = Validation::new(Algorithm::ES256);
-        validation.set_issuer(issuers);
-        validation.set_audience(audiences);
-        validation.validate_nbf = true;
-        validation.leeway = 10;
-        Ok(jsonwebtoken::decode::<Claims>(token, &self.verifying, &validation)?.claims)
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+        Ok(jsonwebtoken::decode::<T>(token, &self.verifying, &validation)?.claims)
     }
 }
 
-/// Verifies a token with that of a plane's keys which it names.
+/// The name of the key by which a token says that it is signed.
+pub fn named_key(token: &str) -> Option<String> {
+    jsonwebtoken::decode_header(token).ok()?.kid
+}
+
+/// Clocks differ by as many seconds.
+const LEEWAY: i64 = 10;
+
+/// Verifies a token: that it is signed with that of a plane's keys which it names, its issuer, its audience (one of these
+/// each) and its time. Whether what it is bound to still exists is the caller's to check. Errors: why it is not taken, in
+/// Kubernetes' words.
 pub fn verify(
     keys: &Parsed<TokenKey>,
     token: &str,
     issuers: &[String],
     audiences: &[String],
     now: i64,
-) -> Option<Proved> {
-    let named = jsonwebtoken::decode_header(token).ok()?.kid?;
-    let key = keys.standing(now).find(|key| key.id == named)?;
-    let claims = key.key.verify(token, issuers, audiences).ok()?;
-    Some(Proved { claims, key: named })
+) -> Result<Proved, String> {
+    let signature = || "go-jose/go-jose: error in cryptographic primitive".to_owned();
+    let named = named_key(token).ok_or_else(signature)?;
+    let key = keys.standing(now).find(|key| key.id == named).ok_or_else(signature)?;
+    let claims: Claims = key.key.verify_signature(token).map_err(|_| signature())?;
+    check(&claims, issuers, audiences, now)?;
+    Ok(Proved { claims, key: named })
 }
 
-/// The issuer that a token claims, without verifying anything: enough to choose the plane whose key verifies it.
-pub fn unverified_issuer(token: &str) -> Option<String> {
+fn check(claims: &Claims, issuers: &[String], audiences: &[String], now: i64) -> Result<(), String> {
+    if !issuers.contains(&claims.iss) {
+        return Err(format!("token issuer {:?} is invalid", claims.iss));
+    }
+    if !claims.aud.iter().any(|audience| audiences.contains(audience)) {
+        return Err(wrong_audience(&claims.aud, audiences));
+    }
+    if claims.exp.saturating_add(LEEWAY) <= now {
+        return Err("service account token has expired".to_owned());
+    }
+    if claims.nbf > now.saturating_add(LEEWAY) {
+        return Err("service account token is not valid yet".to_owned());
+    }
+    Ok(())
+}
+
+/// Why a token for other audiences is not taken.
+pub fn wrong_audience(of_token: &[String], asked: &[String]) -> String {
+    let shown = |all: &[String]| {
+        let quoted: Vec<String> = all.iter().map(|one| format!("{one:?}")).collect();
+        format!("[{}]", quoted.join(" "))
+    };
+    format!("token audiences {} is invalid for the target audiences {}", shown(of_token), shown(asked))
+}
+
+/// What a token claims, without verifying anything.
+pub fn unverified<T: DeserializeOwned>(token: &str) -> Option<T> {
     use base64::Engine;
+    let payload = token.split('.').nth(1)?;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// The issuer that a token claims: enough to choose the plane whose key verifies it.
+pub fn unverified_issuer(token: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Issuer {
         iss: String,
     }
-    let payload = token.split('.').nth(1)?;
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
-    serde_json::from_slice::<Issuer>(&bytes).ok().map(|issuer| issuer.iss)
+    unverified::<Issuer>(token).map(|issuer| issuer.iss)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyring::Ring;
 
     fn claims(exp: i64) -> Claims {
         Claims {
@@ -214,19 +256,28 @@ mod tests {
 
     #[test]
     fn only_the_planes_own_key_issuer_audience_and_time_verify() {
-        let far = jiff::Timestamp::now().as_second() + 3600;
-        let key = TokenKey::read(&make_key().unwrap()).unwrap();
-        let other = TokenKey::read(&make_key().unwrap()).unwrap();
-        let token = key.sign(&claims(far)).unwrap();
-        let one = |text: &str| vec![text.to_owned()];
-        let (issuer, audience) = (one("https://i"), one("a"));
-        assert_eq!(key.verify(&token, &issuer, &audience).unwrap().sub, "system:serviceaccount:n:s");
-        let former = ["https://now".to_owned(), "https://i".to_owned()];
-        assert!(key.verify(&token, &former, &audience).is_ok());
-        assert!(other.verify(&token, &issuer, &audience).is_err());
-        assert!(key.verify(&token, &one("https://other"), &audience).is_err());
-        assert!(key.verify(&token, &issuer, &one("b")).is_err());
-        assert!(key.verify(&key.sign(&claims(1000)).unwrap(), &issuer, &audience).is_err());
+        let entry = || Ring::new(make_key().unwrap());
+        let (ring, former) = (entry(), ["https://now", "https://i"]);
+        let [keys, others] = [ring, entry()].map(|ring| Parsed::new(ring, TokenKey::of).unwrap());
+        let key = &keys.current(0).unwrap().key;
+        let token = key.sign(&claims(1_000)).unwrap();
+        let all = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let verify = |keys, issuers: &[&str], audiences: &[&str], now| {
+            verify(keys, &token, &all(issuers), &all(audiences), now).map(|proved| proved.claims.sub)
+        };
+        assert_eq!(verify(&keys, &["https://i"], &["a"], 500).unwrap(), "system:serviceaccount:n:s");
+        assert!(verify(&keys, &former, &["b", "a"], 1_009).is_ok());
+        let signature = "go-jose/go-jose: error in cryptographic primitive";
+        let audience = r#"token audiences ["a"] is invalid for the target audiences ["b" "c"]"#;
+        for (refused, why) in [
+            (verify(&others, &["https://i"], &["a"], 500), signature),
+            (verify(&keys, &["https://other"], &["a"], 500), r#"token issuer "https://i" is invalid"#),
+            (verify(&keys, &["https://i"], &["b", "c"], 500), audience),
+            (verify(&keys, &["https://i"], &["a"], 1_010), "service account token has expired"),
+            (verify(&keys, &["https://i"], &["a"], -10), "service account token is not valid yet"),
+        ] {
+            assert_eq!(refused.unwrap_err(), why);
+        }
         assert_eq!(unverified_issuer(&token).as_deref(), Some("https://i"));
         assert_eq!(unverified_issuer("nonsense"), None);
     }

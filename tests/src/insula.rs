@@ -20,6 +20,8 @@ pub struct Insula {
     super_kubeconfig: Option<PathBuf>,
     /// `--external-address`; empty for the address that it serves on.
     external: String,
+    /// `INSULA_LOG`; empty for what it is without it.
+    log: &'static str,
     /// `--nodes`; `None` for as many as there are without it.
     nodes: Option<u32>,
     child: Option<Child>,
@@ -31,7 +33,15 @@ impl Insula {
     /// # Panics
     /// When it does not become ready.
     pub fn start() -> Self {
-        Self::start_on(None)
+        Self::start_on(None, "")
+    }
+
+    /// Starts a server that says on standard error what a filter lets through, as [`Insula::start`] does.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_with_log(filter: &'static str) -> Self {
+        Self::start_on(None, filter)
     }
 
     /// Starts a server whose super cluster is that of a kubeconfig.
@@ -39,10 +49,10 @@ impl Insula {
     /// # Panics
     /// When it does not become ready.
     pub fn start_with_super_cluster(kubeconfig: &Path) -> Self {
-        Self::start_on(Some(kubeconfig.to_owned()))
+        Self::start_on(Some(kubeconfig.to_owned()), "")
     }
 
-    fn start_on(super_kubeconfig: Option<PathBuf>) -> Self {
+    fn start_on(super_kubeconfig: Option<PathBuf>, log: &'static str) -> Self {
         let mut dir = tempfile::Builder::new().prefix("insula-test-").tempdir().unwrap();
         for _ in 0..5 {
             let port = tools::free_port();
@@ -51,6 +61,7 @@ impl Insula {
                 port,
                 super_kubeconfig: super_kubeconfig.clone(),
                 external: String::new(),
+                log,
                 nodes: None,
                 child: None,
             };
@@ -231,6 +242,7 @@ impl Insula {
             .args(["up", "--output", "json", "--listen", &format!("127.0.0.1:{}", self.port), "--data-dir"])
             .arg(self.data_dir())
             .args((!self.external.is_empty()).then(|| format!("--external-address={}", self.external)))
+            .envs((!self.log.is_empty()).then_some(("INSULA_LOG", self.log)))
             .args(self.nodes.map(|count| format!("--nodes={count}")))
             .args(
                 self.super_kubeconfig

@@ -4,6 +4,8 @@
 pub const CONTROLLERS: &[&str] = &[
     "namespace-controller",
     "serviceaccount-controller",
+    "serviceaccount-token-controller",
+    "legacy-serviceaccount-token-cleaner-controller",
     "root-ca-certificate-publisher-controller",
     "clusterrole-aggregation-controller",
     "deployment-controller",

@@ -29,6 +29,21 @@ impl CertificateSigner for NoServers {
 }
 
 #[async_trait::async_trait]
+impl plane_client::TokenSigner for NoServers {
+    async fn sign_token(
+        &self,
+        _: TenantId,
+        _: &plane_client::TokenOrder,
+    ) -> Result<String, plane_client::SigningError> {
+        Err(plane_client::SigningError::Unavailable("there is no key".into()))
+    }
+
+    fn is_former(&self, _: TenantId, _: &plane_client::TokenOrder, _: &str) -> bool {
+        false
+    }
+}
+
+#[async_trait::async_trait]
 impl ExtensionServers for NoServers {
     async fn check(&self, _: TenantId, _: &str) -> plane_client::Checked {
         plane_client::Checked::NotRemote

@@ -19,6 +19,7 @@ mod review_rules;
 pub mod reviews;
 pub mod scale;
 pub mod token_requests;
+pub mod token_reviews;
 pub mod watch;
 pub mod web_sockets;
 pub mod write;

@@ -2,7 +2,7 @@
 
 use super::{Incoming, review_rules};
 use crate::admission::guards::{self, Asked, Operation};
-use crate::authentication::{self, User};
+use crate::authentication::User;
 use crate::authorization::{self, Attributes};
 use crate::decoding;
 use crate::gateway::Place;
@@ -68,7 +68,9 @@ pub async fn create(
         "tokenreviews" if review["spec"]["token"].as_str().is_none_or(str::is_empty) => {
             return Err(ApiError::bad_request("token is required for TokenReview in authentication"));
         }
-        "tokenreviews" => token_review(server, plane, &mut review).await,
+        "tokenreviews" => {
+            review["status"] = super::token_reviews::status(server, auth, &review["spec"]).await;
+        }
         other => return Err(ApiError::internal(format_args!("the review {other} is not implemented"))),
     }
     answer(auth, &place.row.group, &place.version.name, &place.row.kind, &review)
@@ -112,7 +114,8 @@ pub fn answer(
     Ok(Reply::value(object).code(StatusCode::CREATED).rendered(rendering))
 }
 
-fn texts(value: &Value) -> Vec<String> {
+/// The texts of a list.
+pub fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
@@ -163,7 +166,8 @@ fn access(server: &Server, plane: &Plane, user: &User, review: &mut Value) {
     }
 }
 
-fn user_info(user: &User) -> Value {
+/// A user as reviews show it.
+pub fn user_info(user: &User) -> Value {
     let mut info = json!({"username": user.name, "groups": user.groups});
     if !user.uid.is_empty() {
         info["uid"] = user.uid.clone().into();
@@ -172,31 +176,4 @@ fn user_info(user: &User) -> Value {
         info["extra"] = json!(user.extra);
     }
     info
-}
-
-async fn token_review(server: &Server, plane: &Plane, review: &mut Value) {
-    let token = review["spec"]["token"].as_str().unwrap_or("").to_owned();
-    let mut audiences = texts(&review["spec"]["audiences"]);
-    if audiences.is_empty() {
-        audiences = server.addresses.issuers(plane);
-    }
-    // A token of a tenant's issuer is for the plane, whatever its audience is called there.
-    let of_plane = server.addresses.issuers(plane);
-    let matching: Vec<&String> = audiences.iter().filter(|audience| of_plane.contains(audience)).collect();
-    if !matching.is_empty()
-        && let Some(Ok(identity)) = authentication::user_of_issuer(server, plane, &token).await
-    {
-        let user = user_info(&identity.user);
-        review["status"] = json!({"authenticated": true, "user": user, "audiences": matching});
-        return;
-    }
-    review["status"] = match authentication::verify_token(server, plane, &token, &audiences) {
-        Some(proved) => {
-            let claims = &proved.claims;
-            let matching: Vec<&String> = audiences.iter().filter(|a| claims.aud.contains(a)).collect();
-            json!({"authenticated": true, "user": user_info(&authentication::service_account(claims)),
-                "audiences": matching})
-        }
-        None => json!({"user": {}, "error": "invalid bearer token"}),
-    };
 }

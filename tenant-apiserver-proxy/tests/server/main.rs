@@ -46,6 +46,7 @@ mod service_webhooks;
 mod strangers;
 mod streams;
 mod tenants;
+mod token_secrets;
 mod upgrades;
 mod waiting;
 mod watches;

@@ -8,6 +8,7 @@ use crate::standing::Standing;
 use crate::tokens::{self, Claims};
 use api_types::ApiError;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use x509_parser::der_parser::Oid;
@@ -199,6 +200,9 @@ fn stands(server: &Server, plane: &Plane, standing: &Standing) -> Option<()> {
     (Timestamp::now().as_second() < until).then_some(())
 }
 
+/// By what a user has proved who it is.
+const CREDENTIAL: &str = "authentication.kubernetes.io/credential-id";
+
 /// The user of a verified token.
 pub fn service_account(claims: &Claims) -> User {
     let bound = &claims.bound;
@@ -207,8 +211,7 @@ pub fn service_account(claims: &Claims) -> User {
         ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{}", bound.namespace)],
     );
     user.uid = bound.serviceaccount.uid.clone();
-    user.extra
-        .insert("authentication.kubernetes.io/credential-id".into(), vec![format!("JTI={}", claims.jti)]);
+    user.extra.insert(CREDENTIAL.into(), vec![format!("JTI={}", claims.jti)]);
     if let Some(pod) = &bound.pod {
         user.extra.insert("authentication.kubernetes.io/pod-name".into(), vec![pod.name.clone()]);
         user.extra.insert("authentication.kubernetes.io/pod-uid".into(), vec![pod.uid.clone()]);
@@ -254,6 +257,8 @@ fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<Identi
     let groups = organizations.filter(|group| group != crate::stages::PLATFORM);
     let mut user = User::authenticated(name, groups);
     user.uid = uid_of(subject)?;
+    let digest: String = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
+    user.extra.insert(CREDENTIAL.into(), vec![format!("X509SHA256={digest}")]);
     let expires = Some(certificate.validity().not_after.timestamp());
     Some(Identity { user, expires, standing: Standing::Certificate(signer.id.clone()) })
 }

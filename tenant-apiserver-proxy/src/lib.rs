@@ -17,6 +17,7 @@ pub mod decoding;
 pub mod gateway;
 pub mod handlers;
 pub mod heavy;
+pub mod impersonation;
 pub mod lifetime;
 pub mod limits;
 pub mod metrics;

@@ -6,6 +6,7 @@ use crate::audit;
 use crate::authentication::Identity;
 use crate::bodies::{self, Budget};
 use crate::dialer::{Dialer, Network, addresses::Reach};
+use crate::impersonation::LastModes;
 use crate::keyring::Ring;
 use crate::lifetime::Grounds;
 use crate::limits::{Amounts, Limits};
@@ -67,6 +68,8 @@ pub struct Plane {
     pub(crate) tokens: Verified<Proved>,
     /// Those that Secrets hold.
     pub(crate) secret_tokens: Verified<Kept>,
+    /// How its users were let through as others.
+    pub(crate) impersonations: LastModes,
     /// The issuers of its users.
     pub(crate) oidc: crate::oidc::Issuers,
     /// Client certificates that have been verified.
@@ -139,6 +142,7 @@ impl Plane {
             policy: crate::rbac::PolicyCell::default(),
             tokens: Verified::default(),
             secret_tokens: Verified::default(),
+            impersonations: LastModes::default(),
             oidc: crate::oidc::Issuers::default(),
             certificates: Verified::default(),
             limits: Limits::new(Amounts::platform()),

@@ -76,11 +76,17 @@ pub fn check_escalation(
     auth: &Authorized,
     place: &Place,
     object: &Value,
+    old: Option<&Value>,
 ) -> Result<(), ApiError> {
     if also(server, auth, place, "escalate", &place.row.plural, &place.name) {
         return Ok(());
     }
-    if object["aggregationRule"].is_object() {
+    check_rules(server, auth, place, &Role::of(object).rules)?;
+    let gathers = |role: &Value| {
+        let selectors = role["aggregationRule"]["clusterRoleSelectors"].as_array();
+        selectors.is_some_and(|selectors| !selectors.is_empty())
+    };
+    if gathers(object) || old.is_some_and(gathers) {
         let groups = groups(auth.user());
         let user = rbac::User { name: &auth.user().name, groups: &groups };
         let (held, _) = rbac::rules_for(&*policy(server, auth.plane()), user, &place.namespace);
@@ -88,7 +94,7 @@ pub fn check_escalation(
             return Err(ApiError::forbidden(&place.resource(), &place.name, why));
         }
     }
-    check_rules(server, auth, place, &Role::of(object).rules)
+    Ok(())
 }
 
 /// Nobody binds a role that allows more than they may, unless they may `bind` it.
@@ -104,8 +110,12 @@ pub fn check_binding(
         return Ok(());
     }
     let policy = policy(server, auth.plane());
-    let role = rbac::role_of(&*policy, &binding)
-        .map_err(|_| ApiError::not_found(&GroupResource::new(rbac::GROUP, plural), &binding.role_name))?;
+    let role = rbac::role_of(&*policy, &binding).map_err(|_| {
+        // Kubernetes names the bindings where both are of the cluster.
+        let of =
+            if place.row.namespaced { GroupResource::new(rbac::GROUP, plural) } else { place.resource() };
+        ApiError::not_found(&of, &binding.role_name)
+    })?;
     check_rules(server, auth, place, &role.rules)
 }
 

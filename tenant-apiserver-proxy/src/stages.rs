@@ -4,6 +4,7 @@
 use crate::audit::Trail;
 use crate::authentication::{self, Credentials, Identity, User};
 use crate::authorization::{self, Attributes};
+use crate::impersonation::{self, Acting};
 use crate::lifetime::Lifetime;
 use crate::limits::{Limits, Taken};
 use crate::negotiation::Wish;
@@ -144,7 +145,7 @@ impl Authenticated {
     /// plane's RBAC.
     pub fn authorize(self, server: &Server) -> Result<Authorized, ApiError> {
         let Authenticated { call, user, expires, standing, warning } = self;
-        let user = authorization::impersonate(server, &call, user)?;
+        let Acting { user, constraint } = impersonation::act(server, &call, user)?;
         let allowed_by = authorization::check(server, &call.plane, &user, &Attributes::of(&call.info))?;
         // What clients ask first is answered, so that they go on to a request whose refusal they show.
         if !call.info.is_about_the_server() {
@@ -161,6 +162,7 @@ impl Authenticated {
             seat,
             part: None,
             allowed_by,
+            constraint,
             notes: Mutex::default(),
         })
     }
@@ -189,6 +191,8 @@ pub struct Authorized {
     part: Option<&'static str>,
     /// Why it is allowed.
     allowed_by: String,
+    /// The verb that allowed to act as somebody else.
+    constraint: Option<&'static str>,
     /// What is written down beside it.
     notes: Mutex<Vec<(String, String)>>,
 }
@@ -219,7 +223,8 @@ impl Authorized {
         let (warnings, seat) = (Mutex::default(), Mutex::default());
         let (allowed_by, notes) = (String::new(), Mutex::default());
         let (expires, standing, part) = (None, Standing::Nothing, Some(component));
-        Authorized { call, user, expires, standing, warnings, seat, part, allowed_by, notes }
+        let constraint = None;
+        Authorized { call, user, expires, standing, warnings, seat, part, allowed_by, constraint, notes }
     }
 
     /// A request of a user that a part of the platform makes. It takes no seat.
@@ -293,6 +298,11 @@ impl Authorized {
     /// What the user is to be warned of.
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.warnings.lock())
+    }
+
+    /// The verb that allowed the user who asks to act as this one, when that was constrained.
+    pub fn constraint(&self) -> Option<&'static str> {
+        self.constraint
     }
 
     /// Why it is allowed, in the words of RBAC; empty for `system:masters`.

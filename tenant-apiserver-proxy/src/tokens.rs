@@ -215,7 +215,10 @@ pub fn wrong_audience(of_token: &[String], asked: &[String]) -> String {
 /// What a token claims, without verifying anything.
 pub fn unverified<T: DeserializeOwned>(token: &str) -> Option<T> {
     use base64::Engine;
-    let payload = token.split('.').nth(1)?;
+    let mut parts = token.split('.');
+    let (_, Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return None;
+    };
     let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
     serde_json::from_slice(&bytes).ok()
 }

@@ -41,7 +41,7 @@ pub fn aggregation_refusal(held: &[Rule]) -> Option<&'static str> {
         Rule { non_resource_urls: all(), verbs: all(), ..Rule::default() },
     ];
     (!uncovered(held, &everything).is_empty())
-        .then_some("must have cluster-admin privileges to use an aggregationRule")
+        .then_some("must have cluster-admin privileges to use the aggregationRule")
 }
 
 fn break_down(rule: &Rule) -> Vec<Rule> {

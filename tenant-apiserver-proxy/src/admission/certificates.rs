@@ -83,11 +83,30 @@ pub fn decide(
         }
         "status" => {
             rules::prepare_status(new, old, &now);
+            check_issued(place, new, old)?;
             let signs = ["certificate", "conditions"].iter().any(|f| new["status"][*f] != old["status"][*f]);
             if signs { check(server, auth, place, old, "sign") } else { Ok(()) }
         }
         _ => Ok(()),
     }
+}
+
+/// What a signer writes are certificates, and not only blocks of PEM that say so.
+fn check_issued(place: &Place, new: &Value, old: &Value) -> Result<(), ApiError> {
+    let issued = &new["status"]["certificate"];
+    if *issued == old["status"]["certificate"] {
+        return Ok(());
+    }
+    let pem = STANDARD.decode(issued.as_str().unwrap_or("")).unwrap_or_default();
+    // Anything but certificates the rules of the kind refuse.
+    let blocks = x509_parser::pem::Pem::iter_from_buffer(&pem).filter_map(Result::ok);
+    let mut certificates = blocks.filter(|block| block.label == "CERTIFICATE");
+    if certificates.all(|block| block.parse_x509().is_ok()) {
+        return Ok(());
+    }
+    let shown = Value::from("<certificate data>");
+    let cause = Cause::invalid("status.certificate", &shown, "x509: malformed certificate");
+    Err(place.invalid(&place.name, vec![cause]))
 }
 
 /// The permission is for one signer, or for all of its domain.

@@ -17,14 +17,23 @@ pub fn check(
     if place.row.group != "rbac.authorization.k8s.io" || auth.user().is_master() {
         return Ok(());
     }
-    let unchanged = |field: &str| old.is_some_and(|old| old[field] == object[field]);
+    if old.is_some_and(|old| without_collection(old) == without_collection(object)) {
+        return Ok(());
+    }
     match place.row.plural.as_str() {
-        "roles" | "clusterroles" if !unchanged("rules") || !unchanged("aggregationRule") => {
-            crate::rbac::check_escalation(server, auth, place, object)
-        }
-        "rolebindings" | "clusterrolebindings" if !unchanged("subjects") || !unchanged("roleRef") => {
-            crate::rbac::check_binding(server, auth, place, object)
-        }
+        "roles" | "clusterroles" => crate::rbac::check_escalation(server, auth, place, object, old),
+        "rolebindings" | "clusterrolebindings" => crate::rbac::check_binding(server, auth, place, object),
         _ => Ok(()),
     }
+}
+
+/// An object without what the garbage collector changes, who has not the rights of the roles that it collects.
+fn without_collection(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for field in ["ownerReferences", "finalizers", "managedFields", "resourceVersion", "generation"] {
+            metadata.remove(field);
+        }
+    }
+    object
 }

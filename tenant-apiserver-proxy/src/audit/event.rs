@@ -34,6 +34,8 @@ pub struct Event {
     pub user: User,
     /// As whom.
     pub impersonated: Option<User>,
+    /// The verb that allowed it, when that was constrained.
+    pub constraint: Option<&'static str>,
     /// How it ended; zero: nobody knows.
     pub code: u16,
     /// What is said of how it ended.
@@ -81,6 +83,7 @@ impl Event {
         Event {
             user: User::default(),
             impersonated: None,
+            constraint: None,
             code: 0,
             status: None,
             plane: call.plane.clone(),
@@ -175,6 +178,9 @@ impl Event {
         }
         if let Some(impersonated) = &self.impersonated {
             event["impersonatedUser"] = user(impersonated);
+        }
+        if let Some(constraint) = self.constraint {
+            event["authenticationMetadata"] = json!({"impersonationConstraint": constraint});
         }
         if !self.object.is_empty() {
             event["objectRef"] = self.object.clone().into();

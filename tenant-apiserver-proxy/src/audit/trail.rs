@@ -72,6 +72,7 @@ impl Trail {
                 if *user != self.event.user {
                     self.event.impersonated = Some(user.clone());
                 }
+                self.event.constraint = authorized.constraint();
                 ("allow", authorized.allowed_by())
             }
             Err(error) if error.code() == 403 => ("forbid", ""),

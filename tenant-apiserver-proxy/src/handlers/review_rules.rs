@@ -2,8 +2,9 @@
 
 use api_resources::kinds::place::{Place, invalid_all};
 use api_resources::names;
+use api_resources::selectors::{FieldSelector, LabelSelector};
 use api_types::Cause;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Defects of a question about the one who asks.
 pub fn question(review: &Value) -> Vec<Cause> {
@@ -37,6 +38,43 @@ pub fn question_in_a_namespace(review: &Value, namespace: &str) -> Vec<Cause> {
         causes.push(Cause::invalid(&path.path, path.value, why));
     }
     causes
+}
+
+/// What of the selectors of a question is not looked at, since it cannot be read.
+pub fn ignored(spec: &Value) -> String {
+    let asked = &spec["resourceAttributes"];
+    let unread = [
+        (
+            "fieldSelector",
+            FieldSelector::parse(raw(&asked["fieldSelector"])).is_err(),
+            unread_field as fn(&Value) -> bool,
+        ),
+        ("labelSelector", LabelSelector::parse(raw(&asked["labelSelector"])).is_err(), unread_label),
+    ];
+    let mut said = Vec::new();
+    for (selector, unread_text, unread) in unread {
+        let requirements = asked[selector]["requirements"].as_array().map_or(&[][..], Vec::as_slice);
+        let wrong = requirements.iter().filter(|requirement| unread(requirement)).count();
+        if wrong > 0 || (requirements.is_empty() && unread_text) {
+            let partially = if wrong < requirements.len() { "partially " } else { "" };
+            said.push(format!("spec.resourceAttributes.{selector} {partially}ignored due to parse error"));
+        }
+    }
+    said.join("; ")
+}
+
+fn raw(selector: &Value) -> &str {
+    selector["rawSelector"].as_str().unwrap_or("")
+}
+
+/// Fields are compared with one value.
+fn unread_field(requirement: &Value) -> bool {
+    let one = requirement["values"].as_array().is_some_and(|values| values.len() == 1);
+    !matches!(requirement["operator"].as_str(), Some("In" | "NotIn")) || !one
+}
+
+fn unread_label(requirement: &Value) -> bool {
+    LabelSelector::from_json(&json!({"matchExpressions": [requirement]})).is_err()
 }
 
 fn about_somebody(review: &Value) -> Vec<Cause> {

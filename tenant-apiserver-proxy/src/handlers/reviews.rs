@@ -5,7 +5,7 @@ use crate::admission::guards::{self, Asked, Operation};
 use crate::authentication::User;
 use crate::authorization::{self, Attributes};
 use crate::decoding;
-use crate::gateway::Place;
+use crate::gateway::{Place, metadata};
 use crate::negotiation::{Format, Offer};
 use crate::planes::Plane;
 use crate::reply::Reply;
@@ -30,6 +30,10 @@ pub async fn create(
     let mut review = decoded.value;
     api_schema::zero::trim(place.root(), &mut review);
     let plane = auth.plane();
+    metadata::set_namespace(&mut review, place)?;
+    for field in ["uid", "creationTimestamp"] {
+        metadata::of(&mut review).remove(field);
+    }
     own(auth, place, (&place.row.group, &place.version.name, &place.row.kind), &mut review);
     let dry_run = super::write::options(auth.call())?.dry_run;
     let asked = Asked::to_write(server, auth, place, Operation::Create, dry_run);
@@ -50,10 +54,7 @@ pub async fn create(
             access(server, plane, &user, &mut review);
         }
         "selfsubjectreviews" => {
-            crate::gateway::metadata::of(&mut review).insert(
-                "creationTimestamp".into(),
-                crate::gateway::metadata::timestamp(jiff::Timestamp::now()).into(),
-            );
+            review["metadata"] = json!({"creationTimestamp": metadata::timestamp(jiff::Timestamp::now())});
             review["status"] = json!({"userInfo": user_info(auth.user())});
         }
         "selfsubjectrulesreviews" => {
@@ -160,7 +161,11 @@ fn access(server: &Server, plane: &Plane, user: &User, review: &mut Value) {
         RequestInfo::Path { path: text(&asked["path"]), verb: text(&asked["verb"]) }
     };
     let decision = authorization::decide(server, plane, user, &Attributes::of(&info));
+    let ignored = review_rules::ignored(spec);
     review["status"] = json!({"allowed": decision.allowed});
+    if !ignored.is_empty() {
+        review["status"]["evaluationError"] = ignored.into();
+    }
     if !decision.reason.is_empty() {
         review["status"]["reason"] = decision.reason.into();
     }

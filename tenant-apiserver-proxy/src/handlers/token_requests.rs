@@ -44,6 +44,7 @@ pub async fn token(
             "the UID in the token request ({uid}) does not match the UID of the service account ({})",
             account.meta.uid
         );
+        auth.note("authentication.k8s.io/token-request-uid-mismatch", &why);
         let resource = GroupResource::new("authentication.k8s.io", "TokenRequest");
         return Err(ApiError::conflict(&resource, &place.name, &why));
     }
@@ -106,6 +107,7 @@ pub async fn token(
         sub: format!("system:serviceaccount:{}:{}", place.namespace, place.name),
         bound,
     };
+    auth.note("authentication.kubernetes.io/issued-credential-id", format!("JTI={}", claims.jti));
     let keys = server.token_keys(plane).await?;
     let key = keys.1.current(now.as_second()).ok_or_else(|| ApiError::internal("no token key signs"))?;
     let signed = key.key.sign(&claims);
@@ -114,11 +116,14 @@ pub async fn token(
         ApiError::internal("the token could not be signed")
     })?;
     let expires = Timestamp::from_second(now.as_second() + seconds).unwrap_or(now);
-    let managed = request["metadata"]["managedFields"].take();
-    let metadata = json!({"name": place.name, "namespace": place.namespace,
-        "uid": account.meta.uid, "creationTimestamp": metadata::timestamp(now)});
-    request["metadata"] = metadata;
-    request["metadata"]["managedFields"] = managed;
+    for (field, value) in [
+        ("name", json!(place.name)),
+        ("namespace", json!(place.namespace)),
+        ("uid", json!(account.meta.uid)),
+        ("creationTimestamp", metadata::timestamp(now).into()),
+    ] {
+        request["metadata"][field] = value;
+    }
     request["status"] = json!({"token": token, "expirationTimestamp": metadata::timestamp(expires)});
     if request["spec"]["boundObjectRef"].is_null() {
         request["spec"]["boundObjectRef"] = Value::Null;
@@ -141,7 +146,8 @@ fn bind_token(
     let text = |field: &str| reference[field].as_str().unwrap_or("");
     let (kind, name) = (text("kind"), text("name"));
     let version = GroupVersion::parse(text("apiVersion"));
-    let core = version.as_ref().is_some_and(|version| version.group.is_empty());
+    // What is no version says no group either.
+    let core = version.as_ref().is_none_or(|version| version.group.is_empty());
     let plural = match kind {
         "Pod" if core => "pods",
         "Secret" if core => "secrets",

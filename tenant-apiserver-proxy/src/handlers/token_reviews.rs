@@ -49,7 +49,7 @@ async fn find(
 ) -> Option<Result<Found, String>> {
     let issuer = tokens::unverified_issuer(token)?;
     // A token of a tenant's issuer is for the plane, whatever its audience is called there, and so is one in a Secret.
-    let of_plane: Vec<String> = own.iter().filter(|own| audiences.contains(own)).cloned().collect();
+    let of_plane: Vec<String> = audiences.iter().filter(|asked| own.contains(asked)).cloned().collect();
     if issuer == secret_tokens::ISSUER {
         return Some(if of_plane.is_empty() {
             Err(tokens::wrong_audience(own, audiences))
@@ -79,7 +79,7 @@ fn bound(
     let now = crate::plane_keys::now();
     let claims = tokens::verify(&keys.1, token, own, audiences, now)?.claims;
     stand(server, plane, &claims, now)?;
-    let matching = claims.aud.iter().filter(|audience| audiences.contains(audience)).cloned().collect();
+    let matching = audiences.iter().filter(|asked| claims.aud.contains(asked)).cloned().collect();
     Ok((authentication::service_account(&claims), matching))
 }
 

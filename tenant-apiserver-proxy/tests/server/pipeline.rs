@@ -250,6 +250,9 @@ async fn impersonation_needs_a_right_and_never_gives_the_platforms_group() {
     }
     // Who may not impersonate is told so, and a group without a user is a mistake.
     let refused = claims.with("impersonate-user", "admin").get(CONFIGMAPS).await.expect_code(403).json();
-    assert!(text(&refused["message"]).contains("cannot impersonate resource \"users\""), "{refused}");
+    assert!(
+        text(&refused["message"]).contains("cannot impersonate-on:user-info:list resource \"configmaps\""),
+        "{refused}"
+    );
     admin.with("impersonate-group", "dev").get(CONFIGMAPS).await.expect_code(400);
 }

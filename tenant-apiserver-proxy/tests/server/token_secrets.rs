@@ -234,7 +234,7 @@ async fn reviews_say_why_a_token_is_nobodys() {
         assert_eq!(acme.review(spec.clone()).await, json!({"user": {}, "error": expected}), "{spec}");
     }
     let found = acme.review(json!({"token": elsewhere, "audiences": ["mail", "x", "vault"]})).await;
-    assert_eq!(found["audiences"], json!(["vault", "mail"]), "in the order of the token");
+    assert_eq!(found["audiences"], json!(["mail", "vault"]), "in the order of the question");
     assert_eq!(acme.review(json!({"token": " "})).await, json!({"user": {}}));
     assert_eq!(acme.review(json!({"token": of_pod})).await["authenticated"], true);
     acme.admin.delete(&format!("{pods}/p?gracePeriodSeconds=0")).await.expect_code(200);

@@ -102,7 +102,7 @@ pub fn aggregate_all(objects: &mut [Value]) {
 }
 
 /// The rules that a ClusterRole with an `aggregationRule` is to have: those of all ClusterRoles that its selectors
-/// select but itself, by name, each rule once. `None` for a role without aggregation, or with a selector that is
+/// select but itself, by selector and name, each rule once. `None` for a role without aggregation, or with a selector that is
 /// none.
 pub fn aggregated_rules<'a>(
     role: &Value,
@@ -112,13 +112,16 @@ pub fn aggregated_rules<'a>(
     let selectors: Vec<LabelSelector> =
         selectors.iter().map(LabelSelector::from_json).collect::<Result<_, _>>().ok()?;
     let own_name = &role["metadata"]["name"];
-    let mut chosen: Vec<&Value> = cluster_roles
+    let mut chosen: Vec<(usize, &Value)> = cluster_roles
         .filter(|other| other["metadata"]["name"] != *own_name)
-        .filter(|other| selectors.iter().any(|s| s.matches_json(&other["metadata"]["labels"])))
+        .filter_map(|other| {
+            let by = selectors.iter().position(|s| s.matches_json(&other["metadata"]["labels"]))?;
+            Some((by, other))
+        })
         .collect();
-    chosen.sort_by_key(|other| other["metadata"]["name"].as_str());
+    chosen.sort_by_key(|(by, other)| (*by, other["metadata"]["name"].as_str()));
     let mut rules: Vec<Rule> = Vec::new();
-    for rule in chosen.iter().flat_map(|other| rules_of(&other["rules"])) {
+    for rule in chosen.iter().flat_map(|(_, other)| rules_of(&other["rules"])) {
         if !rules.contains(&rule) {
             rules.push(rule);
         }
@@ -130,6 +133,20 @@ pub fn aggregated_rules<'a>(
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn aggregated_rules_come_by_selector_then_by_name() {
+        let role = |name: &str, label: &str| {
+            json!({"metadata": {"name": name, "labels": {label: "1"}},
+                "rules": [{"apiGroups": [""], "resources": [name], "verbs": ["get"]}]})
+        };
+        let all = json!({"metadata": {"name": "all"}, "aggregationRule": {"clusterRoleSelectors": [
+            {"matchLabels": {"first": "1"}}, {"matchLabels": {"second": "1"}}]}});
+        let others = [role("c", "first"), role("a", "second"), role("b", "first"), role("d", "none")];
+        let rules = aggregated_rules(&all, others.iter()).unwrap();
+        let told: Vec<Value> = rules.iter().map(|rule| rule.to_json()["resources"][0].clone()).collect();
+        assert_eq!(told, ["b", "c", "a"]);
+    }
 
     fn find<'a>(plane: PlaneKind, resource: &str, name: &str) -> &'a Value {
         &objects(plane)

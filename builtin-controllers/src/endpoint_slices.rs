@@ -3,28 +3,35 @@
 //! Guarantees: every pod that a Service selects and that has an address is in exactly one slice of its address
 //! family and port set, with `ready`, `serving` and `terminating` as KEP-1672 defines them; a slice has at most
 //! 100 endpoints, and endpoints stay in the slice that they are in; slices of other managers are not touched.
-//! The Endpoints object has at most 1,000 addresses and says when it was cut. Assumes that pods say their
-//! addresses in `status.podIPs`. Caveats: hints are those of
-//! `spec.trafficDistribution`, none of the annotation `service.kubernetes.io/topology-mode`; slices do not say when what
-//! changed them happened (`endpoints.kubernetes.io/last-change-trigger-time`).
+//! The Endpoints object has at most 1,000 addresses and says when it was cut. A pod on a node that is not known is in
+//! no slice until it is, unless the Service publishes addresses that are not ready. Assumes that pods say their
+//! addresses in `status.podIPs`. Caveat: what is told of changes (`endpoints.kubernetes.io/last-change-trigger-time`)
+//! misses changes of one pod between two looks but for the last, as in Kubernetes.
 
 mod endpoints;
+mod hints;
+mod on_nodes;
 mod slices;
+mod trigger_times;
 
 use crate::access::{Access, elements, text};
 use crate::claims;
+use crate::events::Severity;
 use crate::pace::Pace;
 use crate::pod_facts::is_deleting;
 use crate::resources::{ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICES};
 use crate::selectors::{Selector, SelectorIndex};
 use async_trait::async_trait;
+use jiff::Timestamp;
+use on_nodes::OnNodes;
 use plane_client::{
     ApiError, Delete, Next, Object, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger,
 };
 use serde_json::{Value, json};
 use slices::Placement;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use trigger_times::TriggerTimes;
 
 pub(crate) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
@@ -40,6 +47,20 @@ pub(crate) struct EndpointSlices {
     access: Access,
     index: Arc<SelectorIndex>,
     pace: Pace,
+    on_nodes: Arc<OnNodes>,
+    times: TriggerTimes,
+    /// The Services that have hints in proportion to the zones' CPU.
+    hinted: Mutex<HashSet<(TenantId, ObjectName)>>,
+}
+
+/// What a look at a Service found.
+struct Look<'a> {
+    tenant: TenantId,
+    key: &'a ObjectName,
+    service: &'a Value,
+    pods: &'a [Value],
+    /// When what changed happened.
+    time: Option<Timestamp>,
 }
 
 /// True when a Service has no cluster IP of its own.
@@ -73,30 +94,94 @@ impl EndpointSlices {
             access: Access::new(client, "endpointslice-controller"),
             index: Arc::default(),
             pace: Pace::default(),
+            on_nodes: Arc::default(),
+            times: TriggerTimes::default(),
+            hinted: Mutex::default(),
         }
     }
 
-    /// The zones of the nodes that these pods are on.
+    /// The zones of the nodes that these pods are on, empty where a node does not say it; nodes that are not known are
+    /// left out.
     async fn zones(&self, tenant: TenantId, pods: &[Value]) -> Result<BTreeMap<String, String>, ApiError> {
         let mut zones = BTreeMap::new();
+        let mut unknown = HashSet::new();
         for pod in pods {
             let node = text(pod, "/spec/nodeName");
-            if node.is_empty() || zones.contains_key(node) {
+            if node.is_empty() || zones.contains_key(node) || unknown.contains(node) {
                 continue;
             }
             let found =
                 self.access.client().get(tenant, &NODES.group_resource(), &ObjectName::cluster(node)).await?;
-            let zone =
-                found.and_then(|node| node.meta.label("topology.kubernetes.io/zone").map(str::to_owned));
-            zones.insert(node.to_owned(), zone.unwrap_or_default());
+            let Some(found) = found else {
+                unknown.insert(node);
+                continue;
+            };
+            let zone = found.meta.label("topology.kubernetes.io/zone").unwrap_or_default();
+            zones.insert(node.to_owned(), zone.to_owned());
         }
-        zones.retain(|_, zone| !zone.is_empty());
         Ok(zones)
     }
 
-    async fn write_slices(&self, tenant: TenantId, service: &Value, pods: &[Value]) -> Result<(), ApiError> {
+    /// Sets the hints that a Service asks for by its annotation, and tells what became of them.
+    async fn hint(&self, look: &Look<'_>, placements: &mut [Placement]) -> Result<(), ApiError> {
+        let asks = hints::in_proportion(look.service);
+        let slot = (look.tenant, look.key.clone());
+        let was_hinted = || self.hinted.lock().unwrap_or_else(PoisonError::into_inner).contains(&slot);
+        let set = |is_hinted| {
+            let mut hinted = self.hinted.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_hinted {
+                hinted.insert(slot.clone())
+            } else {
+                hinted.remove(&slot)
+            };
+        };
+        if !asks && !was_hinted() {
+            return Ok(());
+        }
+        let nodes = self.access.list(look.tenant, &NODES, "").await?;
+        let nodes: Vec<Value> = nodes.iter().map(Object::value).collect::<Result<_, _>>()?;
+        let shares = hints::shares(&nodes);
+        let tell = |severity, reason, message: String| {
+            self.access.event(look.tenant, look.service, severity, reason, &message);
+        };
+        for family in slices::families(look.service) {
+            let disabled = |why: &str| {
+                let message = format!("{why}, addressType: {family}");
+                tell(Severity::Warning, "TopologyAwareHintsDisabled", message);
+            };
+            if !asks {
+                if was_hinted() {
+                    disabled("Topology Aware Hints has been disabled");
+                }
+                set(false);
+                continue;
+            }
+            match hints::allocate(placements, family, shares.as_ref()) {
+                Err(why) => {
+                    disabled(&why);
+                    set(false);
+                }
+                Ok(()) => {
+                    if !was_hinted() {
+                        let message = format!("Topology Aware Hints has been enabled, addressType: {family}");
+                        tell(Severity::Normal, "TopologyAwareHintsEnabled", message);
+                    }
+                    set(true);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_slices(&self, look: &Look<'_>) -> Result<(), ApiError> {
+        let Look { tenant, service, time, .. } = *look;
         let (namespace, name) = (text(service, "/metadata/namespace"), text(service, "/metadata/name"));
-        let zones = self.zones(tenant, pods).await?;
+        let zones = self.zones(tenant, look.pods).await?;
+        let publish = service["spec"]["publishNotReadyAddresses"] == true;
+        let is_placed = |pod: &&Value| publish || zones.contains_key(text(pod, "/spec/nodeName"));
+        let (pods, lost): (Vec<&Value>, Vec<&Value>) = look.pods.iter().partition(is_placed);
+        let is_lost = lost.iter().any(|pod| !slices::addresses(pod).is_empty());
+        self.on_nodes.set(tenant, look.key, is_lost || hints::in_proportion(service));
         let listed = self.access.list(tenant, &ENDPOINT_SLICES, namespace).await?;
         let uid = text(service, "/metadata/uid");
         let ours = |slice: &&Object| {
@@ -113,7 +198,9 @@ impl EndpointSlices {
             self.access.delete(tenant, &ENDPOINT_SLICES, slice, Delete::default()).await?;
         }
         let labels = labels_for(service, &[(SERVICE_NAME, name), (MANAGED_BY, MANAGER)]);
-        for placement in slices::place(&slices::wanted(service, pods, &zones), &current) {
+        let mut placements = slices::place(&slices::wanted(service, &pods, &zones), &current);
+        self.hint(look, &mut placements).await?;
+        for placement in placements {
             match placement {
                 Placement::Create(mut slice) => {
                     slice["apiVersion"] = "discovery.k8s.io/v1".into();
@@ -123,10 +210,15 @@ impl EndpointSlices {
                         "labels": labels,
                         "ownerReferences": [claims::controller_reference(service)],
                     });
+                    trigger_times::mark(&mut slice, time);
                     self.access.ensure(tenant, &ENDPOINT_SLICES, namespace, slice).await?;
                 }
                 Placement::Keep { old, mut new } => {
                     new["metadata"]["labels"] = labels.clone();
+                    if new == old {
+                        continue;
+                    }
+                    trigger_times::mark(&mut new, time);
                     match self.access.change(tenant, &ENDPOINT_SLICES, "", &old, &new).await {
                         Err(error) if error.is_not_found() => {}
                         other => {
@@ -142,12 +234,8 @@ impl EndpointSlices {
         Ok(())
     }
 
-    async fn write_endpoints(
-        &self,
-        tenant: TenantId,
-        service: &Value,
-        pods: &[Value],
-    ) -> Result<(), ApiError> {
+    async fn write_endpoints(&self, look: &Look<'_>) -> Result<(), ApiError> {
+        let Look { tenant, service, pods, time, .. } = *look;
         let (namespace, name) = (text(service, "/metadata/namespace"), text(service, "/metadata/name"));
         let (subsets, cut) = endpoints::subsets(service, pods);
         let labels = labels_for(service, &[(ENDPOINTS_MANAGED_BY, ENDPOINTS_MANAGER)]);
@@ -165,10 +253,22 @@ impl EndpointSlices {
             _ => new["subsets"] = subsets.into(),
         }
         if found.is_some() {
+            if new == old {
+                return Ok(());
+            }
+            trigger_times::mark(&mut new, time);
             self.access.change(tenant, &ENDPOINTS, "", &old, &new).await.map(|_| ())
         } else {
+            trigger_times::mark(&mut new, time);
             self.access.ensure(tenant, &ENDPOINTS, namespace, new).await.map(|_| ())
         }
+    }
+
+    /// Forgets a Service that gets no endpoints from here.
+    fn forget(&self, tenant: TenantId, key: &ObjectName) {
+        self.on_nodes.set(tenant, key, false);
+        self.times.forget(tenant, key);
+        self.hinted.lock().unwrap_or_else(PoisonError::into_inner).remove(&(tenant, key.clone()));
     }
 
     /// The Service is gone: slices go by their owner reference, the Endpoints object here, whoever wrote it, unless
@@ -192,6 +292,7 @@ impl Reconciler for EndpointSlices {
 
     fn triggers(&self) -> Vec<Trigger> {
         let (services, pods) = (self.index.clone(), self.index.clone());
+        let on_nodes = self.on_nodes.clone();
         vec![
             Trigger::mapped(SERVICES.group_resource(), Scope::All, move |service| {
                 let value = service.value().unwrap_or_default();
@@ -199,6 +300,7 @@ impl Reconciler for EndpointSlices {
                 vec![service.name.clone()]
             }),
             Trigger::mapped(PODS.group_resource(), Scope::All, move |pod| pods.due(pod)),
+            Trigger::mapped(NODES.group_resource(), Scope::All, move |node| on_nodes.due(node.tenant)),
             Trigger::mapped(ENDPOINT_SLICES.group_resource(), Scope::All, |slice| {
                 let ours = slice.meta.label(MANAGED_BY) == Some(MANAGER);
                 let service = slice.meta.label(SERVICE_NAME).filter(|_| ours);
@@ -218,10 +320,12 @@ impl Reconciler for EndpointSlices {
         let service = self.access.get(tenant, &SERVICES, &key.namespace, &key.name).await?;
         let Some(service) = service else {
             self.index.set(tenant, key, None);
+            self.forget(tenant, key);
             self.clean_up(tenant, key).await?;
             return Ok(Next::OnEvent);
         };
         let Some(selector) = selector_of(&service).filter(|_| !is_deleting(&service)) else {
+            self.forget(tenant, key);
             return Ok(Next::OnEvent);
         };
         let listed = self.access.list(tenant, &PODS, &key.namespace).await?;
@@ -229,8 +333,10 @@ impl Reconciler for EndpointSlices {
         self.index.observe(tenant, key, &listed, &selected);
         let pods: Vec<Value> = selected.iter().map(|pod| pod.value()).collect::<Result<_, _>>()?;
         self.pace.worked(tenant, key, pods.len());
-        self.write_slices(tenant, &service, &pods).await?;
-        self.write_endpoints(tenant, &service, &pods).await?;
+        let time = self.times.next(tenant, key, &service, &pods);
+        let look = Look { tenant, key, service: &service, pods: &pods, time };
+        self.write_slices(&look).await?;
+        self.write_endpoints(&look).await?;
         Ok(Next::OnEvent)
     }
 }

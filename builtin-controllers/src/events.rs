@@ -1,9 +1,12 @@
 //! Events (`v1`), recorded beside the work.
 //!
 //! Guarantees: work never waits for an event and never fails by one; the same event again raises the count of
-//! the first; events about one object that differ in their message only become one ([`similar`]). Caveat: when more than 4,096 events of a controller wait, further ones are left out, and logged.
+//! the first; events about one object that differ in their message only become one ([`similar`]); tenants take turns
+//! ([`waiting`]). Caveat: when more than 4,096 events of a controller wait, the newest of the tenant with the most are
+//! left out, and logged.
 
 mod similar;
+mod waiting;
 
 use crate::access::{refused_by_ending_namespace, text};
 use crate::resources::EVENTS;
@@ -15,11 +18,9 @@ use serde_json::{Map, Value, json};
 use similar::Similar;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
+use waiting::Sender;
 
-/// How many events wait at most.
-const WAITING: usize = 4096;
 /// How many are written at a time.
 const PARALLEL: usize = 32;
 
@@ -95,22 +96,25 @@ fn event_name(about: &Value, component: &str, reason: &str, message: &str) -> St
 /// written; should it fail, events are left out and logged.
 #[derive(Clone)]
 pub(crate) struct Recorder {
-    waiting: mpsc::Sender<Event>,
+    waiting: Sender<Event>,
     component: &'static str,
 }
 
 impl Recorder {
     /// Must be called within a runtime.
     pub(crate) fn new(client: Arc<dyn PlaneClient>, component: &'static str) -> Self {
-        let (waiting, mut events) = mpsc::channel::<Event>(WAITING);
+        let (waiting, events) = waiting::queue::<Event>();
         tokio::spawn(async move {
-            let mut batch = Vec::new();
             let mut similar = Similar::default();
-            while events.recv_many(&mut batch, PARALLEL).await > 0 {
+            loop {
+                let batch = events.take(PARALLEL).await;
+                if batch.is_empty() {
+                    return;
+                }
                 // The same event twice in a batch is one with a count, or the two would race for its name.
                 let mut counted: BTreeMap<(TenantId, String, String), (Event, i64)> = BTreeMap::new();
                 let now = Instant::now();
-                for event in batch.drain(..).filter_map(|event| similar.admit(event, now)) {
+                for event in batch.into_iter().filter_map(|event| similar.admit(event, now)) {
                     let key = (event.tenant, event.namespace.clone(), event.name.clone());
                     let known = counted.get(&key).map_or(0, |(_, count)| *count);
                     counted.insert(key, (event, known + 1));
@@ -127,10 +131,10 @@ impl Recorder {
         Recorder { waiting, component }
     }
 
-    /// Records an event, or leaves it out when too many wait.
+    /// Records an event. When too many wait, one of the tenant with the most is left out.
     pub(crate) fn record(&self, event: Event) {
-        if self.waiting.try_send(event).is_err() {
-            tracing::debug!(controller = self.component, "an event was left out");
+        if let Some(left_out) = self.waiting.put(event.tenant, event) {
+            tracing::debug!(controller = self.component, tenant = %left_out.tenant, "an event was left out");
         }
     }
 }

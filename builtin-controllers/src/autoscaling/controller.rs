@@ -10,7 +10,7 @@ use crate::events::Severity;
 use crate::resources::{AUTOSCALERS, PODS};
 use api_resources::selectors::LabelSelector;
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use plane_client::{
     ApiError, Meta, Next, Object, ObjectName, PlaneClient, Reconciler, Scope, ServedApis, TenantId, Trigger,
 };
@@ -33,8 +33,8 @@ struct Memory {
     history: History,
     /// What its target's pods are selected by, once that is known.
     selector: Option<LabelSelector>,
-    /// What was worked on last, and when.
-    last: Option<(Value, Timestamp)>,
+    /// When it is its turn.
+    due: Option<Timestamp>,
 }
 
 /// The reconciler of HorizontalPodAutoscalers.
@@ -71,8 +71,8 @@ impl Autoscalers {
         self.remembered(tenant, |all| act(all.entry(key.clone()).or_default()))
     }
 
-    /// How long the autoscaler has to wait for its turn; `None`: it is its turn, which is noted. One that was changed
-    /// does not wait.
+    /// How long the autoscaler has to wait for its turn; `None`: it is its turn, and the next is noted. As in
+    /// Kubernetes the first is a period after it is seen, and a change waits for the turn too.
     fn wait(
         &self,
         tenant: TenantId,
@@ -85,18 +85,13 @@ impl Autoscalers {
             if memory.uid != uid {
                 *memory = Memory { uid: uid.to_owned(), ..Memory::default() };
             }
-            if let Some((spec, at)) = &memory.last
-                && *spec == autoscaler["spec"]
-            {
-                let rest = SignedDuration::try_from(PERIOD).unwrap_or_default() - now.duration_since(*at);
-                if let Ok(rest) = Duration::try_from(rest)
-                    && !rest.is_zero()
-                {
-                    return Some(rest.min(PERIOD));
-                }
-            }
-            memory.last = Some((autoscaler["spec"].clone(), now));
-            None
+            let rest = memory.due.map_or(PERIOD, |due| {
+                // A clock that was set back makes nobody wait for longer than a period.
+                Duration::try_from(due.duration_since(now)).unwrap_or_default().min(PERIOD)
+            });
+            let next = if rest.is_zero() { PERIOD } else { rest };
+            memory.due = now.checked_add(next).ok();
+            (!rest.is_zero()).then_some(rest)
         })
     }
 }

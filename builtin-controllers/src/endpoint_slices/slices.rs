@@ -1,8 +1,9 @@
 //! Which endpoints a Service has, and in which slice each is: pure functions.
 
+use super::hints;
 use crate::access::{elements, number, text};
 use crate::pod_facts;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -106,33 +107,8 @@ pub(super) fn hostname<'a>(service: &Value, pod: &'a Value) -> &'a str {
     if in_domain { text(pod, "/spec/hostname") } else { "" }
 }
 
-/// For whom a ready endpoint is, by `spec.trafficDistribution` (KEP-4444, KEP-3015): for clients of its own zone, or
-/// node. A Service that asks for hints by its annotation gets none by this.
-fn hints(service: &Value, endpoint: &Value) -> Option<Value> {
-    let annotations = &service["metadata"]["annotations"];
-    let asks = |key: &str| matches!(text(annotations, key), "Auto" | "auto");
-    if asks("/service.kubernetes.io~1topology-mode") || asks("/service.kubernetes.io~1topology-aware-hints") {
-        return None;
-    }
-    let nodes = match text(service, "/spec/trafficDistribution") {
-        "PreferClose" | "PreferSameZone" => false,
-        "PreferSameNode" => true,
-        _ => return None,
-    };
-    if endpoint["conditions"]["ready"] != true {
-        return None;
-    }
-    let mut hints = Map::new();
-    for (field, place, told) in [("forZones", "zone", true), ("forNodes", "nodeName", nodes)] {
-        if told && endpoint[place].is_string() {
-            hints.insert(field.to_owned(), json!([{"name": endpoint[place]}]));
-        }
-    }
-    (!hints.is_empty()).then_some(Value::Object(hints))
-}
-
 /// The endpoints of a Service from the pods that it selects, grouped. `zones` are those of nodes.
-pub(super) fn wanted(service: &Value, pods: &[Value], zones: &BTreeMap<String, String>) -> Vec<Group> {
+pub(super) fn wanted(service: &Value, pods: &[&Value], zones: &BTreeMap<String, String>) -> Vec<Group> {
     let publish = service["spec"]["publishNotReadyAddresses"].as_bool().unwrap_or(false);
     let mut groups: Vec<Group> = Vec::new();
     for family_name in families(service) {
@@ -162,7 +138,7 @@ pub(super) fn wanted(service: &Value, pods: &[Value], zones: &BTreeMap<String, S
                     endpoint[field] = value.into();
                 }
             }
-            if let Some(hints) = hints(service, &endpoint) {
+            if let Some(hints) = hints::by_distribution(service, &endpoint) {
                 endpoint["hints"] = hints;
             }
             let ports = ports(service, pod);

@@ -1,4 +1,4 @@
-use super::slices::{Group, place, wanted};
+use super::slices::{Group, place};
 use super::*;
 use plane_client::Controller;
 use plane_client::fake::FakePlanes;
@@ -25,6 +25,16 @@ fn pod(name: &str, ips: &[&str], ready: bool) -> Value {
         "spec": {"nodeName": "n", "hostname": name, "subdomain": "web",
             "containers": [{"name": "c", "ports": [{"name": "web", "containerPort": 8080}]}]},
         "status": {"phase": "Running", "podIPs": ips, "conditions": [{"type": "Ready", "status": status}]}})
+}
+
+fn node(name: &str, zone: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}},
+        "status": {"allocatable": {"cpu": "1"}, "conditions": [{"type": "Ready", "status": "True"}]}})
+}
+
+fn wanted(service: &Value, pods: &[Value], zones: &BTreeMap<String, String>) -> Vec<Group> {
+    slices::wanted(service, &pods.iter().collect::<Vec<_>>(), zones)
 }
 
 /// Addresses and conditions (`r`eady, `s`erving, `t`erminating) of each group.
@@ -241,6 +251,7 @@ async fn slices_follow_pods_and_services() {
     let planes = FakePlanes::new();
     let reconciler = Arc::new(EndpointSlices::new(planes.client()));
     tokio::spawn(Controller::new(planes.client(), reconciler, 2).run(Shutdown::new()));
+    planes.put(TENANT, node("n", "z"));
     planes.put(TENANT, service(json!({})));
     planes.put(TENANT, pod("a", &["10.1.0.1"], false));
     let slices = ENDPOINT_SLICES.group_resource();
@@ -270,4 +281,79 @@ async fn slices_follow_pods_and_services() {
     planes.wait_until("no longer selected", |planes| ready(planes).is_empty()).await;
     planes.remove(TENANT, &SERVICES.group_resource(), "default", "web");
     planes.wait_for(TENANT, &legacy, "default", "web", |found| found.is_none()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_on_nodes_that_are_not_known_wait_for_them() {
+    let planes = FakePlanes::new();
+    let reconciler = Arc::new(EndpointSlices::new(planes.client()));
+    tokio::spawn(Controller::new(planes.client(), reconciler, 2).run(Shutdown::new()));
+    let mut open = service(json!({"publishNotReadyAddresses": true}));
+    (open["metadata"]["name"], open["metadata"]["uid"]) = ("open".into(), "o".into());
+    planes.put(TENANT, open);
+    let mut web = service(json!({}));
+    web["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
+    planes.put(TENANT, web);
+    let mut changed = pod("a", &["10.1.0.1"], true);
+    changed["status"]["conditions"][0]["lastTransitionTime"] = "2026-01-01T00:00:07Z".into();
+    planes.put(TENANT, changed);
+    let of = |planes: &FakePlanes, name: &str| -> Vec<Value> {
+        let all = planes.all(TENANT, &ENDPOINT_SLICES.group_resource(), "default");
+        let slices = all.iter().filter(|slice| slice["metadata"]["labels"][SERVICE_NAME] == name);
+        slices.flat_map(|slice| elements(slice, "/endpoints")).cloned().collect()
+    };
+    planes.wait_until("published", |planes| of(planes, "open").len() == 1).await;
+    planes
+        .wait_until("an empty slice", |planes| {
+            planes.all(TENANT, &ENDPOINT_SLICES.group_resource(), "default").len() == 2
+        })
+        .await;
+    assert!(of(&planes, "web").is_empty());
+    planes.put(TENANT, node("n", "z"));
+    planes.wait_until("known", |planes| of(planes, "web").len() == 1).await;
+    let legacy = planes.find(TENANT, &ENDPOINTS.group_resource(), "default", "web").unwrap();
+    let told = &legacy["metadata"]["annotations"]["endpoints.kubernetes.io/last-change-trigger-time"];
+    assert!(told.as_str().is_some_and(|time| time.starts_with("2026-01-01T00:00:0")), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn hints_in_proportion_come_and_go_with_the_zones() {
+    let planes = FakePlanes::new();
+    let reconciler = Arc::new(EndpointSlices::new(planes.client()));
+    tokio::spawn(Controller::new(planes.client(), reconciler, 2).run(Shutdown::new()));
+    for (name, zone) in [("n", "a"), ("m", "b")] {
+        planes.put(TENANT, node(name, zone));
+    }
+    let mut web = service(json!({}));
+    web["metadata"]["annotations"] = json!({"service.kubernetes.io/topology-mode": "Auto"});
+    planes.put(TENANT, web.clone());
+    for index in 0..4 {
+        planes.put(TENANT, pod(&format!("p{index}"), &[&format!("10.1.0.{index}")], true));
+    }
+    let hints = |planes: &FakePlanes| -> Vec<String> {
+        let all = planes.all(TENANT, &ENDPOINT_SLICES.group_resource(), "default");
+        let endpoints = all.iter().flat_map(|slice| elements(slice, "/endpoints"));
+        let mut hints: Vec<String> =
+            endpoints.map(|endpoint| text(endpoint, "/hints/forZones/0/name").to_owned()).collect();
+        hints.sort();
+        hints
+    };
+    let told = |planes: &FakePlanes, message: &str| {
+        let events = planes.all(TENANT, &crate::resources::EVENTS.group_resource(), "default");
+        events.iter().any(|event| event["message"] == message)
+    };
+    planes.wait_until("hinted", |planes| hints(planes) == ["a", "a", "b", "b"]).await;
+    let enabled = "Topology Aware Hints has been enabled, addressType: IPv4";
+    planes.wait_until("told", |planes| told(planes, enabled)).await;
+    planes.remove(TENANT, &NODES.group_resource(), "", "m");
+    planes.wait_until("one zone", |planes| hints(planes) == ["", "", "", ""]).await;
+    let lacking = "Insufficient Node information: allocatable CPU or zone not specified on one or more nodes, addressType: IPv4";
+    planes.wait_until("told", |planes| told(planes, lacking)).await;
+    planes.put(TENANT, node("m", "b"));
+    planes.wait_until("hinted again", |planes| hints(planes) == ["a", "a", "b", "b"]).await;
+    web["metadata"]["annotations"] = json!({});
+    planes.put(TENANT, web);
+    planes.wait_until("no longer asked for", |planes| hints(planes) == ["", "", "", ""]).await;
+    let disabled = "Topology Aware Hints has been disabled, addressType: IPv4";
+    planes.wait_until("told", |planes| told(planes, disabled)).await;
 }

@@ -74,6 +74,22 @@ fn selector_of(service: &Value) -> Option<Selector> {
     (service["spec"]["type"] != "ExternalName").then(|| Selector::of_labels(&Value::Object(labels.clone())))
 }
 
+/// Tells of pods that are in no slice since their nodes are not known, as Kubernetes tells it.
+fn why_left_out(namespace: &str, name: &str, pods: &[&Value]) -> Option<String> {
+    let service = format!("{namespace}/{name}");
+    let one = |pod: &&Value| {
+        let (pod, node) = (text(pod, "/metadata/name"), text(pod, "/spec/nodeName"));
+        format!("skipping Pod {pod} for Service {service}: Node {node} Not Found")
+    };
+    let all: Vec<String> = pods.iter().map(one).collect();
+    let why = match all.as_slice() {
+        [] => return None,
+        [one] => one.clone(),
+        _ => format!("[{}]", all.join(", ")),
+    };
+    Some(format!("Error updating Endpoint Slices for Service {service}: {why}"))
+}
+
 /// The labels of a Service without those that say something else on slices and endpoints.
 fn labels_for(service: &Value, own: &[(&str, &str)]) -> Value {
     let reserved = [MANAGED_BY, SERVICE_NAME, HEADLESS, ENDPOINTS_MANAGED_BY];
@@ -91,7 +107,7 @@ fn labels_for(service: &Value, own: &[(&str, &str)]) -> Value {
 impl EndpointSlices {
     pub(crate) fn new(client: Arc<dyn PlaneClient>) -> Self {
         EndpointSlices {
-            access: Access::new(client, "endpointslice-controller"),
+            access: Access::new(client, "endpointslice-controller").reporting_as("endpoint-slice-controller"),
             index: Arc::default(),
             pace: Pace::default(),
             on_nodes: Arc::default(),
@@ -180,8 +196,11 @@ impl EndpointSlices {
         let publish = service["spec"]["publishNotReadyAddresses"] == true;
         let is_placed = |pod: &&Value| publish || zones.contains_key(text(pod, "/spec/nodeName"));
         let (pods, lost): (Vec<&Value>, Vec<&Value>) = look.pods.iter().partition(is_placed);
-        let is_lost = lost.iter().any(|pod| !slices::addresses(pod).is_empty());
-        self.on_nodes.set(tenant, look.key, is_lost || hints::in_proportion(service));
+        let lost: Vec<&Value> = lost.into_iter().filter(|pod| !slices::addresses(pod).is_empty()).collect();
+        if let Some(why) = why_left_out(namespace, name, &lost) {
+            self.access.event(tenant, service, Severity::Warning, "FailedToUpdateEndpointSlices", &why);
+        }
+        self.on_nodes.set(tenant, look.key, !lost.is_empty() || hints::in_proportion(service));
         let listed = self.access.list(tenant, &ENDPOINT_SLICES, namespace).await?;
         let uid = text(service, "/metadata/uid");
         let ours = |slice: &&Object| {

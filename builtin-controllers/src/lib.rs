@@ -63,4 +63,5 @@ mod storage_protection;
 
 pub use deployments::{Action as DeploymentAction, plan as plan_deployment};
 pub use run::{ApiServer, Options, SimulatedNodes, run};
+pub use scheduler::Placing;
 pub use simulated_nodes::SimulatedUsage;

@@ -8,6 +8,7 @@ pub(crate) const EVENTS: Resource = Resource::new("", "v1", "events");
 pub(crate) const NAMESPACES: Resource = Resource::new("", "v1", "namespaces");
 pub(crate) const NODES: Resource = Resource::new("", "v1", "nodes");
 pub(crate) const PERSISTENT_VOLUME_CLAIMS: Resource = Resource::new("", "v1", "persistentvolumeclaims");
+pub(crate) const PERSISTENT_VOLUMES: Resource = Resource::new("", "v1", "persistentvolumes");
 pub(crate) const PODS: Resource = Resource::new("", "v1", "pods");
 pub(crate) const REPLICATION_CONTROLLERS: Resource = Resource::new("", "v1", "replicationcontrollers");
 pub(crate) const CLUSTER_ROLES: Resource = Resource::new("rbac.authorization.k8s.io", "v1", "clusterroles");
@@ -31,5 +32,6 @@ pub(crate) const SUBJECT_ACCESS_REVIEWS: Resource =
 pub(crate) const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
 pub(crate) const ROLE_BINDINGS: Resource = Resource::new("rbac.authorization.k8s.io", "v1", "rolebindings");
 pub(crate) const ENDPOINT_SLICES: Resource = Resource::new("discovery.k8s.io", "v1", "endpointslices");
+pub(crate) const STORAGE_CLASSES: Resource = Resource::new("storage.k8s.io", "v1", "storageclasses");
 pub(crate) const DEFINITIONS: Resource =
     Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");

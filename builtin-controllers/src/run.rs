@@ -199,8 +199,8 @@ pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Optio
             tracing::error!(asked = count, made = MAX_NODES, "there are addresses for fewer simulated nodes");
         }
         tasks.spawn(Nodes::new(client.clone(), plane, count).run(shutdown.clone()));
+        tasks.spawn(Scheduler::new(client.clone(), plane).run(shutdown.clone()));
         let of_the_plane: Vec<(Arc<dyn Reconciler>, usize)> = vec![
-            (Arc::new(Scheduler::new(client.clone(), plane)), 8),
             (Arc::new(Kubelets::new(client.clone(), plane, count)), 8),
             (Arc::new(OrphanedPods::new(client.clone(), plane)), 1),
         ];

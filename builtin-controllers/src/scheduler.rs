@@ -1,328 +1,407 @@
-//! The scheduler of the embedded super cluster: a node for every pod that has none.
+//! The scheduler of the embedded super cluster: a node for every pod that has none, as kube-scheduler's default
+//! profile chooses it.
 //!
-//! Guarantees: a pod is bound only to a node that has room for it beside all that is bound there, counting what
-//! this scheduler bound a moment ago; a pod that fits nowhere says why (`PodScheduled=False`, `Unschedulable`,
-//! event `FailedScheduling`) and is looked at again when nodes or pods change. Assumes that it is the only
-//! scheduler named `default-scheduler` of its plane. Nodes are chosen one
-//! pod at a time, bindings are written side by side. Caveats: no preemption and no
-//! priorities; preferred rules are not weighed; required pod (anti-)affinity and hard topology spread are not
-//! supported, and a pod that asks for them is not placed and told so by name.
+//! Guarantees: a pod is bound only to a node that every rule allows, counting what this scheduler bound a moment ago;
+//! the most important pod is next; a pod that fits nowhere says why in the words of Kubernetes (`PodScheduled=False`,
+//! `Unschedulable`, event `FailedScheduling`), takes the place of less important ones where that helps, and is tried
+//! again when something happens that may help it, or after five minutes. Assumes that it is the only scheduler named
+//! `default-scheduler` of its plane. Decisions are made one at a time from what watches told ([`cluster`]); rules are
+//! pure functions in tables ([`plugins`]); writes go side by side ([`writing`]). Caveats: no dynamic resource claims;
+//! limits of CSI drivers and capacities of storage are not looked at; of 100 nodes or more a part is compared, as
+//! in Kubernetes.
 
-mod fit;
+mod amounts;
+mod claims;
+mod cluster;
+mod counts;
+mod cycle;
+mod node;
+mod placing;
+mod plugins;
+mod pod;
+mod preemption;
+mod queue;
+mod terms;
+mod watching;
+mod workloads;
+mod writing;
 
-use crate::access::{Access, elements, text};
-use crate::conditions::{self, Condition};
-use crate::events::Severity;
-use crate::pod_facts;
-use crate::resources::{NODES, PODS};
-use async_trait::async_trait;
-use fit::{Amounts, NodeState};
+use crate::access::Access;
+use crate::resources::{DISRUPTION_BUDGETS, PODS};
+use cluster::Cluster;
+use compact_str::CompactString;
+use cycle::{Asked, Cycle, Nowhere, Outcome, change};
 use jiff::Timestamp;
-use plane_client::{
-    ApiError, Next, Object, ObjectName, PlaneClient, Reconciler, Revision, Scope, TenantId, Trigger,
-};
-use serde_json::{Value, json};
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub use placing::Placing;
+use plane_client::{ApiError, Object, PlaneClient, TenantId};
+use plugins::volumes::{Bindings, Volumes};
+use pod::PodInfo;
+use preemption::{Budget, Preemption, preempt};
+use queue::Queue;
+use service_runtime::Shutdown;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use watching::{News, Watches};
+use workloads::Workloads;
+use writing::{Saying, Writer};
 
 /// The name by which pods ask for it.
 const NAME: &str = "default-scheduler";
+/// How often what is known is compared with what is there.
+const PATROL: Duration = Duration::from_secs(60);
+/// How many pods are being written at most before the next is looked at.
+const UNDER_WAY: usize = 1024;
 
-/// A pod that fits nowhere is looked at this often without an event: one may have been missed.
-const PATROL: Duration = Duration::from_secs(30);
-
-/// What a pod asks for that is not supported; `None`: nothing.
-fn unsupported(pod: &Value) -> Option<&'static str> {
-    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
-    let affinity = &pod["spec"]["affinity"];
-    let asks = |kind: &str| affinity[kind][REQUIRED].as_array().is_some_and(|terms| !terms.is_empty());
-    let hard_spread = elements(pod, "/spec/topologySpreadConstraints")
-        .iter()
-        .any(|constraint| constraint["whenUnsatisfiable"] == "DoNotSchedule");
-    [
-        (asks("podAffinity"), "required pod affinity"),
-        (asks("podAntiAffinity"), "required pod anti-affinity"),
-        (hard_spread, "hard topology spread"),
-        (!elements(pod, "/spec/resourceClaims").is_empty(), "dynamic resource claims"),
-    ]
-    .into_iter()
-    .find_map(|(asked, what)| asked.then_some(what))
+/// What became of a pod that was to be bound.
+struct Bound {
+    pod: Arc<PodInfo>,
+    result: Result<bool, ApiError>,
 }
 
-/// What the scheduler reads of a pod, kept by version.
-struct Known {
-    revision: Revision,
-    /// Empty: not bound.
-    node: String,
-    ended: bool,
-    needs: Amounts,
-    ports: Vec<(String, i64)>,
+/// What came of looking for a node.
+enum Decision {
+    Bind { node: CompactString, bindings: Bindings },
+    Wait { nowhere: Nowhere, preemption: Preemption },
 }
 
-impl Known {
-    fn of(object: &Object) -> Result<Self, ApiError> {
-        let pod = object.value()?;
-        Ok(Known {
-            revision: object.revision,
-            node: text(&pod, "/spec/nodeName").to_owned(),
-            ended: pod_facts::has_ended(&pod),
-            needs: fit::needs(&pod),
-            ports: fit::host_ports(&pod),
-        })
-    }
-}
-
-#[derive(Default)]
-struct Memory {
-    /// Pods by UID.
-    pods: HashMap<String, Known>,
-    /// Pods that are being bound, or were and are not seen so yet: UID and node.
-    bound: HashMap<String, String>,
-}
-
-/// The reconciler that binds pods of one plane.
+/// The scheduler of one plane.
 pub(crate) struct Scheduler {
     access: Access,
     plane: TenantId,
-    memory: Mutex<Memory>,
-    /// Held while a node is chosen: each choice counts the ones before it.
-    turn: tokio::sync::Mutex<()>,
-    /// Pods that fit nowhere.
-    waiting: Arc<Mutex<HashSet<ObjectName>>>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    cluster: Cluster,
+    queue: Queue,
+    workloads: Workloads,
+    writer: Writer,
+    /// Counts changes of claims and volumes, for those that wait for them.
+    storage: watch::Sender<u64>,
+    /// Pods that are being bound.
+    binding: HashSet<CompactString>,
+    tasks: JoinSet<Option<Bound>>,
+    /// Where the next look begins.
+    start: usize,
 }
 
 impl Scheduler {
+    /// Must be called within a runtime.
     pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId) -> Self {
+        let access = Access::new(client, NAME);
+        let (storage, changes) = watch::channel(0);
         Scheduler {
-            access: Access::new(client, NAME),
+            writer: Writer::new(access.clone(), plane, changes),
+            access,
             plane,
-            memory: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
-            waiting: Arc::default(),
+            cluster: Cluster::default(),
+            queue: Queue::default(),
+            workloads: Workloads::default(),
+            storage,
+            binding: HashSet::new(),
+            tasks: JoinSet::new(),
+            start: 0,
         }
     }
 
-    /// The nodes with what is bound to them.
-    async fn nodes(&self, tenant: TenantId) -> Result<Vec<NodeState>, ApiError> {
-        let nodes = self.access.list(tenant, &NODES, "").await?;
-        let mut states =
-            nodes.iter().map(|node| node.value().map(NodeState::new)).collect::<Result<Vec<_>, _>>()?;
-        let index: HashMap<String, usize> =
-            states.iter().enumerate().map(|(index, state)| (state.name().to_owned(), index)).collect();
-        let pods = self.access.list(tenant, &PODS, "").await?;
-        let mut memory = locked(&self.memory);
-        let Memory { pods: known, bound } = &mut *memory;
-        if known.len() > 2 * pods.len() + 64 {
-            let live: HashSet<&str> = pods.iter().map(|pod| pod.meta.uid.as_str()).collect();
-            known.retain(|uid, _| live.contains(uid.as_str()));
-            bound.retain(|uid, _| live.contains(uid.as_str()));
-        }
-        for pod in &pods {
-            let uid = pod.meta.uid.as_str();
-            if known.get(uid).is_none_or(|known| known.revision != pod.revision) {
-                known.insert(uid.to_owned(), Known::of(pod)?);
-            }
-            let Some(facts) = known.get(uid) else { continue };
-            if !facts.node.is_empty() {
-                bound.remove(uid);
-            }
-            let node = if facts.node.is_empty() { bound.get(uid) } else { Some(&facts.node) };
-            if let Some(index) = node.and_then(|node| index.get(node)).filter(|_| !facts.ended) {
-                states[*index].bind(&facts.needs, &facts.ports);
+    /// Runs until shutdown; then waits for what is being written. A pod that cannot be read, or whose writing fails, is
+    /// logged and tried again, and holds up no other.
+    pub(crate) async fn run(mut self, shutdown: Shutdown) {
+        let mut watches = Watches::new(self.access.client(), self.plane, &shutdown);
+        let mut patrol = tokio::time::interval(PATROL);
+        loop {
+            let may_wait = watches.are_synced() && self.tasks.len() < UNDER_WAY;
+            let may_look = may_wait && self.queue.is_ready();
+            let wake = self.queue.wakes_at().unwrap_or_else(|| Instant::now() + PATROL);
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                news = watches.next() => match news {
+                    Some(news) => self.hear(news),
+                    None => break,
+                },
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => match done {
+                    Ok(Some(bound)) => self.settle(bound).await,
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(%error, "a task of the scheduler failed"),
+                },
+                _ = patrol.tick() => self.patrol().await,
+                () = std::future::ready(()), if may_look => self.look().await,
+                () = tokio::time::sleep_until(wake), if may_wait && !may_look => self.look().await,
             }
         }
-        Ok(states)
+        while self.tasks.join_next().await.is_some() {}
     }
 
-    async fn bind(&self, tenant: TenantId, pod: &Value, node: &str) -> Result<(), ApiError> {
-        let meta = &pod["metadata"];
-        let body = json!({
-            "apiVersion": "v1", "kind": "Binding",
-            "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
-        });
-        let target = self.access.target_of(tenant, &PODS, pod).subresource("binding");
-        if let Err(error) = self.access.post(&target, body).await {
-            locked(&self.memory).bound.remove(text(pod, "/metadata/uid"));
-            // Deleted meanwhile, or bound by someone else: its event brings it again if there is more to do.
-            let is_settled = error.is_not_found() || error.is_conflict();
-            return if is_settled { Ok(()) } else { Err(error) };
+    fn hear(&mut self, news: News) {
+        let heard = match news {
+            News::Pod(object, is_there) => self.hear_of_pod(&object, is_there),
+            News::Node(object, is_there) => self.hear_of_node(&object, is_there),
+            News::Namespace(object, is_there) => {
+                let labels = is_there.then(|| object.meta.labels.clone());
+                let known = &mut self.cluster.namespaces;
+                let before = match &labels {
+                    Some(labels) => known.insert(object.name.name.clone(), labels.clone()),
+                    None => known.remove(&object.name.name),
+                };
+                if before != labels {
+                    self.queue.changed(change::NAMESPACE);
+                }
+                Ok(())
+            }
+            News::Service(object, is_there) => self.workloads.set_service(&object, is_there),
+            News::Storage => {
+                self.queue.changed(change::STORAGE);
+                self.storage.send_modify(|count| *count += 1);
+                Ok(())
+            }
+        };
+        if let Err(error) = heard {
+            tracing::warn!(%error, "the scheduler cannot read an object");
         }
-        let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-        let message = format!("Successfully assigned {namespace}/{name} to {node}");
-        self.access.event(tenant, pod, Severity::Normal, "Scheduled", &message);
-        Ok(())
     }
 
-    /// Writes why the pod is not placed, unless that is what it says already.
-    async fn refuse(
-        &self,
-        tenant: TenantId,
-        pod: &Value,
-        reason: &str,
-        message: String,
-    ) -> Result<(), ApiError> {
-        let mut list = elements(pod, "/status/conditions").to_vec();
-        let condition = Condition { kind: "PodScheduled", status: "False", reason, message: message.clone() };
-        let observed = ("observedGeneration", pod["metadata"]["generation"].clone());
-        let extra = if observed.1.is_null() { vec![] } else { vec![observed] };
-        if !conditions::set(&mut list, &condition, &extra, Timestamp::now()) {
+    fn hear_of_node(&mut self, object: &Object, is_there: bool) -> Result<(), ApiError> {
+        let name = &object.name.name;
+        if !is_there || object.meta.deleting {
+            self.cluster.remove_node(name);
             return Ok(());
         }
-        let mut status = pod["status"].clone();
-        status["conditions"] = list.into();
-        self.access.set_status(tenant, &PODS, pod, status).await?;
-        if reason == "Unschedulable" {
-            self.access.event(tenant, pod, Severity::Warning, "FailedScheduling", &message);
+        let facts = node::NodeFacts::of(&object.value()?);
+        if self.cluster.node(name).is_none_or(|known| *known.facts != facts) {
+            self.cluster.set_node(name, facts);
+            self.queue.changed(change::NODE);
         }
         Ok(())
     }
-}
 
-#[async_trait]
-impl Reconciler for Scheduler {
-    fn name(&self) -> &'static str {
-        self.access.name()
-    }
-
-    fn triggers(&self) -> Vec<Trigger> {
-        let scope = Scope::One(self.plane);
-        let (for_nodes, for_pods) = (self.waiting.clone(), self.waiting.clone());
-        vec![
-            Trigger::mapped(PODS.group_resource(), scope, move |pod| {
-                let value = pod.value().unwrap_or_default();
-                let is_placed = !text(&value, "/spec/nodeName").is_empty();
-                let mut due = if is_placed { vec![] } else { vec![pod.name.clone()] };
-                // Room may have become free.
-                if is_placed && (pod.meta.deleting || pod_facts::has_ended(&value)) {
-                    due.extend(locked(&for_pods).iter().cloned());
+    fn hear_of_pod(&mut self, object: &Object, is_there: bool) -> Result<(), ApiError> {
+        let uid = &object.meta.uid;
+        if !is_there {
+            self.forget(uid);
+            return Ok(());
+        }
+        let info = Arc::new(PodInfo::of(object)?);
+        if !info.node.is_empty() {
+            self.queue.remove(uid);
+            self.binding.remove(uid);
+            self.cluster.nominate(&info, "");
+            if info.has_ended {
+                self.forget(uid);
+                return Ok(());
+            }
+            let before = self.cluster.pod(uid).cloned();
+            let happened = match &before {
+                None => change::POD,
+                Some(known) if known.is_deleting != info.is_deleting || known.labels != info.labels => {
+                    change::POD | change::ROOM
                 }
-                due
-            }),
-            Trigger::mapped(NODES.group_resource(), scope, move |_| {
-                locked(&for_nodes).iter().cloned().collect()
-            }),
-        ]
+                Some(known) if known.needs != info.needs => change::ROOM,
+                Some(_) => 0,
+            };
+            self.cluster.put(info);
+            if happened != 0 {
+                self.queue.changed(happened);
+            }
+            return Ok(());
+        }
+        if self.binding.contains(uid) {
+            return Ok(());
+        }
+        let is_ours = info.scheduler.is_empty() || info.scheduler == NAME;
+        if info.has_ended || info.is_deleting || info.is_gated || !is_ours {
+            self.queue.remove(uid);
+            self.cluster.nominate(&info, "");
+            return Ok(());
+        }
+        let promise = match info.nominated.as_str() {
+            "" => self.cluster.promise(uid).cloned().unwrap_or_default(),
+            said => said.into(),
+        };
+        self.cluster.nominate(&info, &promise);
+        self.queue.set(info);
+        Ok(())
     }
 
-    async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
-        let pod = self.access.get(tenant, &PODS, &key.namespace, &key.name).await?;
-        let Some(pod) = pod.filter(|pod| {
-            let scheduler = text(pod, "/spec/schedulerName");
-            text(pod, "/spec/nodeName").is_empty()
-                && pod_facts::is_active(pod)
-                && (scheduler.is_empty() || scheduler == NAME)
-        }) else {
-            locked(&self.waiting).remove(key);
-            return Ok(Next::OnEvent);
-        };
-        if !elements(&pod, "/spec/schedulingGates").is_empty() {
-            let message = "Scheduling is blocked due to non-empty scheduling gates".to_owned();
-            self.refuse(tenant, &pod, "SchedulingGated", message).await?;
-            return Ok(Next::OnEvent);
+    /// A pod is gone, or has ended.
+    fn forget(&mut self, uid: &CompactString) {
+        self.queue.remove(uid);
+        self.binding.remove(uid);
+        self.cluster.break_promise(uid);
+        if self.cluster.take(uid).is_some() {
+            self.queue.changed(change::ROOM | change::POD);
         }
-        // Noted before nodes are read: what changes after is an event for it.
-        locked(&self.waiting).insert(key.clone());
-        let choice = {
-            let _turn = self.turn.lock().await;
-            let nodes = self.nodes(tenant).await?;
-            let choice = fit::choose(&pod, &fit::needs(&pod), &nodes).map(str::to_owned);
-            if let Ok(node) = &choice {
-                let uid = text(&pod, "/metadata/uid").to_owned();
-                locked(&self.memory).bound.insert(uid, node.clone());
+    }
+
+    /// Looks for a node for the next pod.
+    async fn look(&mut self) {
+        let Some(next) = self.queue.next(Instant::now()) else { return };
+        let uid = next.uid.clone();
+        // What it was promised a moment ago is not in what was seen of it yet.
+        let pod = match self.cluster.promise(&uid) {
+            Some(promise) if *promise != next.nominated => {
+                let mut pod = (*next).clone();
+                pod.nominated = promise.clone();
+                Arc::new(pod)
             }
-            choice
+            _ => next,
         };
-        match choice {
-            Ok(node) => {
-                self.bind(tenant, &pod, &node).await?;
-                locked(&self.waiting).remove(key);
-            }
-            Err(why) => {
-                self.refuse(tenant, &pod, "Unschedulable", why).await?;
-                return Ok(Next::After(PATROL));
+        match self.decide(&pod).await {
+            Ok(Decision::Bind { node, bindings }) => self.bind(&pod, node, bindings),
+            Ok(Decision::Wait { nowhere, preemption }) => self.wait(&pod, &nowhere, preemption),
+            Err(error) => {
+                self.queue.failed(&uid, Instant::now());
+                let message = error.message().to_owned();
+                self.say(&pod, Saying { reason: "SchedulerError", message, nominated: None });
             }
         }
-        Ok(Next::OnEvent)
+        tokio::task::yield_now().await;
+    }
+
+    async fn decide(&mut self, pod: &Arc<PodInfo>) -> Result<Decision, ApiError> {
+        let volumes: Volumes = claims::read(&self.access, self.plane, pod).await?;
+        let workload = match pod.spread.as_slice() {
+            [] => Some(self.workloads.selector(&self.access, self.plane, pod).await?),
+            _ => None,
+        };
+        let workload = workload.as_ref();
+        let asked = Asked { pod, volumes: &volumes };
+        let nowhere = match Cycle::new(&asked, &self.cluster) {
+            Err(nowhere) => nowhere,
+            Ok(cycle) => match cycle.look(workload, self.start) {
+                Outcome::Nowhere(nowhere) => nowhere,
+                Outcome::Fits { node, looked } => {
+                    self.start = (self.start + looked) % self.cluster.len().max(1);
+                    let bindings = self.cluster.node(&node).and_then(|node| volumes.serve(node));
+                    return Ok(Decision::Bind { node, bindings: bindings.unwrap_or_default() });
+                }
+            },
+        };
+        let budgets = self.budgets(&nowhere).await?;
+        let cycle = Cycle::new(&asked, &self.cluster).ok();
+        let now = Timestamp::now();
+        let preemption = preempt(pod, &self.cluster, cycle.as_ref(), &nowhere, &budgets, now);
+        Ok(Decision::Wait { nowhere, preemption })
+    }
+
+    /// The disruption budgets, where pods could go.
+    async fn budgets(&self, nowhere: &Nowhere) -> Result<Vec<Budget>, ApiError> {
+        if !nowhere.refusals.values().any(|refusal| refusal.curable) {
+            return Ok(Vec::new());
+        }
+        let listed = self.access.list(self.plane, &DISRUPTION_BUDGETS, "").await?;
+        listed.iter().map(|budget| budget.value().map(|value| Budget::of(&value))).collect()
+    }
+
+    fn bind(&mut self, pod: &Arc<PodInfo>, node: CompactString, bindings: Bindings) {
+        // Counted as there from now on.
+        let mut placed = (**pod).clone();
+        placed.node = node.clone();
+        self.queue.remove(&pod.uid);
+        self.cluster.nominate(pod, "");
+        self.cluster.put(Arc::new(placed));
+        self.binding.insert(pod.uid.clone());
+        self.queue.changed(change::POD);
+        let (writer, pod) = (self.writer.clone(), pod.clone());
+        self.tasks.spawn(async move {
+            let result = writer.bind(&pod, &node, &bindings).await;
+            Some(Bound { pod, result })
+        });
+    }
+
+    async fn settle(&mut self, Bound { pod, result }: Bound) {
+        let failure = match result {
+            Ok(true) => return,
+            Ok(false) => None,
+            Err(error) => Some(error),
+        };
+        // Whoever was seen to be bound meanwhile is no longer ours to settle.
+        if !self.binding.remove(&pod.uid) {
+            return;
+        }
+        self.cluster.take(&pod.uid);
+        self.queue.changed(change::ROOM | change::POD);
+        let found = self.access.client().get(self.plane, &PODS.group_resource(), &pod.name).await;
+        if let Ok(Some(object)) = found
+            && object.meta.uid == pod.uid
+            && let Err(error) = self.hear_of_pod(&object, true)
+        {
+            tracing::warn!(%error, "the scheduler cannot read a pod");
+        }
+        if let Some(error) = failure {
+            self.queue.failed(&pod.uid, Instant::now());
+            let message = error.message().to_owned();
+            self.say(&pod, Saying { reason: "SchedulerError", message, nominated: None });
+        }
+    }
+
+    fn wait(&mut self, pod: &Arc<PodInfo>, nowhere: &Nowhere, preemption: Preemption) {
+        let helped_by = if nowhere.total == 0 { change::NODE } else { nowhere.helped_by };
+        self.queue.stuck(&pod.uid, helped_by, Instant::now());
+        let message = nowhere.message();
+        let (message, nominated) = match preemption {
+            _ if nowhere.total == 0 => (message, None),
+            Preemption::Helpless { why, keeps_promise } => {
+                let nominated = (!keeps_promise).then(CompactString::default);
+                (format!("{message} preemption: {why}"), nominated)
+            }
+            Preemption::Victims { node, uids } => {
+                self.make_room(pod, &node, &uids);
+                (message, Some(node))
+            }
+        };
+        if let Some(node) = &nominated {
+            self.cluster.nominate(pod, node);
+        }
+        self.say(pod, Saying { reason: "Unschedulable", message, nominated });
+    }
+
+    /// Ends pods of a node, and takes the promise of the node from less important ones.
+    fn make_room(&mut self, pod: &Arc<PodInfo>, node: &CompactString, victims: &[CompactString]) {
+        for victim in victims.iter().filter_map(|uid| self.cluster.pod(uid).cloned()).collect::<Vec<_>>() {
+            let (writer, by, node) = (self.writer.clone(), pod.clone(), node.clone());
+            self.tasks.spawn(async move {
+                if let Err(error) = writer.preempt(&victim, &by, &node).await {
+                    tracing::warn!(pod = %victim.name, %error, "a pod could not be preempted");
+                }
+                None
+            });
+        }
+        let others = self.cluster.nominated_to(node).iter();
+        let less: Vec<Arc<PodInfo>> = others.filter(|other| other.priority < pod.priority).cloned().collect();
+        for other in less {
+            self.cluster.nominate(&other, "");
+            let writer = self.writer.clone();
+            self.tasks.spawn(async move {
+                if let Err(error) = writer.forget_promise(&other).await {
+                    tracing::debug!(pod = %other.name, %error, "a promise could not be taken back");
+                }
+                None
+            });
+        }
+    }
+
+    fn say(&mut self, pod: &Arc<PodInfo>, saying: Saying) {
+        let (writer, pod) = (self.writer.clone(), pod.clone());
+        self.tasks.spawn(async move {
+            if let Err(error) = writer.say(&pod, &saying).await {
+                tracing::debug!(pod = %pod.name, %error, "why a pod has no node could not be written");
+            }
+            None
+        });
+    }
+
+    /// Finds pods that are gone without being told, and wakes who waits for long.
+    async fn patrol(&mut self) {
+        self.queue.patrol(Instant::now());
+        let Ok(listed) = self.access.list(self.plane, &PODS, "").await else { return };
+        let live: HashSet<&CompactString> = listed.iter().map(|pod| &pod.meta.uid).collect();
+        let gone = self.cluster.uids().chain(self.queue.uids()).filter(|uid| !live.contains(uid));
+        for uid in gone.cloned().collect::<Vec<_>>() {
+            self.forget(&uid);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::resources::EVENTS;
-    use plane_client::Controller;
-    use plane_client::fake::FakePlanes;
-    use service_runtime::Shutdown;
-
-    const TENANT: TenantId = TenantId::LOCAL_SUPER;
-
-    fn pod(name: &str, cpu: &str) -> Value {
-        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "status": {"phase": "Pending"},
-            "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}})
-    }
-
-    fn node(name: &str) -> Value {
-        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
-            "status": {"allocatable": {"cpu": "2", "memory": "8Gi", "pods": "110"}}})
-    }
-
-    fn on(node: &'static str) -> impl Fn(Option<&Value>) -> bool {
-        move |pod| pod.is_some_and(|pod| pod["spec"]["nodeName"] == node)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn pods_are_placed_side_by_side_and_wait_for_room() {
-        let planes = FakePlanes::new();
-        let scheduler = Arc::new(Scheduler::new(planes.client(), TENANT));
-        tokio::spawn(Controller::new(planes.client(), scheduler, 1).run(Shutdown::new()));
-        planes.put(TENANT, pod("a", "2"));
-        let pods = PODS.group_resource();
-        let says = |what: &'static str| {
-            move |pod: Option<&Value>| {
-                let found = conditions::find(elements(pod.unwrap(), "/status/conditions"), "PodScheduled");
-                found.is_some_and(|found| found["reason"] == "Unschedulable" && found["message"] == what)
-            }
-        };
-        planes.wait_for(TENANT, &pods, "default", "a", says("no nodes available to schedule pods")).await;
-        planes.put(TENANT, node("n"));
-        planes.wait_for(TENANT, &pods, "default", "a", on("n")).await;
-        planes.put(TENANT, pod("b", "1"));
-        planes
-            .wait_for(TENANT, &pods, "default", "b", says("0/1 nodes are available: 1 Insufficient cpu."))
-            .await;
-        let events = planes.all(TENANT, &EVENTS.group_resource(), "default");
-        assert!(events.iter().any(|event| event["reason"] == "FailedScheduling"));
-        let mut ended = planes.find(TENANT, &pods, "default", "a").unwrap();
-        ended["status"]["phase"] = "Succeeded".into();
-        planes.put(TENANT, ended);
-        planes.wait_for(TENANT, &pods, "default", "b", on("n")).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_another_scheduler_or_a_gate_holds_is_left_alone() {
-        let planes = FakePlanes::new();
-        planes.put(TENANT, node("n"));
-        let (mut gated, mut other) = (pod("gated", "1"), pod("other", "1"));
-        gated["spec"]["schedulingGates"] = json!([{"name": "x.dev/wait"}]);
-        other["spec"]["schedulerName"] = "other".into();
-        planes.put(TENANT, other);
-        planes.put(TENANT, gated.clone());
-        let scheduler = Arc::new(Scheduler::new(planes.client(), TENANT));
-        tokio::spawn(Controller::new(planes.client(), scheduler, 1).run(Shutdown::new()));
-        let pods = PODS.group_resource();
-        let is_gated =
-            |pod: Option<&Value>| pod.unwrap()["status"]["conditions"][0]["reason"] == "SchedulingGated";
-        planes.wait_for(TENANT, &pods, "default", "gated", is_gated).await;
-        gated["spec"]["schedulingGates"] = json!([]);
-        planes.put(TENANT, gated);
-        planes.wait_for(TENANT, &pods, "default", "gated", on("n")).await;
-        let other = planes.find(TENANT, &pods, "default", "other").unwrap();
-        assert!(other["spec"]["nodeName"].is_null());
-    }
-}
+mod tests;

@@ -10,17 +10,17 @@ use std::sync::{Arc, Mutex};
 type Labels = [(CompactString, CompactString)];
 
 /// A selector that can be matched.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Selector(Vec<Requirement>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Requirement {
     key: CompactString,
     operator: Operator,
     values: Vec<CompactString>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Operator {
     In,
     NotIn,
@@ -74,6 +74,12 @@ impl Selector {
             })
         };
         list.iter().map(requirement).collect::<Option<Vec<_>>>().map(Selector)
+    }
+
+    /// What both require.
+    pub(crate) fn and(mut self, other: Selector) -> Self {
+        self.0.extend(other.0);
+        self
     }
 
     /// True when nothing is required: everything matches.

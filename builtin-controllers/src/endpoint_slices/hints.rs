@@ -308,7 +308,7 @@ mod tests {
             ("no nodes", "a b", &[], Err(lacking)),
             (
                 "an endpoint without",
-                "a b -",
+                "a b b -",
                 &even,
                 Err("One or more endpoints do not have a zone specified"),
             ),

@@ -309,6 +309,13 @@ async fn pods_on_nodes_that_are_not_known_wait_for_them() {
         })
         .await;
     assert!(of(&planes, "web").is_empty());
+    let why = "Error updating Endpoint Slices for Service default/web: skipping Pod a for Service default/web: Node n Not Found";
+    planes
+        .wait_until("it is told", |planes| {
+            let events = planes.all(TENANT, &crate::resources::EVENTS.group_resource(), "default");
+            events.iter().any(|event| event["message"] == why)
+        })
+        .await;
     planes.put(TENANT, node("n", "z"));
     planes.wait_until("known", |planes| of(planes, "web").len() == 1).await;
     let legacy = planes.find(TENANT, &ENDPOINTS.group_resource(), "default", "web").unwrap();

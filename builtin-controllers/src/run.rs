@@ -63,6 +63,8 @@ pub struct SimulatedNodes {
     pub plane: TenantId,
     /// How many, 1 to 256.
     pub count: u32,
+    /// Whether pods are put on them here, or by a scheduler from elsewhere.
+    pub scheduler: bool,
 }
 
 /// What the API server does for controllers beside reading and writing objects.
@@ -194,12 +196,14 @@ pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Optio
         tasks.spawn(Controller::new(client.clone(), reconciler, workers).run(shutdown.clone()));
     }
     tasks.spawn(collector.run(8, shutdown.clone()));
-    if let Some(SimulatedNodes { plane, count }) = options.simulated_nodes {
+    if let Some(SimulatedNodes { plane, count, scheduler }) = options.simulated_nodes {
         if count > MAX_NODES {
             tracing::error!(asked = count, made = MAX_NODES, "there are addresses for fewer simulated nodes");
         }
         tasks.spawn(Nodes::new(client.clone(), plane, count).run(shutdown.clone()));
-        tasks.spawn(Scheduler::new(client.clone(), plane).run(shutdown.clone()));
+        if scheduler {
+            tasks.spawn(Scheduler::new(client.clone(), plane).run(shutdown.clone()));
+        }
         let of_the_plane: Vec<(Arc<dyn Reconciler>, usize)> = vec![
             (Arc::new(Kubelets::new(client.clone(), plane, count)), 8),
             (Arc::new(OrphanedPods::new(client.clone(), plane)), 1),

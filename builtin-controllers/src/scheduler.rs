@@ -80,6 +80,8 @@ pub(crate) struct Scheduler {
     storage: watch::Sender<u64>,
     /// Pods that are being bound.
     binding: HashSet<CompactString>,
+    /// Pods that were seen to say what they were promised.
+    promised: HashSet<CompactString>,
     tasks: JoinSet<Option<Bound>>,
     /// Where the next look begins.
     start: usize,
@@ -99,6 +101,7 @@ impl Scheduler {
             workloads: Workloads::default(),
             storage,
             binding: HashSet::new(),
+            promised: HashSet::new(),
             tasks: JoinSet::new(),
             start: 0,
         }
@@ -185,6 +188,7 @@ impl Scheduler {
         if !info.node.is_empty() {
             self.queue.remove(uid);
             self.binding.remove(uid);
+            self.promised.remove(uid);
             self.cluster.nominate(&info, "");
             if info.has_ended {
                 self.forget(uid);
@@ -211,12 +215,17 @@ impl Scheduler {
         let is_ours = info.scheduler.is_empty() || info.scheduler == NAME;
         if info.has_ended || info.is_deleting || info.is_gated || !is_ours {
             self.queue.remove(uid);
+            self.promised.remove(uid);
             self.cluster.nominate(&info, "");
             return Ok(());
         }
-        let promise = match info.nominated.as_str() {
-            "" => self.cluster.promise(uid).cloned().unwrap_or_default(),
-            said => said.into(),
+        let promise = if info.nominated.is_empty() {
+            // Not written yet, unless it was seen before: then it is taken back.
+            let taken_back = self.promised.remove(uid);
+            self.cluster.promise(uid).filter(|_| !taken_back).cloned().unwrap_or_default()
+        } else {
+            self.promised.insert(uid.clone());
+            info.nominated.clone()
         };
         self.cluster.nominate(&info, &promise);
         self.queue.set(info);
@@ -227,6 +236,7 @@ impl Scheduler {
     fn forget(&mut self, uid: &CompactString) {
         self.queue.remove(uid);
         self.binding.remove(uid);
+        self.promised.remove(uid);
         self.cluster.break_promise(uid);
         if self.cluster.take(uid).is_some() {
             self.queue.changed(change::ROOM | change::POD);
@@ -331,23 +341,23 @@ impl Scheduler {
         if let Some(error) = failure {
             self.queue.failed(&pod.uid, Instant::now());
             let message = error.message().to_owned();
-            self.say(&pod, Saying { reason: "SchedulerError", message, nominated: None });
+            self.say(
+                &pod,
+                Saying { reason: "SchedulerError", message, nominated: Some(CompactString::default()) },
+            );
         }
     }
 
     fn wait(&mut self, pod: &Arc<PodInfo>, nowhere: &Nowhere, preemption: Preemption) {
         let helped_by = if nowhere.total == 0 { change::NODE } else { nowhere.helped_by };
         self.queue.stuck(&pod.uid, helped_by, Instant::now());
-        let message = nowhere.message();
         let (message, nominated) = match preemption {
-            _ if nowhere.total == 0 => (message, None),
             Preemption::Helpless { why, keeps_promise } => {
-                let nominated = (!keeps_promise).then(CompactString::default);
-                (format!("{message} preemption: {why}"), nominated)
+                (nowhere.told(Some(&why)), (!keeps_promise).then(CompactString::default))
             }
             Preemption::Victims { node, uids } => {
                 self.make_room(pod, &node, &uids);
-                (message, Some(node))
+                (nowhere.told(None), Some(node))
             }
         };
         if let Some(node) = &nominated {
@@ -373,7 +383,7 @@ impl Scheduler {
             self.cluster.nominate(&other, "");
             let writer = self.writer.clone();
             self.tasks.spawn(async move {
-                if let Err(error) = writer.forget_promise(&other).await {
+                if let Err(error) = writer.promise(&other, "").await {
                     tracing::debug!(pod = %other.name, %error, "a promise could not be taken back");
                 }
                 None

@@ -66,6 +66,9 @@ pub struct Up {
     /// Simulated nodes of the embedded super cluster, 1 to 256
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "super_kubeconfig", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub nodes: u32,
+    /// Leave the pods of the embedded super cluster to a scheduler of yours
+    #[arg(long, conflicts_with = "super_kubeconfig")]
+    pub no_scheduler: bool,
     /// A kubeconfig of a real Kubernetes cluster to use as super cluster, instead of the embedded one. Can be repeated
     #[arg(long, value_name = "FILE")]
     pub super_kubeconfig: Vec<PathBuf>,

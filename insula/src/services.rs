@@ -71,6 +71,8 @@ pub struct Wiring<'a> {
     pub server: &'a Arc<Server>,
     /// Simulated nodes of the embedded super cluster.
     pub nodes: u32,
+    /// Whether its pods are scheduled here.
+    pub scheduler: bool,
     /// How long events stay.
     pub event_ttl: Duration,
     /// The kubeconfig of the embedded super cluster, when there is one, as it is made anew.
@@ -100,6 +102,7 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
         simulated_nodes: wiring.local.as_ref().map(|_| builtin_controllers::SimulatedNodes {
             plane: TenantId::LOCAL_SUPER,
             count: wiring.nodes,
+            scheduler: wiring.scheduler,
         }),
         event_ttl: wiring.event_ttl,
     };

@@ -75,8 +75,14 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     let path = flags.data_dir.join("kubeconfig");
     let local = keep_kubeconfig(&server, &path, address, &base_url).await?;
     let local = embedded.then_some(local);
-    let wiring =
-        services::Wiring { server: &server, nodes: flags.nodes, event_ttl: flags.event_ttl, local, supers };
+    let wiring = services::Wiring {
+        server: &server,
+        nodes: flags.nodes,
+        scheduler: !flags.no_scheduler,
+        event_ttl: flags.event_ttl,
+        local,
+        supers,
+    };
     services::start(&mut tasks, wiring, &shutdown).await?;
 
     let took = progress.done();

@@ -1,6 +1,8 @@
-//! What an installation costs at rest, by the number of its tenants.
+//! What an installation costs at rest, by the number of its tenants; and in [`schedule`] how fast it places pods.
 //!
 //! Prints figures, and judges none of them. Reads `/proc`: Linux only.
+
+pub mod schedule;
 
 use crate::{checkout, steps};
 use anyhow::{Context, Result, bail, ensure};
@@ -13,9 +15,11 @@ use std::time::{Duration, Instant};
 
 pub const USAGE: &str = "\
 usage: cargo xtask bench rest [--tenants 1,100,1000] [--seconds 30] [--insula target/release/insula]
+       cargo xtask bench schedule [--nodes 1000] [--pods 5000] [--insula target/release/insula]
 
 Starts the binary on an empty folder, makes so many tenants, waits until nothing is left to do, and prints resident memory
-and the processor time that it takes at rest.";
+and the processor time that it takes at rest; or makes so many nodes and Deployments with so many pods in its super
+cluster, and prints how many pods a second are made and get a node.";
 
 /// How long a server that makes tenants has before its rest is measured.
 const SETTLE: Duration = Duration::from_secs(20);

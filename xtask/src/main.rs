@@ -19,6 +19,7 @@ usage: cargo xtask COMMAND
   compare LEFT RIGHT
                     what two servers answer differently; each is a kubeconfig or a recording (`compare --help`)
   bench rest        memory and processor time of an installation at rest, by tenants (`bench --help`)
+  bench schedule    pods a second that get a node
   tools             installs what the tests need: kubectl and Helm into target/tools, Debian packages when run as root
   tables OPENAPI_V2_JSON DIR
                     generates the table of Kubernetes types from API descriptions";
@@ -51,6 +52,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["tidy"] => tidy::run()?,
         ["compare", arguments @ ..] => return compare(arguments),
         ["bench", "rest", arguments @ ..] => bench::rest(arguments)?,
+        ["bench", "schedule", arguments @ ..] => bench::schedule::run(arguments)?,
         ["bench", ..] => steps::say(bench::USAGE),
         ["tools"] => tools::install()?,
         ["tables", openapi, sources] => tables::run(Path::new(openapi), Path::new(sources))?,

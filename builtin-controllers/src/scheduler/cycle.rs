@@ -113,7 +113,19 @@ pub(super) fn counted(reasons: impl IntoIterator<Item = (Reason, usize)>) -> Str
 }
 
 impl Nowhere {
-    /// The message without what preemption says.
+    /// The whole message: `helpless` is why no pods can go instead. Dynamic resource claims are told of as
+    /// kube-scheduler does where there are none of them.
+    pub(super) fn told(&self, helpless: Option<&str>) -> String {
+        let message = self.message();
+        match helpless {
+            _ if self.total == 0 => message,
+            _ if self.before.is_some() => format!("{message} not found"),
+            Some(why) => format!("{message} no new claims to deallocate, preemption: {why}"),
+            None => message,
+        }
+    }
+
+    /// The message without what comes of preemption.
     pub(super) fn message(&self) -> String {
         if self.total == 0 {
             return "no nodes available to schedule pods".to_owned();

@@ -53,10 +53,8 @@ impl Placing {
             &[],
             Timestamp::UNIX_EPOCH,
         ) {
-            Preemption::Helpless { why, .. } if nowhere.total > 0 => {
-                format!("{} preemption: {why}", nowhere.message())
-            }
-            _ => nowhere.message(),
+            Preemption::Helpless { why, .. } => nowhere.told(Some(&why)),
+            Preemption::Victims { .. } => nowhere.told(None),
         };
         let cycle = Cycle::new(&asked, &self.cluster).map_err(|nowhere| explain(None, &nowhere))?;
         match cycle.look(None, self.start) {

@@ -133,8 +133,7 @@ fn not_eligible(pod: &PodInfo, cluster: &super::cluster::Cluster, nowhere: &Nowh
         return Some("not eligible due to preemptionPolicy=Never.");
     }
     // On a node that cannot take it any more nobody is waited for.
-    let is_lost = nowhere.before.is_some()
-        || nowhere.refusals.get(&pod.nominated).is_some_and(|refusal| !refusal.curable);
+    let is_lost = nowhere.refusals.get(&pod.nominated).is_some_and(|refusal| !refusal.curable);
     let node = cluster.place(&pod.nominated).filter(|_| !pod.nominated.is_empty() && !is_lost)?;
     let is_going =
         |other: &Arc<PodInfo>| other.priority < pod.priority && other.is_deleting && other.was_preempted;
@@ -151,6 +150,9 @@ pub(super) fn preempt(
     budgets: &[Budget],
     now: Timestamp,
 ) -> Preemption {
+    if nowhere.before.is_some() {
+        return Preemption::Helpless { why: String::new(), keeps_promise: true };
+    }
     if let Some(why) = not_eligible(pod, cluster, nowhere) {
         return Preemption::Helpless { why: why.to_owned(), keeps_promise: true };
     }

@@ -70,7 +70,7 @@ async fn pods_are_placed_one_after_the_other_and_wait_for_room() {
     story.until("a", on("n")).await;
     story.told("Scheduled", "Successfully assigned default/a to n").await;
     story.put(pod("b", "1"));
-    let why = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.";
+    let why = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.";
     story.until("b", says(why)).await;
     story.told("FailedScheduling", why).await;
     let mut ended = story.find("a").unwrap();
@@ -134,7 +134,7 @@ async fn a_more_important_pod_takes_the_place_of_another() {
     story.planes.remove(TENANT, &PODS.group_resource(), "default", "low");
     story.put(pod("late", "1"));
     story.until("high", on("n")).await;
-    let why = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.";
+    let why = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.";
     story.until("late", says(why)).await;
 }
 
@@ -155,7 +155,7 @@ async fn claims_that_wait_for_a_node_are_bound_before_their_pod() {
         user
     };
     story.put(user("made"));
-    let after = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    let after = "not found";
     let why = format!("0/1 nodes are available: persistentvolumeclaim \"made\" not found. {after}");
     story.until("made", says(why.leak())).await;
     story.put(claim("made", "slow"));
@@ -204,5 +204,5 @@ async fn a_burst_is_spread_and_fills_no_node_beyond_its_room() {
     };
     story.planes.wait_until("all but five", |planes| placed(planes).values().sum::<i32>() == 40).await;
     assert!(placed(&story.planes).values().all(|count| *count == 4));
-    story.told("FailedScheduling", "0/10 nodes are available: 10 Insufficient cpu. preemption: 0/10 nodes are available: 10 No preemption victims found for incoming pod.").await;
+    story.told("FailedScheduling", "0/10 nodes are available: 10 Insufficient cpu. no new claims to deallocate, preemption: 0/10 nodes are available: 10 No preemption victims found for incoming pod.").await;
 }

@@ -77,6 +77,8 @@ impl Writer {
             return Ok(());
         }
         let mut storage = self.storage.clone();
+        // It may take long: where the pod will be is told now.
+        self.promise(pod, node).await?;
         claims::begin(&self.access, self.plane, pod, node, bindings).await?;
         let wait = async {
             loop {
@@ -125,11 +127,11 @@ impl Writer {
         }))
     }
 
-    /// Takes a promise back.
-    pub(super) async fn forget_promise(&self, pod: &PodInfo) -> Result<(), ApiError> {
+    /// Writes which node a pod is promised; empty: none.
+    pub(super) async fn promise(&self, pod: &PodInfo, node: &str) -> Result<(), ApiError> {
         let Some(old) = self.current(pod).await? else { return Ok(()) };
         let mut status = old["status"].clone();
-        nominate(&mut status, Some(""));
+        nominate(&mut status, Some(node));
         self.access.set_status(self.plane, &PODS, &old, status).await.map(drop)
     }
 

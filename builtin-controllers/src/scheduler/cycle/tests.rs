@@ -157,3 +157,27 @@ fn of_many_nodes_a_part_is_looked_at() {
         assert_eq!(enough(nodes), expected, "{nodes}");
     }
 }
+
+#[test]
+fn what_comes_of_preemption_is_told_after() {
+    let refusals = [("a".into(), Refusal::curable("Too many pods").unwrap())].into();
+    let some = Nowhere { refusals, total: 1, ..Nowhere::default() };
+    let none =
+        Nowhere { before: Some("pod has unbound immediate PersistentVolumeClaims".into()), ..some.clone() };
+    for (nowhere, helpless, expected) in [
+        (&Nowhere::default(), Some("x."), "no nodes available to schedule pods"),
+        (&some, None, "0/1 nodes are available: 1 Too many pods."),
+        (
+            &some,
+            Some("x."),
+            "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, preemption: x.",
+        ),
+        (
+            &none,
+            Some("x."),
+            "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found",
+        ),
+    ] {
+        assert_eq!(nowhere.told(helpless), expected);
+    }
+}

@@ -1,0 +1,96 @@
+//! How fast pods are made and get a node.
+
+use super::{Server, USAGE};
+use crate::{checkout, steps};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How many Deployments share the pods.
+const DEPLOYMENTS: usize = 10;
+/// How long all of it may take.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+struct Options {
+    nodes: usize,
+    pods: usize,
+    insula: PathBuf,
+}
+
+impl Options {
+    fn parse(arguments: &[&str]) -> Result<Self> {
+        let insula = checkout::target().join("release/insula");
+        let mut options = Options { nodes: 1000, pods: 5000, insula };
+        let mut arguments = arguments.iter();
+        while let Some(flag) = arguments.next() {
+            let value = arguments.next().with_context(|| format!("{flag} has no value\n{USAGE}"))?;
+            match *flag {
+                "--nodes" => options.nodes = value.parse()?,
+                "--pods" => options.pods = value.parse()?,
+                "--insula" => options.insula = PathBuf::from(value),
+                _ => bail!("unknown flag {flag}\n{USAGE}"),
+            }
+        }
+        ensure!(options.nodes > 0 && options.pods >= DEPLOYMENTS, "there have to be nodes and pods");
+        Ok(options)
+    }
+}
+
+fn node(index: usize) -> String {
+    let name = format!("bench-{index}");
+    let amounts = json!({"cpu": "8", "memory": "32Gi", "pods": "110"});
+    let labels =
+        json!({"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": format!("z{}", index % 3)});
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
+        "status": {"capacity": amounts, "allocatable": amounts}})
+    .to_string()
+}
+
+/// Its pods go to the nodes of the benchmark alone, where nobody runs them.
+fn deployment(index: usize, replicas: usize) -> String {
+    let labels = json!({"app": format!("bench-{index}")});
+    let container =
+        json!({"name": "c", "image": "bench", "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}});
+    let selector = json!({"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["z0", "z1", "z2"]}]});
+    let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [selector]}}});
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": format!("bench-{index}")},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"affinity": affinity, "containers": [container]}}}})
+    .to_string()
+}
+
+/// `cargo xtask bench schedule`.
+pub fn run(arguments: &[&str]) -> Result<()> {
+    let options = Options::parse(arguments)?;
+    let server = Server::start(&options.insula)?;
+    let local = |arguments: &[&str], input: &str| {
+        let all: Vec<&str> = ["--context=local"].iter().chain(arguments).copied().collect();
+        server.kubectl(&all, input)
+    };
+    let nodes: Vec<String> = (0..options.nodes).map(node).collect();
+    local(&["create", "--filename=-"], &nodes.join("\n---\n"))?;
+    let share = options.pods / DEPLOYMENTS;
+    let deployments: Vec<String> = (0..DEPLOYMENTS).map(|index| deployment(index, share)).collect();
+    let start = Instant::now();
+    let ticks = server.ticks()?;
+    local(&["create", "--filename=-"], &deployments.join("\n---\n"))?;
+    let wanted = share * DEPLOYMENTS;
+    loop {
+        let placed = local(&["get", "pods", "--field-selector=spec.nodeName!=", "--output=name"], "")?;
+        let count = placed.lines().count();
+        if count >= wanted {
+            break;
+        }
+        ensure!(start.elapsed() < PATIENCE, "only {count} of {wanted} pods have a node");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let took = start.elapsed().as_secs_f64();
+    let busy = f64::from(u32::try_from(server.ticks()? - ticks)?) / 100.0;
+    let rate = f64::from(u32::try_from(wanted)?) / took;
+    steps::say(&format!(
+        "{wanted} pods were made and got one of {} nodes in {took:.1} s: {rate:.0} a second, with {busy:.1} s of processor time",
+        options.nodes
+    ));
+    Ok(())
+}

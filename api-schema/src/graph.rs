@@ -145,6 +145,9 @@ pub struct Field {
     pub patch_strategy: CompactString,
     /// Strategic merge: the key that tells apart the elements of a merged list of objects.
     pub patch_merge_key: CompactString,
+    /// Server-side apply owns the fields of the value one by one, whatever its type says
+    /// (`x-kubernetes-map-type: granular`).
+    pub granular: bool,
 }
 
 /// When a field is written, which follows how Kubernetes' own types hold it.

@@ -196,6 +196,7 @@ impl<'a> Reader<'a> {
                 "+" => field.presence = Presence::Always,
                 "?" => field.presence = Presence::OrNull,
                 "!" => field.required = true,
+                "granular" => field.granular = true,
                 "embedded" => embedded = true,
                 "preserve" => preserve = true,
                 _ => match word.split_once('=') {

@@ -23,6 +23,8 @@ pub enum CauseReason {
     FieldManagerConflict,
     ResourceVersionTooLarge,
     NamespaceTerminating,
+    NodeCapacity,
+    UnsupportedPlatform,
 }
 
 /// One defect of a request: of which field, and what is wrong with it.

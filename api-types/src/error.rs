@@ -137,10 +137,18 @@ impl ApiError {
         Self::of(Reason::AlreadyExists, resource, name, format!("{resource} {name:?} already exists"))
     }
 
-    /// 409 for a name whose object is on its way out.
-    pub fn still_exists(resource: &GroupResource, name: &str) -> Self {
-        let message = format!("object is being deleted: {resource} {name:?} already exists");
-        Self::of(Reason::AlreadyExists, resource, name, message)
+    /// 409 for a name that was to be made from a prefix.
+    pub fn not_unique(resource: &GroupResource, name: &str) -> Self {
+        let why = "the server was not able to generate a unique name for the object";
+        Self::of(Reason::AlreadyExists, resource, name, format!("{resource} {name:?} already exists, {why}"))
+            .retry_after(1)
+    }
+
+    /// The same for a name whose object is on its way out.
+    #[must_use]
+    pub fn still_exists(mut self) -> Self {
+        self.0.message.insert_str(0, "object is being deleted: ");
+        self
     }
 
     /// 409: `Operation cannot be fulfilled on pods "x": why`.
@@ -400,7 +408,9 @@ fn cause_json(cause: &Cause) -> Value {
     if cause.reason != CauseReason::InternalError || !cause.field.is_empty() {
         out.insert("reason".into(), json!(cause.reason));
     }
-    out.insert("message".into(), cause.message.clone().into());
+    if !cause.message.is_empty() {
+        out.insert("message".into(), cause.message.clone().into());
+    }
     if !cause.field.is_empty() {
         out.insert("field".into(), cause.field.clone().into());
     }

@@ -170,6 +170,8 @@ fn node_status(index: u32, node: &Value, heartbeat: bool, now: Timestamp) -> Val
     let mut status = node["status"].clone();
     status["capacity"] = size.clone();
     status["allocatable"] = size;
+    status["declaredFeatures"] =
+        json!(["InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers"]);
     status["addresses"] = json!([
         {"type": "InternalIP", "address": host_ip(index)},
         {"type": "Hostname", "address": node_name(index)},

@@ -40,10 +40,7 @@ pub fn status(node: &Value) -> Value {
     if !status.is_object() {
         return json!({});
     }
-    remove(
-        &mut status,
-        &["images", "volumesInUse", "volumesAttached", "config", "daemonEndpoints", "declaredFeatures"],
-    );
+    remove(&mut status, &["images", "volumesInUse", "volumesAttached", "config", "daemonEndpoints"]);
     remove(&mut status["nodeInfo"], &["machineID", "systemUUID", "bootID", "swap"]);
     if status["nodeInfo"].is_null() {
         remove(&mut status, &["nodeInfo"]);

@@ -35,17 +35,28 @@ pub fn shared_objects() -> SharedByPlane {
     }
 }
 
+/// When the objects that all planes share came to be: as long as the same on every server and after every start as
+/// their uids.
+const SHARED_SINCE: &str = "2026-11-21T00:00:00Z";
+
+/// Gives a shared object the metadata that the server sets.
+fn stamp(object: &mut Value, key: &ResourceKey) {
+    object["metadata"]["uid"] = shared_uid(key);
+    object["metadata"]["creationTimestamp"] = SHARED_SINCE.into();
+}
+
 fn shared_of(kind: PlaneKind) -> SharedObjects {
     let mut all: HashMap<GroupResource, BTreeMap<ObjectName, Arc<record::Record>>> = HashMap::new();
     for BootstrapObject { key, object } in api_resources::bootstrap::objects(kind) {
         let mut object = object.clone();
-        object["metadata"]["uid"] = shared_uid(key);
+        stamp(&mut object, key);
         let shared = Arc::new(record::shared(key.object.clone(), &object, SHARED_REVISION));
         all.entry(key.resource.clone()).or_default().insert(key.object.clone(), shared);
     }
     for mut object in aggregation::built_in(kind) {
         let key = ResourceKey::new(aggregation::API_SERVICES.clone(), "", text(&object["metadata"]["name"]));
-        object["metadata"]["uid"] = shared_uid(&key);
+        stamp(&mut object, &key);
+        object["status"]["conditions"][0]["lastTransitionTime"] = SHARED_SINCE.into();
         let shared = Arc::new(record::shared(key.object.clone(), &object, SHARED_REVISION));
         all.entry(key.resource).or_default().insert(key.object, shared);
     }
@@ -54,8 +65,8 @@ fn shared_of(kind: PlaneKind) -> SharedObjects {
         let classes = all.entry(resource.clone()).or_default();
         for (name, value) in SYSTEM_PRIORITY_CLASSES {
             let name = ObjectName::cluster(name);
-            let class =
-                priority_class(&ResourceKey { resource: resource.clone(), object: name.clone() }, value);
+            let mut class = priority_class(&name, value);
+            stamp(&mut class, &ResourceKey { resource: resource.clone(), object: name.clone() });
             classes.insert(name.clone(), Arc::new(record::shared(name, &class, SHARED_REVISION)));
         }
     }
@@ -72,9 +83,9 @@ fn shared_uid(key: &ResourceKey) -> Value {
 }
 
 /// A class for what keeps a cluster running.
-fn priority_class(key: &ResourceKey, value: i64) -> Value {
+fn priority_class(name: &ObjectName, value: i64) -> Value {
     json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": value,
-        "metadata": {"name": key.object.name, "uid": shared_uid(key)},
+        "metadata": {"name": name.name, "generation": 1},
         "description": "For pods without which the cluster does not work.",
         "preemptionPolicy": "PreemptLowerPriority"})
 }

@@ -105,6 +105,9 @@ pub enum DialError {
     /// The certificate is not that of the caBundle, or not for the name.
     #[error("tls: failed to verify certificate: {0}")]
     Tls(String),
+    /// The caBundle holds no certificate.
+    #[error("unable to load root certificates: unable to parse bytes as PEM block")]
+    Bundle,
     /// The conversation broke off.
     #[error("{0}")]
     Broken(String),

@@ -3,6 +3,7 @@
 
 use super::jobs_status;
 use super::place::{Causes, each_mut, lookup};
+use super::sameness::same;
 use api_types::Cause;
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ pub(super) fn change(out: &mut Causes, new: &Value, old: &Value) {
             take_resources(&mut before, now, list);
         }
     }
-    if *now != before {
+    if !same(now, &before) {
         out.push(Cause::invalid(path, now, "field is immutable"));
     }
 }

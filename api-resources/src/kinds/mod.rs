@@ -49,6 +49,7 @@ pub mod pods_ephemeral;
 mod pods_mounts;
 mod pods_probes;
 pub mod pods_resize;
+pub mod pods_resize_nodes;
 mod pods_resources;
 pub mod pods_runtime;
 mod pods_security;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::cmp::Ordering;
 
 /// What a pod can say as a whole.
-fn is_supported(name: &str) -> bool {
+pub(super) fn is_supported(name: &str) -> bool {
     matches!(name, "cpu" | "memory") || resources::is_huge_page(name)
 }
 

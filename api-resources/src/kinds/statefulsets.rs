@@ -6,6 +6,7 @@ use super::place::{
     Causes, Place, each_mut, invalid_all, lookup, map_at, not_negative, object_at, one_of, set_default,
     set_default_text,
 };
+use super::sameness::same;
 use super::workloads::{
     at_most_100_percent, int_or_percent, int_or_percent_value, not_decremented, replica_counts,
     runs_for_good, selector_and_template, warnings_of_change,
@@ -228,7 +229,7 @@ fn validate_update(new: &Value, old: &Value) -> Causes {
         }
         spec
     };
-    if fixed(new) != fixed(old) {
+    if !same(&fixed(new), &fixed(old)) {
         out.push(Cause::forbidden(
             "spec",
             "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",

@@ -184,6 +184,8 @@ fn jobs_make_their_selector_and_keep_their_template() {
     assert!(
         told[0].starts_with("spec.template: Invalid value: ") && told[0].ends_with(": field is immutable")
     );
+    let empty = with(&old, &[("/spec/template/spec/volumes", json!([]))]);
+    assert_eq!(refused_update("batch", "Job", empty, &old), Vec::<String>::new());
     let faster = with(&old, &[("/spec/parallelism", json!(3)), ("/spec/suspend", json!(true))]);
     assert_eq!(refused_update("batch", "Job", faster, &old), Vec::<String>::new());
     let waiting = with(&old, &[("/spec/suspend", json!(true))]);

@@ -157,6 +157,7 @@ impl Types {
                         within: f.within.clone(),
                         patch_strategy: f.patch_strategy.clone(),
                         patch_merge_key: f.patch_merge_key.clone(),
+                        granular: f.granular,
                     })
                     .collect(),
             ),

@@ -330,7 +330,7 @@ pub(crate) fn any_number(text: &str) -> Value {
 }
 
 /// A byte as Go's JSON errors print it.
-fn quote(byte: u8) -> String {
+pub fn quote(byte: u8) -> String {
     match byte {
         b'\'' => r"'\''".to_owned(),
         b'"' => "'\"'".to_owned(),

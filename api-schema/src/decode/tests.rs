@@ -48,6 +48,24 @@ fn unknown_and_duplicate_fields_are_refused_with_their_paths() {
 }
 
 #[test]
+fn what_is_said_twice_is_read_into_what_is_there() {
+    for (text, expected) in [
+        (
+            r#"{"metadata":{"name":"a","labels":{"x":"1"}},"metadata":{"labels":{"y":"2"},"uid":"u"}}"#,
+            json!({"metadata": {"name": "a", "labels": {"x": "1", "y": "2"}, "uid": "u"}}),
+        ),
+        (
+            r#"{"spec":{"containers":[{"name":"a"},{"name":"b"}]},"spec":{"containers":[{"name":"c"}]}}"#,
+            json!({"spec": {"containers": [{"name": "c"}]}}),
+        ),
+        (r#"{"spec":{"nodeName":"a"},"spec":{"nodeName":"b"}}"#, json!({"spec": {"nodeName": "b"}})),
+    ] {
+        let decoded = decode(text.as_bytes(), Format::Json, root("Pod"), FieldValidation::Ignore).unwrap();
+        assert_eq!(decoded.value, expected, "{text}");
+    }
+}
+
+#[test]
 fn modes_differ_only_in_what_they_say() {
     let text = br#"{"spec":{"nope":1,"nodeName":"n"}}"#;
     let value = json!({"spec": {"nodeName": "n"}});

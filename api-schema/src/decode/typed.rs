@@ -61,6 +61,24 @@ impl From<SyntaxError> for DecodeError {
     }
 }
 
+/// What is said twice, as Go reads it: objects are read into what is there already, all else is read anew.
+fn merged(of: TypeRef<'_>, before: Value, again: Value) -> Value {
+    match (before, again) {
+        (Value::Object(mut before), Value::Object(again)) => {
+            for (name, value) in again {
+                let known = of.field(&name).and_then(|field| Some((of.at(field.of), before.remove(&name)?)));
+                let value = match known {
+                    Some((of, old)) => merged(of, old, value),
+                    None => value,
+                };
+                before.insert(name, value);
+            }
+            Value::Object(before)
+        }
+        (_, again) => again,
+    }
+}
+
 impl<'a> Walk<'a> {
     /// Decodes a whole text.
     pub(super) fn run(
@@ -170,7 +188,8 @@ impl<'a> Walk<'a> {
                 continue;
             };
             let field = &fields[index];
-            if seen.again(index) {
+            let again = seen.again(index);
+            if again {
                 self.note("duplicate", &key);
             }
             let length = self.enter(&key);
@@ -183,6 +202,11 @@ impl<'a> Walk<'a> {
                 self.mismatch.get_or_insert(cause.to_string());
             }
             self.path.truncate(length);
+            let before = if again && self.fit == Fit::Checked { object.remove(key.as_ref()) } else { None };
+            let value = match before {
+                Some(before) => merged(of.at(field.of), before, value),
+                None => value,
+            };
             // An empty list or map may be a defect; an empty list of managers is a wish that they be forgotten.
             let collection = value.is_array() || value.is_object();
             let wish = collection && (self.keeps_empty || field.name == "managedFields");

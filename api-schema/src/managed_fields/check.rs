@@ -43,7 +43,7 @@ fn report(path: &Path, message: impl std::fmt::Display, defects: &mut Vec<String
 }
 
 fn walk(ty: Ty<'_>, value: &Value, path: &mut Path, defects: &mut Vec<String>) {
-    let Ty::Known(known) = ty else { return };
+    let Some(known) = ty.known() else { return };
     match (known.shape(), value) {
         (_, Value::Null) | (Shape::Any, _) => {}
         (Shape::Object(_) | Shape::Map(_), Value::Object(map)) => {

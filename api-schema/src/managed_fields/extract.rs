@@ -93,7 +93,7 @@ fn outdated(ty: Ty<'_>, set: &FieldSet) -> bool {
 }
 
 fn child<'a>(ty: Ty<'a>, step: &PathElement) -> Option<Ty<'a>> {
-    let Ty::Known(known) = ty else { return None };
+    let known = ty.known()?;
     match (step, known.shape()) {
         (PathElement::Field(name), _) => ty.field(name).map(|f| f.0),
         (PathElement::Key(_) | PathElement::Value(_), Shape::List(element, _)) => {
@@ -106,7 +106,7 @@ fn child<'a>(ty: Ty<'a>, step: &PathElement) -> Option<Ty<'a>> {
 fn is_atomic(ty: Ty<'_>) -> bool {
     match ty {
         Ty::Untyped => true,
-        Ty::Deduced => false,
+        Ty::Deduced | Ty::Granular(_) => false,
         Ty::Known(known) => {
             !matches!(known.shape(), Shape::Scalar(_)) && matches!(ty.form([None, None]), Form::Leaf)
         }

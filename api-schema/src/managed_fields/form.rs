@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 pub(super) enum Ty<'a> {
     /// A type of the graph.
     Known(TypeRef<'a>),
+    /// A type of the graph that is owned as one elsewhere, and here field by field.
+    Granular(TypeRef<'a>),
     /// Content that a schema lets through: objects are maps of more such content, all else is one value.
     Deduced,
     /// Content that is one value whatever it is.
@@ -36,12 +38,21 @@ impl<'a> Ty<'a> {
         }
     }
 
+    /// The type of the graph that it is.
+    pub fn known(self) -> Option<TypeRef<'a>> {
+        match self {
+            Ty::Known(known) | Ty::Granular(known) => Some(known),
+            Ty::Deduced | Ty::Untyped => None,
+        }
+    }
+
     /// How these values of the type are owned. Null takes the form of the other value.
     pub fn form(self, values: [Option<&Value>; 2]) -> Form<'a> {
         match self {
             Ty::Untyped => Form::Leaf,
             Ty::Deduced if values.iter().any(|v| v.is_some_and(Value::is_object)) => Form::Map(self),
             Ty::Deduced => Form::Leaf,
+            Ty::Granular(_) => Form::Map(self),
             Ty::Known(known) => match known.shape() {
                 Shape::Object(_) | Shape::Map(_) if known.node().atomic => Form::Leaf,
                 Shape::Object(_) | Shape::Map(_) => Form::Map(self),
@@ -57,9 +68,10 @@ impl<'a> Ty<'a> {
         match self {
             Ty::Untyped => Some((Ty::Untyped, false)),
             Ty::Deduced => Some((Ty::Deduced, false)),
-            Ty::Known(known) => match known.shape() {
+            Ty::Known(known) | Ty::Granular(known) => match known.shape() {
                 Shape::Map(value) => Some((Ty::of(known.at(*value)), false)),
                 Shape::Object(fields) => match known.field(name) {
+                    Some(field) if field.granular => Some((Ty::Granular(known.at(field.of)), true)),
                     Some(field) => Some((Ty::of(known.at(field.of)), true)),
                     None if known.node().preserve_unknown || known.node().open || fields.is_empty() => {
                         Some((Ty::Deduced, false))

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::graph::TypeNode;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
@@ -40,7 +41,7 @@ impl Descriptions {
             .and_then(|schema| schema["properties"][field]["description"].as_str())
             .or_else(|| self.own.get(&(name, field)).copied())
             .or_else(|| self.of_every_kind(field))
-            .or_else(|| self.own.get(&("*", field)).copied())
+            .or_else(|| self.own.get(&("*", field)).copied().filter(|_| !self.schemas.contains_key(name)))
     }
 
     /// What all kinds say alike, which lists and our own kinds say too.
@@ -57,6 +58,16 @@ impl Descriptions {
     pub(super) fn own_words(&self) -> impl Iterator<Item = (&str, &str)> {
         self.own.keys().copied()
     }
+}
+
+/// The description of a field, with the values that its type lists. Those of lists and maps are told in their own
+/// description only, as Kubernetes has it.
+pub(super) fn with_values(text: Option<&str>, of: &TypeNode) -> Option<String> {
+    if of.values.is_empty() || text.is_none() {
+        return text.map(str::to_owned);
+    }
+    let values = of.values.iter().map(|value| format!("\n - `\"{value}\"`"));
+    Some(format!("{}\n\nPossible enum values:{}", text.unwrap_or_default(), values.collect::<String>()))
 }
 
 /// Reads our own words.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::descriptions::Descriptions;
+use super::descriptions::{self, Descriptions};
 use super::operations::{Body, Media, Path};
 use super::{ApiResource, ApiSchema, GroupVersionApi, custom, unions};
 use crate::builtin;
@@ -291,7 +291,7 @@ impl<'d> Schemas<'d> {
             let mut properties = Map::new();
             for field in fields {
                 let text = self.descriptions.of_field(of.node().name.as_str(), field.name.as_str());
-                let text = text.map(str::to_owned);
+                let text = descriptions::with_values(text, of.at(field.of).node());
                 let schema = self.property(of, field, text, kinds);
                 properties.insert(field.name.to_string(), schema);
             }
@@ -351,6 +351,9 @@ impl<'d> Schemas<'d> {
             && let Some(default) = default_of(field, member)
         {
             map.insert("default".to_owned(), default);
+        }
+        if field.granular {
+            map.insert("x-kubernetes-map-type".to_owned(), json!("granular"));
         }
         unions::mend(of.node().name.as_str(), field.name.as_str(), &mut map);
         // The items of a list of objects are no list of which parts are owned.

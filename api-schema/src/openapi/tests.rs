@@ -145,6 +145,17 @@ fn descriptions_come_from_the_library_and_from_our_words() {
             }
         }
     }
+    let of =
+        |schema: &str, field: &str| schemas[schema]["properties"][field]["description"].as_str().unwrap();
+    let values = "\n\nPossible enum values:\n - `\"Always\"`\n - `\"IfNotPresent\"`\n - `\"Never\"`";
+    assert!(of("io.k8s.api.core.v1.Container", "imagePullPolicy").ends_with(values));
+    // What lists may hold, their own words tell.
+    assert!(!of("io.k8s.api.core.v1.PersistentVolumeClaimSpec", "accessModes").contains("Possible"));
+    // Kubernetes says nothing of this one.
+    assert_eq!(
+        descriptions.of_field("io.k8s.api.certificates.v1.CertificateSigningRequest", "metadata"),
+        None
+    );
     assert!(descriptions.of_field("dev.insula.tenancy.v1alpha1.TenantSpec", "weight").is_some());
     let graph = builtin::graph();
     for (name, field) in descriptions.own_words() {

@@ -35,12 +35,6 @@ pub(super) fn of(name: &str) -> Option<Value> {
     Some(json!([union]))
 }
 
-/// Maps that are said to be what every map is: the type and the field.
-const GRANULAR: &[(&str, &str)] = &[
-    ("io.k8s.api.core.v1.PersistentVolumeClaimStatus", "allocatedResourceStatuses"),
-    ("io.k8s.api.core.v1.PersistentVolumeSpec", "claimRef"),
-];
-
 /// Lists that are not said to be what every list is: the type and the field, or the map that they are in.
 const UNMARKED: &[(&str, &str)] = &[
     ("io.k8s.api.authentication.v1.UserInfo", "extra"),
@@ -56,9 +50,6 @@ const WORDLESS: &[(&str, &str)] =
 /// Brings the marks of a field into the form that Kubernetes gives them.
 pub(super) fn mend(of: &str, field: &str, schema: &mut Map<String, Value>) {
     let is = |list: &[(&str, &str)]| list.contains(&(of, field));
-    if is(GRANULAR) {
-        schema.insert("x-kubernetes-map-type".to_owned(), json!("granular"));
-    }
     if is(UNMARKED) {
         let inside = schema.get_mut("additionalProperties").and_then(Value::as_object_mut);
         inside.map(|inside| inside.remove("x-kubernetes-list-type"));
@@ -97,6 +88,6 @@ mod tests {
         for (of, discriminator, fields) in UNIONS {
             fields.iter().map(|(field, _)| field).chain(discriminator).for_each(|field| known(of, field));
         }
-        GRANULAR.iter().chain(UNMARKED).chain(WORDLESS).for_each(|(of, field)| known(of, field));
+        UNMARKED.iter().chain(WORDLESS).for_each(|(of, field)| known(of, field));
     }
 }

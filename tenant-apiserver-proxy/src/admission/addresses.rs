@@ -298,11 +298,8 @@ fn out_of_range(service: &Value, name: &str) -> Option<Cause> {
     if let Some(address) = name.strip_prefix("ip-") {
         let inside =
             address.parse::<Ipv4Addr>().is_ok_and(|ip| u32::from(ip) >> RANGE.1 == RANGE.0 >> RANGE.1);
-        let range = format!("{}/{}", Ipv4Addr::from(RANGE.0), 32 - RANGE.1);
-        let why = format!(
-            "failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of \
-             valid IPs is {range}"
-        );
+        let why =
+            format!("failed to allocate IP {address}: the provided network does not match the current range");
         return (!inside).then(|| Cause::invalid("spec.clusterIPs", &json!([address]), &why));
     }
     let port = name.strip_prefix("port-").unwrap_or("").parse::<i64>().unwrap_or(0);

@@ -14,9 +14,12 @@ pub mod nodes;
 pub mod parameters;
 pub mod pod_security;
 pub mod pods;
+pub mod priorities;
 pub mod profiles;
 pub mod quotas;
+pub mod resizes;
 pub mod roles;
+pub mod volumes;
 
 use crate::gateway::{Extra, Place};
 use crate::planes::Plane;
@@ -48,6 +51,8 @@ pub async fn check_valid(
         parameters::check(server, auth, place, new, old)?;
     }
     limit_ranges::check(server, auth, place, new, old)?;
+    priorities::check(server, auth, place, new, old)?;
+    resizes::check(server, auth, place, new, old)?;
     if old.is_none() {
         pods::check_valid(server, auth, place, new)?;
     }
@@ -94,6 +99,7 @@ pub fn settle(
 /// Admits a deletion.
 pub fn delete(server: &Server, auth: &Authorized, place: &Place, old: &Value) -> Result<(), ApiError> {
     tenants::check_delete(server, place, old)?;
+    priorities::check_delete(place)?;
     profiles::check_delete(server, place)?;
     namespaces::check_delete(auth, place)
 }

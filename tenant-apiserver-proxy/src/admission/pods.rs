@@ -1,6 +1,7 @@
 //! Pods: their service account and the volume with its token, their priority, what their runtime class adds.
 
 use super::nodes::topology_labels;
+use super::priorities;
 use crate::gateway::{Place, metadata};
 use crate::server::Server;
 use crate::stages::Authorized;
@@ -93,31 +94,14 @@ fn priority_class(
     place: &Place,
     pod: &Value,
 ) -> Result<Option<Value>, ApiError> {
-    let classes = GroupResource::new("scheduling.k8s.io", "priorityclasses");
-    let decode =
-        |record: std::sync::Arc<crate::cache::record::Record>| record.value().map_err(ApiError::internal);
     let named = pod["spec"]["priorityClassName"].as_str().unwrap_or("");
-    if !named.is_empty() {
-        let found = server.cache.get(auth.plane().id, &classes, &ObjectName::cluster(named));
-        let Some(found) = found else {
-            let why = format!("no PriorityClass with name {named} was found");
-            return Err(ApiError::forbidden(&place.resource(), &place.name, &why));
-        };
-        return decode(found).map(Some);
+    if named.is_empty() {
+        return priorities::default_class(server, auth);
     }
-    for record in server.cache.collection(auth.plane().id, &classes).list("") {
-        // Of the others no more is decoded: every new pod comes here.
-        let class: MayBeDefault = serde_json::from_slice(&record.bytes).map_err(ApiError::internal)?;
-        if class.global_default {
-            return decode(record).map(Some);
-        }
-    }
-    Ok(None)
-}
-
-/// What says whether a priority class is that of the pods which name none.
-#[derive(serde::Deserialize)]
-struct MayBeDefault {
-    #[serde(default, rename = "globalDefault")]
-    global_default: bool,
+    let found = server.cache.get(auth.plane().id, &priorities::classes(), &ObjectName::cluster(named));
+    let Some(found) = found else {
+        let why = format!("no PriorityClass with name {named} was found");
+        return Err(ApiError::forbidden(&place.resource(), &place.name, &why));
+    };
+    found.value().map(Some).map_err(ApiError::internal)
 }

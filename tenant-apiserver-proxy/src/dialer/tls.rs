@@ -77,7 +77,7 @@ pub(super) fn client(trust: Trust<'_>) -> Result<Arc<ClientConfig>, DialError> {
                 pinned.push(found);
             }
             if pinned.is_empty() {
-                return Err(failed(&"it holds no certificate"));
+                return Err(DialError::Bundle);
             }
             Arc::new(roots)
         }

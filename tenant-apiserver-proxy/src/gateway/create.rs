@@ -13,6 +13,9 @@ use api_types::{ApiError, Cause, Revision};
 use jiff::Timestamp;
 use serde_json::Value;
 
+/// How many more names are made from a prefix when the first one is taken, as in Kubernetes (KEP-4420).
+const MORE_NAMES: usize = 7;
+
 /// Creates an object. `object` is in the version of the request, decoded.
 pub async fn create(
     server: &Server,
@@ -54,6 +57,7 @@ async fn run(
     if place.row.strategy.named_by_server && metadata::text(&object, "name").is_empty() && !generated {
         metadata::of(&mut object).insert("name".into(), uuid::Uuid::new_v4().to_string().into());
     }
+    let mut clashes = 0;
     for _ in 0..TRIES {
         let mut object = object.clone();
         if generated {
@@ -65,7 +69,8 @@ async fn run(
         let place = &place;
         let there = server.cache.get(auth.plane().id, &place.resource(), &place.object());
         let taken = there.as_ref().is_some_and(|record| !record.shared);
-        if taken && generated {
+        if taken && generated && clashes < MORE_NAMES {
+            clashes += 1;
             continue;
         }
         let empties = default_new(place, &mut object);
@@ -96,13 +101,14 @@ async fn run(
         if names_version && !options.dry_run {
             return Err(metadata::new_with_version());
         }
-        if taken {
-            return Err(name_is_taken(place, there.as_deref()));
-        }
         let mut warnings: Vec<String> = twice.iter().cloned().collect();
         warnings.extend((place.row.strategy.create_warnings)(&object));
         warnings.extend((place.row.strategy.warnings)(&object));
         warnings.extend(told);
+        if taken {
+            warnings.iter().for_each(|warning| auth.warn(warning));
+            return Err(name_is_taken(place, &prefix, there.as_deref()));
+        }
         warnings.extend(api_resources::table::idle(&place.row.group, &place.row.plural));
         if options.dry_run {
             admission::preview(server, auth, place, None, &mut object)?;
@@ -119,10 +125,10 @@ async fn run(
                 let object = kept.written(place, written)?;
                 return Ok(Written { object, created: true, removed: false, warnings });
             }
-            Err(Refused::Object) if generated => {}
+            Err(Refused::Object) if generated && clashes < MORE_NAMES => clashes += 1,
             Err(Refused::Object) => {
                 let there = server.cache.get(auth.plane().id, &place.resource(), &place.object());
-                return Err(name_is_taken(place, there.as_deref()));
+                return Err(name_is_taken(place, &prefix, there.as_deref()));
             }
             Err(Refused::Extra) => {}
             Err(Refused::Failed(error)) => return Err(error),
@@ -135,11 +141,15 @@ async fn run(
 }
 
 /// Who has the name may be on its way out, which is told.
-fn name_is_taken(place: &Place, there: Option<&Record>) -> ApiError {
+fn name_is_taken(place: &Place, prefix: &str, there: Option<&Record>) -> ApiError {
+    let error = match prefix {
+        "" => ApiError::already_exists(&place.asked(), &place.name),
+        _ => ApiError::not_unique(&place.asked(), &place.name),
+    };
     let object = there.and_then(|record| record.value().ok()).unwrap_or_default();
     match object.pointer("/metadata/deletionTimestamp") {
-        Some(Value::String(_)) => ApiError::still_exists(&place.asked(), &place.name),
-        _ => ApiError::already_exists(&place.asked(), &place.name),
+        Some(Value::String(_)) => error.still_exists(),
+        _ => error,
     }
 }
 

@@ -231,6 +231,7 @@ fn validate(
         }
     } else {
         (strategy.prepare_status)(new, old);
+        admission::volumes::time_phase(place, new, old, Timestamp::now());
         normalize(place, new);
     }
     api_schema::zero::put_back(empties, new);

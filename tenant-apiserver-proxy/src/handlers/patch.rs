@@ -285,7 +285,19 @@ async fn apply(
 ) -> Result<Reply, ApiError> {
     let (options, force) = apply_options(auth)?;
     let mode = decoding::field_validation(auth.call(), place)?;
-    let config = read_config(body, mode)?;
+    let config = match read_config(body, mode) {
+        Err(refused) if mode == FieldValidation::Strict => {
+            // A conflict is told before what is written twice.
+            let lenient = read_config(body, FieldValidation::Warn)?;
+            if let Some(live) = gateway::live(server, auth, place) {
+                let live = versioned(place, &live.value().map_err(ApiError::internal)?);
+                let now = Timestamp::now();
+                ownership::apply(place, Some(&live), &lenient.value, &options.manager, force, now)?;
+            }
+            return Err(refused);
+        }
+        config => config?,
+    };
     let written = apply_object(server, auth, place, &config.value, force, &options).await;
     write::finish(auth, place, written, config.warnings)
 }

@@ -70,6 +70,19 @@ async fn answers_decide_in_the_words_of_kubernetes() {
 }
 
 #[tokio::test]
+async fn a_bundle_without_certificates_fails_before_anything_is_sent() {
+    let insula = Installation::start().await;
+    let admin = tenant_with_egress(&insula, "acme").await;
+    let hook = Hook::start().await;
+    let client = json!({"clientConfig": {"url": "https://127.0.0.1:1/x", "caBundle": "YQ=="}});
+    register(&admin, &hook, false, "t", &["/allow"], client).await;
+    let refused = admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(500).json();
+    let why =
+        "could not get REST client: unable to load root certificates: unable to parse bytes as PEM block";
+    assert!(text(&refused["message"]).ends_with(why), "{refused}");
+}
+
+#[tokio::test]
 async fn reviews_say_what_is_done_and_by_whom() {
     let insula = Installation::start().await;
     let admin = tenant_with_egress(&insula, "acme").await;

@@ -145,6 +145,9 @@ impl Writer<'_> {
         if required {
             write!(out, " !")?;
         }
+        if schema["x-kubernetes-map-type"] == "granular" {
+            write!(out, " granular")?;
+        }
         for (key, label) in
             [("x-kubernetes-patch-strategy", "patch"), ("x-kubernetes-patch-merge-key", "key")]
         {

@@ -68,8 +68,9 @@ async fn post(asked: &Asked<'_>, hook: &Webhook, body: String) -> Result<bytes::
     };
     let answer = hook.client.post(&asked.auth.plane().dialer, post).await;
     answer.map_err(|error| {
-        use crate::dialer::DialError::{Redirect, Status, TooLarge};
+        use crate::dialer::DialError::{Bundle, Redirect, Status, TooLarge};
         match error {
+            Bundle => format!("could not get REST client: {error}"),
             Status(_) | Redirect(_) | TooLarge(_) => format!("failed to call webhook: {error}"),
             error => format!("failed to call webhook: Post \"{}?{query}\": {error}", hook.client.url()),
         }

@@ -20,6 +20,16 @@ pub const SIM_EXIT_CODE: &str = "sim.insula.dev/exit-code";
 pub const SIM_CPU_USAGE: &str = "sim.insula.dev/cpu-usage";
 /// The same for memory.
 pub const SIM_MEMORY_USAGE: &str = "sim.insula.dev/memory-usage";
+/// Annotation on a pod of a simulated node: how long its containers take to be made, such as `10s`.
+pub const SIM_START_AFTER: &str = "sim.insula.dev/start-after";
+/// Annotation on a pod of a simulated node: how long a container runs until it is ready, such as `10s`, or `never`.
+pub const SIM_READY_AFTER: &str = "sim.insula.dev/ready-after";
+/// Annotation on a pod of a simulated node: how long its containers take to end when they are told to, such as `5s`.
+pub const SIM_STOP_AFTER: &str = "sim.insula.dev/stop-after";
+/// Annotation (any value but `false`) or key of a taint on a simulated node: it has failed.
+pub const SIM_FAILED: &str = "sim.insula.dev/failed";
+/// Annotation on a simulated node: its capacity, such as `cpu=4,memory=8Gi`.
+pub const SIM_CAPACITY: &str = "sim.insula.dev/capacity";
 /// Annotation on applications: the user who last wrote the spec, as whom the runtime acts.
 pub const AUTHOR: &str = "insula.dev/author";
 /// Finalizer on a `Tenant` while something of it may be in a super cluster.

@@ -17,6 +17,7 @@ mod node_rules;
 mod pace;
 mod pod_control;
 mod pod_facts;
+mod pods_by_node;
 mod quantities;
 mod ranking;
 mod resources;
@@ -56,12 +57,15 @@ mod garbage_collector;
 mod resource_quotas;
 
 mod ephemeral_volumes;
+mod node_lifecycle;
 mod pods;
 mod scheduler;
 mod simulated_nodes;
 mod storage_protection;
+mod taint_eviction;
+mod volumes;
 
 pub use deployments::{Action as DeploymentAction, plan as plan_deployment};
 pub use run::{ApiServer, Options, SimulatedNodes, run};
 pub use scheduler::Placing;
-pub use simulated_nodes::SimulatedUsage;
+pub use simulated_nodes::{SimulatedUsage, Template};

@@ -22,6 +22,7 @@ use crate::garbage_collector::GarbageCollector;
 use crate::gate::{Gated, Switches};
 use crate::jobs::Jobs;
 use crate::namespaces::Namespaces;
+use crate::node_lifecycle::NodeLifecycle;
 use crate::pods::OrphanedPods;
 use crate::replicasets::{self, ReplicaSets};
 use crate::resource_quotas::ResourceQuotas;
@@ -30,12 +31,14 @@ use crate::root_ca::{self, RootCa};
 use crate::scheduler::Scheduler;
 use crate::service_accounts::ServiceAccounts;
 use crate::simulated_nodes::pods::Kubelets;
-use crate::simulated_nodes::{MAX_NODES, Nodes};
+use crate::simulated_nodes::{Template, nodes};
 use crate::statefulsets::StatefulSets;
 use crate::storage_protection::{Protected, StorageProtection};
+use crate::taint_eviction::TaintEviction;
 use crate::token_cleaning::TokenCleaning;
 use crate::token_secrets::{self, TokenAccounts, TokenSecrets};
 use crate::ttl_after_finished::FinishedJobs;
+use crate::volumes::{self, Volumes};
 use plane_client::{
     Authorities, CertificateSigner, Controller, ExtensionServers, PlaneClient, Reconciler, ServedApis,
     TenantId, TokenSigner,
@@ -57,14 +60,16 @@ pub struct Options {
 }
 
 /// Nodes that run nothing and say so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimulatedNodes {
     /// The plane that has them.
     pub plane: TenantId,
-    /// How many, 1 to 256.
+    /// How many are registered at the start, at most 5,000.
     pub count: u32,
     /// Whether pods are put on them here, or by a scheduler from elsewhere.
     pub scheduler: bool,
+    /// What they are like; several take turns.
+    pub templates: Vec<Template>,
 }
 
 /// What the API server does for controllers beside reading and writing objects.
@@ -196,16 +201,21 @@ pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Optio
         tasks.spawn(Controller::new(client.clone(), reconciler, workers).run(shutdown.clone()));
     }
     tasks.spawn(collector.run(8, shutdown.clone()));
-    if let Some(SimulatedNodes { plane, count, scheduler }) = options.simulated_nodes {
-        if count > MAX_NODES {
-            tracing::error!(asked = count, made = MAX_NODES, "there are addresses for fewer simulated nodes");
+    if let Some(SimulatedNodes { plane, count, mut templates, scheduler }) = options.simulated_nodes {
+        if templates.is_empty() {
+            templates.push(Template::default());
         }
-        tasks.spawn(Nodes::new(client.clone(), plane, count).run(shutdown.clone()));
+        tasks.spawn(volumes::make_default(client.clone(), plane, shutdown.clone()));
+        tasks.spawn(nodes::register(client.clone(), plane, count, templates, shutdown.clone()));
         if scheduler {
             tasks.spawn(Scheduler::new(client.clone(), plane).run(shutdown.clone()));
         }
         let of_the_plane: Vec<(Arc<dyn Reconciler>, usize)> = vec![
-            (Arc::new(Kubelets::new(client.clone(), plane, count)), 8),
+            (Arc::new(nodes::Nodes::new(client.clone(), plane)), 4),
+            (Arc::new(Kubelets::new(client.clone(), plane)), 8),
+            (Arc::new(NodeLifecycle::new(client.clone(), plane)), 2),
+            (Arc::new(TaintEviction::new(client.clone(), plane)), 4),
+            (Arc::new(Volumes::new(client.clone(), plane)), 4),
             (Arc::new(OrphanedPods::new(client.clone(), plane)), 1),
         ];
         for (reconciler, workers) in of_the_plane {

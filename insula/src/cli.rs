@@ -2,7 +2,7 @@
 
 use crate::external_address::ExternalAddress;
 use crate::output::{self, Format};
-use crate::{certs, sealing, tenant, up};
+use crate::{certs, sealing, sim, tenant, up};
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -32,6 +32,9 @@ enum Command {
     /// The keys that seal Secrets and private keys in the store
     #[command(subcommand)]
     Sealing(Sealing),
+    /// Make simulated nodes fail, heal them, and put load on simulated pods
+    #[command(subcommand)]
+    Sim(Sim),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -63,12 +66,16 @@ pub struct Up {
     /// How long events stay that nothing changes, in every plane
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
     pub event_ttl: Duration,
-    /// Simulated nodes of the embedded super cluster, 1 to 256
-    #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "super_kubeconfig", value_parser = clap::value_parser!(u32).range(1..=256))]
+    /// Simulated nodes of the embedded super cluster, 1 to 5000
+    #[arg(long, value_name = "N", default_value_t = 3, conflicts_with = "super_kubeconfig", value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub nodes: u32,
     /// Leave the pods of the embedded super cluster to a scheduler of yours
     #[arg(long, conflicts_with = "super_kubeconfig")]
     pub no_scheduler: bool,
+    /// What simulated nodes are like that are not there yet: a file of Nodes with labels, annotations, taints and
+    /// capacity. Several take turns
+    #[arg(long, value_name = "FILE", conflicts_with = "super_kubeconfig")]
+    pub node_template: Option<PathBuf>,
     /// A kubeconfig of a real Kubernetes cluster to use as super cluster, instead of the embedded one. Can be repeated
     #[arg(long, value_name = "FILE")]
     pub super_kubeconfig: Vec<PathBuf>,
@@ -234,6 +241,55 @@ pub struct Rotate {
     pub common: Common,
 }
 
+#[derive(Subcommand)]
+enum Sim {
+    /// Let a simulated node fail: it is silent, and its pods are left alone
+    FailNode {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Let a simulated node that has failed go on
+    HealNode {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Say how much simulated pods use, for `kubectl top`, autoscalers and memory limits
+    Load(Load),
+}
+
+/// Flags of `insula sim load`.
+#[derive(Args, Clone, Debug)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub struct Load {
+    /// The pods
+    #[arg(value_name = "POD", required_unless_present = "selector")]
+    pub pods: Vec<String>,
+    /// The pods with these labels, such as app=web
+    #[arg(long, short = 'l', value_name = "SELECTOR", conflicts_with = "pods")]
+    pub selector: Option<String>,
+    /// Of this tenant [default: of the embedded super cluster itself]
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+    /// Their namespace
+    #[arg(long, short, value_name = "NAME", default_value = "default")]
+    pub namespace: String,
+    /// CPU: an amount (250m) or a share of what is requested (80%)
+    #[arg(long, value_name = "USAGE", group = "what")]
+    pub cpu: Option<String>,
+    /// Memory: an amount (1Gi) or a share of what is requested (80%)
+    #[arg(long, value_name = "USAGE", group = "what")]
+    pub memory: Option<String>,
+    /// No longer
+    #[arg(long, group = "what", conflicts_with_all = ["cpu", "memory"])]
+    pub off: bool,
+    #[command(flatten)]
+    pub server: Server,
+}
+
 const DEFAULT_DATA_DIR: &str = ".insula";
 const DATA_DIR: &str = "INSULA_DATA_DIR";
 
@@ -282,6 +338,9 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Tenant(command) => block_on(run_tenant(command)),
         Command::Certs(Certs::List { plane, common }) => block_on(certs::list(&plane, &common)),
         Command::Certs(Certs::Rotate(rotate)) => block_on(certs::rotate(&rotate)),
+        Command::Sim(Sim::FailNode { name, server }) => block_on(sim::fail_node(&name, &server)),
+        Command::Sim(Sim::HealNode { name, server }) => block_on(sim::heal_node(&name, &server)),
+        Command::Sim(Sim::Load(load)) => block_on(sim::load(&load)),
         Command::Sealing(Sealing::List { common }) => block_on(sealing::list(&common)),
         Command::Sealing(Sealing::Rotate { common }) => block_on(sealing::rotate(&common)),
     }

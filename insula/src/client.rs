@@ -1,21 +1,27 @@
-//! The host plane, as the commands reach it.
+//! The planes, as the commands reach them.
 
 use crate::cli::Server;
 use crate::kubeconfigs;
 use anyhow::{Context, bail};
+use base64::Engine;
 use http::{Method, Request};
-use kube::config::KubeConfigOptions;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
 
-/// A client of the host plane.
+/// A client of the host plane, or of another one.
 pub struct HostPlane {
     client: Client,
 }
 
 impl HostPlane {
-    /// Connects with the kubeconfig that the flags name.
+    /// Connects to the host plane, with the kubeconfig that the flags name.
     pub async fn connect(server: &Server) -> anyhow::Result<Self> {
+        Self::connect_to(server, None).await
+    }
+
+    /// Connects to a plane that has a context of its own in the kubeconfig.
+    pub async fn connect_to(server: &Server, context: Option<&str>) -> anyhow::Result<Self> {
         let path = server.path();
         let shown = path.display();
         if !path.try_exists().unwrap_or(true) {
@@ -26,18 +32,62 @@ impl HostPlane {
         }
         let kubeconfig = kubeconfigs::read(&path)
             .with_context(|| format!("the admin kubeconfig {shown} cannot be read"))?;
-        let options = KubeConfigOptions::default();
+        if let Some(context) = context
+            && !kubeconfig.contexts.iter().any(|known| known.name == context)
+        {
+            bail!(
+                "the admin kubeconfig {shown} has no context {context:?}: there is no embedded super cluster"
+            );
+        }
+        let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
         let config = Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .with_context(|| format!("the admin kubeconfig {shown} cannot be used"))?;
         Ok(HostPlane { client: Client::try_from(config)? })
     }
 
-    /// One request; a failure is the server's own message.
+    /// Connects to a tenant's plane as its admin.
+    pub async fn connect_to_tenant(server: &Server, tenant: &str) -> anyhow::Result<Self> {
+        let text = Self::connect(server).await?.tenant_kubeconfig(tenant).await?;
+        let kubeconfig = Kubeconfig::from_yaml(&text)?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        Ok(HostPlane { client: Client::try_from(config)? })
+    }
+
+    /// The kubeconfig of a tenant's admin.
+    pub async fn tenant_kubeconfig(&self, name: &str) -> anyhow::Result<String> {
+        let tenant = self.request(Method::GET, &crate::tenant::path(name), None).await?;
+        let reference = &tenant["status"]["kubeconfigSecret"];
+        let part = |field: &str| {
+            reference[field].as_str().with_context(|| format!("the tenant {name} is not ready yet"))
+        };
+        let (namespace, secret, key) = (part("namespace")?, part("name")?, part("key")?);
+        let path = format!("/api/v1/namespaces/{namespace}/secrets/{secret}");
+        let secret = self.request(Method::GET, &path, None).await?;
+        let encoded = secret["data"][key].as_str().context("the tenant's kubeconfig secret is empty")?;
+        Ok(String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded)?)?)
+    }
+
+    /// One request; a failure is the server's own message. A patch is an apply.
     pub async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let is_patch = method == Method::PATCH;
+        let content_type = if is_patch { "application/apply-patch+yaml" } else { "application/json" };
+        self.send(method, path, content_type, body).await
+    }
+
+    /// A merge patch (RFC 7396).
+    pub async fn merge(&self, path: &str, patch: &Value) -> Result<Value, Failure> {
+        self.send(Method::PATCH, path, "application/merge-patch+json", Some(patch)).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
         let bytes = body.map(Value::to_string).unwrap_or_default().into_bytes();
-        let content_type =
-            if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
         let request = Request::builder()
             .method(method)
             .uri(path)

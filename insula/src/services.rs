@@ -4,6 +4,7 @@ use crate::tasks::Tasks;
 use anyhow::Context;
 use api_types::{Resource, TenantId, tenancy};
 use base64::Engine;
+use builtin_controllers::Template;
 use kube::config::Kubeconfig;
 use plane_client::{Actor, Patch, PlaneClient, Target, UsageMeter, Write};
 use serde_json::json;
@@ -73,6 +74,8 @@ pub struct Wiring<'a> {
     pub nodes: u32,
     /// Whether its pods are scheduled here.
     pub scheduler: bool,
+    /// What they are like.
+    pub node_templates: Vec<Template>,
     /// How long events stay.
     pub event_ttl: Duration,
     /// The kubeconfig of the embedded super cluster, when there is one, as it is made anew.
@@ -103,6 +106,7 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
             plane: TenantId::LOCAL_SUPER,
             count: wiring.nodes,
             scheduler: wiring.scheduler,
+            templates: wiring.node_templates,
         }),
         event_ttl: wiring.event_ttl,
     };

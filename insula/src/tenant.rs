@@ -5,7 +5,6 @@ use crate::client::HostPlane;
 use crate::output::{self, Format};
 use crate::{kubeconfigs, private_file};
 use anyhow::{Context, bail};
-use base64::Engine;
 use http::Method;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -18,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// How often `--wait` looks.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-fn path(name: &str) -> String {
+/// Where a tenant is in the host plane.
+pub fn path(name: &str) -> String {
     format!("{TENANTS}/{name}")
 }
 
@@ -145,16 +145,7 @@ pub async fn get(name: &str, common: &Common) -> anyhow::Result<()> {
 /// `insula tenant kubeconfig`.
 pub async fn kubeconfig(name: &str, merge: bool, server: &Server) -> anyhow::Result<()> {
     let plane = HostPlane::connect(server).await?;
-    let tenant = plane.request(Method::GET, &path(name), None).await?;
-    let reference = &tenant["status"]["kubeconfigSecret"];
-    let part = |field: &str| {
-        reference[field].as_str().with_context(|| format!("the tenant {name} is not ready yet"))
-    };
-    let (namespace, secret, key) = (part("namespace")?, part("name")?, part("key")?);
-    let secret =
-        plane.request(Method::GET, &format!("/api/v1/namespaces/{namespace}/secrets/{secret}"), None).await?;
-    let encoded = secret["data"][key].as_str().context("the tenant's kubeconfig secret is empty")?;
-    let text = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded)?)?;
+    let text = plane.tenant_kubeconfig(name).await?;
     if !merge {
         output::raw(text.as_bytes());
         return Ok(());

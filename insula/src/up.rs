@@ -3,6 +3,7 @@
 use crate::audit;
 use crate::cli::Up;
 use crate::external_address::ExternalAddress;
+use crate::node_templates;
 use crate::output::{self, Format};
 use crate::private_file;
 use crate::progress::Progress;
@@ -42,6 +43,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     init_log()?;
     let supers = services::read_super_kubeconfigs(&flags.super_kubeconfig)?;
     let embedded = supers.is_empty();
+    let node_templates = flags.node_template.as_deref().map(node_templates::read).transpose()?;
     let super_names: Vec<String> = supers.iter().map(|cluster| cluster.name.clone()).collect();
 
     progress.step("opening the store");
@@ -79,6 +81,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
         server: &server,
         nodes: flags.nodes,
         scheduler: !flags.no_scheduler,
+        node_templates: node_templates.unwrap_or_default(),
         event_ttl: flags.event_ttl,
         local,
         supers,

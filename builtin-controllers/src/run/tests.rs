@@ -82,7 +82,7 @@ pub(super) fn no_server() -> ApiServer {
 fn start(planes: &FakePlanes) -> (Shutdown, tokio::task::JoinHandle<()>) {
     let shutdown = Shutdown::new();
     let options = Options {
-        simulated_nodes: Some(SimulatedNodes { plane: PLANE, count: 2, scheduler: true }),
+        simulated_nodes: Some(SimulatedNodes { plane: PLANE, count: 2, templates: vec![], scheduler: true }),
         event_ttl: Duration::from_secs(3_600),
     };
     (shutdown.clone(), tokio::spawn(run(planes.client(), no_server(), options, shutdown)))

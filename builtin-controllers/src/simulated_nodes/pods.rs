@@ -1,19 +1,23 @@
 //! Pods bound to simulated nodes.
 //!
 //! Guarantees: a pod gets an address that no other live pod of the plane has; it is `Running` and ready once its
-//! ConfigMaps and Secrets are there, and else waits and names what it lacks, as a kubelet words it; with the
-//! annotations `sim.insula.dev/run-for` and `sim.insula.dev/exit-code` it ends, and is restarted or not as
-//! `restartPolicy` says; one that is deleted ends and is removed at once, whatever its grace. Assumes one writer
-//! of these pods' status. Caveats: nothing runs: no probe is asked, no image is pulled, every
-//! PersistentVolumeClaim counts as mounted, `activeDeadlineSeconds` and ephemeral containers are ignored.
+//! ConfigMaps and Secrets are there and the time has passed that its annotations name, and else waits and names what
+//! it lacks, as a kubelet words it; it ends as its annotations say, when it uses more memory than it may, or when it
+//! was active for too long, and is restarted or not as `restartPolicy` says; one that is deleted ends when its
+//! containers have ended, at once or as its annotations say, and at the latest after its grace. Nothing is done for
+//! pods of a node that has failed. Assumes one writer of these pods' status. Caveats: nothing runs: no probe is asked,
+//! no image is pulled.
 
 use super::addresses::Addresses;
+use super::board::{Board, Site};
 use super::references::{self, Kind, Reference, Use};
-use super::status::{self, Lacks, Place};
-use crate::access::{Access, elements, text};
+use super::status::{self, Lacks, Place, Stop};
+use super::wishes::Wishes;
+use crate::access::{Access, elements, number, text};
+use crate::conditions;
 use crate::events::Severity;
 use crate::pod_facts;
-use crate::resources::{CONFIG_MAPS, PODS, SECRETS};
+use crate::resources::{CONFIG_MAPS, NODES, PODS, SECRETS};
 use api_types::labels::SIMULATED;
 use async_trait::async_trait;
 use compact_str::CompactString;
@@ -30,24 +34,39 @@ use tokio::sync::OnceCell;
 /// A pod that lacks something is looked at this often without an event.
 const PATROL: Duration = Duration::from_secs(30);
 
+/// Times are whole seconds: a moment later, they have passed.
+const A_MOMENT: Duration = Duration::from_millis(20);
+const DEADLINE_EXCEEDED: &str = "Pod was active on the node longer than the specified deadline";
+
 type Waiting = Arc<Mutex<HashMap<CompactString, HashSet<CompactString>>>>;
+
+/// How long the pod's containers have to end.
+fn grace(pod: &Value) -> Duration {
+    let seconds = number(pod, "/metadata/deletionGracePeriodSeconds");
+    Duration::from_secs(seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0))
+}
+
+/// When they were told to.
+fn asked(pod: &Value, grace: Duration) -> Option<Timestamp> {
+    conditions::time(&pod["metadata"]["deletionTimestamp"])?.checked_sub(grace).ok()
+}
 
 /// The reconciler of pods on simulated nodes.
 pub(crate) struct Kubelets {
     access: Access,
     plane: TenantId,
-    nodes: u32,
+    board: Arc<Board>,
     addresses: OnceCell<Mutex<Addresses>>,
     /// Pods that lack something, by namespace.
     waiting: Waiting,
 }
 
 impl Kubelets {
-    pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId, nodes: u32) -> Self {
+    pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId) -> Self {
         Kubelets {
             access: Access::new(client, "simulated-kubelet"),
             plane,
-            nodes: nodes.min(super::MAX_NODES),
+            board: Arc::default(),
             addresses: OnceCell::new(),
             waiting: Arc::default(),
         }
@@ -116,17 +135,26 @@ impl Kubelets {
     }
 
     /// Ends a pod that is being deleted: its containers first, then itself.
-    async fn end(&self, tenant: TenantId, pod: &Value) -> Result<(), ApiError> {
+    async fn end(&self, tenant: TenantId, pod: &Value) -> Result<Next, ApiError> {
+        let now = Timestamp::now();
         if !pod_facts::has_ended(pod) {
-            self.access.set_status(tenant, &PODS, pod, status::ended(pod, Timestamp::now())).await?;
+            let wishes = Wishes::of(pod).unwrap_or(Wishes::NONE);
+            let grace = grace(pod);
+            let rest = asked(pod, grace).map(|asked| status::elapsed(asked, now));
+            let rest = wishes.stop_after.min(grace).saturating_sub(rest.unwrap_or(grace));
+            if !rest.is_zero() {
+                return Ok(Next::After(rest + A_MOMENT));
+            }
+            let how = if wishes.stop_after > grace { Stop::Killed } else { Stop::Told };
+            self.access.set_status(tenant, &PODS, pod, status::ended(pod, how, now)).await?;
         }
         let is_removed = pod["metadata"]["deletionGracePeriodSeconds"] == 0;
         if is_removed && !elements(pod, "/metadata/finalizers").is_empty() {
             // Nothing is left to do here; whoever holds the finalizer ends it.
-            return Ok(());
+            return Ok(Next::OnEvent);
         }
         let now = Delete { grace_period_seconds: Some(0), ..Delete::default() };
-        self.access.delete(tenant, &PODS, pod, now).await
+        self.access.delete(tenant, &PODS, pod, now).await.map(|()| Next::OnEvent)
     }
 
     async fn label(&self, tenant: TenantId, pod: &Value) -> Result<(), ApiError> {
@@ -152,23 +180,29 @@ impl Reconciler for Kubelets {
                 pods.map(|pod| ObjectName::new(&object.name.namespace, pod)).collect()
             })
         };
-        vec![Trigger::own(PODS.group_resource(), scope), waiting(&CONFIG_MAPS), waiting(&SECRETS)]
+        let (of_pods, of_nodes) = (self.board.clone(), self.board.clone());
+        vec![
+            Trigger::seen(PODS.group_resource(), scope, move |pod, seen| of_pods.pod(pod, seen)),
+            Trigger::seen(NODES.group_resource(), scope, move |node, seen| of_nodes.node(node, seen)),
+            waiting(&CONFIG_MAPS),
+            waiting(&SECRETS),
+        ]
     }
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
         let Some(pod) = self.access.get(tenant, &PODS, &key.namespace, &key.name).await? else {
             self.note_waiting(key, false);
+            self.board.forget(key);
             self.with_addresses(|addresses| addresses.release(key)).await?;
             return Ok(Next::OnEvent);
         };
-        let node = super::index_of(text(&pod, "/spec/nodeName")).filter(|index| *index < self.nodes);
-        let Some((node, network)) = node.and_then(|node| Some((node, u8::try_from(node).ok()?))) else {
+        let node = text(&pod, "/spec/nodeName");
+        let Some(Site { network, host_ip, failed: false }) = self.board.site(node) else {
             return Ok(Next::OnEvent);
         };
         if pod_facts::is_deleting(&pod) {
             self.note_waiting(key, false);
-            self.end(tenant, &pod).await?;
-            return Ok(Next::OnEvent);
+            return self.end(tenant, &pod).await;
         }
         if pod_facts::has_ended(&pod) {
             self.with_addresses(|addresses| addresses.release(key)).await?;
@@ -188,14 +222,15 @@ impl Reconciler for Kubelets {
             addresses.allocate(key, uid, network)
         });
         let Some(address) = address.await? else {
-            return Err(ApiError::internal(format_args!(
-                "{} has no free pod address",
-                super::node_name(node)
-            )));
+            return Err(ApiError::internal(format_args!("{node} has no free pod address")));
         };
         let on_host = pod["spec"]["hostNetwork"].as_bool().unwrap_or(false);
-        let host_ip = super::host_ip(node);
         let pod_ip = if on_host { host_ip.clone() } else { address.to_string() };
+        if status::is_past_deadline(&pod, Timestamp::now()) {
+            let status = status::failed(&pod, "DeadlineExceeded", DEADLINE_EXCEEDED, Timestamp::now());
+            self.access.set_status(tenant, &PODS, &pod, status).await?;
+            return Ok(Next::OnEvent);
+        }
         // Noted before it is looked: what comes after is an event for it.
         self.note_waiting(key, true);
         let lacks = self.lacks(tenant, &pod).await?;
@@ -206,8 +241,7 @@ impl Reconciler for Kubelets {
         let (status, again) = status::next(&pod, &Place { pod_ip, host_ip }, &lacks, Timestamp::now());
         self.access.set_status(tenant, &PODS, &pod, status).await?;
         Ok(match (again, is_complete) {
-            // Times are whole seconds: a moment later, they have passed.
-            (Some(delay), _) => Next::After(delay + Duration::from_millis(20)),
+            (Some(delay), _) => Next::After(delay + A_MOMENT),
             (None, false) => Next::After(PATROL),
             (None, true) => Next::OnEvent,
         })
@@ -223,9 +257,17 @@ mod tests {
 
     const TENANT: TenantId = TenantId::LOCAL_SUPER;
 
+    fn node(index: u32) -> Value {
+        json!({"apiVersion": "v1", "kind": "Node", "spec": {"podCIDR": format!("10.244.{index}.0/24")},
+            "metadata": {"name": format!("sim-{index}"), "labels": {SIMULATED: "true"}}})
+    }
+
     fn start(nodes: u32) -> FakePlanes {
         let planes = FakePlanes::new();
-        let kubelets = Arc::new(Kubelets::new(planes.client(), TENANT, nodes));
+        for index in 0..nodes {
+            planes.put(TENANT, node(index));
+        }
+        let kubelets = Arc::new(Kubelets::new(planes.client(), TENANT));
         tokio::spawn(Controller::new(planes.client(), kubelets, 4).run(Shutdown::new()));
         planes
     }
@@ -261,6 +303,56 @@ mod tests {
         planes.wait_for(TENANT, &pods, "default", "a", |found| found.is_none()).await;
         let elsewhere = planes.find(TENANT, &pods, "default", "elsewhere").unwrap();
         assert_eq!(elsewhere["status"]["phase"], "Pending", "not one of these nodes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_fails_leaves_its_pods_alone_until_it_is_healed() {
+        let planes = start(1);
+        let pods = PODS.group_resource();
+        planes.put(TENANT, pod("a", "sim-0"));
+        let found = planes.wait_for(TENANT, &pods, "default", "a", is("Running")).await.unwrap();
+        let mut failed = node(0);
+        failed["metadata"]["annotations"] = json!({"sim.insula.dev/failed": "true"});
+        planes.put(TENANT, failed);
+        let mut unready = found.clone();
+        unready["status"]["phase"] = "Unknown".into();
+        planes.put(TENANT, unready);
+        planes.put(TENANT, pod("b", "sim-0"));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let phase =
+            |name: &str| planes.find(TENANT, &pods, "default", name).unwrap()["status"]["phase"].clone();
+        assert_eq!((phase("a"), phase("b")), (json!("Unknown"), json!("Pending")));
+        planes.put(TENANT, node(0));
+        for name in ["a", "b"] {
+            planes.wait_for(TENANT, &pods, "default", name, is("Running")).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_is_deleted_has_time_to_end() {
+        let planes = start(1);
+        let pods = PODS.group_resource();
+        let mut slow = pod("a", "sim-0");
+        slow["metadata"]["annotations"] = json!({"sim.insula.dev/stop-after": "1h"});
+        slow["spec"]["terminationGracePeriodSeconds"] = 3_600.into();
+        planes.put(TENANT, slow);
+        planes.wait_for(TENANT, &pods, "default", "a", is("Running")).await;
+        let target = Target::new(TENANT, &PODS, "default", "a");
+        let delete =
+            |grace: u32| Write::Delete(Delete { grace_period_seconds: Some(grace), ..Delete::default() });
+        let admin = Actor::Platform("admin");
+        planes.client().write(&admin, &target, delete(3_600)).await.unwrap();
+        planes.put(TENANT, pod("b", "sim-0"));
+        planes.wait_for(TENANT, &pods, "default", "b", is("Running")).await;
+        assert!(planes.find(TENANT, &pods, "default", "a").is_some_and(|pod| pod_facts::is_deleting(&pod)));
+        // Less time than it wants: it is killed.
+        planes.client().write(&admin, &target, delete(1)).await.unwrap();
+        planes.wait_for(TENANT, &pods, "default", "a", |found| found.is_none()).await;
+        let killed = planes.writes().into_iter().any(|write| {
+            matches!(&write.write, Write::Patch(plane_client::Patch::Merge(patch))
+                if patch["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 137)
+        });
+        assert!(killed);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,10 @@
 //! What a simulated pod says of itself: a pure function of the pod, what it lacks, and the time.
 
-use super::durations;
+use super::usage;
+use super::wishes::{Ending, KILLED, Readiness, Wishes, is_of_job};
 use crate::access::{elements, number, text};
 use crate::conditions::{self, Condition};
 use api_types::condition::whole_seconds;
-use api_types::labels::{SIM_EXIT_CODE, SIM_RUN_FOR};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -26,41 +26,8 @@ pub(super) struct Place {
     pub(super) host_ip: String,
 }
 
-/// How a pod is to end, from its annotations; `None`: it runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ending {
-    after: Duration,
-    exit_code: i32,
-}
-
-/// The label of a job's pods. Owners do not go down to super clusters; labels do.
-const JOB_NAME: &str = "batch.kubernetes.io/job-name";
-/// A job's pod is to end, and does so by itself.
-const JOB_RUNS_FOR: Duration = Duration::from_secs(1);
 /// What a process says that was told to end and did not expect it: 128 and SIGTERM.
 const TERMINATED: i32 = 143;
-
-/// Reads the annotations. Only an exit code: at once, or a job's pod after a second. What cannot be read is told, not guessed.
-fn ending(pod: &Value) -> Result<Option<Ending>, String> {
-    let annotation = |key: &str| pod["metadata"]["annotations"][key].as_str();
-    let run_for = annotation(SIM_RUN_FOR).map(|text| {
-        durations::parse(text)
-            .ok_or_else(|| format!("annotation {SIM_RUN_FOR}: {text:?} is not a duration such as 5s"))
-    });
-    let exit_code = annotation(SIM_EXIT_CODE).map(|text| {
-        let code = text.parse::<i32>().ok().filter(|code| (0..=255).contains(code));
-        code.ok_or_else(|| format!("annotation {SIM_EXIT_CODE}: {text:?} is not a number from 0 to 255"))
-    });
-    let of_job = pod["metadata"]["labels"][JOB_NAME].is_string() && pod["spec"]["restartPolicy"] != "Always";
-    if run_for.is_none() && exit_code.is_none() && !of_job {
-        return Ok(None);
-    }
-    let default = if of_job { JOB_RUNS_FOR } else { Duration::ZERO };
-    Ok(Some(Ending {
-        after: run_for.transpose()?.unwrap_or(default),
-        exit_code: exit_code.transpose()?.unwrap_or(0),
-    }))
-}
 
 /// The next status, and when to look again.
 pub(super) fn next(pod: &Value, place: &Place, lacks: &Lacks, now: Timestamp) -> (Value, Option<Duration>) {
@@ -82,19 +49,28 @@ pub(super) fn next(pod: &Value, place: &Place, lacks: &Lacks, now: Timestamp) ->
     if let Some(generation) = number(pod, "/metadata/generation") {
         status["observedGeneration"] = generation.into();
     }
-    let (ending, bad_annotation) = match ending(pod) {
-        Ok(ending) => (ending, None),
-        Err(why) => (None, Some(why)),
+    let (wishes, bad_annotation) = match Wishes::of(pod) {
+        Ok(wishes) => (wishes, None),
+        Err(why) => (Wishes::NONE, Some(why)),
     };
     let mut again: Option<Duration> = None;
     let mut look_after = |delay: Duration| again = Some(again.map_or(delay, |known| known.min(delay)));
+    let begun = conditions::time(&status["startTime"]).unwrap_or(now);
+    let is_made_in = wishes.start_after.saturating_sub(elapsed(begun, now));
+    if !is_made_in.is_zero() {
+        look_after(is_made_in);
+    }
+    if let Some(deadline) = deadline(pod) {
+        look_after(deadline.saturating_sub(elapsed(begun, now)));
+    }
+    let holds_up = lacks.volumes || !is_made_in.is_zero();
 
     let is_sidecar = |spec: &Value| spec["restartPolicy"] == "Always";
     let mut init_done = true;
     let mut init_statuses = Vec::new();
     for spec in elements(pod, "/spec/initContainers") {
         let old = known(pod, "initContainerStatuses", spec);
-        let held = lacks.volumes || !init_done;
+        let held = holds_up || !init_done;
         let why = if held { None } else { lacks.containers.get(text(spec, "/name")) };
         let state = match (held, why, is_sidecar(spec)) {
             (true, _, _) => State::Waiting("PodInitializing", None),
@@ -103,6 +79,7 @@ pub(super) fn next(pod: &Value, place: &Place, lacks: &Lacks, now: Timestamp) ->
             (_, None, false) => State::Ended {
                 started: started_at(old).unwrap_or(now),
                 code: 0,
+                reason: "Completed",
                 at: ended_at(old).unwrap_or(now),
             },
         };
@@ -111,19 +88,29 @@ pub(super) fn next(pod: &Value, place: &Place, lacks: &Lacks, now: Timestamp) ->
             State::Ended { code, .. } => *code == 0,
             State::Waiting(..) => false,
         };
-        init_statuses.push(container_status(Role::Init, spec, &state, 0, old));
+        let is_ready = match &state {
+            State::Ended { code, .. } => *code == 0,
+            State::Running(_) | State::Waiting(..) => readiness(&state, wishes.ready, now).is_ok(),
+        };
+        init_statuses.push(container_status(spec, &state, is_ready, 0, old));
     }
     let policy = match text(pod, "/spec/restartPolicy") {
         "" => "Always",
         policy => policy,
     };
+    let out_of_memory = usage::out_of_memory(pod);
     let mut statuses = Vec::new();
     let mut states = Vec::new();
+    let mut unready = Vec::new();
     for spec in elements(pod, "/spec/containers") {
         let old = known(pod, "containerStatuses", spec);
+        let ending = match wishes.ending {
+            _ if out_of_memory.contains(&text(spec, "/name")) => Some(Ending::OUT_OF_MEMORY),
+            ending => ending,
+        };
         let restarts = old.and_then(|old| number(old, "/restartCount")).unwrap_or(0);
         let why = lacks.containers.get(text(spec, "/name")).or(bad_annotation.as_ref());
-        let (state, restarts) = if lacks.volumes {
+        let (state, restarts) = if holds_up {
             (State::Waiting("ContainerCreating", None), restarts)
         } else if !init_done {
             (State::Waiting("PodInitializing", None), restarts)
@@ -136,13 +123,33 @@ pub(super) fn next(pod: &Value, place: &Place, lacks: &Lacks, now: Timestamp) ->
             }
             (state, restarts)
         };
-        statuses.push(container_status(Role::Main, spec, &state, restarts, old));
+        let ready = readiness(&state, wishes.ready, now);
+        if let Err(Some(rest)) = ready {
+            look_after(rest);
+        }
+        if ready.is_err() {
+            unready.push(text(spec, "/name"));
+        }
+        statuses.push(container_status(spec, &state, ready.is_ok(), restarts, old));
         states.push(state);
     }
     let phase = phase(&states, policy, init_done);
-    let progress = Progress { initialized: init_done, sandbox: !lacks.volumes };
-    set_conditions(pod, &mut status, &states, phase, progress, now);
+    let progress = Progress { initialized: init_done, sandbox: !holds_up };
+    set_conditions(pod, &mut status, &unready, phase, progress, now);
     status["phase"] = phase.into();
+    if matches!(phase, "Succeeded" | "Failed") {
+        init_statuses = stopped(pod, &init_statuses, "/spec/initContainers", 0, now);
+    }
+    let debugging: Vec<Value> = elements(pod, "/spec/ephemeralContainers")
+        .iter()
+        .map(|spec| {
+            let old = known(pod, "ephemeralContainerStatuses", spec);
+            container_status(spec, &State::Running(started_at(old).unwrap_or(now)), false, 0, old)
+        })
+        .collect();
+    if !debugging.is_empty() && init_done && !holds_up {
+        status["ephemeralContainerStatuses"] = debugging.into();
+    }
     if !init_statuses.is_empty() {
         status["initContainerStatuses"] = init_statuses.into();
     }
@@ -150,33 +157,33 @@ pub(super) fn next(pod: &Value, place: &Place, lacks: &Lacks, now: Timestamp) ->
     (status, again)
 }
 
-/// The last status of a pod that is being deleted: its containers were told to end, and did.
-pub(super) fn ended(pod: &Value, now: Timestamp) -> Value {
+/// How a pod is ended before its containers end by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Its containers were told to end, and did.
+    Told,
+    /// They did not within the pod's grace.
+    Killed,
+}
+
+/// The last status of a pod that is being deleted.
+pub(super) fn ended(pod: &Value, how: Stop, now: Timestamp) -> Value {
     let mut status = pod["status"].clone();
     if !status.is_object() {
         status = json!({});
     }
-    // Work that is broken off is not done.
-    let code = if pod["metadata"]["labels"][JOB_NAME].is_string() { TERMINATED } else { 0 };
-    for (list, specs, role) in [
-        ("initContainerStatuses", "/spec/initContainers", Role::Init),
-        ("containerStatuses", "/spec/containers", Role::Main),
+    let code = match how {
+        Stop::Killed => KILLED,
+        // Work that is broken off is not done.
+        Stop::Told if is_of_job(pod) => TERMINATED,
+        Stop::Told => 0,
+    };
+    for (list, specs) in [
+        ("initContainerStatuses", "/spec/initContainers"),
+        ("containerStatuses", "/spec/containers"),
+        ("ephemeralContainerStatuses", "/spec/ephemeralContainers"),
     ] {
-        let mut statuses = Vec::new();
-        for spec in elements(pod, specs) {
-            let Some(old) = known(pod, list, spec) else { continue };
-            let restarts = number(old, "/restartCount").unwrap_or(0);
-            statuses.push(match started_at(Some(old)) {
-                Some(started) if ended_at(Some(old)).is_none() => container_status(
-                    role,
-                    spec,
-                    &State::Ended { started, code, at: now },
-                    restarts,
-                    Some(old),
-                ),
-                _ => old.clone(),
-            });
-        }
+        let statuses = stopped(pod, elements(&status, &format!("/{list}")), specs, code, now);
         if !statuses.is_empty() {
             status[list] = statuses.into();
         }
@@ -185,11 +192,56 @@ pub(super) fn ended(pod: &Value, now: Timestamp) -> Value {
     let end = if code == 0 { "Succeeded" } else { "Failed" };
     let phase = if ran && text(pod, "/status/phase") == "Running" { end } else { text(pod, "/status/phase") };
     let progress = Progress { initialized: true, sandbox: false };
-    set_conditions(pod, &mut status, &[], if ran { "Succeeded" } else { "Pending" }, progress, now);
+    let unready = names(pod);
+    set_conditions(pod, &mut status, &unready, if ran { "Succeeded" } else { "Pending" }, progress, now);
     if !phase.is_empty() {
         status["phase"] = phase.into();
     }
     status
+}
+
+/// The last status of a pod that fails as a whole: its containers are killed.
+pub(super) fn failed(pod: &Value, reason: &str, message: &str, now: Timestamp) -> Value {
+    let mut status = ended(pod, Stop::Killed, now);
+    status["phase"] = "Failed".into();
+    status["reason"] = reason.into();
+    status["message"] = message.into();
+    let progress = Progress { initialized: true, sandbox: false };
+    set_conditions(pod, &mut status, &names(pod), "Failed", progress, now);
+    status
+}
+
+/// How long the pod may be active.
+fn deadline(pod: &Value) -> Option<Duration> {
+    let seconds = number(pod, "/spec/activeDeadlineSeconds")?;
+    u64::try_from(seconds).ok().map(Duration::from_secs)
+}
+
+/// True when the pod has been active for as long as it may.
+pub(super) fn is_past_deadline(pod: &Value, now: Timestamp) -> bool {
+    let begun = conditions::time(&pod["status"]["startTime"]);
+    let since = begun.map(|begun| elapsed(begun, now));
+    deadline(pod).zip(since).is_some_and(|(deadline, since)| since >= deadline)
+}
+
+fn names(pod: &Value) -> Vec<&str> {
+    elements(pod, "/spec/containers").iter().map(|spec| text(spec, "/name")).collect()
+}
+
+/// Statuses of containers of which those that ran have ended.
+fn stopped(pod: &Value, statuses: &[Value], specs: &str, code: i32, now: Timestamp) -> Vec<Value> {
+    let end = |status: &Value| {
+        let spec = elements(pod, specs).iter().find(|spec| spec["name"] == status["name"]);
+        let (Some(spec), Some(started)) = (spec, started_at(Some(status))) else { return status.clone() };
+        if ended_at(Some(status)).is_some() {
+            return status.clone();
+        }
+        let reason = if code == 0 { "Completed" } else { "Error" };
+        let restarts = number(status, "/restartCount").unwrap_or(0);
+        let state = State::Ended { started, code, reason, at: now };
+        container_status(spec, &state, false, restarts, Some(status))
+    };
+    statuses.iter().map(end).collect()
 }
 
 /// What a container does.
@@ -201,15 +253,16 @@ enum State {
     Ended {
         started: Timestamp,
         code: i32,
+        reason: &'static str,
         at: Timestamp,
     },
 }
 
-/// Which list of containers one is of. An init container that has ended well counts as ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Init,
-    Main,
+/// Whether a container is ready; else when it will be by time alone.
+fn readiness(state: &State, wanted: Readiness, now: Timestamp) -> Result<(), Option<Duration>> {
+    let (State::Running(since), Readiness::After(delay)) = (state, wanted) else { return Err(None) };
+    let rest = delay.saturating_sub(elapsed(*since, now));
+    if rest.is_zero() { Ok(()) } else { Err(Some(rest)) }
 }
 
 /// The status of a container as the pod says it now.
@@ -236,7 +289,7 @@ fn run(
     policy: &str,
     now: Timestamp,
 ) -> (State, i64, Option<Duration>) {
-    let Some(Ending { after, exit_code }) = ending else {
+    let Some(ending @ Ending { after, exit_code, .. }) = ending else {
         return (State::Running(started_at(old).unwrap_or(now)), restarts, None);
     };
     let restart = policy == "Always" || (policy == "OnFailure" && exit_code != 0);
@@ -250,18 +303,20 @@ fn run(
     }
     let started = started_at(old).unwrap_or(now);
     let at = ended_at(old).or_else(|| (elapsed(started, now) >= after).then_some(now));
+    let ended = |at| State::Ended { started, code: exit_code, reason: ending.reason(), at };
     match at {
         None => (State::Running(started), restarts, Some(after - elapsed(started, now))),
-        Some(at) if !restart => (State::Ended { started, code: exit_code, at }, restarts, None),
+        Some(at) if !restart => (ended(at), restarts, None),
         Some(at) if ended_at(old).is_none() => {
             // Seen as ended once before it waits for its restart.
-            (State::Ended { started, code: exit_code, at }, restarts, Some(Duration::from_secs(1)))
+            (ended(at), restarts, Some(Duration::from_secs(1)))
         }
         Some(_) => (crash_loop(restarts), restarts, Some(backoff(restarts))),
     }
 }
 
-fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+/// How long ago something was.
+pub(super) fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
@@ -282,9 +337,17 @@ fn crash_loop(restarts: i64) -> State {
     State::Waiting("CrashLoopBackOff", Some(format!("back-off {seconds}s restarting simulated container")))
 }
 
-fn container_status(role: Role, spec: &Value, state: &State, restarts: i64, old: Option<&Value>) -> Value {
+fn container_status(
+    spec: &Value,
+    state: &State,
+    is_ready: bool,
+    restarts: i64,
+    old: Option<&Value>,
+) -> Value {
     let name = text(spec, "/name");
     let image = text(spec, "/image");
+    // A startup probe succeeds when the container is ready.
+    let passes = is_ready || spec["startupProbe"].is_null();
     let id = |started: Timestamp| {
         format!("simulated://{}", crate::hash::short(&format!("{name} {restarts} {started}"), 32))
     };
@@ -296,20 +359,16 @@ fn container_status(role: Role, spec: &Value, state: &State, restarts: i64, old:
             }
             (json!({"waiting": waiting}), false, None)
         }
-        State::Running(at) => (json!({"running": {"startedAt": whole_seconds(*at)}}), true, Some(id(*at))),
-        State::Ended { started, code, at } => {
+        State::Running(at) => (json!({"running": {"startedAt": whole_seconds(*at)}}), passes, Some(id(*at))),
+        State::Ended { started, code, reason, at } => {
             let terminated = json!({
-                "exitCode": code, "reason": if *code == 0 { "Completed" } else { "Error" },
+                "exitCode": code, "reason": reason,
                 "startedAt": whole_seconds(*started), "finishedAt": whole_seconds(*at), "containerID": id(*started),
             });
             (json!({"terminated": terminated}), false, Some(id(*started)))
         }
     };
     let ran = container.is_some();
-    let is_ready = match (state, role) {
-        (State::Running(_), _) | (State::Ended { code: 0, .. }, Role::Init) => true,
-        (State::Ended { .. } | State::Waiting(..), _) => false,
-    };
     let mut status = json!({
         "name": name, "image": image, "imageID": if ran { format!("simulated://{image}") } else { String::new() },
         "state": value, "lastState": {}, "ready": is_ready, "started": started, "restartCount": restarts,
@@ -379,17 +438,11 @@ struct Progress {
 fn set_conditions(
     pod: &Value,
     status: &mut Value,
-    states: &[State],
+    unready: &[&str],
     phase: &str,
     Progress { initialized, sandbox }: Progress,
     now: Timestamp,
 ) {
-    let unready: Vec<&str> = elements(pod, "/spec/containers")
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !matches!(states.get(*index), Some(State::Running(_))))
-        .map(|(_, spec)| text(spec, "/name"))
-        .collect();
     let yes = |holds: bool| if holds { "True" } else { "False" };
     let completed = phase == "Succeeded" || phase == "Failed";
     let ready = unready.is_empty() && phase == "Running";

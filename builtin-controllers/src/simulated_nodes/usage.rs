@@ -64,7 +64,7 @@ impl Simulated {
     /// What each of the containers uses, in billionths.
     fn used(&self, pod: &Value, containers: &[&Value]) -> Vec<i128> {
         let annotation = pod["metadata"]["annotations"][self.annotation].as_str();
-        // What cannot be understood counts as not said.
+        // What cannot be understood counts as not said; the pod says so, and does not begin.
         let said = annotation.and_then(said).unwrap_or(HALF);
         let requested = |container: &&Value| {
             let request = container["resources"]["requests"][self.resource].as_str();
@@ -85,14 +85,47 @@ impl Simulated {
     }
 }
 
+/// Says which annotation cannot be understood.
+pub(super) fn check(pod: &Value) -> Result<(), String> {
+    for (Simulated { annotation, .. }, amount) in [(CPU, "250m"), (MEMORY, "1Gi")] {
+        let Some(text) = pod["metadata"]["annotations"][annotation].as_str() else { continue };
+        if said(text).is_none() {
+            return Err(format!(
+                "annotation {annotation}: {text:?} is neither an amount such as {amount} nor a share such as 80%"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The main containers and sidecars, which run for as long as the pod does.
+fn running(pod: &Value) -> Vec<&Value> {
+    let sidecars = elements(pod, "/spec/initContainers").iter().filter(|container| is_sidecar(container));
+    elements(pod, "/spec/containers").iter().chain(sidecars).collect()
+}
+
+/// The containers that use more memory than their limit.
+pub(super) fn out_of_memory(pod: &Value) -> Vec<&str> {
+    // A share is one of the request, which is no more than the limit, unless somebody asks for it.
+    if !pod["metadata"]["annotations"][SIM_MEMORY_USAGE].is_string() {
+        return vec![];
+    }
+    let containers = running(pod);
+    let used = MEMORY.used(pod, &containers);
+    let is_over = |(container, used): &(&Value, i128)| {
+        let limit = container["resources"]["limits"][MEMORY.resource].as_str();
+        limit.and_then(|limit| Quantity::parse(limit).ok()).is_some_and(|limit| *used > limit.billionths())
+    };
+    containers.into_iter().zip(used).filter(is_over).map(|(container, _)| text(container, "/name")).collect()
+}
+
 /// What each container of a pod uses; `None` when it does not run.
 fn usage(pod: &Value) -> Option<Vec<(CompactString, Usage)>> {
     let runs = text(pod, "/status/phase") == "Running" && !pod_facts::is_deleting(pod);
     if !runs {
         return None;
     }
-    let sidecars = elements(pod, "/spec/initContainers").iter().filter(|container| is_sidecar(container));
-    let containers: Vec<&Value> = elements(pod, "/spec/containers").iter().chain(sidecars).collect();
+    let containers = running(pod);
     let (cpu, memory) = (CPU.used(pod, &containers), MEMORY.used(pod, &containers));
     let each = containers.iter().zip(cpu.into_iter().zip(memory));
     let whole = |number: i128| u64::try_from(number).unwrap_or(u64::MAX);
@@ -195,6 +228,22 @@ mod tests {
             let found: Vec<(u64, u64)> = found.iter().map(|(_, usage)| milli(usage)).collect();
             assert_eq!(found, expected, "{annotations} {requests:?}");
         }
+    }
+
+    #[test]
+    fn who_uses_more_memory_than_the_limit() {
+        let mut of_two = pod(
+            "p",
+            json!({SIM_MEMORY_USAGE: "300Mi"}),
+            &[json!({"memory": "100Mi"}), json!({"memory": "200Mi"})],
+        );
+        assert_eq!(out_of_memory(&of_two), Vec::<&str>::new(), "no limits");
+        for (index, limit) in [(0, "100Mi"), (1, "199Mi")] {
+            of_two["spec"]["containers"][index]["resources"]["limits"] = json!({"memory": limit});
+        }
+        assert_eq!(out_of_memory(&of_two), ["c1"], "the one that has just its limit goes on");
+        of_two["metadata"]["annotations"] = json!({});
+        assert_eq!(out_of_memory(&of_two), Vec::<&str>::new());
     }
 
     #[tokio::test]

@@ -5,7 +5,9 @@ use super::merge::{merge, merge_with_lists, remove_unsaid};
 use super::store::{Store, Stored, now, object_of, prepare_namespace};
 use crate::client::Object;
 use crate::write::{Actor, Delete, Patch, Propagation, Target, Write};
+use api_types::condition::whole_seconds;
 use api_types::{ApiError, Cause, CauseReason, ObjectName, TenantId};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -377,12 +379,15 @@ fn remove(store: &mut Store, kind: &FakeKind, target: &Target, delete: &Delete) 
         value["metadata"]["finalizers"] = finalizers.into();
     }
     let mut grace = grace_of(&value, kind, delete.grace_period_seconds);
-    if let Some(before) = value["metadata"]["deletionGracePeriodSeconds"].as_i64() {
-        grace = grace.min(before);
-    }
-    if !value["metadata"]["deletionTimestamp"].is_string() {
-        value["metadata"]["deletionTimestamp"] = now().into();
-    }
+    let before = value["metadata"]["deletionGracePeriodSeconds"].as_i64();
+    grace = before.map_or(grace, |before| grace.min(before));
+    // It tells when the grace is over: later by the grace than when the deletion was asked for.
+    let ends: Option<Timestamp> =
+        value["metadata"]["deletionTimestamp"].as_str().and_then(|time| time.parse().ok());
+    let asked =
+        ends.map_or_else(Timestamp::now, |ends| ends - SignedDuration::from_secs(before.unwrap_or(0)));
+    let ends = asked + SignedDuration::from_secs(grace);
+    value["metadata"]["deletionTimestamp"] = whole_seconds(ends).into();
     value["metadata"]["deletionGracePeriodSeconds"] = grace.into();
     if kind.kind == "Namespace" {
         value["status"]["phase"] = "Terminating".into();

@@ -174,14 +174,14 @@ fn what_is_missing_holds_the_pod_up() {
 fn a_pod_that_is_deleted_has_ended() {
     let mut pod = pod(json!({}));
     pod["status"] = next(&pod, &place(), &Lacks::default(), at(5)).0;
-    let status = ended(&pod, at(9));
+    let status = ended(&pod, Stop::Told, at(9));
     assert_eq!(
         (text(&status, "/phase"), state(&status["containerStatuses"][0])),
         ("Succeeded", "exit 0 x0".into())
     );
     assert!(!conditions::holds(elements(&status, "/conditions"), "Ready"));
     pod["status"] = status.clone();
-    assert_eq!(ended(&pod, at(10)), status);
+    assert_eq!(ended(&pod, Stop::Told, at(10)), status);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_readiness_gate_holds_readiness() {
 #[test]
 fn a_pod_of_a_job_ends_by_itself_and_has_failed_when_it_is_broken_off() {
     let mut of_job = pod(json!({}));
-    of_job["metadata"]["labels"] = json!({JOB_NAME: "j"});
+    of_job["metadata"]["labels"] = json!({"batch.kubernetes.io/job-name": "j"});
     of_job["spec"]["restartPolicy"] = "Never".into();
     let phase = |pod: &Value, second| {
         let (status, again) = next(pod, &place(), &Lacks::default(), at(second));
@@ -208,7 +208,7 @@ fn a_pod_of_a_job_ends_by_itself_and_has_failed_when_it_is_broken_off() {
     let (first, again, status) = phase(&of_job, 5);
     assert_eq!((first.as_str(), again), ("Running", Some(Duration::from_secs(1))));
     of_job["status"] = status;
-    let broken_off = ended(&of_job, at(5));
+    let broken_off = ended(&of_job, Stop::Told, at(5));
     assert_eq!(
         (text(&broken_off, "/phase"), state(&broken_off["containerStatuses"][0])),
         ("Failed", "exit 143 x0".into())
@@ -216,4 +216,85 @@ fn a_pod_of_a_job_ends_by_itself_and_has_failed_when_it_is_broken_off() {
     assert_eq!(phase(&of_job, 6).0, "Succeeded");
     of_job["metadata"]["annotations"] = json!({"sim.insula.dev/run-for": "1h"});
     assert_eq!(phase(&of_job, 6).0, "Running", "the annotation goes first");
+}
+
+fn annotated(annotations: Value) -> Value {
+    pod(json!({"metadata": {"name": "p", "annotations": annotations}}))
+}
+
+#[test]
+fn containers_are_made_and_ready_when_they_are_told_to_be() {
+    let mut pod = annotated(json!({"sim.insula.dev/start-after": "3s", "sim.insula.dev/ready-after": "4s"}));
+    pod["spec"]["containers"][0]["startupProbe"] = json!({"exec": {}});
+    let mut seen = Vec::new();
+    for second in [0, 3, 7] {
+        let (status, again) = next(&pod, &place(), &Lacks::default(), at(second));
+        let ready = conditions::holds(elements(&status, "/conditions"), "Ready");
+        let container = &status["containerStatuses"][0];
+        assert_eq!((&container["ready"], &container["started"]), (&json!(ready), &json!(ready)));
+        seen.push((state(container), ready, again.map(|again| again.as_secs())));
+        pod["status"] = status;
+    }
+    let expected = [
+        ("ContainerCreating x0".to_owned(), false, Some(3)),
+        ("running x0".to_owned(), false, Some(4)),
+        ("running x0".to_owned(), true, None),
+    ];
+    assert_eq!(seen, expected);
+    let never = annotated(json!({"sim.insula.dev/ready-after": "never"}));
+    let (status, again) = next(&never, &place(), &Lacks::default(), at(0));
+    assert_eq!((status["containerStatuses"][0]["ready"].as_bool(), again), (Some(false), None));
+    assert_eq!(status["containerStatuses"][0]["started"], true, "there is no startup probe");
+}
+
+#[test]
+fn a_container_that_uses_more_memory_than_its_limit_is_killed_again_and_again() {
+    let mut pod = annotated(json!({"sim.insula.dev/memory-usage": "2Gi"}));
+    pod["spec"]["containers"][0]["resources"] = json!({"limits": {"memory": "1Gi"}});
+    let steps = life(pod.clone(), 3);
+    let states: Vec<&str> = steps.iter().map(|(.., state)| state.as_str()).collect();
+    assert_eq!(states, ["running x0", "exit 137 x0", "CrashLoopBackOff x0"]);
+    let (status, _) = next(&pod, &place(), &Lacks::default(), at(0));
+    pod["status"] = status;
+    let (status, _) = next(&pod, &place(), &Lacks::default(), at(1));
+    assert_eq!(status["containerStatuses"][0]["state"]["terminated"]["reason"], "OOMKilled");
+}
+
+#[test]
+fn sidecars_end_with_the_pod_and_debugging_containers_run() {
+    let spec = json!({"restartPolicy": "Never",
+        "initContainers": [{"name": "first", "image": "x"}, {"name": "side", "image": "x", "restartPolicy": "Always"}],
+        "containers": [{"name": "c", "image": "x"}],
+        "ephemeralContainers": [{"name": "debug", "image": "x"}]});
+    let mut pod = pod(json!({"spec": spec, "metadata": {"annotations": {"sim.insula.dev/run-for": "5s"}}}));
+    let (status, _) = next(&pod, &place(), &Lacks::default(), at(0));
+    let states =
+        |status: &Value, list: &str| elements(status, list).iter().map(state).collect::<Vec<_>>().join(", ");
+    assert_eq!(states(&status, "/initContainerStatuses"), "exit 0 x0, running x0");
+    assert_eq!(states(&status, "/ephemeralContainerStatuses"), "running x0");
+    pod["status"] = status;
+    let (status, again) = next(&pod, &place(), &Lacks::default(), at(5));
+    assert_eq!(states(&status, "/initContainerStatuses"), "exit 0 x0, exit 0 x0");
+    assert_eq!((text(&status, "/phase"), again), ("Succeeded", None));
+}
+
+#[test]
+fn a_pod_is_killed_that_does_not_end_in_time_or_is_active_for_too_long() {
+    let mut pod = pod(json!({}));
+    pod["spec"]["activeDeadlineSeconds"] = 10.into();
+    let (status, again) = next(&pod, &place(), &Lacks::default(), at(4));
+    assert_eq!(again, Some(Duration::from_secs(10)));
+    pod["status"] = status;
+    assert!(!is_past_deadline(&pod, at(13)) && is_past_deadline(&pod, at(14)));
+    let killed = ended(&pod, Stop::Killed, at(9));
+    assert_eq!(
+        (text(&killed, "/phase"), state(&killed["containerStatuses"][0]).as_str()),
+        ("Failed", "exit 137 x0")
+    );
+    let failed = failed(&pod, "DeadlineExceeded", "too long", at(14));
+    assert_eq!(
+        (text(&failed, "/phase"), text(&failed, "/reason"), text(&failed, "/message")),
+        ("Failed", "DeadlineExceeded", "too long")
+    );
+    assert!(!conditions::holds(elements(&failed, "/conditions"), "Ready"));
 }

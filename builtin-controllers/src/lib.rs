@@ -57,6 +57,7 @@ mod garbage_collector;
 mod resource_quotas;
 
 mod ephemeral_volumes;
+mod load_balancers;
 mod node_lifecycle;
 mod pods;
 mod scheduler;

@@ -21,6 +21,7 @@ use crate::event_expiry::EventExpiry;
 use crate::garbage_collector::GarbageCollector;
 use crate::gate::{Gated, Switches};
 use crate::jobs::Jobs;
+use crate::load_balancers::LoadBalancers;
 use crate::namespaces::Namespaces;
 use crate::node_lifecycle::NodeLifecycle;
 use crate::pods::OrphanedPods;
@@ -216,6 +217,7 @@ pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Optio
             (Arc::new(NodeLifecycle::new(client.clone(), plane)), 2),
             (Arc::new(TaintEviction::new(client.clone(), plane)), 4),
             (Arc::new(Volumes::new(client.clone(), plane)), 4),
+            (Arc::new(LoadBalancers::new(client.clone(), plane)), 2),
             (Arc::new(OrphanedPods::new(client.clone(), plane)), 1),
         ];
         for (reconciler, workers) in of_the_plane {

@@ -79,7 +79,11 @@ pub async fn load(flags: &Load) -> anyhow::Result<()> {
         }
     };
     if names.is_empty() {
-        bail!("no pod of the namespace {} matches {:?}", flags.namespace, flags.selector);
+        bail!(
+            "no pod of the namespace {} has these labels: {}",
+            flags.namespace,
+            flags.selector.as_deref().unwrap_or("")
+        );
     }
     let patch = json!({"metadata": {"annotations": annotations(flags)}});
     for name in &names {

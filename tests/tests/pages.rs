@@ -100,6 +100,7 @@ const NEEDS: &[(&str, Needs)] = &[
     ("autoscaling.md", Needs::Tenant),
     ("databases.md", Needs::Postgres),
     ("quota.md", Needs::Tenant),
+    ("simulation.md", Needs::Tenant),
     ("super-clusters.md", Needs::Tenant),
 ];
 

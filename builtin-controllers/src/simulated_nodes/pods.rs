@@ -239,7 +239,15 @@ impl Reconciler for Kubelets {
             self.note_waiting(key, false);
         }
         let (status, again) = status::next(&pod, &Place { pod_ip, host_ip }, &lacks, Timestamp::now());
+        let began_to_wait = status::crash_loops(&pod, &status);
         self.access.set_status(tenant, &PODS, &pod, status).await?;
+        for container in began_to_wait {
+            let message = format!(
+                "Back-off restarting failed container {container} in pod {}_{}({uid})",
+                key.name, key.namespace
+            );
+            self.access.event(tenant, &pod, Severity::Warning, "BackOff", &message);
+        }
         Ok(match (again, is_complete) {
             (Some(delay), _) => Next::After(delay + A_MOMENT),
             (None, false) => Next::After(PATROL),

@@ -332,6 +332,14 @@ fn backoff(restarts: i64) -> Duration {
     Duration::from_secs((10u64 << doublings).min(300))
 }
 
+/// The containers that wait to be restarted, and did not wait before.
+pub(super) fn crash_loops(pod: &Value, status: &Value) -> Vec<String> {
+    let waits = |status: &Value| status["state"]["waiting"]["reason"] == "CrashLoopBackOff";
+    let statuses = elements(status, "/containerStatuses").iter();
+    let new = statuses.filter(|now| waits(now) && !known(pod, "containerStatuses", now).is_some_and(waits));
+    new.map(|now| text(now, "/name").to_owned()).collect()
+}
+
 fn crash_loop(restarts: i64) -> State {
     let seconds = backoff(restarts).as_secs();
     State::Waiting("CrashLoopBackOff", Some(format!("back-off {seconds}s restarting simulated container")))

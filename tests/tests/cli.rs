@@ -100,7 +100,7 @@ fn addresses_and_log_filters_that_mean_nothing_are_refused() {
         (["--external-address", "insula.example.com:0"], &["--external-address", "between 1 and 65535"]),
         (["--external-address", ""], &["--external-address"]),
         (["--data-dir", ""], &["--data-dir"]),
-        (["--nodes", "257"], &["--nodes", "1..=256"]),
+        (["--nodes", "5001"], &["--nodes", "1..=5000"]),
         (["--output", "xml"], &["--output", "table, json, yaml"]),
     ] {
         let output = command(home.path()).arg("up").args(arguments).output().unwrap();

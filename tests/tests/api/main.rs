@@ -12,6 +12,7 @@ mod reads;
 mod refusals;
 mod services;
 mod stateful_sets;
+mod texts;
 mod workloads;
 mod writes;
 

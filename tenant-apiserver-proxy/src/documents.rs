@@ -8,6 +8,7 @@ use crate::planes::Plane;
 use crate::reply::{Content, Reply};
 use crate::server::Server;
 use crate::stages::Authorized;
+use api_resources::table::metrics::GROUP as METRICS;
 use api_resources::{Catalog, ResourceRow, Version};
 use api_schema::openapi::{self, ApiResource, ApiSchema, ApiSubresource, Descriptions, GroupVersionApi};
 use api_types::{ApiError, ObjectName};
@@ -141,18 +142,19 @@ struct Api {
 }
 
 impl Documents {
-    /// `/openapi/v2`.
+    /// `/openapi/v2`. What is served beside the catalog is described too.
     pub async fn openapi_v2(
         &self,
         server: &Server,
         auth: &Authorized,
         catalog: &Catalog,
+        beside: &[Arc<ResourceRow>],
     ) -> Result<Reply, ApiError> {
         let wish = auth.call().wish();
         let types = [JSON, openapi::v2::PROTOBUF, openapi::v2::PROTOBUF_ACCEPTED];
         let Some(of) = wish.first_of(&types) else { return Ok(not_acceptable()) };
         let protobuf = of != JSON;
-        let apis = apis(server, auth.plane(), catalog)?;
+        let apis = apis(server, auth.plane(), catalog, beside)?;
         let keys: Vec<&str> = apis.iter().map(|api| api.key.as_str()).collect();
         let of = digest(keys.join("\n").as_bytes());
         let key = |protobuf: bool| format!("v2 {protobuf} {of}");
@@ -177,6 +179,7 @@ impl Documents {
         server: &Server,
         auth: &Authorized,
         catalog: &Catalog,
+        beside: &[Arc<ResourceRow>],
         rest: &str,
     ) -> Result<Reply, ApiError> {
         let mut index = Vec::new();
@@ -189,7 +192,7 @@ impl Documents {
             .collect();
         groups.dedup();
         wanted.extend(openapi::v3::plain_paths(&groups).into_iter().map(|path| (path.clone(), path, None)));
-        let apis = apis(server, auth.plane(), catalog)?;
+        let apis = apis(server, auth.plane(), catalog, beside)?;
         wanted.extend(apis.into_iter().map(|Api { key, api }| (api.path(), key, Some(api))));
         let types = [JSON, openapi::v3::PROTOBUF, openapi::v3::PROTOBUF_ACCEPTED];
         let wish = auth.call().wish();
@@ -308,9 +311,14 @@ async fn extended(
 }
 
 /// The groups and versions that a plane serves, in the order of discovery.
-fn apis(server: &Server, plane: &Plane, catalog: &Catalog) -> Result<Vec<Api>, ApiError> {
+fn apis(
+    server: &Server,
+    plane: &Plane,
+    catalog: &Catalog,
+    beside: &[Arc<ResourceRow>],
+) -> Result<Vec<Api>, ApiError> {
     let mut apis: Vec<Api> = Vec::new();
-    for row in catalog.rows() {
+    for row in catalog.rows().chain(beside) {
         for version in &row.versions {
             let (schema, key) = schema(server, plane, row, version)?;
             let found =
@@ -374,7 +382,9 @@ fn resource(row: &ResourceRow, schema: ApiSchema) -> ApiResource {
         kind: row.kind.to_string(),
         namespaced: row.namespaced,
         verbs: verbs(&row.verbs),
-        protobuf: !row.is_custom() && !api_resources::table::insula::is_ours(&row.group),
+        protobuf: !row.is_custom()
+            && !api_resources::table::insula::is_ours(&row.group)
+            && row.group != METRICS,
         returns_deleted: api_resources::table::returns_deleted(&row.group, &row.plural),
         schema,
         subresources: row

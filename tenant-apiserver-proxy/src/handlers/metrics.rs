@@ -63,12 +63,23 @@ pub fn row(server: &Server, plane: &Plane, request: &ResourceRequest) -> Option<
 /// What a plane serves besides its catalog, for discovery.
 pub fn with_metrics(server: &Server, plane: &Plane, catalog: &Catalog) -> Vec<Foreign> {
     let mut all = aggregation::foreign(server, plane);
-    let is_taken = all.iter().any(|one| one.group == GROUP && one.version == VERSION)
-        || catalog.custom_rows().any(|row| row.group == GROUP);
-    if !is_taken && server.meters().of(plane).is_some() {
+    if is_served(server, plane, catalog, &all) {
         all.push(table::served());
     }
     all
+}
+
+/// What this serves of a plane: all, or nothing.
+pub fn rows(server: &Server, plane: &Plane, catalog: &Catalog) -> &'static [Arc<ResourceRow>] {
+    let foreign = aggregation::foreign(server, plane);
+    if is_served(server, plane, catalog, &foreign) { table::rows() } else { &[] }
+}
+
+/// Somebody measures the plane, and nobody else answers for the group.
+fn is_served(server: &Server, plane: &Plane, catalog: &Catalog, foreign: &[Foreign]) -> bool {
+    let is_taken = foreign.iter().any(|one| one.group == GROUP && one.version == VERSION)
+        || catalog.custom_rows().any(|row| row.group == GROUP);
+    !is_taken && server.meters().of(plane).is_some()
 }
 
 /// Answers a get or a list; anything else is not offered.

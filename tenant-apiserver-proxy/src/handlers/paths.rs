@@ -54,10 +54,16 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
         }
         sealing::PATH => sealing::answer(server, auth).await,
         certs::PATH => certs::answer(server, auth).await,
-        "/openapi/v2" => server.documents.openapi_v2(server, auth, &catalog).await,
+        "/openapi/v2" => {
+            server
+                .documents
+                .openapi_v2(server, auth, &catalog, super::metrics::rows(server, auth.plane(), &catalog))
+                .await
+        }
         _ if path == "/openapi/v3" || path.starts_with("/openapi/v3/") => {
             let rest = path.trim_start_matches("/openapi/v3").trim_start_matches('/');
-            server.documents.openapi_v3(server, auth, &catalog, rest).await
+            let beside = super::metrics::rows(server, auth.plane(), &catalog);
+            server.documents.openapi_v3(server, auth, &catalog, beside, rest).await
         }
         _ => unknown(&catalog, path),
     }

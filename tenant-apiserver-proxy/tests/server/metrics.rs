@@ -225,3 +225,32 @@ async fn an_extension_server_stands_before_the_platform() {
     let list: Value = admin.get(PODS).await.expect_code(200).json();
     assert_eq!(names(&list), ["a", "b", "z"]);
 }
+
+#[tokio::test]
+async fn metrics_are_described_where_they_are_served() {
+    let insula = Installation::start().await;
+    let (id, admin) = insula.tenant("acme").await;
+    let path = "apis/metrics.k8s.io/v1beta1";
+    let v3 = format!("/openapi/v3/{path}");
+    let kind = "io.k8s.metrics.pkg.apis.metrics.v1beta1.PodMetrics";
+    let index = admin.get("/openapi/v3").await.expect_code(200).json();
+    assert!(index["paths"][path].is_null());
+    admin.get(&v3).await.expect_code(404);
+    let v2 = admin.get("/openapi/v2").await.expect_code(200).json();
+    assert!(v2["definitions"][kind].is_null());
+
+    insula.server.set_usage_meters(vec![Arc::new(Meter(id))]);
+    let index = admin.get("/openapi/v3").await.expect_code(200).json();
+    assert!(text(&index["paths"][path]["serverRelativeURL"]).contains("?hash="), "{}", index["paths"][path]);
+    let document = admin.get(&v3).await.expect_code(200).json();
+    let schema = &document["components"]["schemas"][kind];
+    assert_eq!(
+        schema["x-kubernetes-group-version-kind"],
+        json!([{"group": "metrics.k8s.io", "version": "v1beta1", "kind": "PodMetrics"}])
+    );
+    assert!(schema["properties"]["containers"]["description"].is_string(), "{schema}");
+    let list = &document["paths"][format!("/{path}/namespaces/{{namespace}}/pods")];
+    assert!(list["get"].is_object() && list.get("post").is_none(), "{list}");
+    let v2 = admin.get("/openapi/v2").await.expect_code(200).json();
+    assert!(v2["definitions"][kind].is_object());
+}

@@ -1,12 +1,20 @@
 //! The nodes and pods of the plane, kept up to date event by event.
 
-use super::counts::{ByNode, Counts};
+use super::counts::{ByNode, Counts, Who};
 use super::node::{NodeFacts, NodeInfo};
 use super::pod::{Labels, PodInfo};
 use crate::selectors::Selector;
 use compact_str::CompactString;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Pods with the same rules about other pods.
+pub(super) struct Ruled {
+    /// One of them, or one that was.
+    pub(super) pod: Arc<PodInfo>,
+    /// How many are on which node.
+    pub(super) by_node: HashMap<CompactString, i64>,
+}
 
 /// What the scheduler decides by.
 #[derive(Default)]
@@ -20,8 +28,8 @@ pub(super) struct Cluster {
     pods: HashMap<CompactString, Arc<PodInfo>>,
     /// The same by namespace.
     by_namespace: HashMap<CompactString, BTreeMap<CompactString, Arc<PodInfo>>>,
-    /// Those with rules about other pods.
-    with_affinity: BTreeMap<CompactString, Arc<PodInfo>>,
+    /// The rules about other pods that pods have.
+    rules: BTreeMap<Arc<str>, Ruled>,
     /// How many pods use a claim, by namespace and name.
     claims: HashMap<(CompactString, CompactString), usize>,
     /// Pods that were promised a node.
@@ -37,8 +45,8 @@ impl Cluster {
     }
 
     /// How many pods of a namespace a selector selects, by node.
-    pub(super) fn counted(&self, namespace: &str, selector: &Selector) -> ByNode {
-        self.counts().of(namespace, selector, self.pods_in(namespace))
+    pub(super) fn counted(&self, who: Who, namespace: &str, selector: &Selector) -> ByNode {
+        self.counts().of(who, namespace, selector, self.pods_in(namespace))
     }
 
     /// How many nodes are known.
@@ -132,8 +140,10 @@ impl Cluster {
         for volume in &pod.claims {
             *self.claims.entry((pod.name.namespace.clone(), volume.claim.clone())).or_default() += 1;
         }
-        if pod.has_affinity() {
-            self.with_affinity.insert(pod.uid.clone(), pod.clone());
+        if !pod.rules.is_empty() {
+            let new = || Ruled { pod: pod.clone(), by_node: HashMap::new() };
+            let ruled = self.rules.entry(pod.rules.clone()).or_insert_with(new);
+            *ruled.by_node.entry(pod.node.clone()).or_default() += 1;
         }
         let of_namespace = self.by_namespace.entry(pod.name.namespace.clone()).or_default();
         of_namespace.insert(pod.uid.clone(), pod.clone());
@@ -156,7 +166,16 @@ impl Cluster {
                 }
             }
         }
-        self.with_affinity.remove(uid);
+        if let Some(ruled) = self.rules.get_mut(&pod.rules) {
+            let count = ruled.by_node.entry(pod.node.clone()).or_default();
+            *count -= 1;
+            if *count == 0 {
+                ruled.by_node.remove(&pod.node);
+            }
+            if ruled.by_node.is_empty() {
+                self.rules.remove(&pod.rules);
+            }
+        }
         if let Some(of_namespace) = self.by_namespace.get_mut(&pod.name.namespace) {
             of_namespace.remove(uid);
             if of_namespace.is_empty() {
@@ -176,9 +195,9 @@ impl Cluster {
         self.by_namespace.keys()
     }
 
-    /// The pods that have a node and rules about other pods.
-    pub(super) fn pods_with_affinity(&self) -> impl Iterator<Item = &Arc<PodInfo>> {
-        self.with_affinity.values()
+    /// The rules about other pods that pods with a node have.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Ruled> {
+        self.rules.values()
     }
 
     /// How many pods that have a node use a claim.

@@ -10,31 +10,53 @@ use std::sync::Arc;
 /// How many selectors are remembered.
 const REMEMBERED: usize = 256;
 
+/// Which pods count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Who {
+    /// Those that are here to stay; as in Kubernetes, an empty selector counts none of them.
+    Staying,
+    /// Those that go too.
+    Everybody,
+}
+
+impl Who {
+    fn counts(self, namespace: &str, selector: &Selector, pod: &PodInfo) -> bool {
+        let may_count = match self {
+            Who::Staying => !pod.is_deleting && !selector.is_empty(),
+            Who::Everybody => true,
+        };
+        may_count && pod.name.namespace == namespace && selector.matches(&pod.labels)
+    }
+}
+
+/// What is counted.
+type Key = (Who, CompactString, Selector);
+
 /// Pods by node.
 pub(super) type ByNode = Arc<HashMap<CompactString, i64>>;
 
 /// The counts of selectors.
 #[derive(Default)]
 pub(super) struct Counts {
-    known: HashMap<(CompactString, Selector), ByNode>,
-    order: VecDeque<(CompactString, Selector)>,
+    known: HashMap<Key, ByNode>,
+    order: VecDeque<Key>,
 }
 
 impl Counts {
     /// The count of a selector in a namespace, made of these pods when it is not known.
     pub(super) fn of<'a>(
         &mut self,
+        who: Who,
         namespace: &str,
         selector: &Selector,
         pods: impl Iterator<Item = &'a Arc<PodInfo>>,
     ) -> ByNode {
-        let key = (CompactString::from(namespace), selector.clone());
+        let key = (who, CompactString::from(namespace), selector.clone());
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
         let mut by_node: HashMap<CompactString, i64> = HashMap::new();
-        // As in Kubernetes, an empty selector counts nothing.
-        for pod in pods.filter(|pod| !selector.is_empty() && pod.counts_for(namespace, selector)) {
+        for pod in pods.filter(|pod| who.counts(namespace, selector, pod)) {
             *by_node.entry(pod.node.clone()).or_default() += 1;
         }
         if self.order.len() >= REMEMBERED
@@ -48,8 +70,8 @@ impl Counts {
 
     /// A pod came to its node (1), or left it (-1).
     pub(super) fn changed(&mut self, pod: &PodInfo, by: i64) {
-        for ((namespace, selector), count) in &mut self.known {
-            if !selector.is_empty() && pod.counts_for(namespace, selector) {
+        for ((who, namespace, selector), count) in &mut self.known {
+            if who.counts(namespace, selector, pod) {
                 *Arc::make_mut(count).entry(pod.node.clone()).or_default() += by;
             }
         }
@@ -71,15 +93,24 @@ mod tests {
         };
         let web = Selector::of_labels(&json!({"app": "web"}));
         let (mut counts, pods) = (Counts::default(), [on("a", "n"), on("b", "n"), on("c", "m")]);
-        assert_eq!(counts.of("default", &web, pods.iter())["n"], 2);
+        assert_eq!(counts.of(Who::Staying, "default", &web, pods.iter())["n"], 2);
         counts.changed(&on("d", "m"), 1);
         counts.changed(&pods[0], -1);
-        let found = counts.of("default", &web, [].iter());
+        let found = counts.of(Who::Staying, "default", &web, [].iter());
         assert_eq!((found["n"], found["m"]), (1, 2));
-        assert!(counts.of("default", &Selector::default(), pods.iter()).is_empty());
-        assert!(counts.of("other", &web, pods.iter()).is_empty());
+        assert!(counts.of(Who::Staying, "default", &Selector::default(), pods.iter()).is_empty());
+        let mut going = pod("e", json!({}));
+        (going.node, going.is_deleting) = ("n".into(), true);
+        let going = Arc::new(going);
+        assert_eq!(counts.of(Who::Everybody, "default", &Selector::default(), [&going].into_iter())["n"], 1);
+        assert!(counts.of(Who::Staying, "other", &web, pods.iter()).is_empty());
         for number in 0..REMEMBERED {
-            counts.of("default", &Selector::of_labels(&json!({"n": number.to_string()})), pods.iter());
+            counts.of(
+                Who::Staying,
+                "default",
+                &Selector::of_labels(&json!({"n": number.to_string()})),
+                pods.iter(),
+            );
         }
         assert_eq!(counts.known.len(), REMEMBERED);
     }

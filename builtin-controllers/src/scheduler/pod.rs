@@ -5,11 +5,12 @@ use super::terms::{Constraint, NodeTerms, PodTerm, Preferred, Toleration};
 use crate::access::{elements, number, text};
 use crate::conditions;
 use crate::pod_facts;
-use crate::selectors::{Selector, labels_of};
+use crate::selectors::labels_of;
 use compact_str::CompactString;
 use jiff::Timestamp;
 use plane_client::{ApiError, Object, ObjectName, Revision};
 use serde_json::Value;
+use std::sync::Arc;
 
 pub(super) type Labels = Vec<(CompactString, CompactString)>;
 
@@ -40,10 +41,6 @@ impl PodTerms {
                 })
                 .collect(),
         }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.required.is_empty() && self.preferred.is_empty()
     }
 }
 
@@ -85,6 +82,8 @@ pub(super) struct PodInfo {
     pub(super) tolerations: Vec<Toleration>,
     pub(super) affinity: PodTerms,
     pub(super) anti_affinity: PodTerms,
+    /// The same for all pods of a namespace with the same rules about other pods; empty: it has none.
+    pub(super) rules: Arc<str>,
     pub(super) spread: Vec<Constraint>,
     pub(super) claims: Vec<ClaimVolume>,
     /// Volumes of which two pods may not have the same on a node, as they are written.
@@ -96,6 +95,11 @@ pub(super) struct PodInfo {
 
 /// Kinds of volumes that are one disk.
 const DISKS: [&str; 4] = ["gcePersistentDisk", "awsElasticBlockStore", "iscsi", "rbd"];
+
+fn rules_of(affinity: &Value, namespace: &str) -> Arc<str> {
+    let (near, apart) = (&affinity["podAffinity"], &affinity["podAntiAffinity"]);
+    if near.is_null() && apart.is_null() { "".into() } else { format!("{namespace} {near} {apart}").into() }
+}
 
 impl PodInfo {
     pub(super) fn of(object: &Object) -> Result<Self, ApiError> {
@@ -136,6 +140,7 @@ impl PodInfo {
             tolerations: elements(spec, "/tolerations").iter().map(Toleration::of).collect(),
             affinity: PodTerms::of(&spec["affinity"]["podAffinity"], &name.namespace),
             anti_affinity: PodTerms::of(&spec["affinity"]["podAntiAffinity"], &name.namespace),
+            rules: rules_of(&spec["affinity"], &name.namespace),
             spread: elements(spec, "/topologySpreadConstraints")
                 .iter()
                 .map(|constraint| Constraint::of(constraint, &labels))
@@ -155,16 +160,6 @@ impl PodInfo {
             labels,
             name,
         }
-    }
-
-    /// It has rules about other pods.
-    pub(super) fn has_affinity(&self) -> bool {
-        !self.affinity.is_empty() || !self.anti_affinity.is_empty()
-    }
-
-    /// True when the selector selects it and it is here to stay.
-    pub(super) fn counts_for(&self, namespace: &str, selector: &Selector) -> bool {
-        !self.is_deleting && self.name.namespace == namespace && selector.matches(&self.labels)
     }
 }
 

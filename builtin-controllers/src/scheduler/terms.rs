@@ -173,6 +173,11 @@ impl PodTerm {
             || self.by_label.as_ref().is_some_and(|selector| selector.matches(labels))
     }
 
+    /// What selects the pods that it is about; `None`: nothing does.
+    pub(super) fn selector(&self) -> Option<&Selector> {
+        self.selector.as_ref()
+    }
+
     /// True when it is about pods with these labels.
     pub(super) fn selects(&self, labels: &Labels) -> bool {
         self.selector.as_ref().is_some_and(|selector| selector.matches(labels))

@@ -1,27 +1,49 @@
 //! Affinity and anti-affinity between pods: required rules filter, preferred ones compare.
 
 use super::MOST;
-use crate::scheduler::cluster::Cluster;
+use crate::scheduler::cluster::{Cluster, Ruled};
+use crate::scheduler::counts::{ByNode, Who};
 use crate::scheduler::cycle::{Cycle, Refusal, Scoring};
 use crate::scheduler::node::NodeInfo;
 use crate::scheduler::pod::{PodInfo, PodTerms};
 use crate::scheduler::terms::{PodTerm, Preferred};
+use crate::selectors::Selector;
 use compact_str::CompactString;
 use std::collections::HashMap;
-use std::sync::Arc;
 
-/// Numbers by label of the node: key and value.
-type ByLabel = HashMap<(CompactString, CompactString), i64>;
+/// Numbers by value, for each label of nodes.
+#[derive(Clone, Default)]
+struct ByLabel(Vec<(CompactString, HashMap<CompactString, i64>)>);
 
-fn add(to: &mut ByLabel, node: &NodeInfo, key: &CompactString, by: i64) {
-    if let Some(value) = node.label(key) {
-        *to.entry((key.clone(), value.into())).or_default() += by;
+impl ByLabel {
+    fn add(&mut self, node: &NodeInfo, key: &CompactString, by: i64) {
+        let Some(value) = node.label(key) else { return };
+        let index = self.0.iter().position(|(known, _)| known == key).unwrap_or(self.0.len());
+        if index == self.0.len() {
+            self.0.push((key.clone(), HashMap::new()));
+        }
+        let numbers = &mut self.0[index].1;
+        match numbers.get_mut(value) {
+            Some(number) => *number += by,
+            None => drop(numbers.insert(value.into(), by)),
+        }
     }
-}
 
-fn at(numbers: &ByLabel, node: &NodeInfo, key: &CompactString) -> Option<i64> {
-    let value = node.label(key)?;
-    Some(numbers.get(&(key.clone(), value.into())).copied().unwrap_or(0))
+    /// The number where the node is; `None`: it lacks the label.
+    fn at(&self, node: &NodeInfo, key: &CompactString) -> Option<i64> {
+        let value = node.label(key)?;
+        let numbers = self.0.iter().find(|(known, _)| known == key);
+        Some(numbers.and_then(|(_, numbers)| numbers.get(value)).copied().unwrap_or(0))
+    }
+
+    /// All numbers where the node is.
+    fn all_at(&self, node: &NodeInfo) -> impl Iterator<Item = i64> {
+        self.0.iter().filter_map(|(key, numbers)| numbers.get(node.label(key)?)).copied()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(|(_, numbers)| numbers.values().all(|number| *number == 0))
+    }
 }
 
 fn matches(term: &PodTerm, pod: &PodInfo, cluster: &Cluster) -> bool {
@@ -33,12 +55,24 @@ fn matches_all(terms: &[PodTerm], pod: &PodInfo, cluster: &Cluster) -> bool {
     !terms.is_empty() && terms.iter().all(|term| matches(term, pod, cluster))
 }
 
-/// The pods that one of the terms may be about: those of the namespaces that it covers.
-fn candidates<'a>(terms: &'a [&'a PodTerm], cluster: &'a Cluster) -> impl Iterator<Item = &'a Arc<PodInfo>> {
+/// On which nodes the pods are that all of these terms are about, and how many.
+fn where_all(terms: &[&PodTerm], cluster: &Cluster) -> Vec<ByNode> {
+    let selectors: Option<Vec<&Selector>> = terms.iter().map(|term| term.selector()).collect();
+    let Some(all) = selectors.filter(|selectors| !selectors.is_empty()) else { return Vec::new() };
+    let all = all.into_iter().fold(Selector::default(), |all, one| all.and(one.clone()));
     let covered = |namespace: &&CompactString| {
-        terms.iter().any(|term| term.covers(namespace, cluster.labels_of(namespace)))
+        terms.iter().all(|term| term.covers(namespace, cluster.labels_of(namespace)))
     };
-    cluster.occupied_namespaces().filter(covered).flat_map(|namespace| cluster.pods_in(namespace))
+    let namespaces = cluster.occupied_namespaces().filter(covered);
+    namespaces.map(|namespace| cluster.counted(Who::Everybody, namespace, &all)).collect()
+}
+
+/// The known nodes of counted pods.
+fn known<'a>(
+    counts: &'a HashMap<CompactString, i64>,
+    cluster: &'a Cluster,
+) -> impl Iterator<Item = (&'a NodeInfo, i64)> {
+    counts.iter().filter_map(|(name, count)| Some((cluster.node(name)?, *count)))
 }
 
 /// What has to hold.
@@ -55,17 +89,25 @@ pub(in crate::scheduler) struct Hard {
 impl Hard {
     pub(in crate::scheduler) fn new(pod: &PodInfo, cluster: &Cluster) -> Self {
         let mut hard = Hard::default();
-        let known = |pod: &PodInfo| cluster.node(&pod.node);
-        for other in cluster.pods_with_affinity().filter(|other| !other.anti_affinity.required.is_empty()) {
-            if let Some(node) = known(other) {
-                hard.count_against(pod, other, node, cluster, 1);
+        for ruled in cluster.rules() {
+            for term in ruled.pod.anti_affinity.required.iter().filter(|term| matches(term, pod, cluster)) {
+                for (node, count) in known(&ruled.by_node, cluster) {
+                    hard.against.add(node, &term.topology, count);
+                }
             }
         }
-        let terms: Vec<&PodTerm> = pod.affinity.required.iter().chain(&pod.anti_affinity.required).collect();
-        if !terms.is_empty() {
-            for other in candidates(&terms, cluster) {
-                if let Some(node) = known(other) {
-                    hard.count_own(pod, other, node, cluster, 1);
+        let wanted: Vec<&PodTerm> = pod.affinity.required.iter().collect();
+        for counts in where_all(&wanted, cluster) {
+            for (node, count) in known(&counts, cluster) {
+                for term in &wanted {
+                    hard.wanted.add(node, &term.topology, count);
+                }
+            }
+        }
+        for term in &pod.anti_affinity.required {
+            for counts in where_all(&[term], cluster) {
+                for (node, count) in known(&counts, cluster) {
+                    hard.unwanted.add(node, &term.topology, count);
                 }
             }
         }
@@ -74,18 +116,18 @@ impl Hard {
 
     fn count_against(&mut self, own: &PodInfo, other: &PodInfo, node: &NodeInfo, cluster: &Cluster, by: i64) {
         for term in other.anti_affinity.required.iter().filter(|term| matches(term, own, cluster)) {
-            add(&mut self.against, node, &term.topology, by);
+            self.against.add(node, &term.topology, by);
         }
     }
 
     fn count_own(&mut self, own: &PodInfo, other: &PodInfo, node: &NodeInfo, cluster: &Cluster, by: i64) {
         if matches_all(&own.affinity.required, other, cluster) {
             for term in &own.affinity.required {
-                add(&mut self.wanted, node, &term.topology, by);
+                self.wanted.add(node, &term.topology, by);
             }
         }
         for term in own.anti_affinity.required.iter().filter(|term| matches(term, other, cluster)) {
-            add(&mut self.unwanted, node, &term.topology, by);
+            self.unwanted.add(node, &term.topology, by);
         }
     }
 
@@ -99,16 +141,13 @@ impl Hard {
     ) {
         self.count_against(own, other, node, cluster, by);
         self.count_own(own, other, node, cluster, by);
-        for numbers in [&mut self.against, &mut self.wanted, &mut self.unwanted] {
-            numbers.retain(|_, number| *number != 0);
-        }
     }
 }
 
 fn is_wanted(cycle: &Cycle<'_>, node: &NodeInfo) -> bool {
     let (hard, required) = (&cycle.affinity, &cycle.pod.affinity.required);
     let numbers: Option<Vec<i64>> =
-        required.iter().map(|term| at(&hard.wanted, node, &term.topology)).collect();
+        required.iter().map(|term| hard.wanted.at(node, &term.topology)).collect();
     match numbers {
         // Every label has to be there.
         None => false,
@@ -123,13 +162,10 @@ pub(in crate::scheduler) fn check(cycle: &Cycle<'_>, node: &NodeInfo) -> Option<
     if !is_wanted(cycle, node) {
         return Refusal::incurable("node(s) didn't match pod affinity rules");
     }
-    if pod.anti_affinity.required.iter().any(|term| at(&hard.unwanted, node, &term.topology) > Some(0)) {
+    if pod.anti_affinity.required.iter().any(|term| hard.unwanted.at(node, &term.topology) > Some(0)) {
         return Refusal::curable("node(s) didn't match pod anti-affinity rules");
     }
-    let is_near = |((key, value), number): (&(CompactString, CompactString), &i64)| {
-        *number > 0 && node.label(key) == Some(value)
-    };
-    if hard.against.iter().any(is_near) {
+    if hard.against.all_at(node).any(|number| number > 0) {
         return Refusal::curable("node(s) didn't satisfy existing pods anti-affinity rules");
     }
     None
@@ -143,35 +179,28 @@ pub(in crate::scheduler) struct Soft(ByLabel);
 const OF_A_REQUIRED_RULE: i64 = 1;
 
 impl Soft {
-    pub(in crate::scheduler) fn new(cycle: &Cycle<'_>) -> Self {
+    pub(in crate::scheduler) fn new<'a>(cycle: &Cycle<'a>) -> Self {
         let (pod, cluster) = (cycle.pod, cycle.cluster);
-        let mut points = ByLabel::new();
-        let mut give = |terms: &[Preferred<PodTerm>], about: &PodInfo, node: &NodeInfo, sign: i64| {
-            for preferred in terms.iter().filter(|preferred| matches(&preferred.term, about, cluster)) {
-                add(&mut points, node, &preferred.term.topology, sign * preferred.weight);
-            }
-        };
-        let of = |terms: &PodTerms| !terms.preferred.is_empty();
-        if of(&pod.affinity) || of(&pod.anti_affinity) {
-            let preferred = pod.affinity.preferred.iter().chain(&pod.anti_affinity.preferred);
-            let terms: Vec<&PodTerm> = preferred.map(|preferred| &preferred.term).collect();
-            for other in candidates(&terms, cluster) {
-                if let Some(node) = cluster.node(&other.node) {
-                    give(&pod.affinity.preferred, other, node, 1);
-                    give(&pod.anti_affinity.preferred, other, node, -1);
+        let mut points = ByLabel::default();
+        for (terms, sign) in [(&pod.affinity, 1), (&pod.anti_affinity, -1)] {
+            for Preferred { weight, term } in &terms.preferred {
+                for counts in where_all(&[term], cluster) {
+                    for (node, count) in known(&counts, cluster) {
+                        points.add(node, &term.topology, sign * weight * count);
+                    }
                 }
             }
         }
-        for other in cluster.pods_with_affinity() {
-            if let Some(node) = cluster.node(&other.node) {
-                give(&other.affinity.preferred, pod, node, 1);
-                give(&other.anti_affinity.preferred, pod, node, -1);
-            }
-        }
-        for other in cluster.pods_with_affinity() {
-            if let Some(node) = cluster.node(&other.node) {
-                for term in other.affinity.required.iter().filter(|term| matches(term, pod, cluster)) {
-                    add(&mut points, node, &term.topology, OF_A_REQUIRED_RULE);
+        for Ruled { pod: other, by_node } in cluster.rules() {
+            let preferred = |terms: &'a PodTerms, sign: i64| {
+                terms.preferred.iter().map(move |preferred| (&preferred.term, sign * preferred.weight))
+            };
+            let required = other.affinity.required.iter().map(|term| (term, OF_A_REQUIRED_RULE));
+            let all =
+                preferred(&other.affinity, 1).chain(preferred(&other.anti_affinity, -1)).chain(required);
+            for (term, weight) in all.filter(|(term, _)| matches(term, pod, cluster)) {
+                for (node, count) in known(by_node, cluster) {
+                    points.add(node, &term.topology, weight * count);
                 }
             }
         }
@@ -184,8 +213,7 @@ pub(in crate::scheduler) fn matters(scoring: &Scoring<'_>) -> bool {
 }
 
 pub(in crate::scheduler) fn score(scoring: &Scoring<'_>, node: &NodeInfo) -> i64 {
-    let points = scoring.affinity.0.iter();
-    points.filter(|((key, value), _)| node.label(key) == Some(value)).map(|(_, points)| points).sum()
+    scoring.affinity.0.all_at(node).sum()
 }
 
 /// The least counts nothing, the most 100.

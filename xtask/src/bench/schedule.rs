@@ -40,8 +40,7 @@ impl Options {
 fn node(index: usize) -> String {
     let name = format!("bench-{index}");
     let amounts = json!({"cpu": "8", "memory": "32Gi", "pods": "110"});
-    let labels =
-        json!({"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": format!("z{}", index % 3)});
+    let labels = json!({"bench": "yes", "kubernetes.io/hostname": name, "topology.kubernetes.io/zone": format!("z{}", index % 3)});
     json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
         "status": {"capacity": amounts, "allocatable": amounts}})
     .to_string()
@@ -52,11 +51,12 @@ fn deployment(index: usize, replicas: usize) -> String {
     let labels = json!({"app": format!("bench-{index}")});
     let container =
         json!({"name": "c", "image": "bench", "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}});
-    let selector = json!({"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["z0", "z1", "z2"]}]});
-    let affinity = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [selector]}}});
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": format!("bench-{index}")},
         "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"affinity": affinity, "containers": [container]}}}})
+            "template": {"metadata": {"labels": labels}, "spec": {
+                "nodeSelector": {"bench": "yes"},
+                // Nobody says that these nodes are ready.
+                "tolerations": [{"operator": "Exists"}], "containers": [container]}}}})
     .to_string()
 }
 

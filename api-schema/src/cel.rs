@@ -12,6 +12,7 @@ mod build;
 mod expression;
 mod json;
 mod kinds;
+mod objects;
 mod optional;
 mod pairs;
 mod rewrite;
@@ -19,9 +20,11 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+pub use crate::crd::rules::Objects;
 pub use authorizer::{Authorizer, Question};
 pub use expression::{Declared, Expression, Gives};
 pub(crate) use kinds::{is_structure, structure, structure_field};
+pub use objects::{Scope, problems};
 pub(crate) use optional::{AT, FIELD, FIRST, LIST};
 pub(crate) use pairs::PAIRS;
 pub(crate) use rewrite::names;

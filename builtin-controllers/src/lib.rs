@@ -34,6 +34,7 @@ mod certificates;
 mod custom_resources;
 mod event_expiry;
 mod namespaces;
+mod policy_status;
 mod role_aggregation;
 mod root_ca;
 mod service_accounts;

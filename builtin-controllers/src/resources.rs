@@ -29,6 +29,8 @@ pub(crate) const CERTIFICATE_REQUESTS: Resource =
     Resource::new("certificates.k8s.io", "v1", "certificatesigningrequests");
 pub(crate) const SUBJECT_ACCESS_REVIEWS: Resource =
     Resource::new("authorization.k8s.io", "v1", "subjectaccessreviews");
+pub(crate) const VALIDATING_POLICIES: Resource =
+    Resource::new("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies");
 pub(crate) const LEASES: Resource = Resource::new("coordination.k8s.io", "v1", "leases");
 pub(crate) const ROLE_BINDINGS: Resource = Resource::new("rbac.authorization.k8s.io", "v1", "rolebindings");
 pub(crate) const ENDPOINT_SLICES: Resource = Resource::new("discovery.k8s.io", "v1", "endpointslices");

@@ -25,6 +25,7 @@ use crate::load_balancers::LoadBalancers;
 use crate::namespaces::Namespaces;
 use crate::node_lifecycle::NodeLifecycle;
 use crate::pods::OrphanedPods;
+use crate::policy_status::PolicyStatus;
 use crate::replicasets::{self, ReplicaSets};
 use crate::resource_quotas::ResourceQuotas;
 use crate::role_aggregation::RoleAggregation;
@@ -41,8 +42,8 @@ use crate::token_secrets::{self, TokenAccounts, TokenSecrets};
 use crate::ttl_after_finished::FinishedJobs;
 use crate::volumes::{self, Volumes};
 use plane_client::{
-    Authorities, CertificateSigner, Controller, ExtensionServers, PlaneClient, Reconciler, ServedApis,
-    TenantId, TokenSigner,
+    Authorities, CertificateSigner, Controller, ExtensionServers, PlaneClient, PolicyTypes, Reconciler,
+    ServedApis, TenantId, TokenSigner,
 };
 use service_runtime::{FairQueue, Shutdown};
 use std::hash::Hash;
@@ -82,6 +83,8 @@ pub struct ApiServer {
     pub authority: Arc<dyn CertificateSigner>,
     /// Signs tokens.
     pub tokens: Arc<dyn TokenSigner>,
+    /// Knows the types of kinds.
+    pub types: Arc<dyn PolicyTypes>,
     /// Knows by whom clients are to know it.
     pub authorities: Arc<dyn Authorities>,
     /// Reads what planes serve.
@@ -91,12 +94,15 @@ pub struct ApiServer {
 impl ApiServer {
     /// One that does all of it.
     pub fn new(
-        server: Arc<impl ExtensionServers + CertificateSigner + TokenSigner + Authorities + ServedApis>,
+        server: Arc<
+            impl ExtensionServers + CertificateSigner + TokenSigner + PolicyTypes + Authorities + ServedApis,
+        >,
     ) -> Self {
         ApiServer {
             extensions: server.clone(),
             authority: server.clone(),
             tokens: server.clone(),
+            types: server.clone(),
             authorities: server.clone(),
             served: server,
         }
@@ -120,6 +126,7 @@ fn everywhere(client: &Arc<dyn PlaneClient>, server: &ApiServer) -> Vec<(Arc<dyn
         (Arc::new(TokenAccounts::new(client.clone())), 2),
         (Arc::new(TokenCleaning::new(client.clone())), 2),
         (Arc::new(RootCa::new(client.clone(), server.authorities.clone())), 2),
+        (Arc::new(PolicyStatus::new(client.clone(), server.types.clone())), 2),
         (Arc::new(RoleAggregation::new(client.clone())), 2),
         (Arc::new(Deployments::new(client.clone())), 8),
         (Arc::new(ReplicaSets::new(client.clone(), replicasets::SETS)), 8),

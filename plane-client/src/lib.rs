@@ -4,7 +4,8 @@
 //! asks for. Read in this order: [`client`] (what a client can do), [`watch`] and [`tenants`] (what is watched for
 //! ever), [`controller`] (the loop that most services are), the ports between services and the API server
 //! ([`reserver`], [`pod_tunnel`], [`usage_meter`], [`extension_servers`], [`served_apis`],
-//! [`certificate_signer`], [`token_signer`], [`authorities`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
+//! [`certificate_signer`], [`token_signer`], [`policy_types`],
+//! [`authorities`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
 //! by the binary.
 
 pub mod authorities;
@@ -15,6 +16,7 @@ pub mod extension_servers;
 #[cfg(feature = "fake")]
 pub mod fake;
 pub mod pod_tunnel;
+pub mod policy_types;
 pub mod reserver;
 pub mod served_apis;
 pub mod tenants;
@@ -30,6 +32,7 @@ pub use client::{KindInfo, Object, PlaneClient, Scope, WatchItem};
 pub use controller::{Controller, Next, Reconciler, Seen, Trigger};
 pub use extension_servers::{Availability, Checked, ExtensionServers};
 pub use pod_tunnel::{Duplex, PodAnswer, PodRequest, PodTunnel, SuperActor, TunnelError};
+pub use policy_types::{ExpressionWarning, PolicyTypes};
 pub use reserver::{Reservation, ServiceReserver};
 pub use served_apis::{ServedApis, ServiceAccount};
 pub use tenants::{TenantItem, TenantNow, TenantWatch};

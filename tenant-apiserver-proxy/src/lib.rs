@@ -47,6 +47,7 @@ pub mod own_address;
 pub mod pki;
 pub mod plane_keys;
 pub mod planes;
+pub mod policy_types;
 pub mod renewal;
 pub mod sealing;
 pub mod secret_tokens;

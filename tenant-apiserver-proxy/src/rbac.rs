@@ -13,7 +13,7 @@ use crate::planes::Plane;
 use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::rbac::{self, Action, Binding, Role, Rule};
-use api_types::{ApiError, GroupResource};
+use api_types::ApiError;
 use compact_str::CompactString;
 use read::{Read, policy};
 use serde_json::{Value, json};
@@ -110,12 +110,9 @@ pub fn check_binding(
         return Ok(());
     }
     let policy = policy(server, auth.plane());
-    let role = rbac::role_of(&*policy, &binding).map_err(|_| {
-        // Kubernetes names the bindings where both are of the cluster.
-        let of =
-            if place.row.namespaced { GroupResource::new(rbac::GROUP, plural) } else { place.resource() };
-        ApiError::not_found(&of, &binding.role_name)
-    })?;
+    // The bindings are named, and not the role: Kubernetes has it so.
+    let role = rbac::role_of(&*policy, &binding)
+        .map_err(|_| ApiError::not_found(&place.resource(), &binding.role_name))?;
     check_rules(server, auth, place, &role.rules)
 }
 

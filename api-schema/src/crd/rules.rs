@@ -26,4 +26,5 @@ pub(super) use evaluate::evaluate;
 pub(crate) use evaluate::{DEEP_STACK, ENGINE, Engine, SHALLOW, words};
 pub(super) use refuse::check;
 pub(crate) use result::depth;
-pub(crate) use typed::check_over;
+pub use typed::Objects;
+pub(crate) use typed::{Found, check_found, check_over};

@@ -8,6 +8,7 @@ pub const CONTROLLERS: &[&str] = &[
     "legacy-serviceaccount-token-cleaner-controller",
     "root-ca-certificate-publisher-controller",
     "clusterrole-aggregation-controller",
+    "validatingadmissionpolicy-status-controller",
     "deployment-controller",
     "replicaset-controller",
     "replicationcontroller-controller",

@@ -44,6 +44,13 @@ impl plane_client::TokenSigner for NoServers {
 }
 
 #[async_trait::async_trait]
+impl PolicyTypes for NoServers {
+    async fn warnings(&self, _: TenantId, _: &Value) -> Vec<plane_client::ExpressionWarning> {
+        Vec::new()
+    }
+}
+
+#[async_trait::async_trait]
 impl ExtensionServers for NoServers {
     async fn check(&self, _: TenantId, _: &str) -> plane_client::Checked {
         plane_client::Checked::NotRemote

@@ -97,6 +97,7 @@ const BUILT_IN: &[Row] = &[
         "MutatingWebhookConfiguration",
         "g",
     ),
+    ("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", "sg"),
     (
         "admissionregistration.k8s.io",
         "v1",

@@ -5,8 +5,9 @@
 //! plane's guards, read once), [`conditions`] and [`parameters`] (what expressions see), then the guards themselves:
 //! [`mutations`], [`webhooks`] with [`reviews`], [`policies`].
 //!
-//! Guarantees: who writes does not matter, the platform's own parts are guarded too. The objects of
-//! `admissionregistration.k8s.io` are shown to no guard, so that a bad one can always be removed. A plane without guards
+//! Guarantees: who writes does not matter, the platform's own parts are guarded too. Webhooks are
+//! shown no object of `admissionregistration.k8s.io`, and policies no policy or binding, so that a bad one can always be
+//! removed. A plane without guards
 //! pays for looking. Who waits for a webhook holds up neither its plane nor the platform ([`waiting`]). A guard that
 //! cannot be read lets nothing pass.
 
@@ -53,7 +54,7 @@ pub async fn mutate(
     between: &dyn Between,
 ) -> Result<(), ApiError> {
     let Some(guards) = compiled::of(asked) else { return Ok(()) };
-    guards.check()?;
+    guards.check(asked)?;
     if guards.mutating_policies.is_empty() && guards.mutating_webhooks.is_empty() {
         return Ok(());
     }
@@ -85,7 +86,7 @@ pub async fn validate(
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
     let Some(guards) = compiled::of(asked) else { return Ok(()) };
-    guards.check()?;
+    guards.check(asked)?;
     Box::pin(policies::run(asked, &guards, object, old)).await?;
     Box::pin(webhooks::validate(asked, &guards, object, old)).await
 }

@@ -327,3 +327,107 @@ async fn what_guards_say_comes_before_that_a_name_is_taken() {
     validate_with(&admin, "no", json!({"validations": [{"expression": "false"}]}), json!({})).await;
     admin.post(CONFIGMAPS, &wrong).await.expect_code(422);
 }
+
+#[tokio::test]
+async fn a_policy_of_everything_leaves_the_way_to_mend_it_open() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let all = json!([{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*/*"]}]);
+    let spec = json!({"matchConstraints": {"resourceRules": all},
+        "validations": [{"expression": "false", "message": "no"}]});
+    validate_with(&admin, "none", spec, json!({})).await;
+    admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(422);
+    let webhooks = format!("{GROUP}/validatingwebhookconfigurations");
+    admin.post(&webhooks, &json!({"metadata": {"name": "w"}})).await.expect_code(422);
+    // Questions of who may do what, and who somebody is, are answered.
+    let question = json!({"resourceAttributes": {"verb": "get", "resource": "pods"}});
+    for (path, spec) in [
+        ("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", question),
+        ("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", json!({"namespace": "default"})),
+        ("/apis/authentication.k8s.io/v1/tokenreviews", json!({"token": "x"})),
+    ] {
+        admin.post(path, &json!({"spec": spec})).await.expect_code(201);
+    }
+    admin.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &json!({})).await.expect_code(201);
+    let token = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    admin.post(token, &json!({"spec": {}})).await.expect_code(422);
+    // Of many objects none is named.
+    let told = admin.delete(CONFIGMAPS).await.expect_code(422).json();
+    assert_eq!(
+        text(&told["message"]),
+        "configmaps \"Unknown\" is forbidden: ValidatingAdmissionPolicy 'none' with binding 'none' denied request: no"
+    );
+    forget(&admin, "validating", "none").await;
+    admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201);
+}
+
+#[tokio::test]
+async fn parameters_of_a_kind_that_is_not_there_are_the_policys_fault() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let spec = json!({"paramKind": {"apiVersion": "example.com/v1", "kind": "Limit"},
+        "validations": [{"expression": "params.spec.most > 1"}]});
+    let reference = json!({"paramRef": {"name": "p", "parameterNotFoundAction": "Deny"}});
+    validate_with(&admin, "p", spec, reference).await;
+    let told = admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(422).json();
+    let expected = "denied request: failed to configure policy: failed to find resource referenced by paramKind: \
+                    'example.com/v1, Kind=Limit'";
+    assert!(text(&told["message"]).ends_with(expected), "{told}");
+}
+
+#[tokio::test]
+async fn expressions_are_checked_for_the_kinds_that_a_policy_names() {
+    use plane_client::PolicyTypes;
+    let insula = Installation::start().await;
+    let (id, admin) = insula.tenant("acme").await;
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "size": {"type": "integer"}, "any": {"x-kubernetes-int-or-string": true}}}}});
+    let definition = json!({"metadata": {"name": "widgets.example.com"}, "spec": {"group": "example.com",
+        "scope": "Namespaced", "names": {"plural": "widgets", "kind": "Widget"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}});
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    admin.post(definitions, &definition).await.expect_code(201);
+    let rule = |group: &str, resources: Value| json!({"apiGroups": [group], "apiVersions": ["v1"], "operations": ["*"], "resources": resources});
+    let rules = json!([
+        rule("apps", json!(["deployments", "deployments/scale"])),
+        rule("example.com", json!(["widgets"])),
+        rule("*", json!(["pods"])),
+        rule("nobody.example.com", json!(["things"]))
+    ]);
+    let spec = json!({"matchConstraints": {"resourceRules": rules},
+        "variables": [{"name": "size", "expression": "object.spec.size"}],
+        "validations": [
+            {"expression": "object.spec.replicas > 1"},
+            {"expression": "object.spec.size == 'x'", "messageExpression": "string(object.metadata.nam)"},
+            {"expression": "object.metadata.name == 'x'"},
+            {"expression": "object.spec.any == 'x' || variables.size > 1"}]});
+    let server = tenant_apiserver_proxy::in_process::InProcess::new(insula.server.clone());
+    let found = server.warnings(id, &policy("ValidatingAdmissionPolicy", "p", &spec)).await;
+    let told: Vec<(&str, Vec<&str>)> = found
+        .iter()
+        .map(|found| {
+            let lines = found.warning.lines().filter(|line| line.contains("ERROR"));
+            (found.field.as_str(), lines.collect())
+        })
+        .collect();
+    let (deployment, widget) =
+        ("apps/v1, Kind=Deployment: ERROR: <input>:1", "example.com/v1, Kind=Widget: ERROR: <input>:1");
+    let lines = [
+        format!("{widget}:12: undefined field 'replicas'"),
+        format!("{deployment}:12: undefined field 'size'"),
+        format!("{widget}:18: found no matching overload for '_==_' applied to '(int, string)'"),
+        format!("{deployment}:23: undefined field 'nam'"),
+        format!("{widget}:23: undefined field 'nam'"),
+        format!("{deployment}:12: undefined field 'any'"),
+    ];
+    let [replicas, no_size, size, name, of_widget, any] = lines.each_ref().map(String::as_str);
+    assert_eq!(
+        told,
+        [
+            ("spec.validations[0].expression", vec![replicas]),
+            ("spec.validations[1].expression", vec![no_size, size]),
+            ("spec.validations[1].messageExpression", vec![name, of_widget]),
+            ("spec.validations[3].expression", vec![any]),
+        ]
+    );
+}

@@ -2,7 +2,7 @@
 //! definition, in the words and with the places of CEL's own checker, and with its estimate of what a run costs.
 //!
 //! Read in this order: [`tokens`], [`parse`] and [`macros`] (from a text to a [`tree`] that knows its places),
-//! [`types`] and [`declared`] (what a schema declares), [`functions`] (what can be called), [`check`], [`alike`], [`cost`].
+//! [`types`], [`declared`] and [`objects`] (what a schema or a kind declares), [`functions`] (what can be called), [`check`], [`alike`], [`cost`].
 //!
 //! Caveat: what this reader cannot read, because the library that runs rules has it otherwise or not at all, is left
 //! to that library.
@@ -13,6 +13,7 @@ mod cost;
 mod declared;
 mod functions;
 mod macros;
+mod objects;
 mod parse;
 mod span;
 #[cfg(test)]
@@ -23,6 +24,8 @@ mod types;
 
 pub(super) use declared::{cardinality, increase, is_declared};
 pub(super) use functions::overloads;
+pub use objects::Objects;
+pub(crate) use objects::{Found, check_found};
 
 use crate::crd::schema::Schema;
 use check::Checked;

@@ -5,6 +5,7 @@ use crate::gateway::delete::DeleteOptions;
 use crate::gateway::{Place, metadata};
 use crate::server::Server;
 use crate::stages::Authorized;
+use api_resources::kinds::admission::GROUP;
 use api_resources::{ResourceRow, Version};
 use api_types::ApiError;
 use plane_client::Propagation;
@@ -133,10 +134,32 @@ impl<'a> Asked<'a> {
         self.place.row.group.is_empty() && self.place.row.plural == "namespaces"
     }
 
+    /// Webhooks are asked: not about guards, so that a bad one can always be removed.
+    pub fn is_for_webhooks(&self) -> bool {
+        self.place.row.group != GROUP
+    }
+
+    /// Policies are asked: not about policies, and not about questions by which others find out who may do what.
+    pub fn is_for_policies(&self) -> bool {
+        let row = &self.place.row;
+        let is_policy = row.group == GROUP && row.plural.contains("admissionpolic");
+        let is_review = ["authentication.k8s.io", "authorization.k8s.io"].contains(&row.group.as_str())
+            && row.plural.ends_with("reviews");
+        !is_policy && !is_review
+    }
+
     /// The name; a deletion of many names none.
     pub fn name(&self) -> &str {
-        let of_many = self.auth.resource().is_some_and(|request| request.verb == "deletecollection");
-        if of_many { "" } else { &self.place.name }
+        if self.is_of_many() { "" } else { &self.place.name }
+    }
+
+    /// The name as refusals tell it.
+    pub fn told_name(&self) -> &str {
+        if self.is_of_many() { "Unknown" } else { &self.place.name }
+    }
+
+    fn is_of_many(&self) -> bool {
+        self.auth.resource().is_some_and(|request| request.verb == "deletecollection")
     }
 
     /// The form of the request itself.

@@ -29,7 +29,7 @@ pub async fn run(
     again: &mut Reinvocation,
 ) -> Result<(), ApiError> {
     // What is deleted is not changed.
-    let Some(object) = object else { return Ok(()) };
+    let Some(object) = object.filter(|_| asked.is_for_policies()) else { return Ok(()) };
     let mut troubles: Vec<Trouble> = Vec::new();
     for bound in &guards.mutating_policies {
         let policy = &bound.policy;
@@ -53,6 +53,10 @@ pub async fn run(
                 continue;
             }
         };
+        if let Err(why) = parameters::known(asked, policy) {
+            trouble(None, format!("failed to configure policy: {why}"), false);
+            continue;
+        }
         for binding in &bound.bindings {
             let params = match binding.matching.find(asked, Some(object), old) {
                 Ok(None) => continue,

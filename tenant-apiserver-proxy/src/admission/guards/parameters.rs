@@ -33,6 +33,17 @@ impl ParamRef {
     }
 }
 
+/// The plane has the kind of a policy's parameters.
+///
+/// Errors: it has not, in Kubernetes' words.
+pub fn known(asked: &Asked<'_>, policy: &Policy) -> Result<(), String> {
+    let Some((version, kind)) = &policy.param_kind else { return Ok(()) };
+    let found = asked.auth.plane().catalog.load().by_kind(&version.group, &version.version, kind);
+    let shown = if version.group.is_empty() { format!("/{}", version.version) } else { version.to_string() };
+    let missing = || format!("failed to find resource referenced by paramKind: '{shown}, Kind={kind}'");
+    found.map(drop).ok_or_else(missing)
+}
+
 /// The parameters of a binding for a request: one evaluation for each. Null stands for none where none is asked for.
 ///
 /// Errors: why they cannot be had, in Kubernetes' words.

@@ -50,6 +50,9 @@ pub async fn run(
     object: Option<&Value>,
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
+    if !asked.is_for_policies() {
+        return Ok(());
+    }
     let mut denied: Option<ApiError> = None;
     for bound in &guards.validating_policies {
         let policy = &bound.policy;
@@ -65,6 +68,10 @@ pub async fn run(
                 continue;
             }
         };
+        if let Err(why) = parameters::known(asked, policy) {
+            denied = denied.or(misconfigured(format!("failed to configure policy: {why}"), None));
+            continue;
+        }
         let mut shown: Option<(Value, Value)> = None;
         let mut notes = Notes::new();
         for binding in &bound.bindings {
@@ -129,7 +136,7 @@ fn denial(asked: &Asked<'_>, policy: &Policy, binding: Option<&Binding>, violati
         _ => (422, "Invalid"),
     };
     let resource = asked.place.resource();
-    let forbidden = ApiError::forbidden(&resource, &asked.place.name, &why);
+    let forbidden = ApiError::forbidden(&resource, asked.told_name(), &why);
     let cause = Cause::new(CauseReason::InternalError, "", why);
     let status = forbidden.with_causes(vec![cause]).to_status();
     ApiError::given(code, Some(reason), status["message"].as_str().unwrap_or(""), &status["details"])

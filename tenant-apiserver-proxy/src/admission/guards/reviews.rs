@@ -88,12 +88,17 @@ fn read(answer: &[u8], asked_in: Review, uid: &str, mutating: bool) -> Result<Va
     if asked_in == Review::V1Beta1 {
         return read_beta(review["response"].take(), mutating).map_err(invalid);
     }
-    if !(version.is_empty() && kind.is_empty())
-        && (version.as_str(), kind.as_str()) != ("admission.k8s.io/v1", "AdmissionReview")
-    {
-        return Err(invalid(format!(
-            "expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {version}, Kind={kind}"
-        )));
+    match (version.as_str(), kind.as_str()) {
+        ("", "") | ("admission.k8s.io/v1", "AdmissionReview") => {}
+        ("admission.k8s.io/v1beta1", "AdmissionReview") => {
+            let why = "converting (v1beta1.AdmissionReview) to (v1.AdmissionReview): unknown conversion";
+            return Err(format!("failed to call webhook: {why}"));
+        }
+        _ => {
+            let scheme = "k8s.io/apiserver/pkg/util/webhook/client.go:71";
+            let why = format!("no kind {kind:?} is registered for version {version:?} in scheme {scheme:?}");
+            return Err(format!("failed to call webhook: {why}"));
+        }
     }
     let response = review["response"].take();
     if !response.is_object() {

@@ -22,13 +22,16 @@ async fn wanted(
     object: Option<&Value>,
     old: Option<&Value>,
 ) -> Result<Option<(Form, Value, Value)>, ApiError> {
+    if !asked.is_for_webhooks() {
+        return Ok(None);
+    }
     let Some(form) = hook.matching.find(asked, object, old)? else { return Ok(None) };
     let (object, old) = (asked.show_if(object, &form).await?, asked.show_if(old, &form).await?);
     match conditions::of_webhook(&hook.conditions, asked, &form, &object, &old) {
         Ok(true) => Ok(Some((form, object, old))),
         Ok(false) => Ok(None),
         Err(_) if hook.ignores_failure => Ok(None),
-        Err(why) => Err(ApiError::forbidden(&asked.place.resource(), asked.name(), &why)),
+        Err(why) => Err(ApiError::forbidden(&asked.place.resource(), asked.told_name(), &why)),
     }
 }
 

@@ -362,6 +362,35 @@ async fn a_policy_of_everything_leaves_the_way_to_mend_it_open() {
 }
 
 #[tokio::test]
+async fn what_mutations_give_is_checked() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let apply = |expression: &str| json!({"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}});
+    let patch = |expression: &str| json!({"patchType": "JSONPatch", "jsonPatch": {"expression": expression}});
+    for (mutation, refused) in [
+        (apply("1"), Some("must evaluate to Object but got int")),
+        (patch("1"), Some("must evaluate to list(JSONPatch) but got int")),
+        (patch("[]"), Some("must evaluate to list(JSONPatch) but got list(dyn)")),
+        (patch("[1]"), Some("must evaluate to list(JSONPatch) but got list(int)")),
+        (apply("Object{}"), None),
+        (patch("true ? [JSONPatch{op: 'add', path: '/a', value: 1}] : []"), None),
+    ] {
+        let spec = json!({"mutations": [mutation], "reinvocationPolicy": "Never"});
+        let made = policy("MutatingAdmissionPolicy", "p", &spec);
+        let path = format!("{GROUP}/mutatingadmissionpolicies?dryRun=All");
+        let answer = admin.post(&path, &made).await.expect_code(if refused.is_some() { 422 } else { 201 });
+        let told = answer.json();
+        assert!(refused.is_none_or(|refused| text(&told["message"]).contains(refused)), "{told}");
+    }
+    let spec = json!({"mutations": [apply("Object{data: {'x': 5}}")], "reinvocationPolicy": "Never"});
+    mutate_with(&admin, "p", spec).await;
+    let told = admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(403).json();
+    let expected =
+        "policy 'p' with binding 'p' denied request: error applying patch: failed to convert patch object";
+    assert!(text(&told["message"]).starts_with(expected), "{told}");
+}
+
+#[tokio::test]
 async fn parameters_of_a_kind_that_is_not_there_are_the_policys_fault() {
     let insula = Installation::start().await;
     let (_, admin) = insula.tenant("acme").await;

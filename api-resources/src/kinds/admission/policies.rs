@@ -190,18 +190,20 @@ fn mutating(object: &Value, old: Option<&Value>) -> Causes {
 }
 
 fn mutation(out: &mut Causes, at: &Place<'_>, declared: Declared<'_>) {
-    const TYPES: &[(&str, &str)] =
-        &[("ApplyConfiguration", "applyConfiguration"), ("JSONPatch", "jsonPatch")];
+    const TYPES: &[(&str, &str, Gives)] = &[
+        ("ApplyConfiguration", "applyConfiguration", Gives::Object),
+        ("JSONPatch", "jsonPatch", Gives::Patches),
+    ];
     let of = at.text("patchType");
     required_one_of(out, at, "patchType", &["ApplyConfiguration", "JSONPatch"]);
-    let Some((_, own)) = TYPES.iter().find(|(name, _)| *name == of) else { return };
+    let Some((_, own, gives)) = TYPES.iter().find(|(name, ..)| *name == of) else { return };
     match at.present(own) {
         None => out.push(Cause::required(at.of(own), &format!("must be specified when patchType is {of}"))),
         Some(patch) => {
-            required(out, &patch, "expression", "", declared, Gives::Any);
+            required(out, &patch, "expression", "", declared, *gives);
         }
     }
-    for (_, other) in TYPES.iter().filter(|(name, _)| *name != of) {
+    for (_, other, _) in TYPES.iter().filter(|(name, ..)| *name != of) {
         if at.has(other) {
             let why = format!("must not be specified when patchType is {of}");
             out.push(Cause::invalid(at.of(other), &format!("{{{other}}}").into(), &why));

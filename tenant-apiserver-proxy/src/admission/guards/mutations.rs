@@ -92,10 +92,18 @@ pub async fn run(
                     let shown = asked.show(object, &form).await?;
                     match change(asked, policy, &form, mutation, (&shown, &shown_old, param, &namespace)) {
                         Ok(made) => {
-                            let mut taken = asked
-                                .take(&made, &form)
-                                .await
-                                .map_err(|error| ApiError::internal(error.message()))?;
+                            let mut taken = match asked.take(&made, &form).await {
+                                Ok(taken) => taken,
+                                Err(error) if mutation.is_patch => {
+                                    return Err(ApiError::internal(error.message()));
+                                }
+                                Err(error) => {
+                                    let why = error.message();
+                                    let of = "error applying patch: failed to convert patch object to typed object";
+                                    trouble(Some(binding), format!("{of}: {why}"), true);
+                                    continue;
+                                }
+                            };
                             between.default(&mut taken);
                             *object = taken;
                         }

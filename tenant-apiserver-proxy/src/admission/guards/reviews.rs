@@ -205,7 +205,7 @@ mod tests {
         assert!(
             read(br#"{"kind":"Foo","apiVersion":"v1"}"#, Review::V1, "u", true)
                 .unwrap_err()
-                .contains("got v1, Kind=Foo")
+                .contains("no kind \"Foo\" is registered for version \"v1\"")
         );
     }
 

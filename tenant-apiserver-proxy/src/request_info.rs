@@ -68,7 +68,8 @@ pub fn plane_of(path: &str) -> PlanePath<'_> {
 /// Reads method, path (without the plane's prefix) and query. Follows kube-apiserver's rules for what is a
 /// resource request. `None` when a path segment is not UTF-8 once decoded.
 pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
-    let own = own_part(path);
+    let everywhere = of_no_namespace(method, own_part(path));
+    let own = everywhere.as_deref().unwrap_or_else(|| own_part(path));
     let segments: Vec<CompactString> = own
         .split('/')
         .filter(|segment| !segment.is_empty())
@@ -140,6 +141,14 @@ pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
         info.name = selected_name(&query).unwrap_or_default();
     }
     Some(RequestInfo::Resource(info))
+}
+
+/// The path of a list in all namespaces that is asked for as one in a namespace without a name, as clients do that
+/// leave the name out. Only for reads: what is meant by a write nobody can know.
+fn of_no_namespace(method: &Method, own: &str) -> Option<String> {
+    let (api, resource) = own.split_once("/namespaces//")?;
+    let is_one = !resource.is_empty() && !resource.contains('/');
+    (is_one && matches!(*method, Method::GET | Method::HEAD)).then(|| format!("{api}/{resource}"))
 }
 
 /// What of a path names a resource. What follows the `proxy` of a pod, a service or a node is somebody else's to read.
@@ -237,6 +246,8 @@ mod tests {
             ("GET", "/api/v1/watch/namespaces/a/pods/p", "", "watch /v1 a pods p "),
             ("POST", "/api/v1/watch/namespaces/a/pods", "", "watch /v1 a pods  "),
             ("HEAD", "/api/v1/namespaces/a/pods", "", "list /v1 a pods  "),
+            ("GET", "/api/v1/namespaces//pods", "", "list /v1  pods  "),
+            ("GET", "/apis/apps/v1/namespaces//deployments", "watch=1", "watch apps/v1  deployments  "),
             ("OPTIONS", "/api/v1/namespaces/a/pods", "", " /v1 a pods  "),
             ("GET", "/api/v1/watch/namespaces/a", "", "watch /v1 a namespaces a "),
             ("GET", "/api/v1/namespaces/a", "", "get /v1 a namespaces a "),

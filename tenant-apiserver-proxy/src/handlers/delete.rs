@@ -113,6 +113,8 @@ fn decode_body(body: &Incoming) -> Result<Value, ApiError> {
     let (version, kind) =
         decode::group_version_kind(&payload.bytes, format).map_err(|error| refused(&error))?;
     if !kind.is_empty() && kind != "DeleteOptions" {
+        // A version that is not said is that of the options themselves.
+        let version = if version.is_empty() { "meta.k8s.io/v1" } else { version.as_str() };
         return Err(refused(&format_args!(
             "no kind {kind:?} is registered for version {version:?} in scheme {SCHEME:?}"
         )));

@@ -1,6 +1,7 @@
 //! LIST: pages over one revision, versions, selectors.
 
 use crate::harness::{CONFIGMAPS, Installation, configmap, names, text, version};
+use api_types::TenantId;
 use serde_json::json;
 
 #[tokio::test]
@@ -146,4 +147,21 @@ async fn any_version_comes_as_a_whole_but_of_events() {
         let list = admin.get(&format!("{events}?{query}")).await.expect_code(200).json();
         assert!(list["metadata"]["continue"].is_string(), "{query}: {list}");
     }
+}
+
+#[tokio::test]
+async fn a_namespace_without_a_name_is_every_namespace_for_reads_alone() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201);
+    let nowhere = "/api/v1/namespaces//configmaps";
+    let list = admin.get(nowhere).await.expect_code(200).json();
+    let all = admin.get("/api/v1/configmaps").await.expect_code(200).json();
+    assert_eq!(names(&list), names(&all));
+    assert!(names(&list).contains(&"a"));
+    admin.post(nowhere, &configmap("b", json!({}))).await.expect_code(404);
+    admin.delete(nowhere).await.expect_code(404);
+    // It takes the right to all of them.
+    let ann = insula.user(TenantId::HOST, "", "ann", None).await;
+    ann.get(nowhere).await.expect_code(403);
 }

@@ -34,7 +34,7 @@ async fn methods_are_those_of_kubernetes() {
         ("GET", "/api/v1/namespaces/default/nodes", 404, NOT_FOUND),
         ("GET", "/api/v1/pods/x", 404, NOT_FOUND),
         ("GET", "/api/v1/watch/namespaces/default/pods/x/status", 404, NOT_FOUND),
-        ("GET", "/api/v1/namespaces//configmaps", 404, NOT_FOUND),
+        ("GET", "/api/v1//configmaps", 404, NOT_FOUND),
         ("GET", "/api/v1/namespaces/default//configmaps", 404, NOT_FOUND),
         ("GET", "/api/v1/namespaces/default/configmaps/a%2Fb", 404, NOT_FOUND),
         ("GET", "/api/v1/namespaces/default/namespaces/x", 404, NOT_FOUND),

@@ -1,8 +1,10 @@
-//! What an installation costs at rest, by the number of its tenants; and in [`schedule`] how fast it places pods.
+//! What an installation costs at rest, by the number of its tenants; and in [`schedule`] how fast it places pods, in
+//! [`simulation`] what pods on simulated nodes cost.
 //!
 //! Prints figures, and judges none of them. Reads `/proc`: Linux only.
 
 pub mod schedule;
+pub mod simulation;
 
 use crate::{checkout, steps};
 use anyhow::{Context, Result, bail, ensure};
@@ -16,10 +18,12 @@ use std::time::{Duration, Instant};
 pub const USAGE: &str = "\
 usage: cargo xtask bench rest [--tenants 1,100,1000] [--seconds 30] [--insula target/release/insula]
        cargo xtask bench schedule [--nodes 1000] [--pods 5000] [--insula target/release/insula]
+       cargo xtask bench simulation [--nodes 100] [--pods 10000] [--insula target/release/insula]
 
 Starts the binary on an empty folder, makes so many tenants, waits until nothing is left to do, and prints resident memory
 and the processor time that it takes at rest; or makes so many nodes and Deployments with so many pods in its super
-cluster, and prints how many pods a second are made and get a node.";
+cluster, and prints how many pods a second are made and get a node; or makes pods on simulated nodes, waits until they are
+ready, deletes them, and prints times and memory.";
 
 /// How long a server that makes tenants has before its rest is measured.
 const SETTLE: Duration = Duration::from_secs(20);
@@ -77,13 +81,14 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(insula: &Path) -> Result<Self> {
+    fn start(insula: &Path, flags: &[&str]) -> Result<Self> {
         let folder = checkout::target().join(format!("bench-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut child = Command::new(insula)
             .args(["up", "--output", "json", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
             .arg(folder.join("data"))
+            .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
@@ -150,7 +155,7 @@ impl Server {
 /// `cargo xtask bench rest`.
 pub fn rest(arguments: &[&str]) -> Result<()> {
     let options = Options::parse(arguments)?;
-    let server = Server::start(&options.insula)?;
+    let server = Server::start(&options.insula, &[])?;
     steps::say("tenants  resident MiB  KiB for each more  processor at rest  tenants made in");
     let mut before: Option<(usize, u64)> = None;
     for count in options.tenants {

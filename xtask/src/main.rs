@@ -53,6 +53,7 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["compare", arguments @ ..] => return compare(arguments),
         ["bench", "rest", arguments @ ..] => bench::rest(arguments)?,
         ["bench", "schedule", arguments @ ..] => bench::schedule::run(arguments)?,
+        ["bench", "simulation", arguments @ ..] => bench::simulation::run(arguments)?,
         ["bench", ..] => steps::say(bench::USAGE),
         ["tools"] => tools::install()?,
         ["tables", openapi, sources] => tables::run(Path::new(openapi), Path::new(sources))?,

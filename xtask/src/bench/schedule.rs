@@ -63,7 +63,7 @@ fn deployment(index: usize, replicas: usize) -> String {
 /// `cargo xtask bench schedule`.
 pub fn run(arguments: &[&str]) -> Result<()> {
     let options = Options::parse(arguments)?;
-    let server = Server::start(&options.insula)?;
+    let server = Server::start(&options.insula, &[])?;
     let local = |arguments: &[&str], input: &str| {
         let all: Vec<&str> = ["--context=local"].iter().chain(arguments).copied().collect();
         server.kubectl(&all, input)

@@ -30,7 +30,7 @@ use crate::replicasets::{self, ReplicaSets};
 use crate::resource_quotas::ResourceQuotas;
 use crate::role_aggregation::RoleAggregation;
 use crate::root_ca::{self, RootCa};
-use crate::scheduler::Scheduler;
+use crate::scheduler;
 use crate::service_accounts::ServiceAccounts;
 use crate::simulated_nodes::pods::Kubelets;
 use crate::simulated_nodes::{Template, nodes};
@@ -216,7 +216,7 @@ pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Optio
         tasks.spawn(volumes::make_default(client.clone(), plane, shutdown.clone()));
         tasks.spawn(nodes::register(client.clone(), plane, count, templates, shutdown.clone()));
         if scheduler {
-            tasks.spawn(Scheduler::new(client.clone(), plane).run(shutdown.clone()));
+            tasks.spawn(scheduler::keep_running(client.clone(), plane, shutdown.clone()));
         }
         let of_the_plane: Vec<(Arc<dyn Reconciler>, usize)> = vec![
             (Arc::new(nodes::Nodes::new(client.clone(), plane)), 4),

@@ -68,8 +68,22 @@ enum Decision {
     Wait { nowhere: Nowhere, preemption: Preemption },
 }
 
+/// How long a scheduler that failed is left alone.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+/// Runs the scheduler of a plane until shutdown. One that panics is told of, and begins anew with what is there.
+pub(crate) async fn keep_running(client: Arc<dyn PlaneClient>, plane: TenantId, shutdown: Shutdown) {
+    while let Err(error) = tokio::spawn(Scheduler::new(client.clone(), plane).run(shutdown.clone())).await {
+        tracing::error!(%error, "the scheduler failed and is replaced");
+        tokio::select! {
+            () = shutdown.requested() => return,
+            () = tokio::time::sleep(RECOVERY) => {}
+        }
+    }
+}
+
 /// The scheduler of one plane.
-pub(crate) struct Scheduler {
+struct Scheduler {
     access: Access,
     plane: TenantId,
     cluster: Cluster,
@@ -89,7 +103,7 @@ pub(crate) struct Scheduler {
 
 impl Scheduler {
     /// Must be called within a runtime.
-    pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId) -> Self {
+    fn new(client: Arc<dyn PlaneClient>, plane: TenantId) -> Self {
         let access = Access::new(client, NAME);
         let (storage, changes) = watch::channel(0);
         Scheduler {
@@ -109,7 +123,7 @@ impl Scheduler {
 
     /// Runs until shutdown; then waits for what is being written. A pod that cannot be read, or whose writing fails, is
     /// logged and tried again, and holds up no other.
-    pub(crate) async fn run(mut self, shutdown: Shutdown) {
+    async fn run(mut self, shutdown: Shutdown) {
         let mut watches = Watches::new(self.access.client(), self.plane, &shutdown);
         let mut patrol = tokio::time::interval(PATROL);
         loop {
@@ -203,7 +217,10 @@ impl Scheduler {
                 Some(known) if known.needs != info.needs => change::ROOM,
                 Some(_) => 0,
             };
-            self.cluster.put(info);
+            // Most of what is written of pods that run matters to nobody here.
+            if before.is_none_or(|known| !known.counts_like(&info)) {
+                self.cluster.put(info);
+            }
             if happened != 0 {
                 self.queue.changed(happened);
             }

@@ -163,6 +163,18 @@ impl PodInfo {
     }
 }
 
+impl PodInfo {
+    /// True when both are the same pod on the same node, and count the same for all others.
+    pub(super) fn counts_like(&self, other: &PodInfo) -> bool {
+        let facts =
+            |pod: &PodInfo| (pod.is_deleting, pod.was_preempted, pod.started, pod.priority, pod.generation);
+        self.node == other.node
+            && facts(self) == facts(other)
+            && self.labels == other.labels
+            && self.needs == other.needs
+    }
+}
+
 fn claim_of(pod: &str, volume: &Value) -> Option<ClaimVolume> {
     if volume["ephemeral"].is_object() {
         let claim = format!("{pod}-{}", text(volume, "/name")).into();
@@ -193,6 +205,21 @@ pub(super) mod tests {
             pod["status"] = pod["spec"]["status"].take();
         }
         PodInfo::read(&pod, ObjectName::new("default", name))
+    }
+
+    #[test]
+    fn what_matters_to_others_is_seen() {
+        let info = pod("p", json!({}));
+        let status = |status: Value| pod("p", json!({"status": status}));
+        assert!(info.counts_like(&status(json!({"podIP": "10.0.0.1", "phase": "Running"}))));
+        for (case, other) in [
+            ("its start", status(json!({"startTime": "2026-01-01T00:00:00Z"}))),
+            ("its labels", pod("p", json!({"labels": {"x": "y"}}))),
+            ("its node", pod("p", json!({"nodeName": "n"}))),
+            ("its needs", pod("p", json!({"containers": [{"resources": {"requests": {"cpu": "1"}}}]}))),
+        ] {
+            assert!(!info.counts_like(&other), "{case}");
+        }
     }
 
     #[test]

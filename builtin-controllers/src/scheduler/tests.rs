@@ -206,3 +206,14 @@ async fn a_burst_is_spread_and_fills_no_node_beyond_its_room() {
     assert!(placed(&story.planes).values().all(|count| *count == 4));
     story.told("FailedScheduling", "0/10 nodes are available: 10 Insufficient cpu. no new claims to deallocate, preemption: 0/10 nodes are available: 10 No preemption victims found for incoming pod.").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_ends_when_it_is_told() {
+    let (planes, shutdown) = (FakePlanes::new(), Shutdown::new());
+    let running = tokio::spawn(keep_running(planes.client(), TENANT, shutdown.clone()));
+    planes.put(TENANT, node("n"));
+    planes.put(TENANT, pod("a", "1"));
+    planes.wait_for(TENANT, &PODS.group_resource(), "default", "a", on("n")).await;
+    shutdown.trigger();
+    running.await.unwrap();
+}

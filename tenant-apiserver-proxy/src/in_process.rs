@@ -315,7 +315,7 @@ impl InProcess {
             Actor::User { user, groups, .. } => {
                 let groups = groups.iter().filter(|group| *group != crate::stages::PLATFORM).cloned();
                 let of_user = Authenticated::on_behalf_of(call, User::authenticated(user, groups));
-                Ok(of_user.authorize(&self.server)?.through(actor.manager()))
+                Ok(of_user.authorize(&self.server, None)?.through(actor.manager()))
             }
         }
     }

@@ -281,7 +281,7 @@ async fn stages(
     *measured = Some(Measured::begin(&call));
     let authenticated =
         Received::new(call, credentials, Source::of(address)).authenticate(&server, trail).await?;
-    let authorized = authenticated.authorize(&server);
+    let authorized = authenticated.authorize(&server, trail.as_mut());
     if let Some(trail) = trail {
         trail.decided(authorized.as_ref());
     }

@@ -47,7 +47,7 @@ impl ServedApis for InProcess {
         };
         let groups = ["system:serviceaccounts".to_owned(), "system:serviceaccounts:kube-system".to_owned()];
         let user = User::authenticated(format!("system:serviceaccount:kube-system:{account}"), groups);
-        let auth = Authenticated::on_behalf_of(call, user).authorize(server)?.through(account);
+        let auth = Authenticated::on_behalf_of(call, user).authorize(server, None)?.through(account);
         let answered = async {
             let reply = handlers::dispatch(server, &auth, Incoming::new(Bytes::new(), "")).await?;
             read(reply, &asked).await

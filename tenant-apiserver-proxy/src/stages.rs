@@ -142,10 +142,13 @@ impl Authenticated {
     }
 
     /// Finds out whether the user may do it: first to be whom the headers say, then the plane's state, then the
-    /// plane's RBAC.
-    pub fn authorize(self, server: &Server) -> Result<Authorized, ApiError> {
+    /// plane's RBAC. `trail`: takes note of whom.
+    pub fn authorize(self, server: &Server, trail: Option<&mut Trail>) -> Result<Authorized, ApiError> {
         let Authenticated { call, user, expires, standing, warning } = self;
         let Acting { user, constraint } = impersonation::act(server, &call, user)?;
+        if let Some(trail) = trail {
+            trail.acts_as(&user, constraint);
+        }
         let allowed_by = authorization::check(server, &call.plane, &user, &Attributes::of(&call.info))?;
         // What clients ask first is answered, so that they go on to a request whose refusal they show.
         if !call.info.is_about_the_server() {
@@ -162,7 +165,6 @@ impl Authenticated {
             seat,
             part: None,
             allowed_by,
-            constraint,
             notes: Mutex::default(),
         })
     }
@@ -191,8 +193,6 @@ pub struct Authorized {
     part: Option<&'static str>,
     /// Why it is allowed.
     allowed_by: String,
-    /// The verb that allowed to act as somebody else.
-    constraint: Option<&'static str>,
     /// What is written down beside it.
     notes: Mutex<Vec<(String, String)>>,
 }
@@ -223,8 +223,7 @@ impl Authorized {
         let (warnings, seat) = (Mutex::default(), Mutex::default());
         let (allowed_by, notes) = (String::new(), Mutex::default());
         let (expires, standing, part) = (None, Standing::Nothing, Some(component));
-        let constraint = None;
-        Authorized { call, user, expires, standing, warnings, seat, part, allowed_by, constraint, notes }
+        Authorized { call, user, expires, standing, warnings, seat, part, allowed_by, notes }
     }
 
     /// A request of a user that a part of the platform makes. It takes no seat.
@@ -298,11 +297,6 @@ impl Authorized {
     /// What the user is to be warned of.
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.warnings.lock())
-    }
-
-    /// The verb that allowed the user who asks to act as this one, when that was constrained.
-    pub fn constraint(&self) -> Option<&'static str> {
-        self.constraint
     }
 
     /// Why it is allowed, in the words of RBAC; empty for `system:masters`.

@@ -64,17 +64,18 @@ impl Trail {
         self.targets.clear();
     }
 
+    /// As whom it is made, and the verb that allowed that, when it was constrained.
+    pub fn acts_as(&mut self, user: &User, constraint: Option<&'static str>) {
+        if *user != self.event.user {
+            self.event.impersonated = Some(user.clone());
+        }
+        self.event.constraint = constraint;
+    }
+
     /// Whether it may be done, and why.
     pub fn decided(&mut self, authorized: Result<&Authorized, &ApiError>) {
         let (decision, reason) = match authorized {
-            Ok(authorized) => {
-                let user = authorized.user();
-                if *user != self.event.user {
-                    self.event.impersonated = Some(user.clone());
-                }
-                self.event.constraint = authorized.constraint();
-                ("allow", authorized.allowed_by())
-            }
+            Ok(authorized) => ("allow", authorized.allowed_by()),
             Err(error) if error.code() == 403 => ("forbid", ""),
             Err(_) => return,
         };

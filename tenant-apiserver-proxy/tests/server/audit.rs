@@ -271,3 +271,85 @@ async fn no_token_is_written_down() {
         assert!(!event.contains(signature) && !event.contains(&encoded), "{event}");
     }
 }
+
+#[tokio::test]
+async fn it_is_written_by_which_token_somebody_came_and_which_one_was_issued() {
+    use base64::Engine;
+    use plane_client::{TokenOrder, TokenSigner};
+    let insula = audited(json!({"rules": [{"level": "Metadata", "omitStages": ["RequestReceived"]}]})).await;
+    let (id, admin) = insula.tenant("acme").await;
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    admin.post(&format!("{accounts}/default/token"), &request).await.expect_code(201);
+    let account = admin.get(&format!("{accounts}/default")).await.expect_code(200).json();
+    let order = TokenOrder {
+        namespace: "default".into(),
+        secret: "kept".into(),
+        account: "default".into(),
+        uid: text(&account["metadata"]["uid"]).into(),
+    };
+    let server = tenant_apiserver_proxy::in_process::InProcess::new(insula.server.clone());
+    let token = server.sign_token(id, &order).await.unwrap();
+    let held = base64::engine::general_purpose::STANDARD.encode(&token);
+    let secret = json!({"metadata": {"name": "kept", "annotations": {"kubernetes.io/service-account.name": "default"}},
+        "type": "kubernetes.io/service-account-token", "data": {"token": held}});
+    admin.post("/api/v1/namespaces/default/secrets", &secret).await.expect_code(201);
+    let robot =
+        insula.certified("/tenants/acme", None).await.with("authorization", format!("Bearer {token}"));
+    robot.get("/version").await.expect_code(200);
+    let marked = json!({"metadata": {"labels": {"kubernetes.io/legacy-token-invalid-since": "2026-01-01"}}});
+    admin.merge("/api/v1/namespaces/default/secrets/kept", &marked).await.expect_code(200);
+    robot.get("/version").await.expect_code(401);
+
+    let written = events(insula.dir.path());
+    let notes = |holds: &dyn Fn(&Value) -> bool| {
+        written.iter().rfind(|event| holds(event)).unwrap_or_else(|| panic!("{written:?}"))["annotations"]
+            .clone()
+    };
+    let issued = notes(&|event| event["objectRef"]["subresource"] == "token");
+    let id = text(&issued["authentication.kubernetes.io/issued-credential-id"]);
+    assert!(id.strip_prefix("JTI=").is_some_and(|id| id.len() == 36), "{id}");
+    let came = notes(&|event| event["user"]["username"] == "system:serviceaccount:default:default");
+    assert_eq!(came["authentication.k8s.io/legacy-token"], "system:serviceaccount:default:default");
+    assert_eq!(came["authentication.k8s.io/legacy-token-manual-secret"], "kept");
+    let refused = notes(&|event| event["responseStatus"]["code"] == 401);
+    assert_eq!(refused["authentication.k8s.io/legacy-token-invalidated"], "kept/default");
+}
+
+#[tokio::test]
+async fn it_is_written_by_which_right_somebody_acts_as_another() {
+    let insula = audited(json!({"rules": [{"level": "Metadata", "omitStages": ["RequestReceived"]}]})).await;
+    let (id, admin) = insula.tenant("acme").await;
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let rule = |group: &str, resource: &str, verb: &str| json!({"apiGroups": [group], "resources": [resource], "verbs": [verb]});
+    let role = json!({"metadata": {"name": "helper"}, "rules": [
+        rule("authentication.k8s.io", "users", "impersonate:user-info"),
+        rule("", "configmaps", "impersonate-on:user-info:list")]});
+    admin.post(&format!("{rbac}/clusterroles"), &role).await.expect_code(201);
+    let binding = json!({"metadata": {"name": "helper"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "helper"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "helper"}]});
+    admin.post(&format!("{rbac}/clusterrolebindings"), &binding).await.expect_code(201);
+    let helper = insula.user(id, "/tenants/acme", "helper", None).await.with("impersonate-user", "ann");
+    helper.get(CONFIGMAPS).await.expect_code(403);
+    admin.with("impersonate-user", "ann").get(CONFIGMAPS).await.expect_code(403);
+    let written = events(insula.dir.path());
+    let by = |user: &str| {
+        let found = written.iter().rfind(|event| event["user"]["username"] == user).unwrap();
+        (found["impersonatedUser"]["username"].clone(), found["authenticationMetadata"].clone())
+    };
+    let constraint = json!({"impersonationConstraint": "impersonate:user-info"});
+    assert_eq!(by("helper"), (json!("ann"), constraint.clone()));
+    assert_eq!(by("admin").0, "ann");
+    let rights = json!({"metadata": {"name": "ann"}, "rules": [rule("", "configmaps", "list")]});
+    admin.post(&format!("{rbac}/clusterroles"), &rights).await.expect_code(201);
+    let binding = json!({"metadata": {"name": "ann"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "ann"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ann"}]});
+    admin.post(&format!("{rbac}/clusterrolebindings"), &binding).await.expect_code(201);
+    helper.get(CONFIGMAPS).await.expect_code(200);
+    let written = events(insula.dir.path());
+    let found = written.iter().rfind(|event| event["user"]["username"] == "helper").unwrap();
+    assert_eq!(found["impersonatedUser"]["username"], "ann");
+    assert_eq!(found["authenticationMetadata"], constraint);
+}

@@ -44,11 +44,15 @@ impl User {
         self.name == "system:anonymous"
     }
 
-    /// A user that proved who it is.
+    /// A user that proved who it is. Whoever proved to be nobody, or says of itself whether it is known, is left so.
     pub fn authenticated(name: impl Into<String>, groups: impl IntoIterator<Item = String>) -> Self {
-        let mut groups: Vec<String> = groups.into_iter().collect();
-        groups.push("system:authenticated".into());
-        User { name: name.into(), groups, ..User::default() }
+        const KNOWN: &str = "system:authenticated";
+        let mut user = User { name: name.into(), groups: groups.into_iter().collect(), ..User::default() };
+        let says = |group: &String| matches!(group.as_str(), KNOWN | "system:unauthenticated");
+        if !user.is_anonymous() && !user.groups.iter().any(says) {
+            user.groups.push(KNOWN.into());
+        }
+        user
     }
 
     /// May do everything in its plane.
@@ -249,9 +253,12 @@ fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<Identi
         return None;
     }
     let subject = certificate.subject();
-    let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    let expires = Some(certificate.validity().not_after.timestamp());
+    let standing = Standing::Certificate(signer.id.clone());
+    // Of several names the last one counts. A certificate without one is nobody's.
+    let name = subject.iter_common_name().last().map_or(Ok(""), |name| name.as_str()).ok()?;
     if name.is_empty() {
-        return None;
+        return Some(Identity { user: User::anonymous(), expires, standing });
     }
     let organizations = subject.iter_organization().filter_map(|o| o.as_str().ok().map(str::to_owned));
     let groups = organizations.filter(|group| group != crate::stages::PLATFORM);
@@ -259,8 +266,7 @@ fn certificate_user(server: &Server, plane: &Plane, der: &[u8]) -> Option<Identi
     user.uid = uid_of(subject)?;
     let digest: String = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
     user.extra.insert(CREDENTIAL.into(), vec![format!("X509SHA256={digest}")]);
-    let expires = Some(certificate.validity().not_after.timestamp());
-    Some(Identity { user, expires, standing: Standing::Certificate(signer.id.clone()) })
+    Some(Identity { user, expires, standing })
 }
 
 /// Whether an authority signed a certificate.
@@ -277,4 +283,22 @@ fn uid_of(subject: &X509Name<'_>) -> Option<String> {
     let mut said = subject.iter_by_oid(&attribute);
     let uid = said.next().map_or(Some(""), |uid| uid.as_str().ok())?;
     said.next().is_none().then(|| uid.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_somebody_belongs_to_all_who_are() {
+        for (name, groups, expected) in [
+            ("ann", &["dev"][..], &["dev", "system:authenticated"][..]),
+            ("ann", &["system:authenticated", "dev"], &["system:authenticated", "dev"]),
+            ("ann", &["system:unauthenticated"], &["system:unauthenticated"]),
+            ("system:anonymous", &["dev"], &["dev"]),
+        ] {
+            let user = User::authenticated(name, groups.iter().map(|group| (*group).to_owned()));
+            assert_eq!(user.groups, expected, "{name}");
+        }
+    }
 }

@@ -84,6 +84,10 @@ async fn what_metadata_says_is_no_part_of_the_question() {
 async fn a_certificate_says_by_which_one_a_user_came() {
     let insula = Installation::start().await;
     let (id, _) = insula.tenant("acme").await;
+    // One without a name is nobody's.
+    let nobody = insula.user(id, "/tenants/acme", "", Some("system:masters")).await;
+    let told = nobody.get("/api/v1/nodes").await.expect_code(403).json();
+    assert!(text(&told["message"]).contains("User \"system:anonymous\" cannot list"), "{told}");
     let certificate = insula.server.sign_client(id, "ann", None).unwrap();
     let client = insula.certified("/tenants/acme", Some(&certificate)).await;
     let answer = client.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &json!({})).await;

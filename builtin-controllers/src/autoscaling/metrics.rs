@@ -9,6 +9,7 @@ use api_resources::selectors::LabelSelector;
 use api_schema::quantity::Quantity;
 use api_types::GroupVersion;
 use jiff::SignedDuration;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use plane_client::{ApiError, PlaneClient, ServedApis, ServiceAccount, TenantId};
 use serde_json::Value;
 use std::sync::Arc;
@@ -186,22 +187,15 @@ fn resource_sample(pod: &Value, resource: &str, container: &str) -> Option<(Stri
     Some((text(pod, "/metadata/name").to_owned(), Sample { value, end, window }))
 }
 
+/// What stands in a query as it is (RFC 3986, section 2.3).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// Parameters as a query; those that are empty are left out.
 fn query(parameters: &[(&str, &str)]) -> String {
-    let mut out = String::new();
-    for (key, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
-        out.push(if out.is_empty() { '?' } else { '&' });
-        out.push_str(key);
-        out.push('=');
-        for byte in value.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                out.push(char::from(byte));
-            } else {
-                out.push_str(&format!("%{byte:02X}"));
-            }
-        }
-    }
-    out
+    let said = parameters.iter().filter(|(_, value)| !value.is_empty());
+    let pairs: Vec<String> =
+        said.map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, UNRESERVED))).collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
 }
 
 #[cfg(test)]

@@ -12,9 +12,7 @@ use crate::node_rules;
 use crate::pod_facts::is_deleting;
 use crate::resources::{NODES, PERSISTENT_VOLUME_CLAIMS as CLAIMS};
 use async_trait::async_trait;
-use plane_client::{
-    ApiError, Delete, Next, ObjectName, PlaneClient, Reconciler, Resource, Scope, TenantId, Trigger,
-};
+use plane_client::{ApiError, Delete, Next, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -302,29 +300,30 @@ impl Reconciler for Volumes {
 
     fn triggers(&self) -> Vec<Trigger> {
         let scope = Scope::One(self.plane);
-        let everybody = |resource: &Resource, with_claim: bool| {
-            let waiting = self.waiting.clone();
-            Trigger::mapped(resource.group_resource(), scope, move |object| {
-                let mut keys: Vec<ObjectName> =
-                    waiting.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
-                if with_claim {
-                    keys.push(object.name.clone());
-                    let volume = object.value().unwrap_or_default();
-                    let reference = &volume["spec"]["claimRef"];
-                    if reference.is_object() {
-                        keys.push(ObjectName::new(text(reference, "/namespace"), text(reference, "/name")));
-                    }
-                }
-                keys
-            })
+        let waiting = |waiting: &Waiting| -> Vec<ObjectName> {
+            waiting.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
         };
+        let (for_volumes, for_classes) = (self.waiting.clone(), self.waiting.clone());
+        let of_volumes = Trigger::mapped(PERSISTENT_VOLUMES.group_resource(), scope, move |object| {
+            let volume = object.value().unwrap_or_default();
+            let reference = &volume["spec"]["claimRef"];
+            // One that is meant for a claim is no other's.
+            let mut keys = match reference.is_object() {
+                true => vec![ObjectName::new(text(reference, "/namespace"), text(reference, "/name"))],
+                false => waiting(&for_volumes),
+            };
+            keys.push(object.name.clone());
+            keys
+        });
+        let of_classes =
+            Trigger::mapped(STORAGE_CLASSES.group_resource(), scope, move |_| waiting(&for_classes));
         let of_claims = Trigger::mapped(CLAIMS.group_resource(), scope, |object| {
             let claim = object.value().unwrap_or_default();
             let volume = text(&claim, "/spec/volumeName");
             let volume = (!volume.is_empty()).then(|| ObjectName::cluster(volume));
             std::iter::once(object.name.clone()).chain(volume).collect()
         });
-        vec![of_claims, everybody(&PERSISTENT_VOLUMES, true), everybody(&STORAGE_CLASSES, false)]
+        vec![of_claims, of_volumes, of_classes]
     }
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use plane_client::fake::FakePlanes;
-use plane_client::{Actor, Controller, Target, Write};
+use plane_client::{Actor, Controller, Resource, Target, Write};
 use service_runtime::Shutdown;
 
 const PLANE: TenantId = TenantId::LOCAL_SUPER;

@@ -16,7 +16,6 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::graph::TypeRef;
-pub use json::quote as printed_byte;
 use json::{Kind, Reader};
 pub use restore::restore;
 use typed::{Fit, Walk};

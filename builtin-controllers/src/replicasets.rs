@@ -170,11 +170,12 @@ impl Reconciler for ReplicaSets {
         let owned = claims::settle(&self.access, tenant, owner, &PODS, claims.collect()).await?;
         self.pace.worked(tenant, key, owned.len());
         let unseen = self.pods.unseen(tenant, &replica_set, &listed);
+        let is_ending = |pod: &&Value| pod_facts::is_deleting(pod) && !pod_facts::has_ended(pod);
+        let ending = owned.iter().filter(is_ending).count();
         let active: Vec<Value> = owned
-            .iter()
-            .filter(|pod| pod_facts::is_active(pod))
+            .into_iter()
+            .filter(pod_facts::is_active)
             .filter(|pod| !unseen.deleted.contains(text(pod, "/metadata/uid")))
-            .cloned()
             .collect();
 
         let mut failure = None;
@@ -182,8 +183,6 @@ impl Reconciler for ReplicaSets {
             failure = self.manage(tenant, &replica_set, &active).await.err();
         }
         let now = Timestamp::now();
-        let ending =
-            owned.iter().filter(|pod| pod_facts::is_deleting(pod) && !pod_facts::has_ended(pod)).count();
         let failed = failure.as_ref().map(ManageError::parts);
         let mut status = status(&replica_set, &active, ending, failed, now);
         if let Some(counts) = status.as_object_mut().filter(|_| !self.sort.counts_ending) {

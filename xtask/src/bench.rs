@@ -5,6 +5,7 @@
 
 pub mod schedule;
 pub mod simulation;
+mod size;
 
 use crate::{checkout, steps};
 use anyhow::{Context, Result, bail, ensure};

@@ -330,7 +330,7 @@ pub(crate) fn any_number(text: &str) -> Value {
 }
 
 /// A byte as Go's JSON errors print it.
-pub fn quote(byte: u8) -> String {
+fn quote(byte: u8) -> String {
     match byte {
         b'\'' => r"'\''".to_owned(),
         b'"' => "'\"'".to_owned(),

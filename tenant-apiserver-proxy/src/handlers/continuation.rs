@@ -51,8 +51,7 @@ impl Continuation {
             let plain = text.strip_prefix("couldn't get version/kind; json parse error: ").unwrap_or(&text);
             match bytes.first() {
                 Some(first) if !first.is_ascii() => {
-                    let first = decode::printed_byte(*first);
-                    key(&format!(": invalid character {first} looking for beginning of value"))
+                    key(&format!(": invalid character '\\x{first:02x}' looking for beginning of value"))
                 }
                 _ => key(&format!(": {plain}")),
             }
@@ -165,8 +164,8 @@ mod tests {
     fn a_broken_token_is_refused_in_kubernetes_words() {
         let of = |value: Value| BASE64.encode(value.to_string());
         let table = [
-            ("nope".to_owned(), ": invalid character '\\u009e' looking for beginning of value"),
-            ("zzz".to_owned(), ": invalid character 'Ï' looking for beginning of value"),
+            ("nope".to_owned(), ": invalid character '\\x9e' looking for beginning of value"),
+            ("zzz".to_owned(), ": invalid character '\\xcf' looking for beginning of value"),
             ("a=b".to_owned(), ": illegal base64 data at input byte 1"),
             (
                 of(json!({"v": "meta.k8s.io/v2"})),

@@ -1,41 +1,14 @@
 //! How fast pods are made and get a node.
 
-use super::{Server, USAGE};
-use crate::{checkout, steps};
-use anyhow::{Context, Result, bail, ensure};
+use super::Server;
+use super::size::{DEPLOYMENTS, Size};
+use crate::steps;
+use anyhow::{Result, ensure};
 use serde_json::json;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How many Deployments share the pods.
-const DEPLOYMENTS: usize = 10;
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(900);
-
-struct Options {
-    nodes: usize,
-    pods: usize,
-    insula: PathBuf,
-}
-
-impl Options {
-    fn parse(arguments: &[&str]) -> Result<Self> {
-        let insula = checkout::target().join("release/insula");
-        let mut options = Options { nodes: 1000, pods: 5000, insula };
-        let mut arguments = arguments.iter();
-        while let Some(flag) = arguments.next() {
-            let value = arguments.next().with_context(|| format!("{flag} has no value\n{USAGE}"))?;
-            match *flag {
-                "--nodes" => options.nodes = value.parse()?,
-                "--pods" => options.pods = value.parse()?,
-                "--insula" => options.insula = PathBuf::from(value),
-                _ => bail!("unknown flag {flag}\n{USAGE}"),
-            }
-        }
-        ensure!(options.nodes > 0 && options.pods >= DEPLOYMENTS, "there have to be nodes and pods");
-        Ok(options)
-    }
-}
 
 fn node(index: usize) -> String {
     let name = format!("bench-{index}");
@@ -62,7 +35,7 @@ fn deployment(index: usize, replicas: usize) -> String {
 
 /// `cargo xtask bench schedule`.
 pub fn run(arguments: &[&str]) -> Result<()> {
-    let options = Options::parse(arguments)?;
+    let options = Size::parse(arguments, 1000, 5000)?;
     let server = Server::start(&options.insula, &[])?;
     let local = |arguments: &[&str], input: &str| {
         let all: Vec<&str> = ["--context=local"].iter().chain(arguments).copied().collect();

@@ -1,44 +1,16 @@
 //! What simulated pods cost: time until they are ready, memory while they are there and after they are gone.
 
-use super::{Server, USAGE};
-use crate::{checkout, steps};
-use anyhow::{Context, Result, bail, ensure};
+use super::Server;
+use super::size::{DEPLOYMENTS, Size};
+use crate::steps;
+use anyhow::{Result, ensure};
 use serde_json::json;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How many Deployments share the pods.
-const DEPLOYMENTS: usize = 10;
 /// How long each part may take.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// How often it is looked: seldom enough to cost little beside the work.
 const INTERVAL: Duration = Duration::from_millis(500);
-
-struct Options {
-    nodes: usize,
-    pods: usize,
-    insula: PathBuf,
-}
-
-impl Options {
-    fn parse(arguments: &[&str]) -> Result<Self> {
-        let insula = checkout::target().join("release/insula");
-        let mut options = Options { nodes: 100, pods: 10_000, insula };
-        let mut arguments = arguments.iter();
-        while let Some(flag) = arguments.next() {
-            let value = arguments.next().with_context(|| format!("{flag} has no value\n{USAGE}"))?;
-            match *flag {
-                "--nodes" => options.nodes = value.parse()?,
-                "--pods" => options.pods = value.parse()?,
-                "--insula" => options.insula = PathBuf::from(value),
-                _ => bail!("unknown flag {flag}\n{USAGE}"),
-            }
-        }
-        ensure!(options.pods >= DEPLOYMENTS, "--pods has to be at least {DEPLOYMENTS}");
-        ensure!(options.pods <= options.nodes * 110, "a simulated node has room for 110 pods");
-        Ok(options)
-    }
-}
 
 fn deployment(index: usize, replicas: usize) -> String {
     let labels = json!({"app": format!("bench-{index}")});
@@ -66,7 +38,8 @@ fn until(wanted: usize, look: impl Fn() -> Result<String>) -> Result<f64> {
 
 /// `cargo xtask bench simulation`.
 pub fn run(arguments: &[&str]) -> Result<()> {
-    let options = Options::parse(arguments)?;
+    let options = Size::parse(arguments, 100, 10_000)?;
+    ensure!(options.pods <= options.nodes * 110, "a simulated node has room for 110 pods");
     let server = Server::start(&options.insula, &["--nodes", &options.nodes.to_string()])?;
     let local = |arguments: &[&str], input: &str| {
         let all: Vec<&str> = ["--context=local"].iter().chain(arguments).copied().collect();

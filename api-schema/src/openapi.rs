@@ -16,6 +16,7 @@ pub mod v2;
 mod v2_protobuf;
 pub mod v3;
 mod v3_protobuf;
+mod values;
 
 use std::sync::Arc;
 

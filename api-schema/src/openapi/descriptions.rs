@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::values::Meanings;
 use crate::graph::TypeNode;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -13,17 +14,18 @@ const OWN: &str = include_str!("../../tables/insula.descriptions");
 pub struct Descriptions {
     schemas: Map<String, Value>,
     own: HashMap<(&'static str, &'static str), &'static str>,
+    meanings: Meanings,
 }
 
 impl Descriptions {
     /// None at all.
     pub fn none() -> Descriptions {
-        Descriptions { schemas: Map::new(), own: HashMap::new() }
+        Descriptions { schemas: Map::new(), own: HashMap::new(), meanings: Meanings::default() }
     }
 
     /// All that there are.
     pub fn collect() -> Descriptions {
-        Descriptions { schemas: kubernetes(), own: own() }
+        Descriptions { schemas: kubernetes(), own: own(), meanings: Meanings::collect() }
     }
 
     /// The description of a type.
@@ -44,6 +46,11 @@ impl Descriptions {
             .or_else(|| self.own.get(&("*", field)).copied().filter(|_| !self.schemas.contains_key(name)))
     }
 
+    /// The description of a field, with the values that its type lists.
+    pub(super) fn with_values(&self, name: &str, field: &str, of: &TypeNode) -> Option<String> {
+        self.of_field(name, field).map(|text| self.meanings.add_to(text, of))
+    }
+
     /// What all kinds say alike, which lists and our own kinds say too.
     fn of_every_kind(&self, field: &str) -> Option<&str> {
         let any = self
@@ -58,16 +65,12 @@ impl Descriptions {
     pub(super) fn own_words(&self) -> impl Iterator<Item = (&str, &str)> {
         self.own.keys().copied()
     }
-}
 
-/// The description of a field, with the values that its type lists. Those of lists and maps are told in their own
-/// description only, as Kubernetes has it.
-pub(super) fn with_values(text: Option<&str>, of: &TypeNode) -> Option<String> {
-    if of.values.is_empty() || text.is_none() {
-        return text.map(str::to_owned);
+    /// The types of values, and values, that have our own words.
+    #[cfg(test)]
+    pub(super) fn own_meanings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.meanings.all()
     }
-    let values = of.values.iter().map(|value| format!("\n - `\"{value}\"`"));
-    Some(format!("{}\n\nPossible enum values:{}", text.unwrap_or_default(), values.collect::<String>()))
 }
 
 /// Reads our own words.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::descriptions::{self, Descriptions};
+use super::descriptions::Descriptions;
 use super::operations::{Body, Media, Path};
 use super::{ApiResource, ApiSchema, GroupVersionApi, custom, unions};
 use crate::builtin;
@@ -290,8 +290,8 @@ impl<'d> Schemas<'d> {
         if let Shape::Object(fields) = of.shape() {
             let mut properties = Map::new();
             for field in fields {
-                let text = self.descriptions.of_field(of.node().name.as_str(), field.name.as_str());
-                let text = descriptions::with_values(text, of.at(field.of).node());
+                let value = of.at(field.of).node();
+                let text = self.descriptions.with_values(of.node().name.as_str(), field.name.as_str(), value);
                 let schema = self.property(of, field, text, kinds);
                 properties.insert(field.name.to_string(), schema);
             }

@@ -132,10 +132,12 @@ fn commands_say_what_they_say_of_kubernetes() {
 #[test]
 fn tables_and_explanations_are_whole() {
     with_each_kubectl(|_, kubectl| {
-        let explained = kubectl.run(&["explain", "pods.spec.containers.imagePullPolicy"]);
+        let explained = kubectl.run(&["explain", "pods.spec.restartPolicy"]);
         let values =
-            "Possible enum values:\n     - `\"Always\"`\n     - `\"IfNotPresent\"`\n     - `\"Never\"`\n";
+            "Possible enum values:\n     - `\"Always\"`\n     - `\"Never\"`\n     - `\"OnFailure\"`\n";
         assert!(explained.contains(values), "{explained}");
+        let explained = kubectl.run(&["explain", "deployments.spec.strategy.type"]);
+        assert!(explained.contains(" - `\"Recreate\"` all old pods end before new ones are made."), "{explained}");
         for kind in ["clusterroles", "clusterrolebindings", "priorityclasses", "apiservices", "namespaces"] {
             let table = kubectl.run(&["get", kind]);
             assert!(table.lines().count() > 2 && !table.contains("<unknown>"), "{table}");

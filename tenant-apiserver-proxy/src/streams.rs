@@ -72,7 +72,7 @@ pub async fn answer(
     }
     handlers::check_name(&place.name)?;
     match place.subresource.as_str() {
-        "log" => logs::get(server, auth, place).await,
+        "log" => logs::get(server, auth, place, body).await,
         "proxy" => proxying::proxy(server, auth, place, body).await,
         _ => connecting::connect(server, auth, place, body).await,
     }

@@ -134,10 +134,8 @@ fn schemas_have_the_facts_of_the_table() {
 #[test]
 fn meanings_are_those_of_values_that_there_are() {
     let table = include_str!("../../tables/kubernetes-1.36.types");
-    let types: Vec<(&str, &str)> = table
-        .split_whitespace()
-        .filter_map(|word| word.split_once("string~")?.1.split_once('='))
-        .collect();
+    let types: Vec<(&str, &str)> =
+        table.split_whitespace().filter_map(|word| word.split_once("string~")?.1.split_once('=')).collect();
     let descriptions = Descriptions::collect();
     let mut meanings = descriptions.own_meanings().peekable();
     assert!(meanings.peek().is_some());
@@ -165,7 +163,8 @@ fn descriptions_come_from_the_library_and_from_our_words() {
         |schema: &str, field: &str| schemas[schema]["properties"][field]["description"].as_str().unwrap();
     let values = "\n\nPossible enum values:\n - `\"Always\"`\n - `\"Never\"`\n - `\"OnFailure\"`";
     assert!(of("io.k8s.api.core.v1.PodSpec", "restartPolicy").ends_with(values));
-    let meaning = "\n - `\"Never\"` the image is never pulled, and the container fails when the node does not have it.";
+    let meaning =
+        "\n - `\"Never\"` the image is never pulled, and the container fails when the node does not have it.";
     assert!(of("io.k8s.api.core.v1.Container", "imagePullPolicy").ends_with(meaning));
     // What lists may hold, their own words tell.
     assert!(!of("io.k8s.api.core.v1.PersistentVolumeClaimSpec", "accessModes").contains("Possible"));

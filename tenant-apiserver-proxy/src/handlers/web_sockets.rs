@@ -1,10 +1,11 @@
-//! Watches over WebSocket (RFC 6455), which browsers can open: a message for each event, as Kubernetes sends them.
+//! Answers over WebSocket (RFC 6455), which browsers can open: watches with a message for each event, and whatever else is
+//! sent and not heard, as Kubernetes sends them.
 
 use crate::negotiation::Format;
 use crate::reply::{self, Content, Reply};
 use crate::stages::Call;
 use bytes::Bytes;
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -80,26 +81,44 @@ fn protocols(headers: &HeaderMap) -> Vec<String> {
     texts.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect()
 }
 
+/// Which subprotocols may be spoken.
+#[derive(Clone, Copy)]
+pub enum Protocols {
+    /// Whichever one a client names, if it says where its page is from; what it says is not looked at.
+    Any,
+    /// These or none: the first of them that a client names.
+    Of(&'static [&'static str]),
+}
+
 /// Answers a watch whose frames come from the channel: shakes hands, and sends its events as messages.
 pub fn answer(call: &Call, client: OnUpgrade, format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
-    let mut reply = match shake(&call.headers) {
-        Ok(reply) => reply,
-        Err(refused) => return *refused,
-    };
+    let frames = stream::unfold(frames, async |mut frames| Some((frames.recv().await?, frames)));
+    let events = frames.flat_map(move |frame| stream::iter(messages(format, frame)));
+    match shake(&call.headers, Protocols::Any) {
+        Ok((reply, _)) => go_on(reply, client, events),
+        Err(refused) => *refused,
+    }
+}
+
+/// Goes on after a handshake: sends messages until there are no more, or the client is gone.
+pub fn go_on(
+    mut reply: Reply,
+    client: OnUpgrade,
+    messages: impl Stream<Item = Message> + Send + 'static,
+) -> Reply {
     let trail = reply.goes_on();
     // Ends with either side; who goes away first is nobody's error.
     tokio::spawn(async move {
         if let Ok(connection) = client.await {
-            serve(connection, format, frames).await;
+            serve(connection, messages).await;
         }
         drop(trail.await);
     });
-    reply.code = StatusCode::SWITCHING_PROTOCOLS;
     reply
 }
 
-/// The head of the answer, or why there is no handshake.
-fn shake(headers: &HeaderMap) -> Result<Reply, Box<Reply>> {
+/// The head of the answer and the subprotocol that is spoken, or why there is no handshake.
+pub fn shake(headers: &HeaderMap, speaks: Protocols) -> Result<(Reply, Option<String>), Box<Reply>> {
     let refuse = |code, why: &'static str| {
         Box::new(Reply::with(
             code,
@@ -116,49 +135,51 @@ fn shake(headers: &HeaderMap) -> Result<Reply, Box<Reply>> {
     if key.is_empty() {
         return Err(refuse(StatusCode::BAD_REQUEST, "mismatch challenge/response"));
     }
-    // Kubernetes speaks with nobody who does not say where the page is from; what it says is not looked at.
-    if said(&header::ORIGIN).is_empty() {
-        return Err(refuse(StatusCode::FORBIDDEN, ""));
-    }
+    let mut asked = protocols(headers);
+    let chosen = match speaks {
+        Protocols::Any if said(&header::ORIGIN).is_empty() => return Err(refuse(StatusCode::FORBIDDEN, "")),
+        Protocols::Any if asked.len() > 1 => return Err(refuse(StatusCode::BAD_REQUEST, "")),
+        Protocols::Any => asked.pop(),
+        Protocols::Of(_) if asked.is_empty() => None,
+        Protocols::Of(known) => match asked.into_iter().find(|one| known.contains(&one.as_str())) {
+            Some(one) => Some(one),
+            None => return Err(refuse(StatusCode::FORBIDDEN, "")),
+        },
+    };
     let mut reply = Reply::with(StatusCode::SWITCHING_PROTOCOLS, Content::Foreign(reply::full(Bytes::new())));
     let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
     let bad_key = |_| refuse(StatusCode::BAD_REQUEST, "mismatch challenge/response");
     reply.headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept.map_err(bad_key)?);
     reply.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     reply.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    match protocols(headers).as_slice() {
-        [] => {}
-        [one] => {
-            let one = HeaderValue::from_str(one).map_err(|_| refuse(StatusCode::BAD_REQUEST, ""))?;
-            reply.headers.insert(header::SEC_WEBSOCKET_PROTOCOL, one);
-        }
-        _ => return Err(refuse(StatusCode::BAD_REQUEST, "")),
+    if let Some(one) = &chosen {
+        let one = HeaderValue::from_str(one).map_err(|_| refuse(StatusCode::BAD_REQUEST, ""))?;
+        reply.headers.insert(header::SEC_WEBSOCKET_PROTOCOL, one);
     }
-    Ok(reply)
+    Ok((reply, chosen))
 }
 
-async fn serve(connection: hyper::upgrade::Upgraded, format: Format, mut frames: mpsc::Receiver<Bytes>) {
+async fn serve(connection: hyper::upgrade::Upgraded, messages: impl Stream<Item = Message> + Send) {
     let config = WebSocketConfig::default().max_message_size(Some(MAX_HEARD)).max_frame_size(Some(MAX_HEARD));
     let stream = WebSocketStream::from_raw_socket(TokioIo::new(connection), Role::Server, Some(config)).await;
     let (mut to_client, mut from_client) = stream.split();
+    tokio::pin!(messages);
     loop {
-        let frame = tokio::select! {
-            frame = frames.recv() => frame,
+        let message = tokio::select! {
+            message = messages.next() => message,
             // Reading answers pings too. What else it says is nobody's business.
             heard = from_client.next() => match heard {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                 Some(Ok(_)) => continue,
             },
         };
-        let Some(frame) = frame else { break };
-        for message in messages(format, frame) {
-            if !matches!(timeout(SENDING, to_client.send(message)).await, Ok(Ok(()))) {
-                return;
-            }
+        let Some(message) = message else { break };
+        if !matches!(timeout(SENDING, to_client.send(message)).await, Ok(Ok(()))) {
+            return;
         }
     }
     let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-    // The watch has ended; a client that is gone does not need to hear of it.
+    // All is sent; a client that is gone does not need to hear of it.
     let _ = timeout(SENDING, to_client.send(Message::Close(Some(normal)))).await;
 }
 
@@ -227,18 +248,28 @@ mod tests {
         const KEY: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
         const PAGE: (&str, &str) = ("origin", "https://page");
         const OF: (&str, &str) = ("sec-websocket-version", VERSION);
-        for (given, code) in [
-            (vec![KEY, PAGE, OF], 101),
-            (vec![KEY, PAGE, OF, ("sec-websocket-protocol", "v1")], 101),
-            (vec![KEY, PAGE, OF, ("sec-websocket-protocol", "v1, v2")], 400),
-            (vec![KEY, PAGE, ("sec-websocket-version", "8")], 400),
-            (vec![PAGE, OF], 400),
-            (vec![KEY, OF], 403),
+        const LOGS: Protocols = Protocols::Of(&["v2", "v1"]);
+        let speaks = |names| ("sec-websocket-protocol", names);
+        for (given, rule, told) in [
+            (vec![KEY, PAGE, OF], Protocols::Any, "101 "),
+            (vec![KEY, PAGE, OF, speaks("v1")], Protocols::Any, "101 v1"),
+            (vec![KEY, PAGE, OF, speaks("v1, v2")], Protocols::Any, "400"),
+            (vec![KEY, PAGE, ("sec-websocket-version", "8")], Protocols::Any, "400"),
+            (vec![PAGE, OF], Protocols::Any, "400"),
+            (vec![KEY, OF], Protocols::Any, "403"),
+            (vec![KEY, OF], LOGS, "101 "),
+            (vec![KEY, OF, speaks("v3, v1,v2")], LOGS, "101 v1"),
+            (vec![KEY, OF, speaks("v3")], LOGS, "403"),
+            (vec![OF, speaks("v1")], LOGS, "400"),
         ] {
-            let answered = shake(&headers(&given)).map_or_else(|refused| refused.code, |reply| reply.code);
-            assert_eq!(answered, code, "{given:?}");
+            let answered = match shake(&headers(&given), rule) {
+                Ok((reply, chosen)) => format!("{} {}", reply.code.as_u16(), chosen.unwrap_or_default()),
+                Err(refused) => refused.code.as_u16().to_string(),
+            };
+            assert_eq!(answered, told, "{given:?}");
         }
-        let reply = shake(&headers(&[KEY, PAGE, OF])).map_err(|refused| refused.code).unwrap();
+        let (reply, _) =
+            shake(&headers(&[KEY, PAGE, OF]), Protocols::Any).map_err(|refused| refused.code).unwrap();
         // The example of RFC 6455.
         assert_eq!(reply.headers[header::SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }

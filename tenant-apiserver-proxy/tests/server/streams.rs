@@ -3,9 +3,12 @@
 use crate::harness::{Client, Installation, TENANTS, eventually, text};
 use crate::hooks::Hook;
 use crate::pods_beyond::{Beyond, PODS, ask, is_closed, pod};
+use crate::wire::connect;
 use api_types::TenantId;
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_tungstenite::tungstenite::Message;
 
 const SOCKET: [&str; 5] = [
     "Connection: Upgrade",
@@ -82,6 +85,47 @@ async fn logs_are_read_where_a_pod_runs() {
     let ann = insula.user(id, "/tenants/acme", "ann", None).await;
     ann.get(&format!("{PODS}/web")).await.expect_code(200);
     ann.get(&format!("{PODS}/web/log")).await.expect_code(403);
+}
+
+#[tokio::test]
+async fn logs_are_read_over_web_sockets() {
+    let insula = Installation::start().await;
+    let (id, _, beyond) = tenant_with_pods(&insula).await;
+    let certificate = insula.server.sign_client(id, "ann", Some("system:masters")).unwrap();
+    let path = format!("/tenants/acme{PODS}/web/log");
+    let protocol = |name| [("sec-websocket-protocol", name)];
+    let table: [(&[(&'static str, &str)], _); 4] = [
+        (&[], ["", "one\n", "two\n"].map(Message::binary)),
+        (&protocol("binary.k8s.io"), ["", "one\n", "two\n"].map(Message::binary)),
+        (&protocol("v9, base64.binary.k8s.io"), ["", "b25lCg==", "dHdvCg=="].map(Message::text)),
+        (&protocol("base64.binary.k8s.io, binary.k8s.io"), ["", "b25lCg==", "dHdvCg=="].map(Message::text)),
+    ];
+    for (headers, expected) in table {
+        let mut socket = connect(&insula, &certificate, &path, headers).await.unwrap();
+        for message in expected {
+            assert_eq!(socket.next().await.unwrap().unwrap(), message, "{headers:?}");
+        }
+        let Some(Ok(Message::Close(Some(said)))) = socket.next().await else { panic!("no end: {headers:?}") };
+        assert_eq!(u16::from(said.code), 1000);
+    }
+    assert_eq!(beyond.lines(), vec!["GET default/web/log?container=c0"; 4]);
+    // What cannot be read is told before the connection goes on.
+    assert_eq!(connect(&insula, &certificate, &path, &protocol("v9")).await.err(), Some(403));
+    let gone = format!("/tenants/acme{PODS}/gone/log");
+    assert_eq!(connect(&insula, &certificate, &gone, &[]).await.err(), Some(404));
+    // A log that is followed ends with who reads it, and leaves its place to the next.
+    let limits = json!({"spec": {"limits": {"streams": 1}}});
+    let host = insula.admin().await;
+    host.merge(&format!("{TENANTS}/acme"), &limits).await.expect_code(200);
+    let follow = format!("{path}?follow=true");
+    for _ in 0..2 {
+        let asked = || async { connect(&insula, &certificate, &follow, &[]).await.ok() };
+        let mut socket = eventually("a place among the streams", asked).await;
+        for _ in 0..3 {
+            socket.next().await.unwrap().unwrap();
+        }
+        assert_eq!(connect(&insula, &certificate, &follow, &[]).await.err(), Some(429));
+    }
 }
 
 #[tokio::test]

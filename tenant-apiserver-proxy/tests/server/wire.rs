@@ -97,13 +97,14 @@ async fn openapi_version_3_comes_in_protobuf() {
     admin.with("accept", "text/html").get(path).await.expect_code(406);
 }
 
-async fn connect(
+/// A socket, or the code of the refusal.
+pub async fn connect(
     insula: &Installation,
+    certificate: &KeyedCertificate,
     path: &str,
     headers: &[(&'static str, &str)],
 ) -> Result<tokio_tungstenite::WebSocketStream<TlsStream<TcpStream>>, u16> {
-    let admin = certificate(insula);
-    let stream = insula.stream(Some(&admin), b"http/1.1").await;
+    let stream = insula.stream(Some(certificate), b"http/1.1").await;
     let mut request = format!("wss://insula{path}").into_client_request().unwrap();
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().unwrap());
@@ -120,9 +121,10 @@ async fn a_watch_goes_over_a_web_socket() {
     let insula = Installation::start().await;
     let admin = insula.admin().await;
     let made = admin.post(CONFIGMAPS, &configmap("a", json!({"k": "v"}))).await.expect_code(201).json();
+    let user = certificate(&insula);
     let path = format!("{CONFIGMAPS}?watch=true&fieldSelector=metadata.name%3Da");
     let page = ("origin", "https://page.example.com");
-    let mut socket = connect(&insula, &path, &[page]).await.unwrap();
+    let mut socket = connect(&insula, &user, &path, &[page]).await.unwrap();
     let Some(Ok(Message::Text(event))) = socket.next().await else { panic!("no event") };
     let event: Value = serde_json::from_str(&event).unwrap();
     assert_eq!((&event["type"], &event["object"]), (&json!("ADDED"), &made));
@@ -132,19 +134,19 @@ async fn a_watch_goes_over_a_web_socket() {
 
     let protobuf = ("accept", "application/vnd.kubernetes.protobuf;stream=watch");
     admin.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201);
-    let mut socket = connect(&insula, &path, &[page, protobuf]).await.unwrap();
+    let mut socket = connect(&insula, &user, &path, &[page, protobuf]).await.unwrap();
     let Some(Ok(Message::Binary(event))) = socket.next().await else { panic!("no event") };
     assert!(event.starts_with(b"\x0a\x05ADDED"), "{event:?}");
 
     let short = format!("{path}&timeoutSeconds=1&resourceVersion=1");
-    let mut ending = connect(&insula, &short, &[page]).await.unwrap();
+    let mut ending = connect(&insula, &user, &short, &[page]).await.unwrap();
     let mut last = None;
     while let Some(Ok(message)) = ending.next().await {
         last = Some(message);
     }
     assert!(matches!(last, Some(Message::Close(Some(frame))) if u16::from(frame.code) == 1000));
 
-    assert_eq!(connect(&insula, &path, &[]).await.err(), Some(403));
+    assert_eq!(connect(&insula, &user, &path, &[]).await.err(), Some(403));
     let wrong = format!("{CONFIGMAPS}?watch=true&fieldSelector=nope%3Da");
-    assert_eq!(connect(&insula, &wrong, &[page]).await.err(), Some(400));
+    assert_eq!(connect(&insula, &user, &wrong, &[page]).await.err(), Some(400));
 }

@@ -137,7 +137,10 @@ fn tables_and_explanations_are_whole() {
             "Possible enum values:\n     - `\"Always\"`\n     - `\"Never\"`\n     - `\"OnFailure\"`\n";
         assert!(explained.contains(values), "{explained}");
         let explained = kubectl.run(&["explain", "deployments.spec.strategy.type"]);
-        assert!(explained.contains(" - `\"Recreate\"` all old pods end before new ones are made."), "{explained}");
+        assert!(
+            explained.contains(" - `\"Recreate\"` all old pods end before new ones are made."),
+            "{explained}"
+        );
         for kind in ["clusterroles", "clusterrolebindings", "priorityclasses", "apiservices", "namespaces"] {
             let table = kubectl.run(&["get", kind]);
             assert!(table.lines().count() > 2 && !table.contains("<unknown>"), "{table}");

@@ -12,7 +12,9 @@ use crate::server::{Server, StartError};
 use api_resources::aggregation;
 use api_resources::bootstrap::BootstrapObject;
 use api_resources::kinds::pods_admission::SYSTEM_PRIORITY_CLASSES;
-use api_types::{GroupResource, ObjectName, ResourceKey, Revision, TenantId};
+use api_schema::builtin;
+use api_schema::managed_fields::{self, Writer};
+use api_types::{GroupResource, GroupVersion, ObjectName, ResourceKey, Revision, TenantId};
 use jiff::Timestamp;
 use object_store::{Commit, CommitError, Operation, Space};
 use serde_json::{Value, json};
@@ -23,6 +25,10 @@ use std::sync::Arc;
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
 /// The cluster IP of every plane's `kubernetes` Service.
 pub const KUBERNETES_IP: &str = "10.96.0.1";
+/// Who owns what the server itself writes.
+pub const MANAGER: &str = "kube-apiserver";
+/// Who owns the serving CA in namespaces: the controller that writes it in those of later.
+const CA_PUBLISHER: &str = "root-ca-certificate-publisher-controller";
 /// The revision of the objects that all planes share: before every other.
 const SHARED_REVISION: Revision = Revision(1);
 
@@ -43,6 +49,29 @@ const SHARED_SINCE: &str = "2026-11-21T00:00:00Z";
 fn stamp(object: &mut Value, key: &ResourceKey) {
     object["metadata"]["uid"] = shared_uid(key);
     object["metadata"]["creationTimestamp"] = SHARED_SINCE.into();
+    own(object, MANAGER, SHARED_SINCE.parse().unwrap_or_default());
+}
+
+/// What of a kind nobody owns who creates an object: the server sets it.
+const NOBODYS: &[(&str, &[&[&str]])] = &[
+    ("Namespace", &[&["spec"], &["status"]]),
+    ("Service", &[&["spec", "clusterIPs"], &["spec", "ipFamilies"], &["status"]]),
+    ("APIService", &[&["status"]]),
+];
+
+/// Has a manager own what an object says, as if a request of its had created it.
+pub fn own(object: &mut Value, manager: &str, now: Timestamp) {
+    let (api_version, kind) = (text(&object["apiVersion"]).to_owned(), text(&object["kind"]).to_owned());
+    let found = GroupVersion::parse(&api_version)
+        .and_then(|version| builtin::kind(&version.group, &version.version, &kind));
+    let Some(root) = found else { return };
+    let nobodys = NOBODYS.iter().find(|(of, _)| *of == kind).map_or(&[][..], |(_, fields)| fields);
+    // The rules of an aggregated role come from other roles.
+    let reset = if object["aggregationRule"].is_object() { &[&["rules"][..]][..] } else { nobodys };
+    let versions = None;
+    let writer =
+        Writer { manager, api_version: &api_version, kind: "", subresource: "", reset, now, versions };
+    managed_fields::update(builtin::graph().at(root), None, object, &writer);
 }
 
 fn shared_of(kind: PlaneKind) -> SharedObjects {
@@ -142,7 +171,8 @@ pub fn first_objects(
         let account = object("v1", "ServiceAccount", namespace, "default", now, json!({}));
         operations.push(put(space, &core("serviceaccounts", namespace, "default"), &account));
         let data = json!({"data": {"ca.crt": server.ca_pem()}});
-        let authority = object("v1", "ConfigMap", namespace, "kube-root-ca.crt", now, data);
+        let mut authority = object("v1", "ConfigMap", namespace, "kube-root-ca.crt", now, data);
+        own(&mut authority, CA_PUBLISHER, now);
         operations.push(put(space, &core("configmaps", namespace, "kube-root-ca.crt"), &authority));
     }
     let port = own_address::port(&server.base_url());
@@ -151,7 +181,8 @@ pub fn first_objects(
             "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None", "type": "ClusterIP",
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]},
         "status": {"loadBalancer": {}}});
-    let service = object("v1", "Service", "default", "kubernetes", now, service);
+    let mut service = object("v1", "Service", "default", "kubernetes", now, service);
+    own(&mut service, MANAGER, now);
     operations.push(put(space, &core("services", "default", "kubernetes"), &service));
     operations.extend(own_address::first_objects(&server.base_url(), space, now));
     operations
@@ -161,7 +192,9 @@ pub fn first_objects(
 pub fn new_namespace(name: &str, now: Timestamp) -> Value {
     let rest = json!({"labels": {"kubernetes.io/metadata.name": name}, "spec": {"finalizers": ["kubernetes"]},
         "status": {"phase": "Active"}});
-    object("v1", "Namespace", "", name, now, rest)
+    let mut namespace = object("v1", "Namespace", "", name, now, rest);
+    own(&mut namespace, MANAGER, now);
+    namespace
 }
 
 /// Makes the first objects of the planes that are no tenants', once.

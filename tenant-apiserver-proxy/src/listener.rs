@@ -237,6 +237,14 @@ struct Followed<'a> {
     measured: &'a mut Option<Measured>,
 }
 
+/// The answer to what is no request, after which the connection ends.
+fn malformed(why: &'static str) -> Reply {
+    let why = Content::Raw("text/plain; charset=utf-8", Bytes::from_static(why.as_bytes()));
+    let mut refused = Reply::with(StatusCode::BAD_REQUEST, why);
+    refused.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    refused
+}
+
 /// The stages in their order: plane, user, permission, seat, body, handler.
 async fn stages(
     server: Arc<Server>,
@@ -246,11 +254,7 @@ async fn stages(
 ) -> Result<Reply, ApiError> {
     // RFC 9112, 3.2.
     if request.version() == http::Version::HTTP_11 && !request.headers().contains_key(header::HOST) {
-        let why = Bytes::from_static(b"400 Bad Request: missing required Host header");
-        let mut refused =
-            Reply::with(StatusCode::BAD_REQUEST, Content::Raw("text/plain; charset=utf-8", why));
-        refused.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return Ok(refused);
+        return Ok(malformed("400 Bad Request: missing required Host header"));
     }
     let upgrade =
         request.headers().contains_key(header::UPGRADE) && request.version() == http::Version::HTTP_11;
@@ -261,8 +265,9 @@ async fn stages(
     let credentials = Credentials { certificate, token: bearer(&head.headers).or(of_socket) };
     let (plane, path) = plane(&server, head.uri.path(), &credentials);
     let sent = head.uri.query().unwrap_or("");
-    let info = request_info::parse(&head.method, path, sent)
-        .ok_or_else(|| ApiError::bad_request("the path is not UTF-8 once it is decoded"))?;
+    let Some(info) = request_info::parse(&head.method, path, sent) else {
+        return Ok(malformed("400 Bad Request"));
+    };
     let reading = matches!(head.method, Method::GET | Method::HEAD);
     let watching = matches!(&info, RequestInfo::Resource(resource) if resource.verb == "watch");
     let headers = head.headers;

@@ -79,7 +79,8 @@ pub fn first_objects(base_url: &str, space: Space, now: Timestamp) -> Vec<Operat
     let made = endpoints(base_url).into_iter().flatten();
     made.map(|(key, rest)| {
         let (api_version, kind) = kind_of(&key);
-        let object = bootstrap::object(api_version, kind, KUBERNETES.0, KUBERNETES.1, now, rest);
+        let mut object = bootstrap::object(api_version, kind, KUBERNETES.0, KUBERNETES.1, now, rest);
+        bootstrap::own(&mut object, bootstrap::MANAGER, now);
         bootstrap::put(space, &key, &object)
     })
     .collect()
@@ -132,7 +133,11 @@ fn follow_endpoints(server: &Server, plane: &Plane, commit: &mut Commit) {
                 let object = match there {
                     Some(object) => with_fields(object, rest),
                     None => {
-                        bootstrap::object(api_version, kind, namespace, name, Timestamp::now(), rest.clone())
+                        let now = Timestamp::now();
+                        let mut object =
+                            bootstrap::object(api_version, kind, namespace, name, now, rest.clone());
+                        bootstrap::own(&mut object, bootstrap::MANAGER, now);
+                        object
                     }
                 };
                 bootstrap::put(space, &key, &object)

@@ -66,15 +66,20 @@ pub fn plane_of(path: &str) -> PlanePath<'_> {
 }
 
 /// Reads method, path (without the plane's prefix) and query. Follows kube-apiserver's rules for what is a
-/// resource request. `None` when a path segment is not UTF-8 once decoded.
+/// resource request. `None` for a path with a `%` and no two hexadecimal digits after it.
 pub fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
+    let encoded = |rest: &str| rest.len() > 1 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    if !path.split('%').skip(1).all(encoded) {
+        return None;
+    }
     let everywhere = of_no_namespace(method, own_part(path));
     let own = everywhere.as_deref().unwrap_or_else(|| own_part(path));
     let segments: Vec<CompactString> = own
         .split('/')
         .filter(|segment| !segment.is_empty())
-        .map(|segment| percent_decode_str(segment).decode_utf8().ok().map(CompactString::from))
-        .collect::<Option<_>>()?;
+        // What is no text is no object's name either.
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy().into())
+        .collect();
     // An empty segment names nothing.
     let inside = own.trim_end_matches('/');
     let other = || RequestInfo::Path { path: path.to_owned(), verb: method.as_str().to_ascii_lowercase() };
@@ -284,6 +289,9 @@ mod tests {
         }
         for path in ["/", "/version", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz"] {
             assert!(matches!(parse(&Method::GET, path, ""), Some(RequestInfo::Path { .. })), "{path}");
+        }
+        for path in ["/%", "/api/v1/pods/%a", "/api/v1/pods/a%2", "/apis/%g0", "/api/v1/nodes/n/proxy/%zz"] {
+            assert!(parse(&Method::GET, path, "").is_none(), "{path}");
         }
     }
 

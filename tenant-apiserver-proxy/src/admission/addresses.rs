@@ -250,10 +250,14 @@ fn held(service: &Value) -> Vec<String> {
     let address = spec["clusterIP"].as_str().filter(|ip| !ip.is_empty() && *ip != "None");
     let ports = spec["ports"].as_array().into_iter().flatten().filter_map(|port| port["nodePort"].as_i64());
     let ports = ports.chain(spec["healthCheckNodePort"].as_i64());
-    let mut ports: Vec<i64> = ports.filter(|port| *port != 0).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    address.map(address_name).into_iter().chain(ports.into_iter().map(port_name)).collect()
+    let mut names: Vec<String> = address.map(address_name).into_iter().collect();
+    // In the order of the Service, which is that of the complaints.
+    for name in ports.filter(|port| *port != 0).map(port_name) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 fn is_free(server: &Server, plane: &Plane, name: &str) -> bool {

@@ -12,6 +12,8 @@ use crate::planes::Plane;
 use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::{Catalog, crd};
+use api_schema::builtin;
+use api_schema::managed_fields::{self, Writer};
 use api_types::{ApiError, Cause, Reason, ResourceKey};
 use object_store::{Commit, CommitError, Precondition, Space};
 use serde_json::Value;
@@ -67,8 +69,28 @@ fn accept_names(server: &Server, plane: &Plane, name: &str, definition: &mut Val
             others.push(record.value().map_err(ApiError::internal)?);
         }
     }
-    crd::accept(definition, others.iter(), Catalog::of(plane.kind), jiff::Timestamp::now());
+    let now = jiff::Timestamp::now();
+    let before = definition.clone();
+    crd::accept(definition, others.iter(), Catalog::of(plane.kind), now);
+    if before["status"] != definition["status"] {
+        own_status(&before, definition, now);
+    }
     Ok(())
+}
+
+/// Has the server own what it changed of the status.
+fn own_status(before: &Value, definition: &mut Value, now: jiff::Timestamp) {
+    let Some(root) = builtin::kind(crd::GROUP, "v1", "CustomResourceDefinition") else { return };
+    let writer = Writer {
+        manager: bootstrap::MANAGER,
+        api_version: "apiextensions.k8s.io/v1",
+        kind: "",
+        subresource: "status",
+        reset: &[&["metadata"], &["spec"]],
+        now,
+        versions: None,
+    };
+    managed_fields::update(builtin::graph().at(root), Some(before), definition, &writer);
 }
 
 /// Accepts the names of a definition that was created. Does nothing when somebody was faster.

@@ -28,6 +28,40 @@ async fn what_is_empty_is_applied_too() {
 }
 
 #[tokio::test]
+async fn what_the_server_makes_it_owns() {
+    let insula = Installation::start().await;
+    let acme = insula.tenant("acme").await.1;
+    let of = async |path: &str| {
+        let object = acme.get(path).await.expect_code(200).json();
+        let entry = &object["metadata"]["managedFields"][0];
+        assert_eq!(entry["time"], object["metadata"]["creationTimestamp"], "{path}");
+        fields(&object, "kube-apiserver")
+    };
+    let labels = |name: &str| json!({"f:labels": {".": {}, format!("f:{name}"): {}}});
+    let namespace = of("/api/v1/namespaces/default").await;
+    assert_eq!(namespace, json!({"f:metadata": labels("kubernetes.io/metadata.name")}));
+    let service = of("/api/v1/namespaces/default/services/kubernetes").await;
+    assert!(service["f:spec"]["f:clusterIP"].is_object() && service["f:spec"]["f:clusterIPs"].is_null());
+    let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    assert!(of(&format!("{roles}/cluster-admin")).await["f:rules"].is_object());
+    // The rules of an aggregated role come from other roles.
+    let view = of(&format!("{roles}/view")).await;
+    assert!(view["f:aggregationRule"].is_object() && view["f:rules"].is_null(), "{view}");
+    let api = of("/apis/apiregistration.k8s.io/v1/apiservices/v1.apps").await;
+    assert!(api["f:spec"]["f:group"].is_object() && api["f:status"].is_null(), "{api}");
+
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let definition = crate::custom_resources::definition("example.dev", "widgets", "Widget");
+    acme.post(&format!("{path}?fieldManager=me"), &definition).await.expect_code(201);
+    let found = acme.get(&format!("{path}/widgets.example.dev")).await.expect_code(200).json();
+    let status = &fields(&found, "kube-apiserver")["f:status"];
+    assert!(status["f:acceptedNames"]["f:kind"].is_object(), "{status}");
+    assert!(status["f:conditions"]["k:{\"type\":\"Established\"}"]["f:status"].is_object(), "{status}");
+    let spec = fields(&found, "me");
+    assert!(spec["f:spec"]["f:group"].is_object() && spec["f:status"].is_null(), "{spec}");
+}
+
+#[tokio::test]
 async fn a_configuration_that_does_not_fit_is_refused_in_words_of_its_own() {
     let insula = Installation::start().await;
     let admin = insula.admin().await;

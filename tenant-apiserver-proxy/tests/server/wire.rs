@@ -70,6 +70,22 @@ async fn heads_are_long_but_bounded() {
 }
 
 #[tokio::test]
+async fn paths_that_are_no_text_name_nothing() {
+    let insula = Installation::start().await;
+    let user = certificate(&insula);
+    for (path, code, why) in [
+        (format!("{CONFIGMAPS}/a%ff"), 404, "configmaps \\\"a\u{fffd}\\\" not found"),
+        (format!("{CONFIGMAPS}/a%zz"), 400, "400 Bad Request"),
+        ("/%ff".to_owned(), 404, "404 page not found"),
+        ("/%f".to_owned(), 400, "400 Bad Request"),
+    ] {
+        let asked = format!("GET {path} HTTP/1.1\r\nHost: insula\r\nConnection: close\r\n\r\n");
+        let answer = raw(&insula, Some(&user), &asked).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")) && answer.contains(why), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn openapi_version_3_comes_in_protobuf() {
     const JSON: &str = "application/json";
     const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";

@@ -55,7 +55,9 @@ pub fn needs_webhook(row: &ResourceRow, version: &Version, record: &Record) -> b
 
 /// True when a record can be sent as it is stored.
 pub fn is_in_form(place: &Place, record: &Record) -> bool {
-    record.schema == place.version.schema_hash && place.is_api_version(&record.api_version)
+    record.broken.is_none()
+        && record.schema == place.version.schema_hash
+        && place.is_api_version(&record.api_version)
 }
 
 /// A stored object of a custom kind as its own version has it now.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::descriptions::Descriptions;
 use super::operations::{Body, Media, Path};
-use super::{ApiResource, ApiSchema, GroupVersionApi, custom, unions};
+use super::{ApiResource, ApiSchema, GroupVersionApi, unions};
 use crate::builtin;
 use crate::graph::{Field, GroupVersionKind, ListKind, Presence, Scalar, Shape, TypeGraph, TypeId, TypeRef};
 
@@ -29,16 +29,16 @@ impl Dialect {
 
 /// Definitions that refer to each other, collected as they are needed.
 pub(super) struct Schemas<'d> {
-    dialect: Dialect,
+    pub(super) dialect: Dialect,
     descriptions: &'d Descriptions,
     /// The groups and versions of kinds that every group has.
     everywhere: Vec<(String, String)>,
-    definitions: Map<String, Value>,
+    pub(super) definitions: Map<String, Value>,
     /// What operations carry, by the names of definitions.
     needed: Vec<String>,
 }
 
-const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
 /// The name of a resource's definition.
 pub(super) fn definition_name(schema: &ApiSchema, group: &str, version: &str, kind: &str) -> String {
@@ -152,7 +152,7 @@ impl<'d> Schemas<'d> {
                 self.add_custom(api, resource, &name, schema);
             }
             ApiSchema::Custom(schema) => {
-                let schema = custom::schema(schema, self.dialect);
+                let schema = self.custom(schema);
                 self.add_custom(api, resource, &name, schema);
             }
         }
@@ -165,48 +165,9 @@ impl<'d> Schemas<'d> {
     }
 
     /// The words that a field has in every kind, as those of a kind say them.
-    fn usual(&self, field: &str, else_words: &str) -> String {
+    pub(super) fn usual(&self, field: &str, else_words: &str) -> String {
         let of = if field == "items" { "" } else { "io.k8s.api.core.v1.ConfigMap" };
         self.descriptions.of_field(of, field).unwrap_or(else_words).to_owned()
-    }
-
-    /// Adds a custom resource and its list.
-    fn add_custom(&mut self, api: &GroupVersionApi, resource: &ApiResource, name: &str, schema: Value) {
-        let kind = |kind: &str| json!([{ "group": api.group, "version": api.version, "kind": kind }]);
-        let text = |description: &str| json!({ "type": "string", "description": description });
-        let version = self.usual("apiVersion", "The version of the object's schema.");
-        let of_kind = self.usual("kind", "The kind of the object.");
-        let metadata = self.usual("metadata", "Standard metadata of an object.");
-        let mut whole = match schema {
-            Value::Object(map) => map,
-            _ => Map::new(),
-        };
-        whole.insert("type".to_owned(), json!("object"));
-        whole.insert("x-kubernetes-group-version-kind".to_owned(), kind(&resource.kind));
-        let meta = self.described(&format!("{META}.ObjectMeta"), &metadata, false);
-        let properties = whole.entry("properties").or_insert_with(|| json!({}));
-        if let Value::Object(properties) = properties {
-            properties.insert("apiVersion".to_owned(), text(&version));
-            properties.insert("kind".to_owned(), text(&of_kind));
-            properties.insert("metadata".to_owned(), meta);
-        }
-        let list = json!({
-            "description": format!("{}List is a list of {}", resource.kind, resource.kind),
-            "type": "object",
-            "required": ["items"],
-            "properties": {
-                "apiVersion": text(&version),
-                "kind": text(&of_kind),
-                "metadata": self.described(&format!("{META}.ListMeta"), "Standard metadata of a list.", false),
-                "items": { "description": format!("List of {}.", resource.plural), "type": "array",
-                    "items": self.dialect.reference(name) },
-            },
-            "x-kubernetes-group-version-kind": kind(&format!("{}List", resource.kind)),
-        });
-        self.definitions.insert(name.to_owned(), Value::Object(whole));
-        self.definitions.insert(format!("{name}List"), list);
-        self.add_meta("ObjectMeta");
-        self.add_meta("ListMeta");
     }
 
     /// Adds a named type and what it refers to.
@@ -370,7 +331,7 @@ impl<'d> Schemas<'d> {
     }
 
     /// A reference with words of its own.
-    fn described(&self, name: &str, text: &str, always: bool) -> Value {
+    pub(super) fn described(&self, name: &str, text: &str, always: bool) -> Value {
         let reference = self.dialect.reference(name);
         let mut map = match self.dialect {
             Dialect::V2 => match reference {

@@ -46,8 +46,10 @@ fn apps() -> GroupVersionApi {
 fn widgets() -> GroupVersionApi {
     let schema = json!({"type": "object", "description": "A widget.", "properties": {"spec": {"type": "object",
         "properties": {"size": {"type": "integer", "minimum": 1, "default": 3},
-            "port": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]},
-            "note": {"type": "string", "nullable": true}}}}});
+            "port": {"x-kubernetes-int-or-string": true},
+            "template": {"type": "object", "x-kubernetes-embedded-resource": true, "required": ["spec"]},
+            "note": {"type": "string", "nullable": true}}}},
+        "x-kubernetes-selectable-fields": [{"fieldPath": "spec.size"}]});
     GroupVersionApi {
         group: "rec.example".to_owned(),
         version: "v1".to_owned(),
@@ -187,9 +189,17 @@ fn custom_resources_are_merged_in() {
     let document = v2::document(&[apps(), widgets()], "1.36", &Descriptions::none());
     let widget = &document["definitions"]["example.rec.v1.Widget"];
     assert_eq!(widget["description"], "A widget.");
+    let mut properties = widget["properties"]["spec"]["properties"].clone();
+    let template = properties["template"].take();
+    assert_eq!(template["required"], json!(["spec", "kind", "apiVersion"]));
     assert_eq!(
-        widget["properties"]["spec"]["properties"],
-        json!({"size": {"type": "integer", "minimum": 1}, "port": {"x-kubernetes-int-or-string": true}, "note": {}})
+        template["properties"]["metadata"]["$ref"],
+        "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+    );
+    assert_eq!(
+        properties,
+        json!({"size": {"type": "integer", "minimum": 1}, "port": {"x-kubernetes-int-or-string": true}, "note": {},
+            "template": null})
     );
     assert_eq!(
         widget["properties"]["metadata"]["$ref"],
@@ -203,9 +213,12 @@ fn custom_resources_are_merged_in() {
     assert_eq!(post["operationId"], "createRecExampleV1Widget");
     assert_eq!(post["parameters"][0]["schema"]["$ref"], "#/definitions/example.rec.v1.Widget");
     let v3 = v3::document(&widgets(), "1.36", &Descriptions::none());
-    let size =
-        &v3["components"]["schemas"]["example.rec.v1.Widget"]["properties"]["spec"]["properties"]["size"];
-    assert_eq!(size["default"], 3);
+    let schemas = &v3["components"]["schemas"];
+    let properties = &schemas["example.rec.v1.Widget"]["properties"]["spec"]["properties"];
+    assert_eq!(properties["size"]["default"], 3);
+    assert_eq!(properties["port"]["anyOf"], json!([{"type": "integer"}, {"type": "string"}]));
+    let list = &schemas["example.rec.v1.WidgetList"];
+    assert_eq!(list["x-kubernetes-selectable-fields"], json!([{"fieldPath": "spec.size"}]));
     let delete_options = &document["definitions"]["io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"];
     assert_eq!(delete_options["x-kubernetes-group-version-kind"].as_array().unwrap().len(), 3);
 }

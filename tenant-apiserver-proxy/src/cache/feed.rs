@@ -32,7 +32,7 @@ pub enum FeedError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// An object cannot be read: it is named, and nothing starts without it.
+    /// A newer release wrote an object: this one would lose what it does not know, and does not start.
     #[error("the stored object {key} of plane {tenant} cannot be read")]
     Object {
         /// Whose.
@@ -52,12 +52,13 @@ pub async fn load(cache: &Cache, store: &dyn ObjectStore) -> Result<Revision, Fe
         range.at = Some(page.revision);
         for item in &page.items {
             let Some(key) = parse_key(&item.key) else { continue };
-            let read = record::decode(key.object.clone(), &item.value, item.modified);
-            let record = read.map_err(|source| FeedError::Object {
-                tenant: item.tenant,
-                key: key.to_string(),
-                source,
-            })?;
+            let record = match record::decode(key.object.clone(), &item.value, item.modified) {
+                Ok(record) => record,
+                Err(source @ RecordError::NewerFormat(_)) => {
+                    return Err(FeedError::Object { tenant: item.tenant, key: key.to_string(), source });
+                }
+                Err(error) => told_broken(item.tenant, &key, &error, item.modified),
+            };
             let record = Arc::new(record);
             cache.admit(item.tenant, page.revision);
             let change = super::collection::Change::loaded(record.clone());
@@ -72,6 +73,12 @@ pub async fn load(cache: &Cache, store: &dyn ObjectStore) -> Result<Revision, Fe
             }
         }
     }
+}
+
+/// An object that cannot be read has its place in the cache, so that who asks for it is told, and the others go on.
+fn told_broken(tenant: TenantId, key: &ResourceKey, error: &RecordError, at: Revision) -> record::Record {
+    tracing::error!(%tenant, %key, %error, "a stored object cannot be read; requests for it are refused with its name");
+    record::broken(key.object.clone(), error, at)
 }
 
 /// Follows the store until shutdown. `observe` sees each change after the cache has it and before the write that
@@ -103,8 +110,7 @@ pub async fn follow(
                         Some(value) => match record::decode(key.object.clone(), value, batch.revision) {
                             Ok(record) => Incoming::Put(record),
                             Err(error) => {
-                                tracing::error!(tenant = %event.tenant, %key, %error, "a stored object cannot be read");
-                                continue;
+                                Incoming::Put(told_broken(event.tenant, &key, &error, batch.revision))
                             }
                         },
                     };

@@ -34,6 +34,9 @@ pub struct Record {
     pub schema: u64,
     /// Shared by all planes and not in the store: a bootstrap object that nobody has changed.
     pub shared: bool,
+    /// Why nobody can read it. Then it has a name alone, and whoever comes upon it is told so: it is selected by every
+    /// selector, and there is no list without it.
+    pub broken: Option<Box<str>>,
     /// Where `"resourceVersion":"…",` begins in the bytes.
     slot: u32,
 }
@@ -60,6 +63,7 @@ impl Record {
             api_version: self.api_version.clone(),
             schema: self.schema,
             shared: self.shared,
+            broken: self.broken.clone(),
             slot: self.slot,
         }
     }
@@ -75,8 +79,11 @@ impl Record {
 
     /// Decodes the object.
     pub fn value(&self) -> Result<Value, RecordError> {
-        serde_json::from_slice(&self.bytes)
-            .map_err(|error| RecordError::Corrupt(format!("{} is not JSON: {error}", self.name)))
+        let broken = |why: String| RecordError::Broken { name: self.name.clone(), why };
+        match &self.broken {
+            Some(why) => Err(broken(why.to_string())),
+            None => serde_json::from_slice(&self.bytes).map_err(|error| broken(error.to_string())),
+        }
     }
 }
 
@@ -89,6 +96,14 @@ pub enum RecordError {
     /// They are damaged.
     #[error("corrupt: {0}")]
     Corrupt(String),
+    /// An object of the cache has none.
+    #[error("the stored object {name} cannot be read: {why}")]
+    Broken {
+        /// Which.
+        name: ObjectName,
+        /// Why.
+        why: String,
+    },
 }
 
 fn version_text(revision: Revision) -> String {
@@ -201,8 +216,24 @@ pub fn decode(name: ObjectName, stored: &Bytes, revision: Revision) -> Result<Re
         api_version,
         schema,
         shared: false,
+        broken: None,
         slot,
     })
+}
+
+/// An object that [`decode`] could not read.
+pub fn broken(name: ObjectName, why: &RecordError, revision: Revision) -> Record {
+    Record {
+        name,
+        revision,
+        bytes: Bytes::new(),
+        meta: Arc::new(Meta::of(&Value::Null)),
+        api_version: CompactString::default(),
+        schema: 0,
+        shared: false,
+        broken: Some(why.to_string().into()),
+        slot: 0,
+    }
 }
 
 /// A bootstrap object that all planes share.
@@ -217,6 +248,7 @@ pub fn shared(name: ObjectName, object: &Value, revision: Revision) -> Record {
         api_version: object["apiVersion"].as_str().unwrap_or("").into(),
         schema: 0,
         shared: true,
+        broken: None,
         slot,
     }
 }

@@ -72,16 +72,25 @@ impl Encoder {
         }
     }
 
-    /// The event of a record that has been selected. `shared`: where those who see the same find it encoded.
-    pub fn encode(&mut self, of: &'static str, record: &Arc<Record>, shared: Option<&Event>) -> Bytes {
+    /// The event of a record that has been selected. `shared`: where those who see the same find it encoded. An error
+    /// ends the watch: of what cannot be read no event is left out.
+    pub fn encode(
+        &mut self,
+        of: &'static str,
+        record: &Arc<Record>,
+        shared: Option<&Event>,
+    ) -> Result<Bytes, ApiError> {
+        if record.broken.is_some() {
+            get::value(record)?;
+        }
         let is_own = |event: &&Event| Arc::ptr_eq(&event.change.object, record) && !self.shape.is_empty();
-        match shared.filter(is_own) {
+        Ok(match shared.filter(is_own) {
             Some(event) => {
                 let form = Encoding { of, shape: self.shape.clone() };
                 event.encoded(&form, || self.event(of, record))
             }
             None => self.event(of, record),
-        }
+        })
     }
 
     /// The same for a record that only a webhook can convert. An error ends the watch.

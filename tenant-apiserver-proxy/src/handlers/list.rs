@@ -63,11 +63,12 @@ impl Selection {
         self.labels.is_everything() && self.fields.is_everything() && self.name.is_empty()
     }
 
-    /// True when the object is selected.
+    /// True when the object is selected, or could be: of one that cannot be read nobody knows.
     pub fn matches(&self, record: &Record) -> bool {
-        (self.name.is_empty() || record.name.name == self.name)
-            && self.labels.matches(&record.meta.labels)
-            && self.fields.matches(&record.name, &record.meta.fields)
+        let by_meta = || {
+            self.labels.matches(&record.meta.labels) && self.fields.matches(&record.name, &record.meta.fields)
+        };
+        (self.name.is_empty() || record.name.name == self.name) && (record.broken.is_some() || by_meta())
     }
 }
 

@@ -207,7 +207,7 @@ impl Stream {
                     strange.push(record.clone());
                 } else {
                     let event = self.encoder.encode("ADDED", record, None);
-                    self.put(&mut buffer, event).await?;
+                    self.event(&mut buffer, event).await?;
                 }
             }
             self.sent = self.sent.max(record.revision);
@@ -262,9 +262,15 @@ impl Stream {
         let Some((of, record)) = self.encoder.select(change) else { return Some(()) };
         if !self.encoder.needs_webhook(&record) {
             let event = self.encoder.encode(of, &record, event);
-            return self.put(buffer, event).await;
+            return self.event(buffer, event).await;
         }
-        match self.encoder.convert(&self.caller, of, &record, event).await {
+        let event = self.encoder.convert(&self.caller, of, &record, event).await;
+        self.event(buffer, event).await
+    }
+
+    /// Sends an event, or says why there is none.
+    async fn event(&self, buffer: &mut BytesMut, event: Result<Bytes, ApiError>) -> Option<()> {
+        match event {
             Ok(event) => self.put(buffer, event).await,
             Err(error) => self.fail(buffer, &error).await,
         }
@@ -277,7 +283,7 @@ impl Stream {
             Ok(records) => {
                 for record in &records {
                     let event = self.encoder.encode("ADDED", record, None);
-                    self.put(buffer, event).await?;
+                    self.event(buffer, event).await?;
                 }
                 Some(())
             }

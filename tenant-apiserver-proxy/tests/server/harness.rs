@@ -218,7 +218,7 @@ fn sealing(dir: &Path) -> Sealing {
 }
 
 /// Opens a store that may still be held by a server which is ending.
-async fn open(dir: &Path) -> EmbeddedStore {
+pub async fn open(dir: &Path) -> EmbeddedStore {
     eventually("opening the store", || async {
         match EmbeddedStore::open(dir, EmbeddedOptions::default()) {
             Ok(store) => Some(store),

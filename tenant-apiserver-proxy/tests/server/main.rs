@@ -7,6 +7,7 @@ mod aggregation;
 mod audit;
 mod bodies;
 mod boundaries;
+mod broken_objects;
 mod classes;
 mod concurrency;
 mod controller_manager;

@@ -143,6 +143,17 @@ impl Insula {
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     }
 
+    /// How many bytes of memory it holds now.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn memory(&self) -> usize {
+        let id = self.child.as_ref().expect("it runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let held = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        held.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    }
+
     /// Waits for the end.
     ///
     /// # Panics

@@ -11,16 +11,17 @@ mod internal;
 mod keywords;
 mod lists;
 mod number;
-mod pattern;
+pub(crate) mod pattern;
 mod pattern_error;
 pub(crate) mod rules;
-mod schema;
+pub(crate) mod schema;
 mod structural;
 #[cfg(test)]
 mod tests;
 mod types;
 mod validate;
 
+pub(crate) use format::{duration, has_format};
 pub use internal::Part;
 
 use crate::graph::{TypeGraph, TypeId};

@@ -72,6 +72,9 @@ pub struct Credentials {
 
 /// The plane that the credentials belong to by their own, unverified word; `None`: they name none of ours.
 pub fn claimed_plane(server: &Server, credentials: &Credentials) -> Option<Arc<Plane>> {
+    if let Some(plane) = credentials.certificate.as_ref().and_then(|der| plane_of_certificate(server, der)) {
+        return Some(plane);
+    }
     if let Some(token) = &credentials.token {
         let issuer = tokens::unverified_issuer(token)?;
         let path = match issuer.as_str() {
@@ -84,7 +87,10 @@ pub fn claimed_plane(server: &Server, credentials: &Credentials) -> Option<Arc<P
             crate::request_info::PlanePath::Root(_) => None,
         };
     }
-    let der = credentials.certificate.as_ref()?;
+    None
+}
+
+fn plane_of_certificate(server: &Server, der: &[u8]) -> Option<Arc<Plane>> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let issuer = certificate.issuer().iter_common_name().next()?.as_str().ok()?.to_owned();
     let id = issuer.strip_prefix(AUTHORITY_PREFIX)?;
@@ -105,13 +111,18 @@ pub struct Identity {
     pub standing: Standing,
 }
 
-/// Finds out who makes the request. Wrong credentials are 401, no credentials are the anonymous user.
+/// Finds out who makes the request. A certificate that proves somebody comes before a token, as in Kubernetes. Wrong
+/// credentials are 401, no credentials are the anonymous user.
 pub async fn authenticate(
     server: &Server,
     plane: &Plane,
     credentials: &Credentials,
     remarks: &mut Remarks,
 ) -> Result<Identity, ApiError> {
+    let certificate = credentials.certificate.as_ref();
+    if let Some(identity) = certificate.and_then(|der| certificate_identity(server, plane, der)) {
+        return Ok(identity);
+    }
     if let Some(token) = &credentials.token {
         if secret_tokens::is_one(token) {
             let found = secret_token_user(server, plane, token, remarks).await;
@@ -122,8 +133,8 @@ pub async fn authenticate(
             None => token_user(server, plane, token, remarks).ok_or_else(ApiError::unauthorized),
         };
     }
-    match &credentials.certificate {
-        Some(der) => certificate_identity(server, plane, der).ok_or_else(ApiError::unauthorized),
+    match certificate {
+        Some(_) => Err(ApiError::unauthorized()),
         None => Ok(Identity { user: User::anonymous(), expires: None, standing: Standing::Nothing }),
     }
 }
@@ -147,14 +158,17 @@ pub async fn user_of_issuer(
 /// nothing.
 pub fn is_known(plane: &Plane, credentials: &Credentials) -> bool {
     let now = Timestamp::now().as_second();
-    match (&credentials.token, &credentials.certificate) {
-        (Some(token), _) => {
+    if credentials.certificate.as_ref().is_some_and(|certificate| plane.certificates.knows(certificate, now))
+    {
+        return true;
+    }
+    match &credentials.token {
+        Some(token) => {
             plane.tokens.knows(token.as_bytes(), now)
                 || plane.secret_tokens.knows(token.as_bytes(), now)
                 || plane.oidc.knows(token, now)
         }
-        (None, Some(certificate)) => plane.certificates.knows(certificate, now),
-        (None, None) => true,
+        None => credentials.certificate.is_none(),
     }
 }
 

@@ -15,12 +15,13 @@ use crate::plane_keys;
 use crate::planes::Plane;
 use crate::server::Server;
 use crate::tokens::{self, TokenKey};
-use api_types::{GroupResource, ResourceKey, TenantId};
+use api_types::{GroupResource, ResourceKey, Revision, TenantId};
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use object_store::{Commit, CommitError, Space};
+use parking_lot::Mutex;
 use plane_client::{SigningError, TokenOrder, TokenSigner};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -89,14 +90,29 @@ pub struct Kept {
     /// The name of the key that signed it.
     pub key: String,
     digest: [u8; 32],
+    /// What its Secret and its account said when they were read last: they are read again when one of them is written.
+    seen: Arc<Mutex<Option<Seen>>>,
+}
+
+/// What a Secret and an account of certain revisions say of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    secret: Revision,
+    account: Revision,
+    /// The Secret holds the token.
+    held: bool,
+    /// The day on which it was last used, as the Secret says.
+    last_used: String,
+    /// Somebody marked it invalid.
+    invalid: bool,
+    /// The account refers to the Secret, as those that Kubernetes once made by itself.
+    referred: bool,
 }
 
 /// What holds a token that is taken.
 struct Holder {
     secret: Arc<Record>,
-    object: Value,
-    /// The account refers to the Secret, as those that Kubernetes once made by itself.
-    referred: bool,
+    seen: Seen,
 }
 
 /// What is to be said of a request beside its user.
@@ -139,7 +155,7 @@ pub fn verify(server: &Server, plane: &Plane, token: &str, now: i64) -> Option<K
     let claims: Claims = key.key.verify_signature(token).ok()?;
     // Another plane has another key; the path may be that of a tenant which had the name before.
     let digest = Sha256::digest(token).into();
-    claims.is_sound().then_some(Kept { claims, key: named, digest })
+    claims.is_sound().then_some(Kept { claims, key: named, digest, seen: Arc::default() })
 }
 
 impl Kept {
@@ -161,7 +177,7 @@ impl Kept {
 
     /// True while it is taken, but for its key.
     pub fn stands(&self, server: &Server, plane: &Plane) -> bool {
-        self.holder(server, plane).is_ok_and(|holder| !holder.is_invalid())
+        self.holder(server, plane).is_ok_and(|holder| !holder.seen.invalid)
     }
 
     /// What holds it, or why nothing does, in Kubernetes' words.
@@ -171,22 +187,45 @@ impl Kept {
         let find = |key: &ResourceKey| server.cache.get(plane.id, &key.resource, &key.object);
         let gone = || "Token has been invalidated".to_owned();
         let secret = find(&secret).filter(|secret| !secret.meta.deleting).ok_or_else(gone)?;
-        let object = secret.value().map_err(|_| gone())?;
-        if !self.is_held_by(&object) {
+        let found = find(&account);
+        let seen = self.seen(&secret, found.as_deref()).map_err(|_| gone())?;
+        if !seen.held {
             return Err("Token does not match server's copy".to_owned());
         }
-        let found = find(&account).ok_or_else(|| format!("serviceaccounts {name:?} not found"))?;
+        let found = found.ok_or_else(|| format!("serviceaccounts {name:?} not found"))?;
         if found.meta.deleting {
             return Err(format!("ServiceAccount {namespace}/{name} has been deleted"));
         }
         if found.meta.uid != uid.as_str() {
             return Err(format!("ServiceAccount UID ({}) does not match claim ({uid})", found.meta.uid));
         }
-        let account = found.value().unwrap_or_default();
-        let references = account["secrets"].as_array().into_iter().flatten();
-        let referred =
-            references.into_iter().any(|reference| reference["name"] == self.claims.secret.as_str());
-        Ok(Holder { secret, object, referred })
+        Ok(Holder { secret, seen })
+    }
+
+    /// What the two objects say of the token; they are decoded once for each of their revisions.
+    fn seen(&self, secret: &Record, account: Option<&Record>) -> Result<Seen, record::RecordError> {
+        let revisions = (secret.revision, account.map_or(Revision::ZERO, |account| account.revision));
+        if let Some(seen) = self.seen.lock().as_ref().filter(|seen| (seen.secret, seen.account) == revisions)
+        {
+            return Ok(seen.clone());
+        }
+        let account = account.and_then(|account| account.value().ok()).unwrap_or_default();
+        let seen = self.read(revisions, &secret.value()?, &account);
+        *self.seen.lock() = Some(seen.clone());
+        Ok(seen)
+    }
+
+    fn read(&self, revisions: (Revision, Revision), secret: &Value, account: &Value) -> Seen {
+        let label = |label: &str| secret["metadata"]["labels"][label].as_str().unwrap_or("");
+        let mut references = account["secrets"].as_array().into_iter().flatten();
+        Seen {
+            secret: revisions.0,
+            account: revisions.1,
+            held: self.is_held_by(secret),
+            last_used: label(LAST_USED).to_owned(),
+            invalid: !label(INVALID_SINCE).is_empty(),
+            referred: references.any(|reference| reference["name"] == self.claims.secret.as_str()),
+        }
     }
 
     fn is_held_by(&self, secret: &Value) -> bool {
@@ -205,7 +244,7 @@ impl Kept {
         let holder = self.holder(server, plane)?;
         let Claims { namespace, secret, account, .. } = &self.claims;
         record_use(server, plane, &holder).await;
-        if holder.is_invalid() {
+        if holder.seen.invalid {
             remarks.note("legacy-token-invalidated", format!("{secret}/{namespace}"));
             return Err(format!(
                 "the token in secret {namespace}/{secret} for service account {namespace}/{account} has been marked \
@@ -213,36 +252,32 @@ impl Kept {
                  '{INVALID_SINCE}' label from the secret to temporarily allow use of this token"
             ));
         }
-        if holder.referred {
+        if holder.seen.referred {
             remarks.warning = Some(
                 "Use tokens from the TokenRequest API or manually created secret-based tokens instead of \
                  auto-generated secret-based tokens.",
             );
         }
-        let kind =
-            if holder.referred { "legacy-token-autogenerated-secret" } else { "legacy-token-manual-secret" };
+        let kind = if holder.seen.referred {
+            "legacy-token-autogenerated-secret"
+        } else {
+            "legacy-token-manual-secret"
+        };
         remarks.note(kind, secret);
         Ok(())
     }
 }
 
 impl Holder {
-    fn label(&self, label: &str) -> &str {
-        self.object["metadata"]["labels"][label].as_str().unwrap_or("")
-    }
-
-    fn is_invalid(&self) -> bool {
-        !self.label(INVALID_SINCE).is_empty()
-    }
-
     /// The Secret with the day of its use; `None`: it says that already. The day of those who are ahead of us counts too.
     fn used(&self, now: Timestamp) -> Option<Value> {
         let tomorrow = now.checked_add(jiff::SignedDuration::from_hours(24)).ok()?;
         let [today, tomorrow] = [now, tomorrow].map(|at| at.strftime("%Y-%m-%d").to_string());
-        if [&today, &tomorrow].iter().any(|day| self.label(LAST_USED) == day.as_str()) {
+        if [&today, &tomorrow].iter().any(|day| self.seen.last_used == day.as_str()) {
             return None;
         }
-        let mut object = self.object.clone();
+        let old = self.secret.value().ok()?;
+        let mut object = old.clone();
         object["metadata"]["labels"][LAST_USED] = today.into();
         let writer = api_schema::managed_fields::Writer {
             manager: MANAGER,
@@ -255,7 +290,7 @@ impl Holder {
         };
         let kind = api_schema::builtin::kind("", "v1", "Secret")?;
         let root = api_schema::builtin::graph().at(kind);
-        api_schema::managed_fields::update(root, Some(&self.object), &mut object, &writer);
+        api_schema::managed_fields::update(root, Some(&old), &mut object, &writer);
         Some(object)
     }
 }
@@ -336,7 +371,7 @@ mod tests {
     #[test]
     fn a_secret_holds_its_token_and_the_one_before() {
         let digest: [u8; 32] = Sha256::digest("the token").into();
-        let kept = Kept { claims: claims(), key: "k".into(), digest };
+        let kept = Kept { claims: claims(), key: "k".into(), digest, seen: Arc::default() };
         let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         for (secret, held) in [
             (json!({"data": {"token": STANDARD.encode("the token")}}), true),
@@ -348,6 +383,38 @@ mod tests {
         ] {
             assert_eq!(kept.is_held_by(&secret), held, "{secret}");
         }
+    }
+
+    #[test]
+    fn what_holds_a_token_is_read_again_when_it_is_written() {
+        let digest: [u8; 32] = Sha256::digest("the token").into();
+        let kept = Kept { claims: claims(), key: "k".into(), digest, seen: Arc::default() };
+        let record = |revision: u64, object: Value| {
+            let stored = record::encode(&object, Vec::new(), 0);
+            record::decode(api_types::ObjectName::new("n", "x"), &stored, Revision(revision)).unwrap()
+        };
+        let secret = |token: &str, labels: Value| {
+            let metadata = json!({"name": "s", "namespace": "n", "labels": labels});
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"token": STANDARD.encode(token)}})
+        };
+        let account = |names: Value| {
+            let metadata = json!({"name": "a", "namespace": "n"});
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "secrets": names})
+        };
+        let plain = record(5, account(json!([])));
+        let first = kept.seen(&record(1, secret("the token", json!({}))), Some(&plain)).unwrap();
+        assert!(first.held && !first.invalid && !first.referred);
+        // Nothing is read again that has the same revision.
+        let same = kept.seen(&record(1, secret("another", json!({}))), Some(&plain)).unwrap();
+        assert_eq!(same, first);
+        let changed = kept.seen(&record(2, secret("another", json!({}))), Some(&plain)).unwrap();
+        assert!(!changed.held);
+        let marked = secret("the token", json!({INVALID_SINCE: "2026-01-01"}));
+        assert!(kept.seen(&record(3, marked), Some(&plain)).unwrap().invalid);
+        let again = record(4, secret("the token", json!({LAST_USED: "2026-01-01"})));
+        assert_eq!(kept.seen(&again, Some(&plain)).unwrap().last_used, "2026-01-01");
+        let referring = record(6, account(json!([{"name": "s"}])));
+        assert!(kept.seen(&again, Some(&referring)).unwrap().referred);
     }
 
     #[test]

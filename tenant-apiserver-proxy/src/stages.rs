@@ -197,10 +197,19 @@ pub struct Authorized {
     notes: Mutex<Vec<(String, String)>>,
 }
 
-/// The most characters of a warning of a guard.
+/// The most characters of a warning when all of them are too long.
 const MAX_WARNING: usize = 256;
 /// The most characters of all of them.
 const MAX_WARNINGS: usize = 4 << 10;
+
+/// Warnings that are not too long together; where they would be, each is cut.
+fn bounded(warnings: Vec<String>) -> Vec<String> {
+    if warnings.iter().map(|warning| warning.chars().count()).sum::<usize>() <= MAX_WARNINGS {
+        return warnings;
+    }
+    warnings.iter().map(|warning| warning.chars().take(MAX_WARNING).collect()).collect()
+}
+
 /// The most notes for the audit event of a request.
 const MAX_NOTES: usize = 100;
 
@@ -287,16 +296,15 @@ impl Authorized {
     /// Has the user warned, whatever becomes of the request; of the same thing once.
     pub fn warn(&self, text: &str) {
         let mut warnings = self.warnings.lock();
-        let text: String = text.chars().take(MAX_WARNING).collect();
-        let taken: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
-        if !warnings.contains(&text) && taken + text.chars().count() <= MAX_WARNINGS {
+        let text: String = text.chars().take(MAX_WARNINGS).collect();
+        if warnings.len() < MAX_WARNINGS / MAX_WARNING && !warnings.contains(&text) {
             warnings.push(text);
         }
     }
 
     /// What the user is to be warned of.
     pub fn take_warnings(&self) -> Vec<String> {
-        std::mem::take(&mut self.warnings.lock())
+        bounded(std::mem::take(&mut self.warnings.lock()))
     }
 
     /// Why it is allowed, in the words of RBAC; empty for `system:masters`.

@@ -1,14 +1,8 @@
 //! One compiled expression.
 
-use super::authorizer::FUNCTIONS;
-use super::kinds::{Kind, Kinds, OWN_VARIABLES, RESOURCE_CHECK, variable_type};
-use super::rewrite::{OWN, PRESENT, REQUEST_RESOURCE, Rewrite, names};
-use super::{optional, pairs};
-use crate::crd::rules::{
-    Findings, MAX_DEPTH, MAX_NESTING, MAX_TEXT, Node, PARSER_STACK, Reader, check_over, depth, nesting,
-};
-use kube_cel::cel::common::ast::{Expr, IdedExpr};
-use kube_cel::cel::parser::Parser;
+use super::kinds::{OWN_VARIABLES, REQUEST_RESOURCE, RESOURCE_CHECK, variable_type};
+use super::run::conversion_problem;
+use crate::crd::rules::{MAX_DEPTH, MAX_NESTING, MAX_TEXT, PARSER_STACK, Part, nesting, read};
 
 /// What an expression may name.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,15 +39,13 @@ pub enum Gives {
 /// A compiled expression.
 #[derive(Debug)]
 pub struct Expression {
-    pub(super) tree: IdedExpr,
-    /// What it reads.
-    pub(super) names: Vec<String>,
+    pub(super) tree: Part,
     /// How deep it is nested.
     pub(super) depth: usize,
     /// As it was written.
     pub text: String,
-    /// The type of what it gives, where that can be told.
-    pub of: Option<String>,
+    /// The type of what it gives.
+    pub of: String,
 }
 
 impl Expression {
@@ -84,62 +76,27 @@ impl Expression {
 }
 
 fn compile_here(text: &str, declared: Declared<'_>, gives: Gives) -> Result<Expression, String> {
-    let parser = Parser::default().enable_optional_syntax(true);
-    let mut tree = parser.parse(text).map_err(|error| {
-        // Excerpts of the text are indented by a blank.
-        format!("compilation failed: {}", error.to_string().replace("\n| ", "\n | "))
-    })?;
-    let depth = depth(&tree);
+    let (tree, of) = typed(text, declared).map_err(|why| format!("compilation failed: {why}"))?;
+    let depth = tree.depth();
     if depth > MAX_DEPTH {
         return Err(format!("compilation failed: the expression is nested deeper than {MAX_DEPTH} levels"));
     }
-    let typed = typed(text, declared).transpose().map_err(|why| format!("compilation failed: {why}"))?;
-    optional::rewrite(&mut tree);
-    pairs::rewrite(&mut tree);
-    let mut rewrite = Rewrite {
-        nullable: declared.names,
-        own: declared.own,
-        constructs: declared.constructs,
-        taken: Vec::new(),
-        problems: Vec::new(),
-    };
-    rewrite.expression(&mut tree);
-    let mut findings = Findings::default();
-    let nothing = || Node::Sized(0);
-    let mut variables: Vec<(String, Node<'_>)> = Vec::new();
-    for name in declared.names {
-        variables.push(((*name).to_owned(), nothing()));
-        variables.push((format!("{name}{PRESENT}"), nothing()));
+    // Of other variables it is not known what they are, so neither may be what is made of them.
+    let known = declared.names.iter().all(|name| variable_type(name).is_some());
+    if known || of != "dyn" {
+        fits(&of, gives)?;
     }
-    if declared.names.contains(&"authorizer") {
-        variables.push((REQUEST_RESOURCE.to_owned(), nothing()));
+    if let Some(why) = conversion_problem(&tree) {
+        return Err(format!("{NOT_INSTANTIATED}{why}"));
     }
-    variables.extend(declared.own.iter().map(|name| (format!("{OWN}{name}"), nothing())));
-    Reader::with(variables, FUNCTIONS, &mut findings).read(&tree);
-    let told = findings.problems.iter().map(|problem| problem.shown(text));
-    if let Some(problem) = rewrite.problems.into_iter().chain(told).next() {
-        return Err(format!("compilation failed: {problem}"));
-    }
-    // Of other variables it is not known what they are, so neither is what is made of them.
-    let typed = typed.filter(|_| declared.names.iter().all(|name| variable_type(name).is_some()));
-    match &typed {
-        Some(found) => fits(found, gives)?,
-        None => {
-            let mut kinds = Kinds::default();
-            let found = kinds.of(&tree);
-            if let Some(problem) = kinds.problems.into_iter().next() {
-                return Err(format!("compilation failed: {problem}"));
-            }
-            check(&tree, found, gives)?;
-        }
-    }
-    let mut read = Vec::new();
-    names(&tree, &mut read);
-    Ok(Expression { tree, names: read, depth, text: text.to_owned(), of: typed })
+    Ok(Expression { tree, depth, text: text.to_owned(), of })
 }
 
-/// The type of what an expression gives, as CEL's checker finds it. `None`: the expression cannot be read so.
-fn typed(text: &str, declared: Declared<'_>) -> Option<Result<String, String>> {
+/// The begin of what is said of an expression that is sound, and cannot be made ready to run.
+pub const NOT_INSTANTIATED: &str = "program instantiation failed: ";
+
+/// The tree of an expression, and the type of what it gives, as CEL's checker finds it.
+fn typed(text: &str, declared: Declared<'_>) -> Result<(Part, String), String> {
     let own: Vec<String> = declared.own.iter().map(|name| format!("variables.{name}")).collect();
     let mut variables: Vec<(&str, &str)> =
         declared.names.iter().map(|name| (*name, variable_type(name).unwrap_or("dyn"))).collect();
@@ -151,7 +108,8 @@ fn typed(text: &str, declared: Declared<'_>) -> Option<Result<String, String>> {
     }
     let types = declared.types.iter().map(String::as_str).chain(std::iter::repeat("dyn"));
     variables.extend(own.iter().map(String::as_str).zip(types));
-    check_over(text, &variables)
+    let (tree, of) = read(text, &variables, declared.constructs)?;
+    Ok((tree.root, of))
 }
 
 /// What an expression may give, and how that is told.
@@ -189,21 +147,5 @@ fn fits(found: &str, gives: Gives) -> Result<(), String> {
             Err(format!("must evaluate to {expected} but got {found}"))
         }
         _ => Ok(()),
-    }
-}
-
-/// An expression gives what it has to, where that can be told.
-fn check(tree: &IdedExpr, found: Option<Kind>, gives: Gives) -> Result<(), String> {
-    let Some((_, expected)) = allowed(gives) else { return Ok(()) };
-    // What is constructed is not known here.
-    if matches!(gives, Gives::Object | Gives::Patches) {
-        return Ok(());
-    }
-    match found {
-        Some(kind) => fits(&kind.to_string(), gives),
-        None if matches!(tree.expr, Expr::List(_) | Expr::Map(_) | Expr::Struct(_)) => {
-            Err(format!("must evaluate to {expected}"))
-        }
-        None => Ok(()),
     }
 }

@@ -1,8 +1,7 @@
 //! What is wrong with a policy's expressions for objects of one kind: they were compiled without knowing which kinds
 //! they will see.
 
-use super::kinds::{OWN_VARIABLES, RESOURCE_CHECK, variable_type};
-use super::rewrite::REQUEST_RESOURCE;
+use super::kinds::{OWN_VARIABLES, REQUEST_RESOURCE, RESOURCE_CHECK, variable_type};
 use crate::crd::rules::{Found, Objects, PARSER_STACK, check_found};
 
 /// What a policy's expressions read.
@@ -43,13 +42,13 @@ fn problems_here(scope: Scope<'_>, texts: &[&str]) -> Vec<Option<String>> {
     }
     for (name, text) in scope.own {
         // What is wrong with a variable is not told of those who read it.
-        let found = read(text, &variables).and_then(Result::ok).unwrap_or_else(|| Found::named("dyn"));
+        let found = read(text, &variables).unwrap_or_else(|_| Found::named("dyn"));
         variables.push((format!("variables.{name}"), found));
     }
-    texts.iter().map(|text| read(text, &variables)?.err()).collect()
+    texts.iter().map(|text| read(text, &variables).err()).collect()
 }
 
-fn read<'a>(text: &str, variables: &[(String, Found<'a>)]) -> Option<Result<Found<'a>, String>> {
+fn read<'a>(text: &str, variables: &[(String, Found<'a>)]) -> Result<Found<'a>, String> {
     let variables: Vec<(&str, Found<'a>)> =
         variables.iter().map(|(name, found)| (name.as_str(), found.clone())).collect();
     check_found(text, &variables)

@@ -1,10 +1,8 @@
 //! Running expressions for one request.
 
-use super::authorizer::{self, FUNCTIONS};
-use super::rewrite::{OWN, PRESENT, REQUEST_RESOURCE};
-use super::{Authorizer, EXPRESSION_LIMIT, Expression, Question, json};
-use crate::crd::rules::{DEEP_STACK, ENGINE, Engine, Findings, Node, Reader, SHALLOW, words};
-use kube_cel::cel::{Context, ExecutionError, Value as Cel};
+use super::run::{self, Given, Names, Stop, Value as Cel};
+use super::{Authorizer, EXPRESSION_LIMIT, Expression, Question};
+use crate::crd::rules::{DEEP_STACK, SHALLOW};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,15 +37,13 @@ pub enum Failure {
 }
 
 /// Expressions that run for one request, one after the other.
-pub struct Session<'a, 'e> {
+pub struct Session<'a> {
     activation: &'a Activation<'a>,
-    engine: &'e Engine,
-    scope: Context<'e>,
-    /// What is known of the variables that have been set.
-    nodes: Vec<(String, Node<'a>)>,
-    set: Vec<String>,
-    failed: HashMap<String, String>,
+    /// The variables that have been read.
+    read: HashMap<String, Given>,
     left: u64,
+    /// A variable has taken more than was left.
+    is_over: bool,
 }
 
 /// Runs expressions with a budget of steps. `depth` is that of the deepest of them, the own variables included.
@@ -55,7 +51,7 @@ pub fn run<T: Send>(
     activation: &Activation<'_>,
     budget: u64,
     deepest: usize,
-    work: impl FnOnce(&mut Session<'_, '_>) -> T + Send,
+    work: impl FnOnce(&mut Session<'_>) -> T + Send,
 ) -> Result<T, String> {
     if deepest <= SHALLOW {
         return Ok(here(activation, budget, work));
@@ -73,19 +69,8 @@ pub fn run<T: Send>(
     })
 }
 
-fn here<T>(activation: &Activation<'_>, budget: u64, work: impl FnOnce(&mut Session<'_, '_>) -> T) -> T {
-    ENGINE.with(|engine| {
-        let mut session = Session {
-            activation,
-            engine,
-            scope: engine.context.new_inner_scope(),
-            nodes: Vec::new(),
-            set: Vec::new(),
-            failed: HashMap::new(),
-            left: budget,
-        };
-        work(&mut session)
-    })
+fn here<T>(activation: &Activation<'_>, budget: u64, work: impl FnOnce(&mut Session<'_>) -> T) -> T {
+    work(&mut Session { activation, read: HashMap::new(), left: budget, is_over: false })
 }
 
 impl Expression {
@@ -95,113 +80,94 @@ impl Expression {
     }
 }
 
-impl<'a> Session<'a, '_> {
+/// What is said of an expression that costs too much.
+const LIMIT: &str = "operation cancelled: actual cost limit exceeded";
+
+impl Session<'_> {
     /// What an expression gives, as JSON.
     pub fn evaluate(&mut self, expression: &Expression) -> Result<Value, Failure> {
-        let given = self.execute(expression).map_err(|failure| match failure {
-            Failure::Error(why) => {
-                Failure::Error(format!("expression '{}' resulted in error: {why}", expression.text))
-            }
-            other => other,
-        })?;
-        json::of(&given)
+        let failed = |why: String| {
+            Failure::Error(format!("expression '{}' resulted in error: {why}", expression.text))
+        };
+        let given = match self.execute(expression) {
+            _ if self.is_over => return Err(Failure::OutOfBudget),
+            Ok(given) => given,
+            Err(Stop::Error(why)) => return Err(failed(why.into_owned())),
+            Err(Stop::Limit) => return Err(failed(LIMIT.to_owned())),
+        };
+        run::to_json(&given)
             .ok_or_else(|| Failure::Error(format!("expression '{}' gives no JSON", expression.text)))
     }
 
-    fn execute(&mut self, expression: &Expression) -> Result<Cel, Failure> {
-        for name in &expression.names {
-            self.prepare(name)?;
+    fn execute(&mut self, expression: &Expression) -> Given {
+        // A defect must not take the process down for all tenants.
+        let (given, cost) =
+            catch_unwind(AssertUnwindSafe(|| run::run(&expression.tree, self, EXPRESSION_LIMIT)))
+                .unwrap_or_else(|_| (Err(Stop::Error("internal error".into())), EXPRESSION_LIMIT));
+        match self.left.checked_sub(cost) {
+            Some(left) => self.left = left,
+            None => self.is_over = true,
         }
-        self.spend(expression)?;
-        // A defect of the library must not take the process down for all tenants.
-        let given = catch_unwind(AssertUnwindSafe(|| self.scope.resolve(&expression.tree)))
-            .unwrap_or_else(|_| Err(ExecutionError::function_error("expression", "internal error")));
-        given.map_err(|error| {
-            Failure::Error(match &error {
-                ExecutionError::UndeclaredReference(name) => match self.failed.get(name.as_str()) {
-                    Some(why) => why.clone(),
-                    None if name.ends_with(PRESENT) => "no such overload".to_owned(),
-                    None => format!("undeclared reference to '{name}'"),
-                },
-                other => words(other),
-            })
+        if self.is_over { Err(Stop::Limit) } else { given }
+    }
+
+    /// A variable of the policy's own.
+    fn own(&mut self, name: &str) -> Option<Given> {
+        let variables: &[Variable] = self.activation.own;
+        let variable = variables.iter().find(|variable| variable.name == name)?;
+        let failed = |how: &str, why: &str| {
+            Err(Stop::Error(format!("composited variable {name:?} fails to {how}: {why}").into()))
+        };
+        Some(match &variable.expression {
+            Err(why) => failed("compile", why),
+            Ok(expression) => match self.execute(expression) {
+                Err(Stop::Error(why)) => failed("evaluate", &why),
+                Err(Stop::Limit) if !self.is_over => failed("evaluate", LIMIT),
+                given => given,
+            },
         })
     }
 
-    fn spend(&mut self, expression: &Expression) -> Result<(), Failure> {
-        let mut findings = Findings::default();
-        let steps = Reader::with(self.nodes.clone(), FUNCTIONS, &mut findings).read(&expression.tree).0;
-        if steps > EXPRESSION_LIMIT {
-            return Err(Failure::Error("operation cancelled: actual cost limit exceeded".into()));
+    fn once(&mut self, name: String, read: impl FnOnce(&mut Self) -> Option<Given>) -> Option<Given> {
+        if let Some(given) = self.read.get(&name) {
+            return Some(given.clone());
         }
-        self.left = self.left.checked_sub(steps).ok_or(Failure::OutOfBudget)?;
-        Ok(())
+        // One that reads itself would never end.
+        self.read.insert(name.clone(), Err(Stop::Error("a variable reads itself".into())));
+        let given = read(self);
+        match &given {
+            Some(given) => drop(self.read.insert(name, given.clone())),
+            None => drop(self.read.remove(&name)),
+        }
+        given
+    }
+}
+
+impl Names for Session<'_> {
+    fn variable(&mut self, name: &str) -> Option<Given> {
+        let activation = self.activation;
+        self.once(name.to_owned(), |_| {
+            if let ("authorizer", Some((judge, _))) = (name, &activation.authorizer) {
+                return Some(Ok(run::asking(judge, Question::default())));
+            }
+            let found = activation.values.iter().find(|(known, _)| *known == name);
+            match found {
+                Some((_, value)) => Some(Ok(run::of_json(value, None))),
+                // What is not there counts as null.
+                None if super::is_variable(name) => Some(Ok(Cel::Null)),
+                None => None,
+            }
+        })
     }
 
-    /// Makes sure that a variable is set which an expression reads. One that fails is not set, so that reading it fails.
-    fn prepare(&mut self, name: &str) -> Result<(), Failure> {
-        if self.set.iter().any(|set| set == name) {
-            return Ok(());
-        }
-        if let Some(own) = name.strip_prefix(OWN) {
-            return self.prepare_own(name, own);
-        }
-        if let Some((judge, about)) = &self.activation.authorizer
-            && matches!(name, "authorizer" | REQUEST_RESOURCE)
-        {
-            let question = if name == "authorizer" { Question::default() } else { about.clone() };
-            let value = authorizer::value(judge, question);
-            self.put(name, value, Node::Sized(1));
-            return Ok(());
-        }
-        let plain = name.strip_suffix(PRESENT).unwrap_or(name);
-        let Some((_, found)) = self.activation.values.iter().find(|(known, _)| *known == plain) else {
-            if plain == name {
-                self.put(name, Cel::Null, Node::Sized(1));
+    fn dotted(&mut self, name: &str, field: &str) -> Option<Given> {
+        let activation = self.activation;
+        match (name, field, &activation.authorizer) {
+            ("variables", _, _) => self.once(format!("variables.{field}"), |session| session.own(field)),
+            ("authorizer", "requestResource", Some((judge, about))) => {
+                Some(Ok(run::asking(judge, about.clone())))
             }
-            return Ok(());
-        };
-        if found.is_null() && plain != name {
-            return Ok(());
+            _ => None,
         }
-        let value = self.engine.value(found);
-        self.put(name, value, Node::Data(vec![found]));
-        Ok(())
-    }
-
-    fn put(&mut self, name: &str, value: Cel, node: Node<'a>) {
-        self.scope.add_variable_from_value(name, value);
-        self.nodes.push((name.to_owned(), node));
-        self.set.push(name.to_owned());
-    }
-
-    fn prepare_own(&mut self, name: &str, own: &str) -> Result<(), Failure> {
-        let variables: &'a [Variable] = self.activation.own;
-        let Some(variable) = variables.iter().find(|variable| variable.name == own) else { return Ok(()) };
-        self.set.push(name.to_owned());
-        let expression = match &variable.expression {
-            Ok(expression) => expression,
-            Err(why) => {
-                let why = format!("composited variable {own:?} fails to compile: {why}");
-                self.failed.insert(name.to_owned(), why);
-                self.nodes.push((name.to_owned(), Node::Sized(0)));
-                return Ok(());
-            }
-        };
-        match self.execute(expression) {
-            Ok(value) => {
-                let mut findings = Findings::default();
-                let node =
-                    Reader::with(self.nodes.clone(), FUNCTIONS, &mut findings).read(&expression.tree).1;
-                self.put(name, value, node);
-            }
-            Err(Failure::OutOfBudget) => return Err(Failure::OutOfBudget),
-            Err(Failure::Error(why)) => {
-                let why = format!("composited variable {own:?} fails to evaluate: {why}");
-                self.failed.insert(name.to_owned(), why);
-                self.nodes.push((name.to_owned(), Node::Sized(0)));
-            }
-        }
-        Ok(())
     }
 }

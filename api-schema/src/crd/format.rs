@@ -69,6 +69,11 @@ pub(super) fn check(format: &str) -> Option<Check> {
     FORMATS.iter().find(|(known, _)| *known == name).map(|(_, check)| *check)
 }
 
+/// True for a text of a format that is known.
+pub(crate) fn has_format(name: &str, text: &str) -> bool {
+    check(name).is_some_and(|fits| fits(text))
+}
+
 /// True when a schema of this type may ask for the format.
 pub(super) fn is_supported(kind: &str, format: &str) -> bool {
     match kind {
@@ -190,7 +195,7 @@ fn is_date_time(text: &str) -> bool {
 }
 
 /// A duration as Go writes it (`1h30m`, `-1.5s`, `0`) or in words (`2 hours`), in nanoseconds.
-pub(super) fn duration(text: &str) -> Option<i64> {
+pub(crate) fn duration(text: &str) -> Option<i64> {
     go_duration(text).or_else(|| {
         let text = text.trim();
         let at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;

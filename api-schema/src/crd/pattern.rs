@@ -20,12 +20,22 @@ type Compiled = Result<Arc<Regex>, Arc<str>>;
 ///
 /// # Errors
 /// Why the pattern is none.
-pub(super) fn matches(pattern: &str, text: &str) -> Result<bool, Arc<str>> {
+pub(crate) fn matches(pattern: &str, text: &str) -> Result<bool, Arc<str>> {
     compiled(pattern).map(|regex| regex.is_match(text))
 }
 
+/// What a pattern matches in a text, up to so many times.
+///
+/// # Errors
+/// Why the pattern is none.
+pub(crate) fn find_all<'t>(pattern: &str, text: &'t str, most: usize) -> Result<Vec<&'t str>, Arc<str>> {
+    let regex = compiled(pattern)?;
+    let found = regex.find_iter(text).take(most).filter_map(|found| text.get(found.range()));
+    Ok(found.collect())
+}
+
 /// Why a pattern is none; `None` when it is one.
-pub(super) fn problem(pattern: &str) -> Option<Arc<str>> {
+pub(crate) fn problem(pattern: &str) -> Option<Arc<str>> {
     compiled(pattern).err()
 }
 
@@ -43,9 +53,39 @@ fn compiled(pattern: &str) -> Compiled {
 }
 
 fn compile(pattern: &str) -> Compiled {
+    if let Some(count) = large_repeat(pattern) {
+        return Err(format!("error parsing regexp: invalid repeat count: `{count}`").into());
+    }
     let config = Regex::config().nfa_size_limit(Some(MAX_SIZE)).hybrid_cache_capacity(MAX_FOUND);
     let built = Regex::builder().configure(config).syntax(syntax::Config::new()).build(&from_go(pattern));
     built.map(Arc::new).map_err(|error| pattern_error::of(pattern).unwrap_or_else(|| plain(&error)).into())
+}
+
+/// A count of repetitions that is larger than Go allows.
+fn large_repeat(pattern: &str) -> Option<&str> {
+    const MOST: u32 = 1000;
+    let mut within = false;
+    let mut escaped = false;
+    for (at, c) in pattern.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => within = true,
+            ']' => within = false,
+            '{' if !within => {
+                let rest = pattern.get(at..)?;
+                let end = rest.find('}')?;
+                let numbers = rest.get(1..end)?;
+                let is_count = |text: &str| text.bytes().all(|c| c.is_ascii_digit());
+                let large = |text: &str| !text.is_empty() && text.parse::<u32>().map_or(true, |n| n > MOST);
+                if numbers.split(',').all(is_count) && numbers.split(',').any(large) {
+                    return rest.get(..=end);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// What is wrong beyond the syntax.

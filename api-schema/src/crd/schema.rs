@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// One schema: of the resource, of a field, of an element.
 #[derive(Debug, Default)]
-pub(super) struct Schema {
+pub(crate) struct Schema {
     /// `object`, `array`, `string`, `integer`, `number`, `boolean`; empty when not said.
     pub kind: String,
     pub format: String,
@@ -49,14 +49,14 @@ pub(super) struct Schema {
 
 /// `additionalProperties`.
 #[derive(Debug)]
-pub(super) enum Additional {
+pub(crate) enum Additional {
     Any(bool),
     Of(Box<Schema>),
 }
 
 /// The bounds of a value.
 #[derive(Debug, Default)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     pub maximum: Option<f64>,
     pub exclusive_maximum: bool,
     pub minimum: Option<f64>,
@@ -72,7 +72,7 @@ pub(super) struct Limits {
 
 /// One rule of `x-kubernetes-validations`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rule {
+pub(crate) struct Rule {
     pub rule: String,
     pub message: String,
     pub message_expression: String,

@@ -112,7 +112,10 @@ async fn refusals_impersonation_and_strangers_are_written_down() {
     let last = events(insula.dir.path()).pop().unwrap();
     assert_eq!(text(&last["user"]["username"]), "admin");
 
-    bob.with("authorization", "Bearer nonsense").get(CONFIGMAPS).await.expect_code(401);
+    // A certificate comes first.
+    bob.with("authorization", "Bearer nonsense").get(CONFIGMAPS).await.expect_code(403);
+    let stranger = insula.certified("/tenants/acme", None).await;
+    stranger.with("authorization", "Bearer nonsense").get(CONFIGMAPS).await.expect_code(401);
     let last = events(insula.dir.path()).pop().unwrap();
     assert_eq!((text(&last["stage"]), &last["responseStatus"]["code"]), ("ResponseStarted", &json!(401)));
     assert!(last["user"]["username"].is_null());

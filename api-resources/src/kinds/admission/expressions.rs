@@ -2,7 +2,7 @@
 
 use crate::kinds::place::{Causes, Place, invalid_all, require};
 use crate::names;
-use api_schema::cel::{Declared, Expression, Gives, RESERVED};
+use api_schema::cel::{Declared, Expression, Gives, NOT_INSTANTIATED, RESERVED};
 use api_types::{Cause, CauseReason};
 
 /// What match conditions of webhooks may name.
@@ -21,9 +21,14 @@ pub(super) fn expression(
     gives: Gives,
 ) -> Option<String> {
     match Expression::compile(at.as_text(), declared, gives) {
-        Ok(compiled) => compiled.of,
+        Ok(compiled) => Some(compiled.of),
         Err(why) => {
-            out.push(Cause::invalid(&at.path, at.value, &why));
+            out.push(match why.starts_with(NOT_INSTANTIATED) {
+                true => {
+                    Cause::new(CauseReason::InternalError, at.path.as_str(), format!("Internal error: {why}"))
+                }
+                false => Cause::invalid(&at.path, at.value, &why),
+            });
             None
         }
     }
@@ -82,7 +87,12 @@ impl Variables<'_> {
 }
 
 /// The variables of a policy, each of which may read those before it.
-pub(super) fn variables<'a>(out: &mut Causes, at: &Place<'a>, names_there: &[&str]) -> Variables<'a> {
+pub(super) fn variables<'a>(
+    out: &mut Causes,
+    at: &Place<'a>,
+    names_there: &[&str],
+    constructs: bool,
+) -> Variables<'a> {
     let mut own = Variables::default();
     for variable in at.list("variables") {
         let name = variable.text("name");
@@ -95,7 +105,7 @@ pub(super) fn variables<'a>(out: &mut Causes, at: &Place<'a>, names_there: &[&st
         {
             out.push(Cause::invalid(variable.of("name"), &name.into(), "must be a valid CEL identifier"));
         }
-        let declared = Declared { composed: true, ..own.with(names_there, true) };
+        let declared = Declared { composed: true, ..own.with(names_there, constructs) };
         let missing = "expression is not specified";
         let of = required(out, &variable, "expression", missing, declared, Gives::Any);
         own.names.push(name);

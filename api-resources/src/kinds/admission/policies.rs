@@ -56,7 +56,7 @@ fn names_of(spec: &Place<'_>) -> &'static [&'static str] {
 }
 
 /// What both kinds of policies have. Gives the variables.
-fn both<'a>(out: &mut Causes, spec: &Place<'a>, old: Option<&Value>) -> Variables<'a> {
+fn both<'a>(out: &mut Causes, spec: &Place<'a>, old: Option<&Value>, constructs: bool) -> Variables<'a> {
     required_one_of(out, spec, "failurePolicy", FAILURE_POLICIES);
     if let Some(kind) = spec.present("paramKind") {
         param_kind(out, &kind);
@@ -72,7 +72,7 @@ fn both<'a>(out: &mut Causes, spec: &Place<'a>, old: Option<&Value>) -> Variable
     if !(same("matchConditions") && same("paramKind")) {
         conditions(out, spec, names_of(spec));
     }
-    variables(out, spec, names_of(spec))
+    variables(out, spec, names_of(spec), constructs)
 }
 
 fn param_kind(out: &mut Causes, at: &Place<'_>) {
@@ -113,7 +113,7 @@ fn param_kind(out: &mut Causes, at: &Place<'_>) {
 fn validating(object: &Value, old: Option<&Value>) -> Causes {
     let mut out = Vec::new();
     let spec = Place::root(object).field("spec");
-    let own = both(&mut out, &spec, old);
+    let own = both(&mut out, &spec, old, false);
     let declared = own.with(names_of(&spec), false);
     if spec.lacks("validations") && spec.lacks("auditAnnotations") {
         let why = "validations or auditAnnotations must contain at least one item";
@@ -177,7 +177,7 @@ fn annotations(out: &mut Causes, spec: &Place<'_>, policy: &str, declared: Decla
 fn mutating(object: &Value, old: Option<&Value>) -> Causes {
     let mut out = Vec::new();
     let spec = Place::root(object).field("spec");
-    let own = both(&mut out, &spec, old);
+    let own = both(&mut out, &spec, old, true);
     let matching = spec.field("matchConstraints");
     rules::changing_operations(&mut out, &matching, "spec.matchConstraints.resourceRules.operations");
     let declared = own.with(names_of(&spec), true);

@@ -1,8 +1,6 @@
 //! Compiling the rules of a schema, and refusing those that cannot be or should not be run.
 
-use super::analyze::{Findings, MAX_OBJECT, Node, Reader, least_bytes};
-use super::program::Program;
-use super::result::{depth, kind_of};
+use super::typed::{self, Part as Expression};
 use crate::crd::internal::Part;
 use crate::crd::schema::{Rule, Schema};
 use api_types::{Cause, CauseReason};
@@ -33,8 +31,8 @@ pub(in crate::crd) struct RuleTree {
 #[derive(Debug)]
 pub(in crate::crd) struct CompiledRule {
     pub rule: Rule,
-    pub program: Program,
-    pub message: Option<Program>,
+    pub program: Expression,
+    pub message: Option<Expression>,
     pub uses_old_self: bool,
     pub depth: usize,
 }
@@ -148,8 +146,7 @@ pub(in crate::crd) fn compile(schema: &Schema, path: &str) -> Result<RuleTree, V
 
 fn compile_here(schema: &Schema, path: &str) -> Result<RuleTree, Vec<Cause>> {
     let mut compiler = Compiler::default();
-    let place = Place { path: path.to_owned(), bytes: MAX_OBJECT, root: true };
-    let tree = compiler.schema(schema, place);
+    let tree = compiler.schema(schema, path);
     if compiler.causes.is_empty() { Ok(tree) } else { Err(compiler.causes) }
 }
 
@@ -158,53 +155,35 @@ struct Compiler {
     causes: Vec<Cause>,
 }
 
-/// Where in the schema a rule is.
-#[derive(Clone)]
-struct Place {
-    path: String,
-    /// The most bytes that a value here takes.
-    bytes: u64,
-    root: bool,
-}
-
 impl Compiler {
-    fn schema(&mut self, schema: &Schema, place: Place) -> RuleTree {
+    fn schema(&mut self, schema: &Schema, path: &str) -> RuleTree {
         let mut tree = RuleTree::default();
         for (at, rule) in schema.rules.iter().enumerate() {
-            let path = format!("{}.x-kubernetes-validations[{at}]", place.path);
-            tree.rules.extend(self.rule(rule, schema, &place, &path));
+            let path = format!("{path}.x-kubernetes-validations[{at}]");
+            tree.rules.extend(self.rule(rule, &path));
         }
         tree.depth = tree.rules.iter().map(|r| r.depth).max().unwrap_or(0);
         for (name, property) in &schema.properties {
-            let path = format!("{}.properties[{name}]", place.path);
-            let below = self.schema(property, Place { path, bytes: place.bytes, root: property.embedded });
+            let below = self.schema(property, &format!("{path}.properties[{name}]"));
             if !below.is_empty() {
                 tree.depth = tree.depth.max(below.depth);
                 tree.properties.insert(name.clone(), below);
             }
         }
         if let Some(values) = schema.additional_schema() {
-            let most = schema.limits.max_properties.and_then(|m| u64::try_from(m).ok()).unwrap_or(u64::MAX);
-            let many = most.min(place.bytes / (least_bytes(values) + 5)).max(1);
-            let path = format!("{}.additionalProperties", place.path);
-            let below = self.schema(values, Place { path, bytes: place.bytes / many, root: values.embedded });
+            let below = self.schema(values, &format!("{path}.additionalProperties"));
             tree.depth = tree.depth.max(below.depth);
             tree.additional = (!below.is_empty()).then(|| Box::new(below));
         }
         if let Some(items) = &schema.items {
-            let most = schema.limits.max_items.and_then(|m| u64::try_from(m).ok()).unwrap_or(u64::MAX);
-            let many = most.min(place.bytes / (least_bytes(items) + 1)).max(1);
-            let path = format!("{}.items", place.path);
-            let below = self.schema(items, Place { path, bytes: place.bytes / many, root: items.embedded });
+            let below = self.schema(items, &format!("{path}.items"));
             tree.depth = tree.depth.max(below.depth);
             tree.items = (!below.is_empty()).then(|| Box::new(below));
         }
         tree
     }
 
-    fn rule(&mut self, rule: &Rule, schema: &Schema, place: &Place, path: &str) -> Option<CompiledRule> {
-        let this = Node::Typed { schema, bytes: place.bytes, resource: place.root };
-        let field = format!("{path}.rule");
+    fn rule(&mut self, rule: &Rule, path: &str) -> Option<CompiledRule> {
         let invalid = |field: String, why: &str| {
             Cause::new(
                 CauseReason::FieldValueInvalid,
@@ -212,64 +191,42 @@ impl Compiler {
                 format!("Invalid value: {}: {why}", go_rule(rule)),
             )
         };
-        let program = match self.expression(&rule.rule, &this) {
+        let program = match read(&rule.rule) {
             Ok(program) => program,
             Err(why) => {
-                self.causes.push(invalid(field, &why));
+                self.causes.push(invalid(format!("{path}.rule"), &why));
                 return None;
             }
         };
-        if kind_of(program.expression(), &this).is_some_and(|kind| kind != "bool") {
-            self.causes.push(invalid(field, "cel expression must evaluate to a bool"));
-            return None;
-        }
         let mut message = None;
         if !rule.message_expression.is_empty() {
-            let field = format!("{path}.messageExpression");
-            match self.expression(&rule.message_expression, &this) {
-                Ok(program) => {
-                    if kind_of(program.expression(), &this).is_some_and(|kind| kind != "string") {
-                        self.causes.push(invalid(field, "messageExpression must evaluate to a string"));
-                    }
-                    message = Some(program);
-                }
+            match read(&rule.message_expression) {
+                Ok(program) => message = Some(program),
                 Err(why) => {
                     let why = format!("messageExpression {why}");
-                    self.causes.push(invalid(field, &why));
+                    self.causes.push(invalid(format!("{path}.messageExpression"), &why));
                 }
             }
         }
         let uses_old_self = program.names("oldSelf");
-        let depth = depth(program.expression())
-            .max(message.as_ref().map_or(0, |message| depth(message.expression())));
+        let depth = program.depth().max(message.as_ref().map_or(0, Expression::depth));
         Some(CompiledRule { rule: rule.clone(), program, message, uses_old_self, depth })
     }
+}
 
-    fn expression(&self, text: &str, this: &Node<'_>) -> Result<Program, String> {
-        if text.len() > MAX_TEXT {
-            return Err(format!("compilation failed: the expression is longer than {MAX_TEXT} bytes"));
-        }
-        // The parser takes quadratic time for nested brackets.
-        if nesting(text) > MAX_NESTING {
-            return Err(format!("compilation failed: brackets are nested deeper than {MAX_NESTING} levels"));
-        }
-        let program = Program::compile(text).map_err(|error| {
-            // Excerpts of the text are indented by a blank.
-            let error = error.to_string().replace("\n| ", "\n | ");
-            format!("compilation failed: {error}")
-        })?;
-        if depth(program.expression()) > MAX_DEPTH {
-            return Err(format!(
-                "compilation failed: the expression is nested deeper than {MAX_DEPTH} levels"
-            ));
-        }
-        let mut findings = Findings::default();
-        Reader::new(this.clone(), true, &mut findings).read(program.expression());
-        match findings.problems.first() {
-            None => Ok(program),
-            Some(problem) => Err(format!("compilation failed: {}", problem.shown(text))),
-        }
+fn read(text: &str) -> Result<Expression, String> {
+    if text.len() > MAX_TEXT {
+        return Err(format!("compilation failed: the expression is longer than {MAX_TEXT} bytes"));
     }
+    // The parser takes quadratic time for nested brackets.
+    if nesting(text) > MAX_NESTING {
+        return Err(format!("compilation failed: brackets are nested deeper than {MAX_NESTING} levels"));
+    }
+    let tree = typed::parsed(text).map_err(|why| format!("compilation failed: {why}"))?;
+    if tree.root.depth() > MAX_DEPTH {
+        return Err(format!("compilation failed: the expression is nested deeper than {MAX_DEPTH} levels"));
+    }
+    Ok(tree.root)
 }
 
 /// How deep brackets are nested in an expression, leaving out its strings.

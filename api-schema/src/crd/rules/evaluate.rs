@@ -1,21 +1,14 @@
 //! Running the rules for an object.
 
-use super::analyze::{Findings, Node, Reader};
 use super::compile::{CompiledRule, RuleTree, field_path};
-use super::convert::Converter;
-use super::program::Program;
-use super::types;
+use super::typed::Part;
+use crate::cel::{Given, Names, Stop, Value as Cel, of_json, optional, run_tree};
 use crate::crd::lists::child;
-use crate::crd::pattern;
 use crate::crd::schema::Schema;
 use crate::crd::validate::correlated;
 use api_types::{Cause, CauseReason};
-use kube_cel::KubeCelExt;
-use kube_cel::cel::extractors::This;
-use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 /// The most steps of one rule for one value.
 const CALL_LIMIT: u64 = 1_000_000;
@@ -30,34 +23,21 @@ pub(crate) const SHALLOW: usize = 16;
 /// The stack for deeper ones.
 pub(crate) const DEEP_STACK: usize = 64 * 1024 * 1024;
 
-/// The library with all that expressions can call.
-pub(crate) struct Engine {
-    pub context: Context<'static>,
-    converter: Converter,
+/// What rules read.
+#[derive(Clone)]
+struct Scope {
+    this: Cel,
+    old: Option<Cel>,
 }
 
-impl Engine {
-    /// A value that no schema describes, as CEL sees it.
-    pub fn value(&self, value: &Value) -> Cel {
-        self.converter.value(value, None, &self.context)
+impl Names for Scope {
+    fn variable(&mut self, name: &str) -> Option<Given> {
+        match name {
+            "self" => Some(Ok(self.this.clone())),
+            "oldSelf" => self.old.clone().map(Ok),
+            _ => None,
+        }
     }
-}
-
-thread_local! {
-    // What all evaluations share, and what cannot be shared between threads.
-    pub(crate) static ENGINE: Engine = {
-        let mut context = Context::default().with_all();
-        context.add_function("matches", matches);
-        context.add_function("dyn", |value: Cel| -> Result<Cel, ExecutionError> { Ok(value) });
-        crate::cel::add_functions(&mut context);
-        types::add(&mut context);
-        Engine { context, converter: Converter::new() }
-    };
-}
-
-/// `matches` with patterns as Go has them.
-fn matches(This(text): This<Arc<String>>, pattern: Arc<String>) -> Result<bool, ExecutionError> {
-    pattern::matches(&pattern, &text).map_err(|why| ExecutionError::function_error("matches", &*why))
 }
 
 /// The rules that an object of the schema breaks.
@@ -98,11 +78,9 @@ pub(in crate::crd) fn evaluate(
 }
 
 fn evaluate_here(tree: &RuleTree, schema: &Schema, object: &Value, old: Option<&Value>) -> Broken {
-    ENGINE.with(|engine| {
-        let mut run = Run { engine, left: Some(OBJECT_LIMIT), broken: Broken::default() };
-        run.value(tree, schema, Pair { value: object, old, near: None }, "");
-        run.broken
-    })
+    let mut run = Run { left: Some(OBJECT_LIMIT), broken: Broken::default() };
+    run.value(tree, schema, Pair { value: object, old, near: None }, "");
+    run.broken
 }
 
 /// A value and what it was before.
@@ -129,20 +107,21 @@ impl<'v> Pair<'v> {
     }
 }
 
-struct Run<'e> {
-    engine: &'e Engine,
+struct Run {
     /// The steps that are left; `None` once they ran out.
     left: Option<u64>,
     broken: Broken,
 }
 
-impl Run<'_> {
+impl Run {
     fn value(&mut self, tree: &RuleTree, schema: &Schema, pair: Pair<'_>, path: &str) {
         let Pair { value, old, .. } = pair;
         if value.is_null() || self.left.is_none() {
             return;
         }
-        if !tree.rules.is_empty() {
+        // What was stored of another type before the schema changed can stay.
+        let unfit = pair.is_unchanged() && !schema.kind.is_empty() && !has_kind(value, &schema.kind);
+        if !tree.rules.is_empty() && !unfit {
             self.rules(tree, schema, Pair { old: old.filter(|o| !o.is_null()), ..pair }, path);
         }
         match value {
@@ -173,25 +152,18 @@ impl Run<'_> {
 
     fn rules(&mut self, tree: &RuleTree, schema: &Schema, pair: Pair<'_>, path: &str) {
         let Pair { value, old, .. } = pair;
-        let Engine { context, converter } = self.engine;
-        let mut scope = context.new_inner_scope();
-        scope.add_variable_from_value("self", converter.value(value, Some(schema), context));
-        let old_value = old.map(|old| converter.value(old, Some(schema), context));
-        let mut with_old = scope.new_inner_scope();
-        if let Some(old) = &old_value {
-            with_old.add_variable_from_value("oldSelf", old.clone());
-        }
-        let mut with_optional = scope.new_inner_scope();
-        if tree.rules.iter().any(|r| r.rule.optional_old_self == Some(true)) {
-            with_optional.add_variable_from_value("oldSelf", converter.optional(old_value, context));
-        }
+        let plain =
+            Scope { this: of_json(value, Some(schema)), old: old.map(|old| of_json(old, Some(schema))) };
         for rule in &tree.rules {
-            let optional = rule.rule.optional_old_self == Some(true);
-            if rule.uses_old_self && old.is_none() && !optional {
+            let is_optional = rule.rule.optional_old_self == Some(true);
+            if rule.uses_old_self && old.is_none() && !is_optional {
                 continue;
             }
-            let scope = if optional { &with_optional } else { &with_old };
-            if !self.rule(rule, schema, pair, path, scope) {
+            let mut scope = plain.clone();
+            if is_optional {
+                scope.old = Some(optional(scope.old));
+            }
+            if !self.rule(rule, schema, pair, path, &mut scope) {
                 return;
             }
         }
@@ -204,9 +176,9 @@ impl Run<'_> {
         schema: &Schema,
         pair: Pair<'_>,
         path: &str,
-        scope: &Context<'_>,
+        scope: &mut Scope,
     ) -> bool {
-        let Pair { value, old, .. } = pair;
+        let value = pair.value;
         let said = match rule.rule.message.trim() {
             "" => rule.rule.rule.trim(),
             message => message,
@@ -215,8 +187,8 @@ impl Run<'_> {
         let mut fail = |why: String| {
             self.broken.causes.push(Cause::invalid(field, &schema.kind.as_str().into(), &why));
         };
-        let steps = steps(&rule.program, value, old);
-        if steps > CALL_LIMIT {
+        let (given, cost) = safely(&rule.program, scope, CALL_LIMIT);
+        if matches!(given, Err(Stop::Limit)) {
             fail(format!(
                 "'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to \
                  call cost exceeds limit for rule: {said}"
@@ -224,18 +196,16 @@ impl Run<'_> {
             self.left = None;
             return false;
         }
-        self.left = self.left.and_then(|left| left.checked_sub(steps));
+        self.left = self.left.and_then(|left| left.checked_sub(cost));
         if self.left.is_none() {
             fail(
                 "validation failed due to running out of cost budget, no further validation rules will be run".into(),
             );
             return false;
         }
-        match run(&rule.program, scope) {
+        match given {
             Ok(Cel::Bool(true)) => return true,
-            Ok(_) => {}
-            Err(error) => {
-                let error = words(&error);
+            Err(Stop::Error(error)) => {
                 fail(if error.starts_with("no such overload") {
                     format!(
                         "'{error}': call arguments did not match a supported operator, function or macro signature \
@@ -246,12 +216,12 @@ impl Run<'_> {
                 });
                 return true;
             }
+            _ => {}
         }
-        let message =
-            self.message(rule, value, old, scope).unwrap_or_else(|| match rule.rule.message.trim() {
-                "" => format!("failed rule: {said}"),
-                message => message.to_owned(),
-            });
+        let message = self.message(rule, scope).unwrap_or_else(|| match rule.rule.message.trim() {
+            "" => format!("failed rule: {said}"),
+            message => message.to_owned(),
+        });
         let below = field_path(&rule.rule.field_path, schema).unwrap_or_default();
         let field = match (path, below.as_str()) {
             ("", "") => "<nil>".to_owned(),
@@ -269,58 +239,31 @@ impl Run<'_> {
     }
 
     /// The message that the rule computes, if it computes a usable one.
-    fn message(
-        &mut self,
-        rule: &CompiledRule,
-        value: &Value,
-        old: Option<&Value>,
-        scope: &Context<'_>,
-    ) -> Option<String> {
-        let program = rule.message.as_ref()?;
-        let steps = steps(program, value, old);
-        if steps > CALL_LIMIT || self.left.is_none_or(|left| left < steps) {
-            return None;
-        }
-        self.left = self.left.map(|left| left - steps);
-        let Ok(Cel::String(text)) = run(program, scope) else { return None };
+    fn message(&mut self, rule: &CompiledRule, scope: &mut Scope) -> Option<String> {
+        let (given, cost) = safely(rule.message.as_ref()?, scope, CALL_LIMIT.min(self.left?));
+        self.left = self.left.map(|left| left.saturating_sub(cost));
+        let Ok(Cel::Text(text)) = given else { return None };
         let text = text.trim();
         let usable = !text.is_empty() && text.len() <= MAX_MESSAGE && !text.contains('\n');
         usable.then(|| text.to_owned())
     }
 }
 
-/// The most steps that a program takes with this value.
-fn steps(program: &Program, value: &Value, old: Option<&Value>) -> u64 {
-    let mut findings = Findings::default();
-    let mut values = vec![value];
-    values.extend(old);
-    Reader::new(Node::Data(values), true, &mut findings).read(program.expression()).0
-}
-
-fn run(program: &Program, scope: &Context<'_>) -> Result<Cel, ExecutionError> {
-    // A defect of the library must not take the process down for all tenants.
-    catch_unwind(AssertUnwindSafe(|| program.execute(scope)))
-        .unwrap_or_else(|_| Err(ExecutionError::function_error("rule", "internal error")))
-}
-
-/// An error in the words of Kubernetes' CEL library.
-pub(crate) fn words(error: &ExecutionError) -> String {
-    match error {
-        ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
-        ExecutionError::NoSuchOverload
-        | ExecutionError::UnsupportedTargetType { .. }
-        | ExecutionError::NotSupportedAsMethod { .. }
-        | ExecutionError::UnexpectedType { .. }
-        | ExecutionError::ValuesNotComparable(..)
-        | ExecutionError::UnsupportedUnaryOperator(..)
-        | ExecutionError::UnsupportedBinaryOperator(..) => "no such overload".into(),
-        ExecutionError::DivisionByZero(_) => "division by zero".into(),
-        ExecutionError::RemainderByZero(_) => "modulus by zero".into(),
-        ExecutionError::Overflow(..) => "integer overflow".into(),
-        ExecutionError::IndexOutOfBounds(_) => "index out of bounds".into(),
-        ExecutionError::FunctionError { message, .. } => message.clone(),
-        other => other.to_string(),
+fn has_kind(value: &Value, kind: &str) -> bool {
+    match value {
+        Value::Object(_) => kind == "object",
+        Value::Array(_) => kind == "array",
+        Value::String(_) => kind == "string",
+        Value::Bool(_) => kind == "boolean",
+        Value::Number(_) => matches!(kind, "integer" | "number"),
+        Value::Null => true,
     }
+}
+
+/// Runs an expression; a defect in that must not take the process down for all tenants.
+fn safely(program: &Part, scope: &mut Scope, limit: u64) -> (Given, u64) {
+    catch_unwind(AssertUnwindSafe(|| run_tree(program, scope, limit)))
+        .unwrap_or_else(|_| (Err(Stop::Error("internal error".into())), limit))
 }
 
 fn broken(reason: Option<&str>, field: String, value: &Value, whole: bool, message: &str) -> Cause {

@@ -1,13 +1,13 @@
 //! Names in rules: how fields are written, which functions there are.
 
 use super::typed;
-use crate::cel::{AT, FIELD, FIRST, LIST, PAIRS, RESERVED};
+use crate::cel::RESERVED;
 
 const ESCAPES: [(&str, &str); 4] =
     [("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__")];
 
 /// The name of a field in rules. `None`: it cannot be written in one.
-pub(super) fn escape(name: &str) -> Option<String> {
+pub(crate) fn escape(name: &str) -> Option<String> {
     if RESERVED.contains(&name) {
         return Some(format!("__{name}__"));
     }
@@ -32,16 +32,9 @@ pub(super) fn escape(name: &str) -> Option<String> {
     Some(out)
 }
 
-/// Prefixes that functions are called with (`sets.contains`).
-pub(super) const NAMESPACES: [&str; 8] =
-    ["format", "ip", "jsonpatch", "lists", "optional", "sets", "strings", "cidr"];
-
-/// What expressions are rewritten to, and nobody writes.
-const MADE: [&str; 5] = [AT, FIELD, FIRST, LIST, PAIRS];
-
-/// True when rules may call the function, method or operator: those of Kubernetes, though the library has more.
-pub(super) fn is_function(name: &str) -> bool {
-    typed::overloads(name).is_some() || MADE.contains(&name)
+/// True when rules may call the function, method or operator.
+pub(crate) fn is_function(name: &str) -> bool {
+    typed::overloads(name).is_some()
 }
 
 #[cfg(test)]

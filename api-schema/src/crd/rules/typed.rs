@@ -2,16 +2,17 @@
 //! definition, in the words and with the places of CEL's own checker, and with its estimate of what a run costs.
 //!
 //! Read in this order: [`tokens`], [`parse`] and [`macros`] (from a text to a [`tree`] that knows its places),
-//! [`types`], [`declared`] and [`objects`] (what a schema or a kind declares), [`functions`] (what can be called), [`check`], [`alike`], [`cost`].
+//! [`types`], [`declared`] and [`objects`] (what a schema or a kind declares), [`functions`] (what can be called),
+//! [`check`], [`alike`], [`literals`], [`cost`].
 //!
-//! Caveat: what this reader cannot read, because the library that runs rules has it otherwise or not at all, is left
-//! to that library.
+//! Caveat: what is wrong with the grammar of a text is told in the words of a library's parser.
 
 mod alike;
 mod check;
 mod cost;
 mod declared;
 mod functions;
+mod literals;
 mod macros;
 mod objects;
 mod parse;
@@ -26,9 +27,12 @@ pub(super) use declared::{cardinality, increase, is_declared};
 pub(super) use functions::overloads;
 pub use objects::Objects;
 pub(crate) use objects::{Found, check_found};
+pub(crate) use parse::OPTIONAL;
+pub(crate) use tree::{GATHERED, INSERT, Kind, Literal, Loop, Part, Tree};
 
 use crate::crd::schema::Schema;
 use check::Checked;
+use kube_cel::cel::parser::Parser;
 use types::Type;
 
 /// What is known of an expression that has been checked.
@@ -43,7 +47,7 @@ pub(super) struct Typed {
     pub cost: u64,
 }
 
-/// Checks an expression over `self`, a value of a schema, and `oldSelf`. `None`: it cannot be read here.
+/// Checks an expression over `self`, a value of a schema, and `oldSelf`. `None`: the schema declares no type.
 ///
 /// Errors: all that is wrong, as CEL tells it.
 pub(super) fn check(
@@ -52,10 +56,13 @@ pub(super) fn check(
     resource: bool,
     optional_old: bool,
 ) -> Option<Result<Typed, String>> {
-    let tree = parse::parse(text)?;
     let this = declared::type_of(schema, resource, "selfType")?;
     let old = if optional_old { Type::Optional(Box::new(this.clone())) } else { this.clone() };
-    let checked: Checked<'_> = match check::check(&tree, vec![("self", this), ("oldSelf", old)]) {
+    let tree = match parsed(text) {
+        Ok(tree) => tree,
+        Err(why) => return Some(Err(why)),
+    };
+    let checked: Checked<'_> = match check::check(&tree, vec![("self", this), ("oldSelf", old)], false) {
         Ok(checked) => checked,
         Err(problems) => return Some(Err(shown(text, problems))),
     };
@@ -65,17 +72,48 @@ pub(super) fn check(
     Some(Ok(Typed { is_bool, is_text, uses_old: checked.names("oldSelf"), cost }))
 }
 
-/// Checks an expression over the variables of a request, given by the names of their types. `None`: it cannot be read
-/// here. Gives the name of the type of what it gives.
+/// Reads an expression over variables, given by the names of their types. Gives the name of the type of what it gives
+/// too. `constructs`: objects and patches may be made.
 ///
 /// Errors: all that is wrong, as CEL tells it.
-pub(crate) fn check_over(text: &str, variables: &[(&str, &str)]) -> Option<Result<String, String>> {
-    let tree = parse::parse(text)?;
-    let variables = variables.iter().map(|(name, of)| Some((*name, functions::read(of)?)));
-    Some(match check::check(&tree, variables.collect::<Option<_>>()?) {
-        Ok(checked) => Ok(checked.of(&tree).to_string()),
+pub(crate) fn read(
+    text: &str,
+    variables: &[(&str, &str)],
+    constructs: bool,
+) -> Result<(Tree, String), String> {
+    let tree = parsed(text)?;
+    let variables =
+        variables.iter().map(|(name, of)| (*name, functions::read(of).unwrap_or(Type::Dyn))).collect();
+    match check::check(&tree, variables, constructs) {
+        Ok(checked) => {
+            let of = checked.of(&tree).to_string();
+            Ok((tree, of))
+        }
         Err(problems) => Err(shown(text, problems)),
-    })
+    }
+}
+
+/// The tree of an expression.
+///
+/// Errors: what is wrong with its grammar, as CEL tells it.
+pub(super) fn parsed(text: &str) -> Result<Tree, String> {
+    match parse::parse(text) {
+        Some(tree) if tree.problems.is_empty() => Ok(tree),
+        Some(tree) => Err(shown(text, tree.problems)),
+        None => Err(unread(text)),
+    }
+}
+
+/// What is wrong with a text that cannot be read.
+fn unread(text: &str) -> String {
+    if let Some(at) = text.chars().position(|c| c == '`') {
+        return shown_at(text, at, "unsupported syntax: '`'");
+    }
+    match Parser::default().enable_optional_syntax(true).parse(text) {
+        // Excerpts of the text are indented by a blank.
+        Err(error) => error.to_string().replace("\n| ", "\n | "),
+        Ok(_) => shown_at(text, 0, "Syntax error: the expression cannot be read"),
+    }
 }
 
 /// The most problems that are told.

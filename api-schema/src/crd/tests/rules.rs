@@ -302,7 +302,7 @@ fn what_could_take_too_long_is_refused() {
     assert_eq!(refused(unbounded, json!([{"rule": "self.list.all(x, x.startsWith('a'))"}])), [""; 0]);
     // Numbers make no lists.
     let counted = object(json!({"n": {"type": "integer"}}));
-    assert_eq!(refused(counted, json!([{"rule": "lists.range(self.n).size() > 0"}])).len(), 1);
+    assert_eq!(refused(counted, json!([{"rule": "lists.range(self.n).size() > 0"}])).len(), 3);
 }
 
 #[test]

@@ -55,7 +55,7 @@ pub fn authorizer(asked: &Asked<'_>, form: &Form) -> (Arc<dyn Authorizer>, Quest
 /// Whether all conditions hold. One that does not decides; else the failures do.
 ///
 /// Errors: why some could not be told, when none is known not to hold.
-pub fn hold(conditions: &[Condition], session: &mut Session<'_, '_>) -> Result<bool, String> {
+pub fn hold(conditions: &[Condition], session: &mut Session<'_>) -> Result<bool, String> {
     let mut failures: Vec<String> = Vec::new();
     for condition in conditions {
         let given = match &condition.expression {

@@ -151,7 +151,7 @@ pub fn evaluate<T: Send>(
     policy: &Policy,
     form: &Form,
     (object, old, param, namespace): Seen<'_>,
-    work: impl FnOnce(&mut Session<'_, '_>) -> T + Send,
+    work: impl FnOnce(&mut Session<'_>) -> T + Send,
 ) -> Result<T, String> {
     let mut request: Map<String, Value> = asked.request(form);
     request.retain(|_, value| !value.is_null());
@@ -210,7 +210,7 @@ fn violations(
 }
 
 /// What could not be told, and what does not hold.
-fn judge(policy: &Policy, session: &mut Session<'_, '_>, notes: &mut Notes) -> (Vec<String>, Vec<Violation>) {
+fn judge(policy: &Policy, session: &mut Session<'_>, notes: &mut Notes) -> (Vec<String>, Vec<Violation>) {
     match conditions::hold(&policy.conditions, session) {
         Ok(true) => {}
         Ok(false) => return (Vec::new(), Vec::new()),
@@ -238,7 +238,7 @@ fn judge(policy: &Policy, session: &mut Session<'_, '_>, notes: &mut Notes) -> (
     (failures, violations)
 }
 
-fn outcome(expression: &Compiled, session: &mut Session<'_, '_>) -> Result<Value, String> {
+fn outcome(expression: &Compiled, session: &mut Session<'_>) -> Result<Value, String> {
     match expression {
         Ok(expression) => session.evaluate(expression).map_err(|failure| match failure {
             Failure::Error(why) => why,
@@ -249,7 +249,7 @@ fn outcome(expression: &Compiled, session: &mut Session<'_, '_>) -> Result<Value
 }
 
 /// The message that an expression makes, else the one that is written, else the expression that does not hold.
-fn message(validation: &Validation, session: &mut Session<'_, '_>) -> String {
+fn message(validation: &Validation, session: &mut Session<'_>) -> String {
     let made = validation.message_expression.as_ref().and_then(|made| outcome(made, session).ok());
     let made = made.as_ref().and_then(Value::as_str).map(str::trim);
     let usable = made.filter(|made| !made.is_empty() && made.len() <= MAX_MESSAGE && !made.contains('\n'));

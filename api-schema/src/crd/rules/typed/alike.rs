@@ -17,19 +17,9 @@ pub fn problems(root: &Part, checked: &Checked<'_>) -> Vec<(usize, String)> {
 
 fn look(part: &Part, checked: &Checked<'_>, found: &mut Vec<(usize, String)>) {
     match &part.kind {
-        Kind::Literal(_) | Kind::Name(_) => {}
-        Kind::Select { operand, .. } => look(operand, checked, found),
-        Kind::Call { function, .. } if MIXING.contains(&function.as_str()) => {}
-        Kind::Call { target, arguments, .. } => {
-            target
-                .iter()
-                .map(|target| &**target)
-                .chain(arguments)
-                .for_each(|part| look(part, checked, found));
-        }
+        Kind::Call { function, .. } if MIXING.contains(&function.as_str()) => return,
         Kind::List(elements) => {
             found.extend(elements.iter().find_map(|element| other(elements.first()?, element, checked)));
-            elements.iter().for_each(|element| look(element, checked, found));
         }
         Kind::Map(entries) => {
             let first = entries.first();
@@ -37,14 +27,10 @@ fn look(part: &Part, checked: &Checked<'_>, found: &mut Vec<(usize, String)>) {
                 found.extend(first.and_then(|(first, _)| other(first, key, checked)));
                 found.extend(first.and_then(|(_, first)| other(first, value, checked)));
             }
-            entries.iter().flat_map(|(key, value)| [key, value]).for_each(|part| look(part, checked, found));
         }
-        Kind::Loop(looped) => {
-            for part in [&looped.range, &looped.begin, &looped.condition, &looped.step, &looped.result] {
-                look(part, checked, found);
-            }
-        }
+        _ => {}
     }
+    part.each(&mut |below| look(below, checked, found));
 }
 
 /// What is wrong with an element beside the first one.

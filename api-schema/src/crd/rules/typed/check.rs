@@ -4,7 +4,7 @@ use super::functions::{FREE, Overload, named_type, overloads, read};
 use super::parse::OPTIONAL;
 use super::tree::{Kind, Literal, Loop, Part, Tree};
 use super::types::{Found, Type};
-use super::{alike, declared};
+use super::{alike, declared, literals};
 use crate::cel::{is_structure, structure_field};
 use std::collections::BTreeSet;
 
@@ -42,7 +42,12 @@ impl<'a> Checked<'a> {
 /// Checks an expression over variables.
 ///
 /// Errors: what is wrong, each with its place.
-pub fn check<'a>(tree: &Tree, variables: Vec<(&str, Type<'a>)>) -> Result<Checked<'a>, Vec<(usize, String)>> {
+/// `constructs`: objects and patches may be made.
+pub fn check<'a>(
+    tree: &Tree,
+    variables: Vec<(&str, Type<'a>)>,
+    constructs: bool,
+) -> Result<Checked<'a>, Vec<(usize, String)>> {
     let mut checker = Checker {
         variables: variables.into_iter().map(|(name, of)| (name.to_owned(), of)).collect(),
         types: vec![Type::Error; tree.count],
@@ -51,6 +56,7 @@ pub fn check<'a>(tree: &Tree, variables: Vec<(&str, Type<'a>)>) -> Result<Checke
         free: 0,
         problems: Vec::new(),
         named: BTreeSet::new(),
+        constructs,
     };
     checker.part(&tree.root);
     if !checker.problems.is_empty() {
@@ -58,7 +64,8 @@ pub fn check<'a>(tree: &Tree, variables: Vec<(&str, Type<'a>)>) -> Result<Checke
     }
     let types = checker.types.iter().map(|of| checker.found.apply(of, true)).collect();
     let checked = Checked { types, calls: checker.calls, named: checker.named };
-    let problems = alike::problems(&tree.root, &checked);
+    let mut problems = alike::problems(&tree.root, &checked);
+    problems.extend(literals::problems(&tree.root, &checked));
     if problems.is_empty() { Ok(checked) } else { Err(problems) }
 }
 
@@ -70,6 +77,7 @@ struct Checker<'a> {
     free: usize,
     problems: Vec<(usize, String)>,
     named: BTreeSet<String>,
+    constructs: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -97,8 +105,8 @@ impl<'a> Checker<'a> {
                 Literal::Null => Type::Null,
                 Literal::Bool(_) => Type::Bool,
                 Literal::Int(_) => Type::Int,
-                Literal::Uint => Type::Uint,
-                Literal::Double => Type::Double,
+                Literal::Uint(_) => Type::Uint,
+                Literal::Double(_) => Type::Double,
                 Literal::Text(_) => Type::Text,
                 Literal::Bytes(_) => Type::Bytes,
             },
@@ -130,12 +138,64 @@ impl<'a> Checker<'a> {
                     (keys.unwrap_or_else(|| self.free()), values.unwrap_or_else(|| self.free()));
                 Type::Map(Box::new((keys, values)))
             }
+            Kind::Maybe(inner) => self.maybe(inner),
+            Kind::Struct(name, fields) => self.structure(part, name, fields),
             Kind::Loop(looped) => self.looped(looped),
         };
         if let Some(place) = self.types.get_mut(part.id) {
             *place = of.clone();
         }
         of
+    }
+
+    /// What is in an optional value that stands where it may be absent.
+    fn maybe(&mut self, inner: &Part) -> Type<'a> {
+        let of = self.part(inner);
+        match self.found.apply(&of, false) {
+            Type::Optional(of) => *of,
+            other if other.is_dyn() => Type::Dyn,
+            other => {
+                self.mismatch(inner, &Type::Optional(Box::new(other.clone())), &other);
+                other
+            }
+        }
+    }
+
+    /// An object under construction, or a patch. What is nested in an object is named by the path to it.
+    fn structure(&mut self, part: &Part, name: &str, fields: &[(String, Part)]) -> Type<'a> {
+        let is_object = name == "Object" || name.starts_with("Object.");
+        let known = self.constructs && (is_object || name == "JSONPatch");
+        if !known {
+            self.undeclared(part, name);
+        }
+        for (field, value) in fields {
+            let of = self.part(value);
+            if is_object && known {
+                self.nested(value, &format!("{name}.{field}"));
+            } else if known && !matches!(field.as_str(), "op" | "path" | "from" | "value") {
+                self.problem(value, format!("undefined field '{field}'"));
+            } else if known && field != "value" && !self.found.fits(&Type::Text, &of) {
+                let of = self.found.apply(&of, true);
+                let why = format!("expected type of field '{field}' is 'string' but provided type is '{of}'");
+                self.problem(value, why);
+            }
+        }
+        if known { Type::Made(name.to_owned()) } else { Type::Error }
+    }
+
+    fn nested(&mut self, value: &Part, expected: &str) {
+        match &value.kind {
+            Kind::Struct(name, _) if name != expected => self.problem(
+                value,
+                format!(
+                    "type mismatch: unexpected type name {name:?}, expected {expected:?}, which matches field name \
+                     path from root Object type"
+                ),
+            ),
+            Kind::List(elements) => elements.iter().for_each(|element| self.nested(element, expected)),
+            Kind::Maybe(inner) => self.nested(inner, expected),
+            _ => {}
+        }
     }
 
     fn name(&mut self, part: &Part, name: &str) -> Type<'a> {
@@ -159,6 +219,13 @@ impl<'a> Checker<'a> {
                 self.variables.iter().rev().find(|(known, _)| known.split_once('.') == Some((name, field)))
         {
             return of.clone();
+        }
+        // So may a type.
+        if let Some(name) = part.qualified()
+            && !self.variables.iter().any(|(known, _)| name.split('.').next() == Some(known))
+            && let Some(of) = named_type(&name)
+        {
+            return of;
         }
         let operand = self.part(operand);
         let operand = self.found.apply(&operand, false);
@@ -190,6 +257,7 @@ impl<'a> Checker<'a> {
                 self.problem(part, format!("unexpected failed resolution of '{name}'"));
                 Type::Error
             }
+            Type::Made(_) => Type::Dyn,
             other => {
                 if !other.is_dyn() {
                     self.problem(part, format!("type '{other}' does not support field selection"));
@@ -217,6 +285,7 @@ impl<'a> Checker<'a> {
             Kind::Name(prefix) => Some(format!("{prefix}.{function}")),
             _ => None,
         });
+        let prefixed = prefixed.filter(|name| self.constructs || !name.starts_with("jsonpatch."));
         if let Some((name, ways)) =
             prefixed.and_then(|name| Some((overloads(&name)?, name))).map(|(w, n)| (n, w))
         {

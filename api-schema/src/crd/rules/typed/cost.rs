@@ -2,8 +2,8 @@
 
 use super::check::Checked;
 use super::declared;
-use super::span::{Rate, Span, UNKNOWN, replaced};
-use super::tree::{GATHERED, Kind, Literal, Loop, Part, Tree};
+use super::span::{Entries, Rate, Span, UNKNOWN, joined, replaced};
+use super::tree::{GATHERED, Kind, Literal, Loop, Part, SORT_BY, Tree};
 use super::types::Type;
 use crate::crd::schema::Schema;
 use std::collections::HashMap;
@@ -14,18 +14,13 @@ const TEXT: Rate = Rate(1, 10);
 const TEXT_TWICE: Rate = Rate(2, 10);
 /// For each letter of a regular expression.
 const REGEX: Rate = Rate(1, 4);
+const ONCE: Rate = Rate(1, 1);
+const TWICE: Rate = Rate(2, 1);
 const NEW_LIST: u64 = 10;
 const NEW_MAP: u64 = 30;
+const NEW_OBJECT: u64 = 40;
 /// For the regular expressions of `format`, of 128 letters.
 const FORMAT_REGEX: Rate = Rate(32, 1);
-
-/// The sizes of what is in a list or map: of keys, and of values or elements.
-#[derive(Clone, Copy, Debug)]
-struct Entries {
-    list: bool,
-    keys: Span,
-    values: Span,
-}
 
 /// What is known of a variable of a loop.
 #[derive(Clone, Debug)]
@@ -121,6 +116,14 @@ impl Coster<'_, '_> {
                 self.entries.insert(part.id, Entries { list: false, keys, values });
                 cost
             }
+            Kind::Maybe(inner) => {
+                let (cost, size) = (self.cost(inner), self.size(inner));
+                self.note(part, size, None);
+                cost
+            }
+            Kind::Struct(_, fields) => {
+                fields.iter().fold(Span::of(NEW_OBJECT), |cost, (_, value)| cost.plus(self.cost(value)))
+            }
             Kind::Loop(looped) => self.looped(part, looped),
         }
     }
@@ -160,7 +163,7 @@ impl Coster<'_, '_> {
         }
         let own = match &part.kind {
             Kind::Literal(Literal::Text(text)) => Some(text.chars().count()),
-            Kind::Literal(Literal::Bytes(count)) => Some(*count),
+            Kind::Literal(Literal::Bytes(bytes)) => Some(bytes.len()),
             Kind::Literal(_) => Some(1),
             Kind::List(elements) => Some(elements.len()),
             Kind::Map(entries) => Some(entries.len()),
@@ -344,7 +347,30 @@ impl Coster<'_, '_> {
             let factor = if counted == "pairs" { 1 } else { 2 };
             return Some(Call::of(size(0).times(size(1)).times(Span::of(factor)).plus(Span::of(1))));
         }
+        let listed =
+            |factor: Rate, size: Span| Call::sized(size.by(factor).plus(Span::of(1 + NEW_LIST)), size);
+        let whole = |at: usize| match arguments.get(at).map(|argument| &argument.kind) {
+            Some(Kind::Literal(Literal::Int(number))) => Some(number.cast_unsigned()),
+            _ => None,
+        };
         Some(match function {
+            "slice" if method => {
+                let (begin, end) = (whole(0).unwrap_or(0), whole(1).unwrap_or(on.max));
+                listed(ONCE, Span::of(end.wrapping_sub(begin)))
+            }
+            _ if counted == "range" => listed(ONCE, Span::of(whole(0).unwrap_or(u64::MAX))),
+            "reverse" if method => listed(ONCE, on),
+            "flatten" if method => {
+                let depth = if arguments.is_empty() { 1 } else { whole(0).unwrap_or(u64::MAX) };
+                listed(Rate(depth, 1), on)
+            }
+            "distinct" if method => listed(TWICE, on.times(on)),
+            "sort" | SORT_BY if method => {
+                let keys = if function == "sort" { on } else { size(0) };
+                let of = arguments.first().or(target).map(|part| self.checked.of_part(part).clone());
+                let is_text = matches!(of, Some(Type::List(of)) if matches!(*of, Type::Text | Type::Bytes));
+                listed(if is_text { Rate(21, 10) } else { TWICE }, keys.times(keys))
+            }
             "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" if method => {
                 let list = target?;
                 let Type::List(of) = self.checked.of_part(list) else { return Some(Call::of(on.by(TEXT))) };
@@ -465,8 +491,4 @@ impl Coster<'_, '_> {
         }
         range.plus(begin).plus(result).plus(times.times(step))
     }
-}
-
-fn joined(a: Entries, b: Entries) -> Entries {
-    Entries { list: a.list, keys: a.keys.or(b.keys), values: a.values.or(b.values) }
 }

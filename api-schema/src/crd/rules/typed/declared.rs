@@ -1,10 +1,11 @@
 //! What a schema declares: types, and how large their values can be in an object of the largest size.
 
 use super::types::{Object, Type};
-use crate::crd::rules::analyze::MAX_OBJECT;
 use crate::crd::rules::names::escape;
 use crate::crd::schema::Schema;
 
+/// The most bytes that the JSON of an object may have, of which all sizes follow.
+const MAX_OBJECT: u64 = 3 * 1024 * 1024;
 /// The longest JSON of a duration and of a time, and the shortest.
 const MAX_DURATION: u64 = 32;
 const MAX_TIME: u64 = 32;

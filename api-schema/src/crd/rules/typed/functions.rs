@@ -149,6 +149,10 @@ pub fn named_type(name: &str) -> Option<Type<'static>> {
         "list" => Type::List(Box::new(Type::Dyn)),
         "map" => Type::Map(Box::new((Type::Dyn, Type::Dyn))),
         "type" => Type::Of(Box::new(Type::Dyn)),
+        "optional_type" => Type::Optional(Box::new(Type::Dyn)),
+        "google.protobuf.Duration" => Type::Duration,
+        "google.protobuf.Timestamp" => Type::Timestamp,
+        "net.CIDR" | "net.IP" => Type::Named(known(name)?),
         _ => return None,
     };
     Some(Type::Of(Box::new(of)))
@@ -282,6 +286,14 @@ const TABLE: &[(&str, &str)] = &[
     ("sets.contains", "(list(A), list(A)) bool pairs"),
     ("sets.equivalent", "(list(A), list(A)) bool pairs_twice"),
     ("sets.intersects", "(list(A), list(A)) bool pairs"),
+    ("lists.range", "(int) list(int) range"),
+    ("cel.@mapInsert", "(map(A, B), A, B) map(A, B); (map(A, B), map(A, B)) map(A, B)"),
+    ("optional.unwrap", "(list(optional(A))) list(A)"),
+    ("unwrapOpt", "list(optional(A)).() list(A)"),
+    (
+        "@sortByAssociatedKeys",
+        "list(A).(list(int)) list(A); list(A).(list(uint)) list(A); list(A).(list(double)) list(A); list(A).(list(bool)) list(A); list(A).(list(duration)) list(A); list(A).(list(timestamp)) list(A); list(A).(list(string)) list(A); list(A).(list(bytes)) list(A)",
+    ),
     ("slice", "list(A).(int, int) list(A)"),
     ("distinct", "list(A).() list(A)"),
     ("reverse", "list(A).() list(A)"),
@@ -332,7 +344,7 @@ const TABLE: &[(&str, &str)] = &[
     ("masked", "net.CIDR.() net.CIDR"),
     ("quantity", "(string) kubernetes.Quantity"),
     ("isQuantity", "(string) bool"),
-    ("sign", "kubernetes.Quantity.() int"),
+    ("sign", "(kubernetes.Quantity) int"),
     (
         "isGreaterThan",
         "kubernetes.Quantity.(kubernetes.Quantity) bool; kubernetes.Semver.(kubernetes.Semver) bool",

@@ -1,9 +1,14 @@
 //! Calls, and those of them that stand for something else.
 
-use super::tree::{Builder, GATHERED, Kind, Loop, Part};
+use super::tree::{Builder, GATHERED, INSERT, Kind, Loop, Part, SORT_BY};
 
-/// A call, expanded when it is that of a macro. `at` is the place of its bracket. `None`: a macro that is used in a way
-/// that is not read here.
+/// The names of what loops gather, which no variable may have.
+const GATHERING: [&str; 2] = [GATHERED, "__result__"];
+const OVERWRITES: &str = "iteration variable overwrites accumulator variable";
+/// The name of a list that is sorted.
+const SORTED: &str = "@__sortBy_input__";
+
+/// A call, expanded when it is that of a macro. `at` is the place of its bracket.
 pub fn call(
     builder: &mut Builder,
     at: usize,
@@ -13,17 +18,15 @@ pub fn call(
 ) -> Option<Part> {
     let count = arguments.len();
     match (&target, function, count) {
-        (None, "has", 1) => return has(at, arguments),
-        (Some(_), "all" | "exists" | "exists_one" | "existsOne" | "filter" | "map", 2)
+        (None, "has", 1) => return has(builder, at, arguments),
+        (Some(_), "all" | "exists" | "exists_one" | "filter" | "map", 2)
         | (Some(_), "map", 3)
         | (Some(_), "optMap" | "optFlatMap", 2) => {}
-        (Some(_), "all" | "exists" | "existsOne", 3) | (Some(_), "transformList", 3 | 4) => {
+        (Some(_), "all" | "exists" | "existsOne" | "exists_one", 3)
+        | (Some(_), "transformList" | "transformMap" | "transformMapEntry", 3 | 4) => {
             return pairs(builder, at, target?, function, arguments);
         }
-        // Macros that are not there when rules run.
-        (Some(_), "exists_one", 3)
-        | (Some(_), "transformMap" | "transformMapEntry", 3 | 4)
-        | (Some(_), "sortBy", 2) => return None,
+        (Some(_), "sortBy", 2) => return sort_by(builder, at, target?, arguments),
         _ => {
             let kind = Kind::Call { target: target.map(Box::new), function: function.to_owned(), arguments };
             return Some(builder.part(at, kind));
@@ -31,7 +34,19 @@ pub fn call(
     }
     let range = target?;
     let mut arguments = arguments.into_iter();
-    let Kind::Name(variable) = arguments.next()?.kind else { return None };
+    let name = arguments.next()?;
+    let Kind::Name(variable) = name.kind else {
+        let why = match function {
+            "map" | "filter" => "argument is not an identifier",
+            "optMap" => "optMap() variable name must be a simple identifier",
+            "optFlatMap" => "optFlatMap() variable name must be a simple identifier",
+            _ => "argument must be a simple name",
+        };
+        return Some(builder.problem(name.at, why));
+    };
+    if GATHERING.contains(&variable.as_str()) {
+        return Some(builder.problem(name.at, OVERWRITES));
+    }
     let (first, second) = (arguments.next()?, arguments.next());
     let mut maker = Maker { builder, at, second: None };
     Some(maker.expanded(function, range, variable, first, second))
@@ -46,22 +61,62 @@ fn pairs(
     arguments: Vec<Part>,
 ) -> Option<Part> {
     let mut arguments = arguments.into_iter();
-    let Kind::Name(variable) = arguments.next()?.kind else { return None };
-    let Kind::Name(value) = arguments.next()?.kind else { return None };
+    let (key, of) = (arguments.next()?, arguments.next()?);
+    let not_simple = "argument must be a simple name";
+    let Kind::Name(variable) = key.kind else { return Some(builder.problem(key.at, not_simple)) };
+    let Kind::Name(value) = of.kind else { return Some(builder.problem(of.at, not_simple)) };
+    for (name, place) in [(&variable, key.at), (&value, of.at)] {
+        if GATHERING.contains(&name.as_str()) {
+            return Some(builder.problem(place, OVERWRITES));
+        }
+    }
+    if variable == value {
+        return Some(builder.problem(of.at, format!("duplicate variable name: {value}")));
+    }
     let (first, second) = (arguments.next()?, arguments.next());
     let mut maker = Maker { builder, at, second: Some(value) };
     let function = if function == "transformList" { "map" } else { function };
     Some(maker.expanded(function, range, variable, first, second))
 }
 
+/// `list.sortBy(x, key)`: the list, bound to a name, sorted by the list of its keys.
+fn sort_by(builder: &mut Builder, at: usize, list: Part, arguments: Vec<Part>) -> Option<Part> {
+    if matches!(list.kind, Kind::Literal(_) | Kind::Map(_) | Kind::Struct(..)) {
+        let why =
+            "sortBy can only be applied to a list, identifier, comprehension, call or select expression";
+        return Some(builder.problem(list.at, why));
+    }
+    let mut arguments = arguments.into_iter();
+    let name = arguments.next()?;
+    let Kind::Name(variable) = name.kind else {
+        return Some(builder.problem(name.at, "argument is not an identifier"));
+    };
+    let key = arguments.next()?;
+    let mut maker = Maker { builder, at, second: None };
+    let input = maker.name(SORTED);
+    let keys = maker.list(input, variable, None, key);
+    let target = Some(Box::new(maker.name(SORTED)));
+    let function = SORT_BY.to_owned();
+    let sorted = maker.builder.part(at, Kind::Call { target, function, arguments: vec![keys] });
+    Some(maker.bound(SORTED.to_owned(), list, sorted))
+}
+
 /// `has(e.f)`: the field with a test.
-fn has(at: usize, arguments: Vec<Part>) -> Option<Part> {
+fn has(builder: &mut Builder, at: usize, arguments: Vec<Part>) -> Option<Part> {
     let argument = arguments.into_iter().next()?;
     match argument.kind {
         Kind::Select { operand, field, test: false } => {
             Some(Part { id: argument.id, at, kind: Kind::Select { operand, field, test: true } })
         }
-        _ => None,
+        _ => Some(builder.problem(argument.at, "invalid argument to has() macro")),
+    }
+}
+
+/// A test, where there is one, and what stands behind it.
+fn tested(first: Part, second: Option<Part>) -> (Option<Part>, Part) {
+    match second {
+        Some(second) => (Some(first), second),
+        None => (None, first),
     }
 }
 
@@ -103,6 +158,15 @@ impl Maker<'_> {
                 self.list(range, variable, Some(first), element)
             }
             ("map", None) => self.list(range, variable, None, first),
+            ("transformMap", second) => {
+                let (test, value) = tested(first, second);
+                let key = self.name(&variable);
+                self.map(range, variable, test, vec![key, value])
+            }
+            ("transformMapEntry", second) => {
+                let (test, entry) = tested(first, second);
+                self.map(range, variable, test, vec![entry])
+            }
             ("map", Some(second)) => self.list(range, variable, Some(first), second),
             (_, _) => self.optional(range, variable, first, function == "optMap"),
         }
@@ -160,6 +224,31 @@ impl Maker<'_> {
         self.looped(range, variable, begin, condition, step)
     }
 
+    /// Gathers a map of entries, those for which the test holds.
+    fn map(&mut self, range: Part, variable: String, test: Option<Part>, entry: Vec<Part>) -> Part {
+        let begin = self.builder.part(self.at, Kind::Map(Vec::new()));
+        let condition = self.bool(true);
+        let mut given = vec![self.gathered()];
+        given.extend(entry);
+        let mut step = self.call(INSERT, given);
+        if let Some(test) = test {
+            let gathered = self.gathered();
+            step = self.call("_?_:_", vec![test, step, gathered]);
+        }
+        self.looped(range, variable, begin, condition, step)
+    }
+
+    /// What a value makes, under a name.
+    fn bound(&mut self, name: String, value: Part, result: Part) -> Part {
+        let range = self.builder.part(self.at, Kind::List(Vec::new()));
+        let condition = self.bool(false);
+        let step = self.name(&name);
+        let variable = "#unused".to_owned();
+        let bound =
+            Loop { range, variable, second: None, gathered: name, begin: value, condition, step, result };
+        self.builder.part(self.at, Kind::Loop(Box::new(bound)))
+    }
+
     /// What is made of a value that may be absent; absent when it is.
     fn optional(&mut self, target: Part, variable: String, made: Part, wrapped: bool) -> Part {
         let method = |maker: &mut Self, target: Part, function: &str| {
@@ -167,22 +256,13 @@ impl Maker<'_> {
             let kind = Kind::Call { target, function: function.to_owned(), arguments: Vec::new() };
             maker.builder.part(maker.at, kind)
         };
+        // It stands there twice: a chain of these would grow without end.
+        if !self.builder.affords_copy(&target) {
+            return self.builder.problem(self.at, "the expression is too large");
+        }
         let there = method(self, target.clone(), "hasValue");
         let value = method(self, target, "value");
-        let range = self.builder.part(self.at, Kind::List(Vec::new()));
-        let condition = self.bool(false);
-        let step = self.name(&variable);
-        let bound = Loop {
-            range,
-            variable: "#unused".to_owned(),
-            second: None,
-            gathered: variable,
-            begin: value,
-            condition,
-            step,
-            result: made,
-        };
-        let mut yes = self.builder.part(self.at, Kind::Loop(Box::new(bound)));
+        let mut yes = self.bound(variable, value, made);
         if wrapped {
             yes = self.call("optional.of", vec![yes]);
         }

@@ -1,7 +1,7 @@
 //! Objects of a kind as expressions over requests read them: what its types declare, as a schema would.
 
 use super::types::Type;
-use super::{check, declared, functions, parse, shown};
+use super::{check, declared, functions, parsed, shown};
 use crate::crd::schema::{Additional, Schema};
 use crate::graph::{Scalar, Shape, TypeRef};
 
@@ -86,17 +86,14 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Checks an expression over variables. `None`: it cannot be read here. Gives the type of what it gives.
+/// Checks an expression over variables. Gives the type of what it gives.
 ///
 /// Errors: all that is wrong, as CEL tells it.
-pub(crate) fn check_found<'a>(
-    text: &str,
-    variables: &[(&str, Found<'a>)],
-) -> Option<Result<Found<'a>, String>> {
-    let tree = parse::parse(text)?;
+pub(crate) fn check_found<'a>(text: &str, variables: &[(&str, Found<'a>)]) -> Result<Found<'a>, String> {
+    let tree = parsed(text)?;
     let variables = variables.iter().map(|(name, found)| (*name, found.0.clone())).collect();
-    Some(match check::check(&tree, variables) {
+    match check::check(&tree, variables, true) {
         Ok(checked) => Ok(Found(checked.of(&tree).clone())),
         Err(problems) => Err(shown(text, problems)),
-    })
+    }
 }

@@ -25,12 +25,13 @@ const LEVELS: [&[(&str, &str)]; 5] = [
 /// `x.?field`.
 pub const OPTIONAL: &str = "_?._";
 
-/// Reads an expression. `None`: it has something that is not read here, or that is wrong.
+/// Reads an expression. `None`: it is not one. A tree with problems is of no use otherwise.
 pub fn parse(text: &str) -> Option<Tree> {
     let mut parser = Parser { tokens: tokens(text)?, at: 0, builder: Builder::default() };
     let root = parser.expression()?;
     let whole = parser.tokens.get(parser.at)?.0 == Word::End;
-    whole.then_some(Tree { root, count: parser.builder.count() })
+    let (count, problems) = (parser.builder.count(), parser.builder.problems());
+    whole.then_some(Tree { root, count, problems })
 }
 
 struct Parser {
@@ -63,6 +64,9 @@ impl Parser {
     fn binary(&mut self, level: usize) -> Option<Part> {
         let Some(operators) = LEVELS.get(level) else { return self.unary() };
         let mut left = self.binary(level + 1)?;
+        if let [(sign, function)] = operators {
+            return self.balanced(left, level, sign, function);
+        }
         loop {
             let Some((word, at)) = self.tokens.get(self.at).cloned() else { return Some(left) };
             let sign = match &word {
@@ -79,11 +83,32 @@ impl Parser {
         }
     }
 
+    /// What `&&` or `||` join, as a tree that is no deeper than it has to be.
+    fn balanced(&mut self, first: Part, level: usize, sign: &str, function: &str) -> Option<Part> {
+        let (mut terms, mut places) = (vec![first], Vec::new());
+        while let Some(at) = self.take(sign) {
+            places.push(at);
+            terms.push(self.binary(level + 1)?);
+        }
+        Some(self.halved(&mut terms.into_iter(), &places, function))
+    }
+
+    /// Takes one more term than there are places.
+    fn halved(&mut self, terms: &mut dyn Iterator<Item = Part>, places: &[usize], function: &str) -> Part {
+        let middle = places.len() / 2;
+        let Some(at) = places.get(middle) else {
+            return terms.next().unwrap_or_else(|| self.builder.bool(0, false));
+        };
+        let left = self.halved(terms, &places[..middle], function);
+        let right = self.halved(terms, &places[middle + 1..], function);
+        self.builder.call(*at, function, vec![left, right])
+    }
+
     fn unary(&mut self) -> Option<Part> {
         for (sign, function) in [("!", "!_"), ("-", "-_")] {
             let Some(at) = self.take(sign) else { continue };
             // A sign right before a number belongs to it.
-            if sign == "-" && matches!(self.tokens.get(self.at), Some((Word::Int(_) | Word::Double, _))) {
+            if sign == "-" && matches!(self.tokens.get(self.at), Some((Word::Int(_) | Word::Double(_), _))) {
                 let literal = self.number(at, true)?;
                 return self.member(literal);
             }
@@ -133,9 +158,37 @@ impl Parser {
                 let index = self.expression()?;
                 self.take("]")?;
                 part = self.builder.call(at, function, vec![part, index]);
+            } else if let Some(name) = self.is("{").then(|| part.qualified()).flatten() {
+                part = self.structure(name)?;
             } else {
                 return Some(part);
             }
+        }
+    }
+
+    /// `Name{field: value}`.
+    fn structure(&mut self, name: String) -> Option<Part> {
+        let at = self.take("{")?;
+        let mut fields = Vec::new();
+        while self.take("}").is_none() {
+            let maybe = self.take("?");
+            let field = self.name()?;
+            self.take(":")?;
+            let value = self.expression()?;
+            fields.push((field, self.maybe(maybe, value)));
+            if self.take(",").is_none() {
+                self.take("}")?;
+                break;
+            }
+        }
+        Some(self.builder.part(at, Kind::Struct(name, fields)))
+    }
+
+    /// A part before which a question mark stood at a place.
+    fn maybe(&mut self, mark: Option<usize>, part: Part) -> Part {
+        match mark {
+            Some(_) => self.builder.part(part.at, Kind::Maybe(Box::new(part))),
+            None => part,
         }
     }
 
@@ -154,7 +207,8 @@ impl Parser {
                     return Some(self.builder.part(at, Kind::Literal(literal)));
                 }
                 if RESERVED.contains(&name.as_str()) {
-                    return None;
+                    return (name != "in")
+                        .then(|| self.builder.problem(at, format!("reserved identifier: {name}")));
                 }
                 match self.take("(") {
                     None => Some(self.builder.name(at, &name)),
@@ -164,10 +218,16 @@ impl Parser {
                     }
                 }
             }
-            Word::Int(_) | Word::Double => self.number(at, false),
-            Word::Uint => self.literal(at, Literal::Uint),
+            Word::Int(_) | Word::Double(_) => self.number(at, false),
+            Word::Uint(value) => self.literal(at, Literal::Uint(value)),
             Word::Text(text) => self.literal(at, Literal::Text(text)),
-            Word::Bytes(count) => self.literal(at, Literal::Bytes(count)),
+            Word::Bytes(bytes) => self.literal(at, Literal::Bytes(bytes)),
+            Word::Sign(".") => {
+                self.at += 1;
+                let place = self.tokens.get(self.at)?.1;
+                let name = self.name()?;
+                (!RESERVED.contains(&name.as_str())).then(|| self.builder.name(place, &name))
+            }
             Word::Sign("(") => {
                 self.at += 1;
                 let inner = self.expression()?;
@@ -193,7 +253,8 @@ impl Parser {
         let literal = match self.tokens.get(self.at)?.0 {
             Word::Int(size) if negative => Literal::Int(0i64.checked_sub_unsigned(size)?),
             Word::Int(size) => Literal::Int(i64::try_from(size).ok()?),
-            _ => Literal::Double,
+            Word::Double(value) => Literal::Double(if negative { -value } else { value }),
+            _ => return None,
         };
         self.literal(at, literal)
     }
@@ -208,23 +269,40 @@ impl Parser {
     /// Expressions between commas, up to a sign. Before the end of a list, not of a call, a comma may stand.
     fn list(&mut self, end: &str) -> Option<Vec<Part>> {
         let mut out = Vec::new();
+        self.lone_comma(end);
         while self.take(end).is_none() {
-            out.push(self.expression()?);
-            if self.take(",").is_none() || (end == ")" && self.is(end)) {
+            let maybe = if end == "]" { self.take("?") } else { None };
+            let part = self.expression()?;
+            out.push(self.maybe(maybe, part));
+            if self.take(",").is_none() {
                 self.take(end)?;
                 break;
+            }
+            if end == ")" && self.is(end) {
+                return None;
             }
         }
         Some(out)
     }
 
+    /// A comma may stand in what is empty, but for calls.
+    fn lone_comma(&mut self, end: &str) {
+        let next = self.tokens.get(self.at + 1);
+        if end != ")" && self.is(",") && matches!(next, Some((Word::Sign(sign), _)) if *sign == end) {
+            self.at += 1;
+        }
+    }
+
     fn map(&mut self, at: usize) -> Option<Part> {
         self.at += 1;
         let mut entries = Vec::new();
+        self.lone_comma("}");
         while self.take("}").is_none() {
+            let maybe = self.take("?");
             let key = self.expression()?;
             self.take(":")?;
-            entries.push((key, self.expression()?));
+            let value = self.expression()?;
+            entries.push((key, self.maybe(maybe, value)));
             if self.take(",").is_none() {
                 self.take("}")?;
                 break;

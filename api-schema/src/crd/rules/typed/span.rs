@@ -61,3 +61,16 @@ pub fn replaced(text: Span, what: Span, with: Span) -> Span {
     }
     count.times(with).plus(kept)
 }
+
+/// The sizes of what is in a list or map: of keys, and of values or elements.
+#[derive(Clone, Copy, Debug)]
+pub struct Entries {
+    pub list: bool,
+    pub keys: Span,
+    pub values: Span,
+}
+
+/// What is in one of two.
+pub fn joined(a: Entries, b: Entries) -> Entries {
+    Entries { list: a.list, keys: a.keys.or(b.keys), values: a.values.or(b.values) }
+}

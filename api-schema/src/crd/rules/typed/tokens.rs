@@ -6,10 +6,10 @@ pub enum Word {
     Name(String),
     /// Without its sign.
     Int(u64),
-    Uint,
-    Double,
+    Uint(u64),
+    Double(f64),
     Text(String),
-    Bytes(usize),
+    Bytes(Vec<u8>),
     Sign(&'static str),
     End,
 }
@@ -131,10 +131,11 @@ impl Reader<'_> {
                 digits(self, 10);
             }
         }
-        if double {
-            return Some(Word::Double);
-        }
         let text: String = self.letters[begin..self.at].iter().collect();
+        if double {
+            let value: f64 = text.parse().ok()?;
+            return value.is_finite().then_some(Word::Double(value));
+        }
         let value = text.parse().ok()?;
         Some(self.whole(value))
     }
@@ -142,7 +143,7 @@ impl Reader<'_> {
     fn whole(&mut self, value: u64) -> Word {
         if matches!(self.peek(0), Some('u' | 'U')) {
             self.at += 1;
-            return Word::Uint;
+            return Word::Uint(value);
         }
         Word::Int(value)
     }
@@ -167,7 +168,14 @@ impl Reader<'_> {
     fn content(&mut self, opening: &Opening) -> Option<Word> {
         let Opening { letters, end, raw, bytes } = opening;
         self.at += letters + end.len();
-        let (mut text, mut octets) = (String::new(), 0);
+        let (mut text, mut octets) = (String::new(), Vec::new());
+        let mut add = |c: char, octet: bool| {
+            text.push(c);
+            match u8::try_from(u32::from(c)) {
+                Ok(one) if octet => octets.push(one),
+                _ => octets.extend(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        };
         while !self.starts(end) {
             let c = self.peek(0)?;
             if end.len() == 1 && matches!(c, '\n' | '\r') {
@@ -175,17 +183,13 @@ impl Reader<'_> {
             }
             self.at += 1;
             if c == '\\' && !raw {
-                let (made, size) = self.escape(*bytes)?;
-                text.push(made);
-                octets += size;
+                let made = self.escape(*bytes)?;
+                add(made, true);
             } else {
-                text.push(c);
-                octets += c.len_utf8();
+                add(c, false);
                 // In a raw text a quote can follow a backslash.
                 if c == '\\' {
-                    let next = self.peek(0)?;
-                    text.push(next);
-                    octets += next.len_utf8();
+                    add(self.peek(0)?, false);
                     self.at += 1;
                 }
             }
@@ -194,19 +198,19 @@ impl Reader<'_> {
         Some(if *bytes { Word::Bytes(octets) } else { Word::Text(text) })
     }
 
-    /// What follows a backslash, and how many bytes it stands for.
-    fn escape(&mut self, bytes: bool) -> Option<(char, usize)> {
+    /// What a backslash and what follows it stand for: a letter, or in bytes a byte.
+    fn escape(&mut self, bytes: bool) -> Option<char> {
         let c = self.peek(0)?;
         self.at += 1;
         let (radix, count) = match c {
-            'a' => return Some(('\u{7}', 1)),
-            'b' => return Some(('\u{8}', 1)),
-            'f' => return Some(('\u{c}', 1)),
-            'n' => return Some(('\n', 1)),
-            'r' => return Some(('\r', 1)),
-            't' => return Some(('\t', 1)),
-            'v' => return Some(('\u{b}', 1)),
-            '\\' | '\'' | '"' | '`' | '?' => return Some((c, 1)),
+            'a' => return Some('\u{7}'),
+            'b' => return Some('\u{8}'),
+            'f' => return Some('\u{c}'),
+            'n' => return Some('\n'),
+            'r' => return Some('\r'),
+            't' => return Some('\t'),
+            'v' => return Some('\u{b}'),
+            '\\' | '\'' | '"' | '`' | '?' => return Some(c),
             'x' | 'X' => (16, 2),
             'u' if !bytes => (16, 4),
             'U' if !bytes => (16, 8),
@@ -218,7 +222,6 @@ impl Reader<'_> {
         };
         let digits: String = (0..count).map(|ahead| self.peek(ahead)).collect::<Option<_>>()?;
         self.at += count;
-        let made = char::from_u32(u32::from_str_radix(&digits, radix).ok()?)?;
-        Some((made, if bytes { 1 } else { made.len_utf8() }))
+        char::from_u32(u32::from_str_radix(&digits, radix).ok()?)
     }
 }

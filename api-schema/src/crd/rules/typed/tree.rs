@@ -28,6 +28,10 @@ pub enum Kind {
     },
     List(Vec<Part>),
     Map(Vec<(Part, Part)>),
+    /// An element or a value of an entry that is there when this optional value is.
+    Maybe(Box<Part>),
+    /// An object of a type, with its fields.
+    Struct(String, Vec<(String, Part)>),
     Loop(Box<Loop>),
 }
 
@@ -37,11 +41,10 @@ pub enum Literal {
     Null,
     Bool(bool),
     Int(i64),
-    Uint,
-    Double,
+    Uint(u64),
+    Double(f64),
     Text(String),
-    /// So many bytes.
-    Bytes(usize),
+    Bytes(Vec<u8>),
 }
 
 /// What a macro makes: a loop that gathers something.
@@ -58,14 +61,81 @@ pub struct Loop {
     pub result: Part,
 }
 
+impl Part {
+    /// Visits the parts right below.
+    pub fn each<'p>(&'p self, visit: &mut dyn FnMut(&'p Part)) {
+        match &self.kind {
+            Kind::Literal(_) | Kind::Name(_) => {}
+            Kind::Select { operand, .. } => visit(operand),
+            Kind::Maybe(inner) => visit(inner),
+            Kind::Call { target, arguments, .. } => {
+                target.iter().for_each(|target| visit(target));
+                arguments.iter().for_each(visit);
+            }
+            Kind::List(elements) => elements.iter().for_each(visit),
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    visit(key);
+                    visit(value);
+                }
+            }
+            Kind::Struct(_, fields) => fields.iter().for_each(|(_, value)| visit(value)),
+            Kind::Loop(looped) => {
+                let Loop { range, begin, condition, step, result, .. } = &**looped;
+                [range, begin, condition, step, result].into_iter().for_each(visit);
+            }
+        }
+    }
+
+    /// How many parts it has, itself included.
+    fn count(&self) -> usize {
+        let mut count = 1;
+        self.each(&mut |part| count += part.count());
+        count
+    }
+
+    /// How deep it is nested.
+    pub fn depth(&self) -> usize {
+        let mut deepest = 0;
+        self.each(&mut |part| deepest = deepest.max(part.depth()));
+        deepest + 1
+    }
+
+    /// True when it reads a variable.
+    pub fn names(&self, variable: &str) -> bool {
+        let mut found = matches!(&self.kind, Kind::Name(name) if name == variable);
+        self.each(&mut |part| found = found || part.names(variable));
+        found
+    }
+
+    /// A name, or names with dots between them.
+    pub fn qualified(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Name(name) => Some(name.clone()),
+            Kind::Select { operand, field, test: false } => Some(format!("{}.{field}", operand.qualified()?)),
+            _ => None,
+        }
+    }
+}
+
 /// What loops gather, unless they bind a name.
 pub const GATHERED: &str = "@result";
+
+/// Adds entries to a map.
+pub const INSERT: &str = "cel.@mapInsert";
+/// Sorts a list by keys, one for each element.
+pub const SORT_BY: &str = "@sortByAssociatedKeys";
 
 /// Parts that the checker has to tell apart.
 #[derive(Debug, Default)]
 pub struct Builder {
     count: usize,
+    copied: usize,
+    problems: Vec<(usize, String)>,
 }
+
+/// The most parts that an expression has twice.
+const MAX_COPIED: usize = 20_000;
 
 impl Builder {
     pub fn part(&mut self, at: usize, kind: Kind) -> Part {
@@ -89,6 +159,23 @@ impl Builder {
         self.part(at, Kind::Literal(Literal::Int(value)))
     }
 
+    /// Notes what is wrong at a place. Something stands there instead.
+    pub fn problem(&mut self, at: usize, why: impl Into<String>) -> Part {
+        self.problems.push((at, why.into()));
+        self.part(at, Kind::Literal(Literal::Null))
+    }
+
+    /// Takes note of a part that stands in the expression once more. False: it would become too large.
+    pub fn affords_copy(&mut self, part: &Part) -> bool {
+        self.copied = self.copied.saturating_add(part.count());
+        self.copied <= MAX_COPIED
+    }
+
+    /// What is wrong, each with its place.
+    pub fn problems(self) -> Vec<(usize, String)> {
+        self.problems
+    }
+
     /// How many parts there are.
     pub fn count(&self) -> usize {
         self.count
@@ -100,4 +187,6 @@ impl Builder {
 pub struct Tree {
     pub root: Part,
     pub count: usize,
+    /// What is wrong with macros, each with its place.
+    pub problems: Vec<(usize, String)>,
 }

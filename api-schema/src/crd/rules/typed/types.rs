@@ -25,6 +25,8 @@ pub enum Type<'a> {
     Object(Object<'a>),
     /// One of a library.
     Named(&'static str),
+    /// That of an object under construction.
+    Made(String),
     Optional(Box<Type<'a>>),
     /// That of a type.
     Of(Box<Type<'a>>),
@@ -65,6 +67,7 @@ impl Type<'_> {
             (Type::Map(a), Type::Map(b)) => a.0.is(&b.0) && a.1.is(&b.1),
             (Type::Object(a), Type::Object(b)) => a.is(b),
             (Type::Named(a), Type::Named(b)) => a == b,
+            (Type::Made(a), Type::Made(b)) => a == b,
             (Type::Free(a), Type::Free(b)) => a == b,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other) && !self.has_parts(),
         }
@@ -77,6 +80,7 @@ impl Type<'_> {
                 | Type::Map(_)
                 | Type::Object(_)
                 | Type::Named(_)
+                | Type::Made(_)
                 | Type::Optional(_)
                 | Type::Of(_)
                 | Type::Free(_)
@@ -92,6 +96,7 @@ impl Type<'_> {
                 | Type::Timestamp
                 | Type::Object(_)
                 | Type::Named(_)
+                | Type::Made(_)
                 | Type::Optional(_)
         )
     }
@@ -148,6 +153,7 @@ impl fmt::Display for Type<'_> {
             Type::Dyn => "dyn",
             Type::Error => "!error!",
             Type::Named(name) => name,
+            Type::Made(name) => name,
             Type::Object(object) => &object.name,
             Type::List(of) => return write!(f, "list({of})"),
             Type::Map(of) => return write!(f, "map({}, {})", of.0, of.1),

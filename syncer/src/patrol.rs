@@ -9,7 +9,7 @@ use crate::ownership::{Identity, SELECTOR};
 use crate::reconcile::services::KUBERNETES;
 use crate::state::{State, SuperCluster};
 use crate::tenants::TenantView;
-use api_types::{ApiError, TenantId};
+use api_types::{ApiError, Meta, TenantId};
 use service_runtime::Shutdown;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -121,6 +121,8 @@ async fn compare(state: &State, cluster: &SuperCluster, tenant: &TenantView) -> 
             let key = Key::Object(kind, object.name.clone());
             match there.remove(&key) {
                 Some(uid) if uid == object.meta.uid => {}
+                // What has ended may outlive its super pod, which goes with its node.
+                None if kind == Kind::Pod && has_ended(&object.meta) => {}
                 Some(_) => drop(found.insert((Finding::Uid, tenant.id, key))),
                 None => drop(found.insert((Finding::Missing, tenant.id, key))),
             }
@@ -128,4 +130,10 @@ async fn compare(state: &State, cluster: &SuperCluster, tenant: &TenantView) -> 
         found.extend(there.into_keys().map(|key| (Finding::Orphan, tenant.id, key)));
     }
     Ok(found)
+}
+
+fn has_ended(pod: &Meta) -> bool {
+    pod.fields
+        .iter()
+        .any(|(field, value)| field == "status.phase" && matches!(value.as_str(), "Succeeded" | "Failed"))
 }

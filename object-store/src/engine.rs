@@ -32,6 +32,32 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// Forgets values that were replaced or removed at or before `at`; ranges and watches from before are then
     /// [`StoreError::Compacted`]. Returns when the decision is durable; space is given back in the background.
     async fn compact(&self, at: Revision) -> Result<(), StoreError>;
+
+    /// Gives back all the space that compaction made free, and returns when it is done; false where that is left to
+    /// the engine's own operators. Takes as long as writing what is kept anew; commits wait for the last part of it.
+    async fn shrink(&self) -> Result<bool, StoreError>;
+
+    /// Lets revisions go on after `floor`, in a store that holds no key: what another store issued up to there never
+    /// comes again, and counts as compacted. [`StoreError::NotEmpty`] otherwise.
+    async fn raise(&self, floor: Revision) -> Result<(), StoreError>;
+
+    /// How large it is.
+    async fn size(&self) -> Result<Size, StoreError>;
+}
+
+/// How large a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Which engine, and where it keeps things.
+    pub engine: String,
+    /// The newest revision.
+    pub revision: Revision,
+    /// The oldest that can be read, as far as it is known here.
+    pub compacted: Revision,
+    /// Bytes on disk. Of etcd: of the member that answers, with what others keep in it.
+    pub disk_bytes: u64,
+    /// Those of them that are in use.
+    pub used_bytes: u64,
 }
 
 /// Which keys to read.
@@ -200,6 +226,12 @@ pub enum StoreError {
         found: u32,
         /// The newest format known here.
         supported: u32,
+    },
+    /// The store holds something, where only an empty one will do.
+    #[error("{path} is not empty")]
+    NotEmpty {
+        /// The file, or the prefix of keys.
+        path: String,
     },
     /// The store cannot be understood.
     #[error("{path} is corrupt: {why}")]

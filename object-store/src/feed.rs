@@ -104,7 +104,6 @@ impl Feed {
     }
 
     /// Ends every stream because batches up to `resume` were missed, and goes on after it.
-    #[cfg_attr(not(feature = "etcd"), allow(dead_code))] // the embedded engine misses nothing
     pub fn interrupt(&self, resume: Revision) {
         let mut state = self.state.lock();
         state.watchers.clear();

@@ -4,10 +4,12 @@
 //! [`Revision`] of the installation, and revisions never go back. Read in this order: [`operation`] (what a
 //! commit says), [`engine`] (what an engine promises), then the engines: [`embedded`], and [`etcd`] with the cargo
 //! feature of that name. [`sealing`] is a store before another one, in which secrets are sealed. [`retention`] decides when history is compacted, with either.
+//! [`backup`] makes copies.
 //!
 //! A [`Space`] names keys of its own tenant only, and operations are made by spaces only: code that holds one
 //! tenant's space cannot name another tenant's keys.
 
+pub mod backup;
 pub mod embedded;
 pub mod engine;
 #[cfg(feature = "etcd")]
@@ -18,7 +20,7 @@ pub mod retention;
 pub mod sealing;
 
 pub use embedded::{EmbeddedOptions, EmbeddedStore};
-pub use engine::{Batch, CommitError, Event, Item, ObjectStore, Page, Range, StoreError, Watch};
+pub use engine::{Batch, CommitError, Event, Item, ObjectStore, Page, Range, Size, StoreError, Watch};
 #[cfg(feature = "etcd")]
 pub use etcd::{EtcdOptions, EtcdStore, EtcdTls};
 pub use operation::{

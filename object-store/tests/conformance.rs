@@ -4,6 +4,8 @@
 //! `etcd` with its fsync on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "conformance/copies.rs"]
+mod copies;
 #[path = "conformance/engines.rs"]
 mod engines;
 #[cfg(feature = "etcd")]
@@ -54,6 +56,10 @@ suite! {
     promises::compacted_history_is_refused,
     promises::revisions_never_go_back,
     promises::compare_and_swap_loses_no_update,
+    copies::revisions_go_on_after_a_floor,
+    copies::shrinking_loses_nothing,
+    copies::a_copy_comes_back_as_of_one_revision,
+    copies::a_copy_goes_into_an_empty_store_only,
     watching::a_watch_shows_what_follows,
     watching::a_watch_of_the_past_goes_live_without_gap_or_repetition,
     watching::a_watch_that_lags_ends_and_goes_on,

@@ -21,7 +21,12 @@ const GROUP_BYTES: usize = 8 << 20;
 pub(super) enum Job {
     Commit { commit: Commit, reply: oneshot::Sender<Result<Revision, CommitError>> },
     Compact { at: Revision, reply: oneshot::Sender<Result<(), StoreError>> },
+    Shrink { reply: Shrunk },
+    Raise { floor: Revision, reply: oneshot::Sender<Result<(), StoreError>> },
 }
+
+/// Who waits for the file to be smaller.
+pub(super) type Shrunk = oneshot::Sender<Result<bool, StoreError>>;
 
 type CommitJob = (Commit, oneshot::Sender<Result<Revision, CommitError>>);
 
@@ -29,7 +34,8 @@ type CommitJob = (Commit, oneshot::Sender<Result<Revision, CommitError>>);
 /// damage in the file can cause, fails the store: it is logged, and nothing is committed any more.
 pub(super) fn start(shared: Arc<Shared>, jobs: Receiver<Job>) -> Result<JoinHandle<()>, StoreError> {
     let run = move || {
-        let mut committer = Committer { shared, buffer: Vec::new(), background: true, cleaning: None };
+        let mut committer =
+            Committer { shared, buffer: Vec::new(), background: true, cleaning: None, shrinking: Vec::new() };
         if catch_unwind(AssertUnwindSafe(|| committer.run(jobs))).is_err() {
             committer.fail("the commit thread ended by a panic".into());
         }
@@ -47,6 +53,8 @@ pub(super) struct Committer {
     background: bool,
     /// The table that is being cleaned, and where to go on in it.
     pub cleaning: Option<(u32, Position)>,
+    /// Who waits until there is nothing left to compact.
+    pub shrinking: Vec<Shrunk>,
 }
 
 /// A commit whose preconditions hold, and its events.
@@ -77,6 +85,13 @@ impl Committer {
                     let _ = reply.send(self.compact(at));
                     self.background = true;
                 }
+                Some(Job::Shrink { reply }) => {
+                    self.shrinking.push(reply);
+                    self.background = true;
+                }
+                Some(Job::Raise { floor, reply }) => {
+                    let _ = reply.send(self.raise(floor));
+                }
                 Some(Job::Commit { commit, reply }) => {
                     let mut bytes = weight(&commit);
                     let mut group = vec![(commit, reply)];
@@ -104,6 +119,9 @@ impl Committer {
                         false
                     }
                 };
+                if !self.background {
+                    self.shrink();
+                }
             }
         }
     }
@@ -228,26 +246,37 @@ impl Committer {
                 return Ok(());
             }
         }
+        self.note(&[(META_COMPACTED, at.0)])?;
+        shared.state.write().index.set_compacted(at);
+        Ok(())
+    }
+
+    /// Makes numbers of the store durable.
+    pub(super) fn note(&self, numbers: &[(&str, u64)]) -> Result<(), StoreError> {
+        let shared = &self.shared;
         let database = shared.database.read();
         let Some(database) = database.as_ref() else {
             return Err(StoreError::Unavailable(format!("{} is closed", shared.path)));
         };
         let write = || -> Result<(), redb::Error> {
             let transaction = database.begin_write()?;
-            transaction.open_table(META)?.insert(META_COMPACTED, at.0)?;
+            {
+                let mut meta = transaction.open_table(META)?;
+                for (name, number) in numbers {
+                    meta.insert(*name, *number)?;
+                }
+            }
             transaction.commit()?;
             Ok(())
         };
-        if let Err(error) = write() {
+        write().map_err(|error| {
             let error = file_error(&shared.path, error);
             self.fail(error.to_string());
-            return Err(error);
-        }
-        shared.state.write().index.set_compacted(at);
-        Ok(())
+            error
+        })
     }
 
-    fn fail(&self, why: String) {
+    pub(super) fn fail(&self, why: String) {
         tracing::error!(path = %self.shared.path, %why, "the store commits nothing any more");
         self.shared.state.write().failed = Some(why);
     }

@@ -45,7 +45,8 @@ impl Committer {
         if shared.state.write().index.forget(FORGET) {
             return Ok(true);
         }
-        let Some((oldest, newest)) = cleanable(&shared.state.read()) else { return Ok(false) };
+        let eager = !self.shrinking.is_empty();
+        let Some((oldest, newest)) = cleanable(&shared.state.read(), eager) else { return Ok(false) };
         let database = shared.database.read();
         let Some(database) = database.as_ref() else { return Ok(false) };
         let cleaned = self.clean(database, &shared, oldest, newest)?;
@@ -146,8 +147,8 @@ impl Committer {
     }
 }
 
-/// The oldest table and the newest, when the oldest is to be cleaned now.
-fn cleanable(state: &State) -> Option<(u32, u32)> {
+/// The oldest table and the newest, when the oldest is to be cleaned now: eagerly whenever it may have garbage.
+fn cleanable(state: &State, eager: bool) -> Option<(u32, u32)> {
     let mut tables = state.logs.iter();
     let (oldest, _) = tables.next()?;
     let (_, next) = tables.next()?;
@@ -155,5 +156,7 @@ fn cleanable(state: &State) -> Option<(u32, u32)> {
     let all: u64 = state.logs.values().map(|log| log.bytes).sum();
     let living = state.index.living_bytes();
     let compacted = next.first - 1 <= state.index.compacted().0;
-    (compacted && all.saturating_sub(living) >= living).then_some((*oldest, *newest))
+    let garbage = all.saturating_sub(living);
+    let due = if eager { garbage > 0 } else { garbage >= living };
+    (compacted && due).then_some((*oldest, *newest))
 }

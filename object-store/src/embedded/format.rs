@@ -1,6 +1,6 @@
 //! How the embedded store lies in its file.
 //!
-//! - `meta`: name to number: `format`, `compacted`.
+//! - `meta`: name to number: `format`, `compacted`, and in a store that was restored `floor`: revisions go on after it.
 //! - `logs`: number of a log table to the first revision appended to it. Numbers grow.
 //! - `log/<number>`: (revision, index in the commit) to record. New records are appended to the newest table;
 //!   cleaning copies living records of the oldest table into the newest, under their old key, and drops the
@@ -22,6 +22,7 @@ pub(super) type Position = (u64, u32);
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_COMPACTED: &str = "compacted";
+pub(super) const META_FLOOR: &str = "floor";
 pub(super) const LOGS: TableDefinition<u32, u64> = TableDefinition::new("logs");
 
 /// The definition of a log table, whose name the caller keeps.

@@ -87,6 +87,17 @@ impl Index {
         Revision(self.compacted)
     }
 
+    /// True when no key is there.
+    pub fn is_empty(&self) -> bool {
+        self.spaces.values().flat_map(BTreeMap::values).all(|versions| versions.last.removed)
+    }
+
+    /// Lets revisions go on after `floor`.
+    pub fn raise(&mut self, floor: Revision) {
+        self.newest = self.newest.max(floor.0);
+        self.set_compacted(floor);
+    }
+
     /// The bytes of all records that the index knows.
     pub fn living_bytes(&self) -> u64 {
         self.living_bytes
@@ -147,9 +158,10 @@ impl Index {
         }
     }
 
-    /// Ends loading: forgets what is compacted, and counts what lives.
-    pub fn loaded(&mut self, compacted: Revision) {
+    /// Ends loading: forgets what is compacted, and counts what lives. Revisions go on after `floor`.
+    pub fn loaded(&mut self, compacted: Revision, floor: Revision) {
         self.compacted = compacted.0;
+        self.newest = self.newest.max(floor.0);
         let mut superseding = Vec::new();
         self.spaces.retain(|tenant, keys| {
             keys.retain(|key, versions| {

@@ -6,21 +6,22 @@
 //! revisions are in memory; values are read from the file.
 //!
 //! Read in this order: `format` (what lies in the file), `opening`, `index` (what is in memory), `committing`,
-//! `compaction`, `reading`.
+//! `compaction`, `reading`, `maintenance`.
 //!
 //! Guarantees: those of [`ObjectStore`], over `kill -9` and power loss on disks that honour fsync. A failure of
 //! the disk stops all further commits, since what is on disk is then not known; reading goes on.
-//! Caveats: opening reads the whole file. Space that compaction gives back is used again, but the file does not
-//! shrink.
+//! Caveats: opening reads the whole file. Space that compaction gives back is used again, but the file shrinks only
+//! when it is asked for.
 
 mod committing;
 mod compaction;
 mod format;
 mod index;
+mod maintenance;
 mod opening;
 mod reading;
 
-use crate::engine::{CommitError, ObjectStore, Page, Range, StoreError, Watch};
+use crate::engine::{CommitError, ObjectStore, Page, Range, Size, StoreError, Watch};
 use crate::feed::{Feed, FeedLimits, Joined};
 use crate::operation::Commit;
 use api_types::Revision;
@@ -212,10 +213,19 @@ impl ObjectStore for EmbeddedStore {
     }
 
     async fn compact(&self, at: Revision) -> Result<(), StoreError> {
-        match self.ask(|reply| Job::Compact { at, reply }).await {
-            Ok(result) => result,
-            Err(_) => Err(self.stopped()),
-        }
+        self.ask(|reply| Job::Compact { at, reply }).await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    async fn shrink(&self) -> Result<bool, StoreError> {
+        self.ask(|reply| Job::Shrink { reply }).await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    async fn raise(&self, floor: Revision) -> Result<(), StoreError> {
+        self.ask(|reply| Job::Raise { floor, reply }).await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    async fn size(&self) -> Result<Size, StoreError> {
+        self.shared.size()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Opening: makes the file when there is none, checks that it can be understood, and rebuilds the index.
 
-use super::format::{FORMAT, LOGS, META, META_COMPACTED, META_FORMAT, Position, decode, log_name, log_table};
+use super::format::{
+    FORMAT, LOGS, META, META_COMPACTED, META_FLOOR, META_FORMAT, Position, decode, log_name, log_table,
+};
 use super::index::Version;
 use super::{Log, State, file_error};
 use crate::engine::StoreError;
@@ -99,6 +101,7 @@ fn load(database: &Database, path: &str) -> Result<State, StoreError> {
         return Err(corrupt(path, "its format is 0"));
     }
     let compacted = number(META_COMPACTED)?;
+    let floor = meta.get(META_FLOOR).map_err(|error| err(error.into()))?.map_or(0, |floor| floor.value());
 
     let mut state = State::default();
     let logs = transaction.open_table(LOGS).map_err(|error| err(error.into()))?;
@@ -113,7 +116,7 @@ fn load(database: &Database, path: &str) -> Result<State, StoreError> {
         let bytes = load_log(&transaction, path, table, &mut state)?;
         state.logs.insert(table, Log { first, bytes });
     }
-    state.index.loaded(Revision(compacted));
+    state.index.loaded(Revision(compacted), Revision(floor));
     let newest = state.index.newest().0;
     if newest < last_first || newest < compacted {
         return Err(corrupt(path, "its newest records are missing"));

@@ -1,6 +1,6 @@
 //! What etcd's errors mean.
 
-use super::{Core, revision};
+use super::Core;
 use crate::engine::StoreError;
 use api_types::Revision;
 use etcd_client::{Error, WatchOptions};
@@ -107,7 +107,7 @@ impl Core {
             }
             Ok(None)
         });
-        let compacted = revision(answer.await.ok()??);
+        let compacted = self.revision(answer.await.ok()??);
         self.compacted.fetch_max(compacted.0, Ordering::AcqRel);
         Some(compacted)
     }

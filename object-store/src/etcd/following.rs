@@ -1,7 +1,7 @@
 //! The replica's one watch, and the watches that first catch up with it.
 
+use super::Core;
 use super::errors::why;
-use super::{Core, revision};
 use crate::engine::{Batch, Event};
 use crate::feed::Joined;
 use api_types::Revision;
@@ -58,7 +58,7 @@ impl Follower {
             if message.canceled() {
                 if message.compact_revision() > 0 {
                     // What happened meanwhile cannot be had any more: every watcher lists again.
-                    let compacted = revision(message.compact_revision());
+                    let compacted = self.core.revision(message.compact_revision());
                     tracing::warn!(after = %self.after, %compacted, "changes were missed");
                     self.core.compacted.fetch_max(compacted.0, Ordering::AcqRel);
                     self.core.feed.interrupt(compacted);
@@ -106,7 +106,7 @@ impl Past {
     async fn catch_up(&mut self) -> Result<(), Error> {
         // From the revision itself, which is left out below: then etcd refuses exactly when events after it may
         // be compacted.
-        let mut stream = open(&self.core, self.after.max(Revision(1))).await?;
+        let mut stream = open(&self.core, self.after).await?;
         while let Some(message) = stream.message().await? {
             if message.canceled() {
                 return Ok(());
@@ -129,9 +129,9 @@ impl Past {
 }
 
 async fn open(core: &Core, from: Revision) -> Result<WatchStream, Error> {
-    let options = WatchOptions::new()
-        .with_range(core.keys.end())
-        .with_start_revision(i64::try_from(from.0).unwrap_or(i64::MAX));
+    // etcd takes 0 for what is to come only.
+    let options =
+        WatchOptions::new().with_range(core.keys.end()).with_start_revision(core.number(from).max(1));
     let mut client = core.watch.clone();
     core.call(async { client.watch(core.keys.start(), Some(options)).await }).await
 }
@@ -150,7 +150,7 @@ fn batches(core: &Core, message: &WatchResponse) -> Vec<Batch> {
             EventType::Delete => None,
         };
         let event = Event { tenant, key, value };
-        let at = revision(kv.mod_revision());
+        let at = core.revision(kv.mod_revision());
         match batches.last_mut() {
             Some(batch) if batch.revision == at => batch.events.push(event),
             _ => batches.push(Batch { revision: at, events: vec![event] }),

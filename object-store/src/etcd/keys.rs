@@ -16,6 +16,11 @@ impl Keys {
         Keys { prefix: format!("{}/", prefix.trim_end_matches('/')) }
     }
 
+    /// Where it is kept what is added to etcd's revisions: beside all keys.
+    pub fn floor(&self) -> Vec<u8> {
+        format!("{}.floor", self.prefix.trim_end_matches('/')).into_bytes()
+    }
+
     /// Where all keys start.
     pub fn start(&self) -> Vec<u8> {
         self.prefix.clone().into_bytes()

@@ -1,8 +1,10 @@
 //! The store of many replicas: etcd 3.4 and newer.
 //!
-//! Keys are `<prefix>/<tenant UID>/<key>`; a commit is one etcd transaction; the revision is etcd's. A replica
+//! Keys are `<prefix>/<tenant UID>/<key>`; a commit is one etcd transaction; the revision is etcd's, and in a store that
+//! was restored what `<prefix>.floor` says above it. A replica
 //! holds one etcd watch of the whole prefix and fans it out itself; a watch that starts further in the past has
-//! one of its own until it has caught up. Read in this order: `keys`, `transaction`, `ranging`, `following`.
+//! one of its own until it has caught up. Read in this order: `keys`, `transaction`, `ranging`, `following`,
+//! `maintenance`.
 //!
 //! Guarantees: those of [`ObjectStore`]. Assumes that nothing else writes under the prefix, and that its own
 //! limits are those of the servers: 128 operations and 1.5 MiB for a request unless configured otherwise.
@@ -12,20 +14,23 @@
 mod errors;
 mod following;
 mod keys;
+mod maintenance;
 mod ranging;
 mod transaction;
 
-use crate::engine::{CommitError, ObjectStore, Page, Range, StoreError, Watch};
+use crate::engine::{CommitError, ObjectStore, Page, Range, Size, StoreError, Watch};
 use crate::feed::{Feed, FeedLimits, Joined};
 use crate::operation::Commit;
 use api_types::Revision;
 use async_trait::async_trait;
 use errors::{Refusal, is_refusal, unavailable};
 use etcd_client::{
-    Certificate, Client, ConnectOptions, GetOptions, Identity, KvClient, TlsOptions, WatchClient,
+    Certificate, Client, ConnectOptions, GetOptions, Identity, KvClient, MaintenanceClient, TlsOptions,
+    WatchClient,
 };
 use following::{Follower, Past};
 use keys::Keys;
+use maintenance::read_floor;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,6 +99,9 @@ struct Core {
     timeout: Duration,
     max_request_bytes: usize,
     watch_buffer: usize,
+    maintenance: MaintenanceClient,
+    /// What is added to etcd's revisions.
+    floor: AtomicU64,
     /// The newest revision that any answer named.
     newest: AtomicU64,
     /// The compacted revision, as far as it is known here.
@@ -124,12 +132,13 @@ impl EtcdStore {
         let connected = async {
             let client = Client::connect(&options.endpoints, Some(connect)).await?;
             let kv = client.kv_client().max_decoding_message_size(usize::MAX);
-            let start = kv.clone().get(keys.start(), Some(GetOptions::new().with_count_only())).await?;
-            Ok((client, kv, start))
+            let floor = kv.clone().get(keys.floor(), None).await?;
+            Ok((client, kv, floor))
         };
-        let (client, kv, start) =
+        let (client, kv, found) =
             in_time(options.timeout, connected).await.map_err(|error| unavailable(&error))?;
-        let start = start.header().map_or(0, |header| header.revision());
+        let floor = found.kvs().first().map_or(Ok(0), |kv| read_floor(kv.key(), kv.value()))?;
+        let start = Revision(floor + found.header().map_or(0, |header| revision(header.revision())));
 
         let limits =
             FeedLimits { recent_batches: options.watch_buffer / 2, recent_bytes: options.recent_bytes };
@@ -138,16 +147,18 @@ impl EtcdStore {
             keys,
             kv,
             watch: client.watch_client().max_decoding_message_size(usize::MAX),
-            feed: Feed::new(revision(start), limits),
+            maintenance: client.maintenance_client(),
+            feed: Feed::new(start, limits),
             timeout: options.timeout,
             max_request_bytes: options.max_request_bytes,
             watch_buffer: options.watch_buffer,
-            newest: AtomicU64::new(revision(start).0),
-            compacted: AtomicU64::new(0),
+            floor: AtomicU64::new(floor),
+            newest: AtomicU64::new(start.0),
+            compacted: AtomicU64::new(floor),
             closed,
         });
         // The task connects again by itself, for ever, and ends with the store.
-        tokio::spawn(Follower::new(core.clone(), revision(start)).run());
+        tokio::spawn(Follower::new(core.clone(), start).run());
         Ok(EtcdStore { core, _open: open })
     }
 }
@@ -202,11 +213,12 @@ impl ObjectStore for EtcdStore {
 
     async fn compact(&self, at: Revision) -> Result<(), StoreError> {
         let core = &self.core;
-        if at == Revision::ZERO {
+        let number = core.number(at);
+        if number == 0 {
             return Ok(());
         }
         let mut kv = core.kv.clone();
-        match core.call(async { kv.compact(at.0 as i64, None).await }).await {
+        match core.call(async { kv.compact(number, None).await }).await {
             Ok(_) => {
                 core.compacted.fetch_max(at.0, Ordering::AcqRel);
                 Ok(())
@@ -214,6 +226,19 @@ impl ObjectStore for EtcdStore {
             Err(error) if is_refusal(&error, Refusal::Compacted) => Ok(()),
             Err(error) => Err(core.store_error(at, error).await),
         }
+    }
+
+    async fn shrink(&self) -> Result<bool, StoreError> {
+        // A member answers nothing while it is defragmented: when is for its operators to say.
+        Ok(false)
+    }
+
+    async fn raise(&self, floor: Revision) -> Result<(), StoreError> {
+        self.core.raise(floor).await
+    }
+
+    async fn size(&self) -> Result<Size, StoreError> {
+        self.core.size().await
     }
 }
 
@@ -228,6 +253,20 @@ impl Core {
         revision
     }
 
+    /// A revision of etcd as one of the store.
+    fn revision(&self, number: i64) -> Revision {
+        match revision(number) {
+            0 => Revision::ZERO,
+            number => Revision(self.floor.load(Ordering::Acquire).saturating_add(number)),
+        }
+    }
+
+    /// A revision of the store as one of etcd; zero for what is from before its time.
+    fn number(&self, at: Revision) -> i64 {
+        let number = at.0.saturating_sub(self.floor.load(Ordering::Acquire));
+        i64::try_from(number).unwrap_or(i64::MAX)
+    }
+
     async fn call<T>(
         &self,
         call: impl Future<Output = Result<T, etcd_client::Error>>,
@@ -240,7 +279,7 @@ impl Core {
         let count = GetOptions::new().with_count_only();
         let answer = self.call(async { kv.get(self.keys.start(), Some(count)).await }).await;
         let answer = answer.map_err(|error| unavailable(&error))?;
-        Ok(self.saw(revision(answer.header().map_or(0, |header| header.revision()))))
+        Ok(self.saw(self.revision(answer.header().map_or(0, |header| header.revision()))))
     }
 }
 
@@ -258,6 +297,6 @@ async fn in_time<T>(
 }
 
 /// etcd's revisions are signed, but never negative.
-fn revision(number: i64) -> Revision {
-    Revision(u64::try_from(number).unwrap_or(0))
+fn revision(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }

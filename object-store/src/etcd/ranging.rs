@@ -1,11 +1,12 @@
 //! Ranges, in pages pinned to one revision.
 
+use super::Core;
 use super::errors::unavailable;
-use super::{Core, revision};
 use crate::engine::{Item, Page, Range, StoreError};
 use api_types::Revision;
 use bytes::Bytes;
 use etcd_client::{Error, GetOptions, GetResponse};
+use std::sync::atomic::Ordering;
 
 /// Keys asked for at once: enough to be fast, few enough to bound an answer.
 const PAGE: usize = 500;
@@ -23,9 +24,8 @@ struct Reading<'a> {
 impl Core {
     pub async fn range(&self, range: Range) -> Result<Page, StoreError> {
         let wanted = if range.limit == 0 { usize::MAX } else { range.limit + 1 };
-        // etcd takes 0 for the newest; its first revision, 1, is as empty.
-        let at = range.at.map(|at| at.max(Revision(1)));
-        let mut reading = Reading { core: self, at, wanted, items: Vec::new() };
+        range.at.map_or(Ok(()), |at| self.check_known(at))?;
+        let mut reading = Reading { core: self, at: range.at, wanted, items: Vec::new() };
         let after = range.after.as_ref().map(|(tenant, key)| self.keys.just_after(*tenant, key));
         if range.space.is_none() && !range.prefix.is_empty() {
             reading.each_space(&range.prefix, after).await?;
@@ -47,20 +47,29 @@ impl Core {
 
     /// An error when what was there at a revision cannot be told.
     pub async fn check_kept(&self, at: Revision) -> Result<(), StoreError> {
-        let mut reading = Reading { core: self, at: Some(at.max(Revision(1))), wanted: 1, items: Vec::new() };
+        self.check_known(at)?;
+        let mut reading = Reading { core: self, at: Some(at), wanted: 1, items: Vec::new() };
         reading.ask(self.keys.start(), GetOptions::new().with_count_only()).await?;
         Ok(())
+    }
+
+    /// What was before the store was restored is not in it.
+    fn check_known(&self, requested: Revision) -> Result<(), StoreError> {
+        let oldest = Revision(self.floor.load(Ordering::Acquire));
+        if requested < oldest { Err(StoreError::Compacted { requested, oldest }) } else { Ok(()) }
     }
 }
 
 impl Reading<'_> {
     async fn ask(&mut self, key: Vec<u8>, options: GetOptions) -> Result<GetResponse, StoreError> {
-        let at = self.at.map_or(0, |at| i64::try_from(at.0).unwrap_or(i64::MAX));
+        // etcd takes 0 for the newest; its first revision, 1, is as empty.
+        let at = self.at.map_or(0, |at| self.core.number(at).max(1));
         let mut kv = self.core.kv.clone();
         let asked = self.core.call(async { kv.get(key, Some(options.with_revision(at))).await }).await;
         match asked {
             Ok(answer) => {
-                let newest = self.core.saw(revision(answer.header().map_or(0, |header| header.revision())));
+                let newest =
+                    self.core.saw(self.core.revision(answer.header().map_or(0, |header| header.revision())));
                 self.at.get_or_insert(newest);
                 Ok(answer)
             }
@@ -79,7 +88,7 @@ impl Reading<'_> {
             let mut answer = self.ask(start.clone(), options).await?;
             let more = answer.more();
             for found in answer.take_kvs() {
-                let modified = revision(found.mod_revision());
+                let modified = self.core.revision(found.mod_revision());
                 let (key, value) = found.into_key_value();
                 let (tenant, name) = self.core.keys.parse(&key).ok_or_else(|| foreign(&key))?;
                 start = key;

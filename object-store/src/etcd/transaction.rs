@@ -1,7 +1,7 @@
 //! A commit as one transaction of etcd.
 
+use super::Core;
 use super::errors::{Refusal, certainly_not_done, refusal, why};
-use super::{Core, revision};
 use crate::engine::{CommitError, StoreError};
 use crate::operation::{Action, Commit, Precondition};
 use api_types::Revision;
@@ -19,8 +19,12 @@ impl Core {
         for precondition in &preconditions {
             let key = self.keys.key(precondition.tenant, &precondition.key);
             size += 2 * (key.len() + OVERHEAD);
-            // etcd compares an absent key as one at revision 0.
-            let at = i64::try_from(precondition.revision.0).unwrap_or(i64::MAX);
+            // etcd compares an absent key as one at revision 0; none is at the last one.
+            let at = match (precondition.revision, self.number(precondition.revision)) {
+                (Revision::ZERO, _) => 0,
+                (_, 0) => i64::MAX,
+                (_, number) => number,
+            };
             compares.push(Compare::mod_revision(key.clone(), CompareOp::Equal, at));
             looks.push(TxnOp::get(key, Some(GetOptions::new().with_keys_only())));
         }
@@ -47,12 +51,14 @@ impl Core {
         let transaction = Txn::new().when(compares).and_then(writes).or_else(looks);
         let mut kv = self.kv.clone();
         let answer = self.call(async { kv.txn(transaction).await }).await.map_err(commit_error)?;
-        let at = self.saw(revision(answer.header().map_or(0, |header| header.revision())));
+        let at = self.saw(self.revision(answer.header().map_or(0, |header| header.revision())));
         if answer.succeeded() {
             return Ok(at);
         }
         let actual = answer.op_responses().into_iter().map(|look| match look {
-            TxnOpResponse::Get(get) => revision(get.kvs().first().map_or(0, |found| found.mod_revision())),
+            TxnOpResponse::Get(get) => {
+                self.revision(get.kvs().first().map_or(0, |found| found.mod_revision()))
+            }
             _ => Revision::ZERO,
         });
         Err(failing(&preconditions, actual))

@@ -16,7 +16,7 @@ mod renewal;
 pub use cipher::CipherError;
 pub use keys::{KeyName, KeysError, MAX_KEYS, RotationError, SealingKeys};
 
-use crate::engine::{Batch, CommitError, Event, ObjectStore, Opener, Page, Range, StoreError, Watch};
+use crate::engine::{Batch, CommitError, Event, ObjectStore, Opener, Page, Range, Size, StoreError, Watch};
 use crate::operation::{Action, Commit, Space};
 use api_types::{Revision, TenantId};
 use async_trait::async_trait;
@@ -49,6 +49,13 @@ impl SealedStore {
     pub fn new(store: Arc<dyn ObjectStore>, keys: SealingKeys, is_secret: fn(&str) -> bool) -> Self {
         let outdated = Mutex::default();
         SealedStore(Arc::new(Core { store, is_secret, data_keys: DataKeys::new(keys), outdated }))
+    }
+}
+
+impl SealedStore {
+    /// The store before which this one stands: what is in it is sealed.
+    pub fn engine(&self) -> Arc<dyn ObjectStore> {
+        self.0.store.clone()
     }
 }
 
@@ -225,5 +232,17 @@ impl ObjectStore for SealedStore {
 
     async fn compact(&self, at: Revision) -> Result<(), StoreError> {
         self.0.store.compact(at).await
+    }
+
+    async fn shrink(&self) -> Result<bool, StoreError> {
+        self.0.store.shrink().await
+    }
+
+    async fn raise(&self, floor: Revision) -> Result<(), StoreError> {
+        self.0.store.raise(floor).await
+    }
+
+    async fn size(&self) -> Result<Size, StoreError> {
+        self.0.store.size().await
     }
 }

@@ -1,0 +1,70 @@
+//! What an operator asks for: a smaller file, a later start of revisions, and how large it all is.
+
+use super::Shared;
+use super::committing::Committer;
+use super::file_error;
+use super::format::{META_COMPACTED, META_FLOOR};
+use crate::engine::{Size, StoreError};
+use api_types::Revision;
+
+impl Committer {
+    /// Makes the file as small as what is in it, for those who wait for that. Called when nothing is left to clean.
+    /// Readers of the file wait meanwhile, and commits do.
+    pub(super) fn shrink(&mut self) {
+        if self.shrinking.is_empty() {
+            return;
+        }
+        let done = self.shrink_file();
+        for waiting in self.shrinking.drain(..) {
+            let answer = match &done {
+                Ok(()) => Ok(true),
+                Err(why) => Err(StoreError::Unavailable(why.clone())),
+            };
+            // An answer that nobody waits for any more is not missed.
+            let _ = waiting.send(answer);
+        }
+    }
+
+    fn shrink_file(&self) -> Result<(), String> {
+        if let Some(why) = self.shared.state.read().failed.clone() {
+            return Err(why);
+        }
+        let mut database = self.shared.database.write();
+        let Some(database) = database.as_mut() else { return Err(format!("{} is closed", self.shared.path)) };
+        while database.compact().map_err(|error| file_error(&self.shared.path, error).to_string())? {}
+        Ok(())
+    }
+
+    /// Lets revisions go on after `floor`.
+    pub(super) fn raise(&self, floor: Revision) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        {
+            let state = shared.state.read();
+            if !state.index.is_empty() {
+                return Err(StoreError::NotEmpty { path: shared.path.clone() });
+            }
+            if floor <= state.index.newest() {
+                return Ok(());
+            }
+        }
+        self.note(&[(META_FLOOR, floor.0), (META_COMPACTED, floor.0)])?;
+        shared.state.write().index.raise(floor);
+        shared.feed.interrupt(floor);
+        Ok(())
+    }
+}
+
+impl Shared {
+    pub(super) fn size(&self) -> Result<Size, StoreError> {
+        let disk = std::fs::metadata(&self.path);
+        let disk = disk.map_err(|error| StoreError::Unavailable(format!("{}: {error}", self.path)))?;
+        let state = self.state.read();
+        Ok(Size {
+            engine: format!("embedded, {}", self.path),
+            revision: state.index.newest(),
+            compacted: state.index.compacted(),
+            disk_bytes: disk.len(),
+            used_bytes: state.index.living_bytes(),
+        })
+    }
+}

@@ -1,7 +1,10 @@
 //! The command line.
 
+pub mod store;
+
 use crate::external_address::ExternalAddress;
 use crate::output::{self, Format};
+use crate::store_address::StoreAddress;
 use crate::{certs, sealing, sim, tenant, up};
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -9,6 +12,7 @@ use clap_complete::Shell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use store::Etcd;
 
 /// Every tenant gets a Kubernetes of their own, and the platform pays for one.
 #[derive(Parser)]
@@ -32,6 +36,9 @@ enum Command {
     /// The keys that seal Secrets and private keys in the store
     #[command(subcommand)]
     Sealing(Sealing),
+    /// The store: its size, copies of it, and moving it between engines
+    #[command(subcommand)]
+    Store(store::Store),
     /// Make simulated nodes fail, heal them, and put load on simulated pods
     #[command(subcommand)]
     Sim(Sim),
@@ -57,6 +64,11 @@ pub struct Up {
     /// into the certificate, the first into kubeconfigs and tokens [default: the address served on]
     #[arg(long, value_name = "NAME")]
     pub external_address: Vec<ExternalAddress>,
+    /// Keep everything in etcd at these URLs, with commas between them, instead of in the data directory
+    #[arg(long, value_name = "URLS", value_delimiter = ',')]
+    pub etcd_servers: Vec<String>,
+    #[command(flatten)]
+    pub etcd: Etcd,
     /// The keys that seal Secrets and private keys in the store; made when it is not there [default: `sealing.keys` in the
     /// data directory]
     #[arg(long, value_name = "FILE")]
@@ -108,6 +120,14 @@ pub struct Audit {
 }
 
 impl Up {
+    /// Where everything is kept.
+    pub fn store(&self) -> StoreAddress {
+        match self.etcd_servers.as_slice() {
+            [] => StoreAddress::Embedded(self.data_dir.clone()),
+            urls => StoreAddress::Etcd(urls.to_vec()),
+        }
+    }
+
     /// The file of the sealing keys.
     pub fn sealing_keys_file(&self) -> PathBuf {
         self.sealing_keys.clone().unwrap_or_else(|| self.data_dir.join("sealing.keys"))
@@ -341,6 +361,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sim(Sim::FailNode { name, server }) => block_on(sim::fail_node(&name, &server)),
         Command::Sim(Sim::HealNode { name, server }) => block_on(sim::heal_node(&name, &server)),
         Command::Sim(Sim::Load(load)) => block_on(sim::load(&load)),
+        Command::Store(command) => block_on(store::run(command)),
         Command::Sealing(Sealing::List { common }) => block_on(sealing::list(&common)),
         Command::Sealing(Sealing::Rotate { common }) => block_on(sealing::rotate(&common)),
     }

@@ -80,6 +80,13 @@ impl HostPlane {
         self.send(Method::PATCH, path, "application/merge-patch+json", Some(patch)).await
     }
 
+    /// The body of an answer as it comes.
+    pub async fn stream(&self, path: &str) -> Result<impl futures::AsyncRead + Send + use<>, Failure> {
+        let request = Request::builder().uri(path).body(Vec::new());
+        let request = request.map_err(|error| Failure { code: 0, message: error.to_string() })?;
+        self.client.request_stream(request).await.map_err(failure)
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -94,10 +101,14 @@ impl HostPlane {
             .header("content-type", content_type)
             .body(bytes)
             .map_err(|error| Failure { code: 0, message: error.to_string() })?;
-        self.client.request::<Value>(request).await.map_err(|error| match error {
-            kube::Error::Api(status) => Failure { code: status.code, message: status.message.clone() },
-            other => Failure { code: 0, message: format!("the server cannot be reached: {other}") },
-        })
+        self.client.request::<Value>(request).await.map_err(failure)
+    }
+}
+
+fn failure(error: kube::Error) -> Failure {
+    match error {
+        kube::Error::Api(status) => Failure { code: status.code, message: status.message.clone() },
+        other => Failure { code: 0, message: format!("the server cannot be reached: {other}") },
     }
 }
 

@@ -18,8 +18,68 @@ pub fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     written.with_context(|| format!("{} cannot be written", path.display()))
 }
 
+/// Begins a file with mode 0600, which is there once it is finished: whole or not at all. `-` is standard output.
+pub fn begin(path: &Path) -> anyhow::Result<Writing> {
+    if path.as_os_str() == "-" {
+        return Ok(Writing { out: Box::new(std::io::stdout()), file: None });
+    }
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let temporary = beside(&path);
+    let file = create(&temporary).with_context(|| format!("{} cannot be written", path.display()))?;
+    let kept = file.try_clone()?;
+    Ok(Writing { out: Box::new(file), file: Some(Unfinished { file: kept, temporary, path }) })
+}
+
+/// A file that is being written.
+pub struct Writing {
+    out: Box<dyn Write>,
+    file: Option<Unfinished>,
+}
+
+struct Unfinished {
+    file: fs::File,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Writing {
+    /// Gives it its name, when it is on disk.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        self.out.flush()?;
+        let Some(unfinished) = &self.file else { return Ok(()) };
+        let done =
+            unfinished.file.sync_all().and_then(|()| fs::rename(&unfinished.temporary, &unfinished.path));
+        done.with_context(|| format!("{} cannot be written", unfinished.path.display()))?;
+        self.file = None;
+        Ok(())
+    }
+}
+
+impl Write for Writing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if let Some(unfinished) = &self.file {
+            // The error that is told is the one that mattered.
+            let _ = fs::remove_file(&unfinished.temporary);
+        }
+    }
+}
+
+fn create(path: &Path) -> std::io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
 fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = create(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

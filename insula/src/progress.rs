@@ -35,6 +35,13 @@ impl Progress {
         }
     }
 
+    /// How far a step is: for people only.
+    pub fn at(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.to_owned());
+        }
+    }
+
     /// The end; returns how long it took.
     pub fn done(self) -> Duration {
         if let Some(bar) = &self.bar {

@@ -11,7 +11,6 @@ use crate::sealing;
 use crate::services;
 use crate::tasks::Tasks;
 use anyhow::Context;
-use object_store::{EmbeddedOptions, EmbeddedStore};
 use serde_json::json;
 use service_runtime::Shutdown;
 use std::fs;
@@ -19,7 +18,6 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tenant_apiserver_proxy::kubeconfig::{self, Context as KubeContext};
 use tenant_apiserver_proxy::listener;
@@ -48,10 +46,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
 
     progress.step("opening the store");
     create_private_dir(&flags.data_dir)?;
-    let dir = flags.data_dir.clone();
-    let store = tokio::task::spawn_blocking(move || open_store(&dir)).await?;
-    let store =
-        store.with_context(|| format!("the data directory {} cannot be used", flags.data_dir.display()))?;
+    let store = flags.store().open_whole(&flags.etcd).await?;
 
     let listener = TcpListener::bind(flags.listen).await.with_context(|| {
         format!("cannot listen on {}; choose another address with --listen", flags.listen)
@@ -68,7 +63,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
         audit: audit::open(&flags.audit)?,
     };
     let base_url = options.base_url.clone();
-    let server = Server::start(Arc::new(store), options, shutdown.clone()).await?;
+    let server = Server::start(store, options, shutdown.clone()).await?;
     let acceptor = TlsAcceptor::from(tenant_apiserver_proxy::tls::server_config(server.serving())?);
     let mut tasks = Tasks::default();
     tasks.spawn("API server", listener::serve(server.clone(), listener, acceptor));
@@ -115,16 +110,6 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
         None => Ok(()),
         Some(name) => anyhow::bail!("{name} ended by itself; start it again, and see the log"),
     }
-}
-
-/// Opens the store. A damaged file may make the library panic; the store turns that into an error, which is all that is
-/// to be seen of it.
-fn open_store(dir: &Path) -> Result<EmbeddedStore, object_store::StoreError> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let opened = EmbeddedStore::open(dir, EmbeddedOptions::default());
-    std::panic::set_hook(hook);
-    opened
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

@@ -26,5 +26,5 @@ pub use etcd::{EtcdOptions, EtcdStore, EtcdTls};
 pub use operation::{
     Commit, MAX_COMMIT_BYTES, MAX_KEY_BYTES, MAX_OPERATIONS, MAX_VALUE_BYTES, Operation, Precondition, Space,
 };
-pub use retention::{Retention, keep_history};
+pub use retention::Retention;
 pub use sealing::{SealedStore, SealingKeys};

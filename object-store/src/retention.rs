@@ -1,9 +1,7 @@
 //! Decides what to compact, by age: history older than a duration is forgotten.
 
-use crate::engine::{ObjectStore, StoreError};
 use api_types::Revision;
 use std::collections::VecDeque;
-use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 /// Remembers which revision was the newest at which time. A pure table: the clock is the caller's.
@@ -32,32 +30,6 @@ impl Retention {
             self.samples.pop_front();
         }
         due.filter(|revision| *revision > Revision::ZERO)
-    }
-}
-
-/// Compacts a store for as long as it lives, keeping `history` (10 minutes is usual). To be spawned once for a
-/// process, and supervised by the caller: it returns when the store is gone. A compaction that fails is logged
-/// and tried again with the next sample, which comes after a tenth of `history`.
-pub async fn keep_history(store: Weak<dyn ObjectStore>, history: Duration) {
-    let mut retention = Retention::new(history);
-    let mut ticks = tokio::time::interval((history / 10).max(Duration::from_millis(1)));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let Some(store) = store.upgrade() else { return };
-        if let Err(error) = step(&*store, &mut retention).await {
-            tracing::warn!(%error, "history was not compacted");
-        }
-    }
-}
-
-async fn step(store: &dyn ObjectStore, retention: &mut Retention) -> Result<(), StoreError> {
-    let newest = store.revision().await?;
-    let Some(due) = retention.sample(Instant::now(), newest) else { return Ok(()) };
-    match store.compact(due).await {
-        // Another replica was faster.
-        Err(StoreError::Compacted { .. }) => Ok(()),
-        result => result,
     }
 }
 

@@ -54,6 +54,7 @@ pub mod secret_tokens;
 pub mod served_apis;
 pub mod server;
 pub mod serving;
+pub mod storage;
 pub mod tenants;
 pub mod tokens;
 pub mod usage;

@@ -15,14 +15,15 @@ use crate::renewal::{self, Renewal};
 use crate::sealing::{self, Sealing};
 use crate::serving::{Serving, ServingError};
 use crate::sources::Failures;
+use crate::storage::Backups;
 use crate::{bootstrap, crds, own_address, plane_keys, standing, tenants, usage};
 use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use object_store::{Commit, CommitError, ObjectStore, SealedStore, Space, StoreError};
+use object_store::{Commit, CommitError, ObjectStore, Retention, SealedStore, Space, StoreError};
 use plane_client::{PodTunnel, ServiceReserver, UsageMeter};
 use service_runtime::{Shutdown, ShutdownOnDrop};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long changes are kept for resuming watches and paging lists.
 const HISTORY: Duration = Duration::from_secs(600);
@@ -85,6 +86,8 @@ pub struct Server {
     pub(crate) heavy: crate::heavy::Heavy,
     /// Who counts for the quotas of a namespace, one after the other.
     pub(crate) quota_turns: crate::admission::quotas::Turns,
+    /// Those under way.
+    pub(crate) backups: Backups,
     /// Given when the server is to end.
     pub shutdown: Shutdown,
     /// The store is followed for as long as anybody can write: a write waits until reads show it.
@@ -156,6 +159,7 @@ impl Server {
             documents: crate::documents::Documents::default(),
             heavy: crate::heavy::Heavy::default(),
             quota_turns: crate::admission::quotas::Turns::default(),
+            backups: Backups::default(),
             shutdown: shutdown.clone(),
             used: ShutdownOnDrop::default(),
         });
@@ -346,28 +350,17 @@ fn revision_to_follow(server: &Server, committed: Revision) -> Revision {
 
 /// Forgets history that is old: in the cache and, behind it, in the store.
 async fn trim(server: Arc<Server>, shutdown: Shutdown) {
-    let mut marks: std::collections::VecDeque<(tokio::time::Instant, Revision)> = Default::default();
+    let mut retention = Retention::new(HISTORY);
     let mut ticks = tokio::time::interval(Duration::from_secs(60));
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = shutdown.requested() => return,
         }
-        let now = tokio::time::Instant::now();
-        marks.push_back((now, server.cache.revision()));
-        let mut oldest = None;
-        while let Some((at, revision)) = marks.front().copied() {
-            if now.duration_since(at) < HISTORY {
-                break;
-            }
-            oldest = Some(revision);
-            marks.pop_front();
-        }
-        if let Some(revision) = oldest {
-            cache::Cache::trim(&server.cache, revision);
-            if let Err(error) = server.store.compact(revision).await {
-                tracing::warn!(%error, "the store could not be compacted; trying again later");
-            }
+        let Some(revision) = retention.sample(Instant::now(), server.cache.revision()) else { continue };
+        cache::Cache::trim(&server.cache, revision);
+        if let Err(error) = server.store.compact(server.backups.spare(revision)).await {
+            tracing::warn!(%error, "the store could not be compacted; trying again later");
         }
     }
 }

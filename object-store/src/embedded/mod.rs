@@ -134,6 +134,11 @@ impl EmbeddedStore {
         Ok(EmbeddedStore { shared, jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
     }
 
+    /// True when a store is in a directory.
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(FILE).exists()
+    }
+
     /// Ends watches, finishes what is queued, and gives the file free. Dropping the store does the same.
     pub fn close(self) {
         drop(self);

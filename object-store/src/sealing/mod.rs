@@ -16,7 +16,9 @@ mod renewal;
 pub use cipher::CipherError;
 pub use keys::{KeyName, KeysError, MAX_KEYS, RotationError, SealingKeys};
 
-use crate::engine::{Batch, CommitError, Event, ObjectStore, Opener, Page, Range, Size, StoreError, Watch};
+use crate::engine::{
+    Batch, CommitError, Event, Item, ObjectStore, Opener, Page, Range, Size, StoreError, Watch,
+};
 use crate::operation::{Action, Commit, Space};
 use api_types::{Revision, TenantId};
 use async_trait::async_trait;
@@ -53,6 +55,19 @@ impl SealedStore {
 }
 
 impl SealedStore {
+    /// The value of an item of [`SealedStore::engine`] as it was before it was sealed; `None` for a data key, which can
+    /// be opened.
+    pub async fn opened(&self, item: &Item) -> Result<Option<Bytes>, StoreError> {
+        if item.key == DATA_KEY {
+            self.0.learn(item.tenant, &item.value, item.modified)?;
+            return Ok(None);
+        }
+        match (self.0.is_secret)(&item.key) {
+            true => self.0.open(item.tenant, &item.key, &item.value).await.map(Some),
+            false => Ok(Some(item.value.clone())),
+        }
+    }
+
     /// The store before which this one stands: what is in it is sealed.
     pub fn engine(&self) -> Arc<dyn ObjectStore> {
         self.0.store.clone()

@@ -6,6 +6,7 @@ use crate::reply::{Content, Reply};
 use crate::sealing;
 use crate::server::Server;
 use crate::stages::Authorized;
+use crate::storage;
 use api_resources::discovery;
 use api_types::{ApiError, Reason};
 use http::{HeaderValue, StatusCode, header};
@@ -54,6 +55,7 @@ pub async fn answer(server: &Server, auth: &Authorized) -> Result<Reply, ApiErro
         }
         sealing::PATH => sealing::answer(server, auth).await,
         certs::PATH => certs::answer(server, auth).await,
+        _ if path.starts_with(storage::PATH) => storage::answer(server, auth, path).await,
         "/openapi/v2" => {
             server
                 .documents

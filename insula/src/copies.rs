@@ -1,0 +1,116 @@
+//! Copies of stores, from wherever they come.
+
+use crate::cli::store::Etcd;
+use crate::client::HostPlane;
+use crate::store_address::StoreAddress;
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use futures::{AsyncRead, AsyncReadExt};
+use object_store::backup::{Backup, Entry, Reader};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::pin::Pin;
+
+/// Bytes that are read at a time.
+const PIECE: usize = 256 << 10;
+
+/// A copy that is being read, and checked meanwhile.
+pub struct Copy {
+    source: Source,
+    shown: String,
+    reader: Reader,
+    piece: Vec<u8>,
+    ended: bool,
+}
+
+enum Source {
+    File(Box<dyn Read + Send>),
+    Server(Pin<Box<dyn AsyncRead + Send>>),
+    Store(Backup),
+}
+
+impl Copy {
+    /// That of a file; of standard input for `-`.
+    pub fn of_file(file: &Path) -> anyhow::Result<Self> {
+        let shown = file.display().to_string();
+        let source: Box<dyn Read + Send> = match shown.as_str() {
+            "-" => Box::new(io::stdin()),
+            _ => Box::new(File::open(file).with_context(|| format!("{shown} cannot be read"))?),
+        };
+        Ok(Self::new(Source::File(source), shown))
+    }
+
+    /// One that the running server makes.
+    pub async fn of_server(plane: &HostPlane, path: &str) -> anyhow::Result<Self> {
+        let answer = plane.stream(path).await?;
+        Ok(Self::new(Source::Server(Box::pin(answer)), "the server's answer".to_owned()))
+    }
+
+    /// One that is made of a store on which no server runs.
+    pub async fn of_store(store: &StoreAddress, etcd: &Etcd) -> anyhow::Result<Self> {
+        let opened = store.open_existing(etcd).await?;
+        let backup = Backup::begin(opened, None, Bytes::new()).await;
+        let backup = backup.with_context(|| format!("{store} cannot be read"))?;
+        Ok(Self::new(Source::Store(backup), store.to_string()))
+    }
+
+    fn new(source: Source, shown: String) -> Self {
+        Copy { source, shown, reader: Reader::default(), piece: vec![0; PIECE], ended: false }
+    }
+
+    /// Where it comes from.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The next bytes of it; `None` at its end, which is where it should be.
+    pub async fn bytes(&mut self) -> anyhow::Result<Option<Bytes>> {
+        let read = match &mut self.source {
+            Source::Store(backup) => backup.next().await.map_err(anyhow::Error::from),
+            Source::Server(answer) => {
+                let count = answer.read(&mut self.piece).await;
+                count.map_err(anyhow::Error::from).map(|count| piece(&self.piece[..count]))
+            }
+            Source::File(file) => {
+                let count = file.read(&mut self.piece);
+                count.map_err(anyhow::Error::from).map(|count| piece(&self.piece[..count]))
+            }
+        };
+        let bytes = read.with_context(|| format!("{} cannot be read", self.shown))?;
+        match &bytes {
+            Some(bytes) => self.reader.push(bytes),
+            None => {
+                self.ended = true;
+                self.reader.end().with_context(|| format!("{} cannot be used", self.shown))?;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The next entry of the bytes that were read.
+    pub fn known(&mut self) -> anyhow::Result<Option<Entry>> {
+        self.reader.next().with_context(|| format!("{} cannot be used", self.shown))
+    }
+
+    /// The next entry. The last one is told when nothing follows it.
+    pub async fn entry(&mut self) -> anyhow::Result<Entry> {
+        loop {
+            match self.known()? {
+                Some(end @ Entry::End(_)) => {
+                    while self.bytes().await?.is_some() {
+                        self.known()?;
+                    }
+                    return Ok(end);
+                }
+                Some(entry) => return Ok(entry),
+                None if self.ended => bail!("{} has ended", self.shown),
+                None => drop(self.bytes().await?),
+            }
+        }
+    }
+}
+
+fn piece(read: &[u8]) -> Option<Bytes> {
+    (!read.is_empty()).then(|| Bytes::copy_from_slice(read))
+}

@@ -1,0 +1,182 @@
+//! The store as operators see it: `/insula/store` of the host plane.
+//!
+//! - GET `/insula/store`: how large it is.
+//! - POST `/insula/store/check`: reads everything as it is on disk, opens what is sealed, decodes every object.
+//! - POST `/insula/store/compact`: forgets history, and gives the space of it back.
+//! - GET `/insula/store/backup`: a copy of everything at one revision, as [`object_store::backup`] describes it.
+
+use crate::cache::feed::parse_key;
+use crate::cache::record;
+use crate::handlers::{not_allowed, paths::no_such_page};
+use crate::reply::{Content, Reply};
+use crate::server::Server;
+use crate::stages::Authorized;
+use api_resources::PlaneKind;
+use api_types::{ApiError, Revision, TenantId};
+use http::StatusCode;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use object_store::backup::Backup;
+use object_store::{Item, ObjectStore, Range, Size, StoreError};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Where it is answered, and below it.
+pub const PATH: &str = "/insula/store";
+
+/// Values read at a time.
+const PAGE: usize = 500;
+/// The most faults that are told.
+const FAULTS: usize = 100;
+
+/// The backups under way: what they have still to read is not compacted.
+#[derive(Clone, Default)]
+pub struct Backups(Arc<Mutex<BTreeMap<u64, Revision>>>);
+
+impl Backups {
+    /// Holds what is there at a revision and after it, until it is dropped.
+    fn hold(&self, from: Revision) -> Held {
+        let mut held = self.0.lock();
+        let number = held.last_key_value().map_or(0, |(last, _)| last + 1);
+        held.insert(number, from);
+        Held { all: self.clone(), number }
+    }
+
+    /// Up to where history can be forgotten, of what could be without backups.
+    pub fn spare(&self, at: Revision) -> Revision {
+        self.0.lock().values().copied().fold(at, Revision::min)
+    }
+}
+
+/// One of [`Backups`].
+struct Held {
+    all: Backups,
+    number: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.0.lock().remove(&self.number);
+    }
+}
+
+/// Answers [`PATH`] and what is below.
+pub async fn answer(server: &Server, auth: &Authorized, path: &str) -> Result<Reply, ApiError> {
+    if auth.plane().kind != PlaneKind::Host {
+        return Ok(no_such_page());
+    }
+    let done = match (path.strip_prefix(PATH), auth.call().method.as_str()) {
+        (Some(""), "GET" | "HEAD") => Reply::value(&shown(&server.store.size().await.map_err(failed)?)),
+        (Some("/check"), "POST") => Reply::value(&check(server).await.map_err(failed)?),
+        (Some("/compact"), "POST") => Reply::value(&compact(server).await.map_err(failed)?),
+        (Some("/backup"), "GET") => backup(server).await.map_err(failed)?,
+        (Some("" | "/check" | "/compact" | "/backup"), _) => return Err(not_allowed()),
+        _ => return Ok(no_such_page()),
+    };
+    Ok(done)
+}
+
+fn failed(error: StoreError) -> ApiError {
+    ApiError::internal(error)
+}
+
+fn shown(size: &Size) -> Value {
+    json!({"engine": size.engine, "revision": size.revision.0, "compacted": size.compacted.0,
+        "diskBytes": size.disk_bytes, "usedBytes": size.used_bytes})
+}
+
+/// What was found by reading everything.
+#[derive(Default)]
+struct Checked {
+    keys: u64,
+    bytes: u64,
+    by_plane: BTreeMap<TenantId, u64>,
+    faults: Vec<String>,
+    more_faults: u64,
+}
+
+impl Checked {
+    fn fault(&mut self, what: String) {
+        if self.faults.len() < FAULTS { self.faults.push(what) } else { self.more_faults += 1 }
+    }
+}
+
+async fn check(server: &Server) -> Result<Value, StoreError> {
+    // As it lies there: what cannot be opened is then known by its key.
+    let engine = server.store.engine();
+    let mut range = Range { limit: PAGE, at: Some(engine.revision().await?), ..Range::default() };
+    let mut checked = Checked::default();
+    loop {
+        let page = match engine.range(range.clone()).await {
+            Ok(page) => page,
+            Err(error @ StoreError::Corrupt { .. }) => {
+                checked.fault(format!("{error}; nothing behind it was read"));
+                break;
+            }
+            Err(error) => return Err(error),
+        };
+        for item in &page.items {
+            checked.keys += 1;
+            checked.bytes += (item.key.len() + item.value.len()) as u64;
+            *checked.by_plane.entry(item.tenant).or_default() += 1;
+            if let Err(why) = check_item(server, item).await {
+                checked.fault(format!("{} of plane {}: {why}", item.key, item.tenant));
+            }
+        }
+        range.after = page.items.last().map(|last| (last.tenant, last.key.clone()));
+        if !page.more {
+            break;
+        }
+    }
+    // Those that were made or ended meanwhile are told the next time.
+    for (plane, keys) in &checked.by_plane {
+        if server.planes.get(*plane).is_none() && *plane != TenantId::LOCAL_SUPER {
+            checked.faults.push(format!("{keys} keys of plane {plane}, of which there is no tenant"));
+        }
+    }
+    let at = range.at.unwrap_or_default();
+    Ok(
+        json!({"revision": at.0, "planes": checked.by_plane.len(), "keys": checked.keys, "bytes": checked.bytes,
+        "faults": checked.faults, "moreFaults": checked.more_faults}),
+    )
+}
+
+async fn check_item(server: &Server, item: &Item) -> Result<(), String> {
+    let Some(value) = server.store.opened(item).await.map_err(|error| error.to_string())? else {
+        return Ok(());
+    };
+    let key = parse_key(&item.key).ok_or("it is not the key of an object")?;
+    let record = record::decode(key.object, &value, item.modified).map_err(|error| error.to_string())?;
+    record.value().map(drop).map_err(|error| error.to_string())
+}
+
+async fn compact(server: &Server) -> Result<Value, StoreError> {
+    let before = server.store.size().await?;
+    // The server itself still follows what comes after what it has seen.
+    match server.store.compact(server.backups.spare(server.cache.revision())).await {
+        // Another one was faster.
+        Ok(()) | Err(StoreError::Compacted { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let shrunk = server.store.shrink().await?;
+    let after = server.store.size().await?;
+    Ok(json!({"before": shown(&before), "after": shown(&after), "shrunk": shrunk}))
+}
+
+async fn backup(server: &Server) -> Result<Reply, StoreError> {
+    let note =
+        json!({"made": jiff::Timestamp::now().to_string(), "by": env!("CARGO_PKG_VERSION")}).to_string();
+    let held = server.backups.hold(server.cache.revision());
+    let backup = Backup::begin(server.store.engine(), None, note.into()).await?;
+    tracing::info!(revision = %backup.revision(), "a backup begins");
+    let stream = futures::stream::try_unfold((backup, held), |(mut backup, held)| async {
+        let bytes = backup.next().await.map_err(std::io::Error::other).inspect_err(|error| {
+            tracing::error!(%error, "a backup was not finished");
+        })?;
+        Ok(bytes.map(|bytes| (Frame::data(bytes), (backup, held))))
+    });
+    let body = BodyExt::boxed_unsync(StreamBody::new(stream));
+    Ok(Reply::with(StatusCode::OK, Content::Stream("application/octet-stream", body)))
+}

@@ -24,6 +24,8 @@ pub struct Insula {
     log: &'static str,
     /// `--nodes`; `None` for as many as there are without it.
     nodes: Option<u32>,
+    /// `--etcd-servers`; empty for the embedded store.
+    etcd: String,
     child: Option<Child>,
 }
 
@@ -63,6 +65,7 @@ impl Insula {
                 external: String::new(),
                 log,
                 nodes: None,
+                etcd: String::new(),
                 child: None,
             };
             server.spawn();
@@ -95,6 +98,15 @@ impl Insula {
     /// When it does not become ready.
     pub fn start_again_with_nodes(&mut self, count: u32) {
         self.nodes = Some(count);
+        self.start_again();
+    }
+
+    /// Starts it again with what is in an etcd.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_again_on_etcd(&mut self, url: &str) {
+        url.clone_into(&mut self.etcd);
         self.start_again();
     }
 
@@ -254,6 +266,7 @@ impl Insula {
             .arg(self.data_dir())
             .args((!self.external.is_empty()).then(|| format!("--external-address={}", self.external)))
             .envs((!self.log.is_empty()).then_some(("INSULA_LOG", self.log)))
+            .args((!self.etcd.is_empty()).then(|| format!("--etcd-servers={}", self.etcd)))
             .args(self.nodes.map(|count| format!("--nodes={count}")))
             .args(
                 self.super_kubeconfig

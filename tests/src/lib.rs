@@ -1,5 +1,6 @@
-//! Whole-system tests: the binary, real kubectl and Helm, a real PostgreSQL.
+//! Whole-system tests: the binary, real kubectl and Helm, a real PostgreSQL and etcd.
 
+pub mod etcd;
 pub mod helm;
 pub mod insula;
 pub mod kubectl;
@@ -9,6 +10,7 @@ pub mod super_account;
 pub mod tools;
 pub mod waiting;
 
+pub use etcd::Etcd;
 pub use helm::Helm;
 pub use insula::Insula;
 pub use kubectl::{Kubectl, Running};

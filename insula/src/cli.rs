@@ -24,9 +24,9 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run everything in one process: API server, controllers, syncer, applications, clouds, on the embedded store
+    /// Run everything in one process: API server, controllers, syncer, applications, clouds
     #[command(after_help = ABOUT_THE_PROCESS)]
-    Up(Up),
+    Up(Box<Up>),
     /// Create, list, show and delete tenants, and get their kubeconfigs
     #[command(subcommand)]
     Tenant(Tenant),
@@ -354,7 +354,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
             output::raw(&script);
             Ok(())
         }
-        Command::Up(flags) => block_on(up::run(flags)),
+        Command::Up(flags) => block_on(up::run(*flags)),
         Command::Tenant(command) => block_on(run_tenant(command)),
         Command::Certs(Certs::List { plane, common }) => block_on(certs::list(&plane, &common)),
         Command::Certs(Certs::Rotate(rotate)) => block_on(certs::rotate(&rotate)),

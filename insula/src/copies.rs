@@ -90,7 +90,7 @@ impl Copy {
 
     /// The next entry of the bytes that were read.
     pub fn known(&mut self) -> anyhow::Result<Option<Entry>> {
-        self.reader.next().with_context(|| format!("{} cannot be used", self.shown))
+        self.reader.entry().with_context(|| format!("{} cannot be used", self.shown))
     }
 
     /// The next entry. The last one is told when nothing follows it.

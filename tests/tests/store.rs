@@ -28,7 +28,8 @@ fn lives(acme: &Kubectl) {
 
 /// The newest revision, by a write.
 fn revision(acme: &Kubectl) -> u64 {
-    let now = format!("now={:?}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap());
+    let now =
+        format!("now={:?}", std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap());
     let space = acme.json(&["annotate", "namespace", "default", "--overwrite", &now]);
     space["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
 }

@@ -126,7 +126,7 @@ impl Reader {
     }
 
     /// The next entry; `None`: more bytes are needed.
-    pub fn next(&mut self) -> Result<Option<Entry>, Damage> {
+    pub fn entry(&mut self) -> Result<Option<Entry>, Damage> {
         if self.state == Expected::Magic {
             let known = self.buffer.len().min(MAGIC.len());
             if self.buffer[..known] != MAGIC[..known] {
@@ -156,7 +156,7 @@ impl Reader {
         if crc32fast::hash(&payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
             return Err(self.wrong("a checksum is wrong"));
         }
-        let entry = self.entry(payload)?;
+        let entry = self.decoded(payload)?;
         self.skip(HEADER + length);
         Ok(Some(entry))
     }
@@ -169,7 +169,7 @@ impl Reader {
         }
     }
 
-    fn entry(&mut self, mut payload: Bytes) -> Result<Entry, Damage> {
+    fn decoded(&mut self, mut payload: Bytes) -> Result<Entry, Damage> {
         let cut = self.wrong("a frame is too short");
         match (payload.try_get_u8().map_err(|_| cut.clone())?, self.state) {
             (HEAD, Expected::Head) => {
@@ -242,7 +242,7 @@ mod tests {
         let (mut reader, mut entries) = (Reader::default(), Vec::new());
         for piece in bytes.chunks(piece) {
             reader.push(piece);
-            while let Some(entry) = reader.next()? {
+            while let Some(entry) = reader.entry()? {
                 entries.push(entry);
             }
         }

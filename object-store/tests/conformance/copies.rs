@@ -25,9 +25,9 @@ async fn copy_of(backup: &mut Backup) -> Vec<u8> {
 async fn restore(store: &dyn ObjectStore, copy: &[u8]) -> Result<(Vec<u8>, u64), CommitError> {
     let mut reader = Reader::default();
     reader.push(copy);
-    let Some(Entry::Head(head)) = reader.next().unwrap() else { panic!("no head") };
+    let Some(Entry::Head(head)) = reader.entry().unwrap() else { panic!("no head") };
     let mut restore = Restore::begin(store, &head).await?;
-    while let Some(Entry::Item(item)) = reader.next().unwrap() {
+    while let Some(Entry::Item(item)) = reader.entry().unwrap() {
         restore.put(item).await?;
     }
     reader.end().unwrap();
@@ -141,7 +141,7 @@ pub async fn a_copy_goes_into_an_empty_store_only(fixture: &dyn Fixture) {
     write(&*store, vec![A.delete_all()]).await;
     let mut reader = Reader::default();
     reader.push(&copy);
-    let Some(Entry::Head(head)) = reader.next().unwrap() else { panic!("no head") };
+    let Some(Entry::Head(head)) = reader.entry().unwrap() else { panic!("no head") };
     drop(Restore::begin(&*store, &head).await.unwrap());
     assert!(backup::is_unfinished(&*store).await.unwrap());
     drop(store);

@@ -262,21 +262,3 @@ async fn a_key_that_came_back_stays_absent_in_between() {
     assert_eq!(before.items.len(), 2);
     assert_eq!(store.range(then).await.unwrap(), before);
 }
-
-#[tokio::test]
-async fn history_is_compacted_by_age_as_long_as_the_store_lives() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = std::sync::Arc::new(open(dir.path()).unwrap());
-    let first = write(&store, vec![A.put("a", "1".into())]).await;
-    let weak: std::sync::Weak<dyn ObjectStore> =
-        std::sync::Arc::downgrade(&(store.clone() as std::sync::Arc<dyn ObjectStore>));
-    let keeper = tokio::spawn(object_store::keep_history(weak, std::time::Duration::from_millis(20)));
-    let past = Range { at: Some(first), ..Range::default() };
-    while store.range(past.clone()).await.is_ok() {
-        write(&store, vec![A.put("a", "2".into())]).await;
-    }
-    assert!(matches!(store.range(past).await, Err(StoreError::Compacted { .. })));
-    drop(store);
-    keeper.await.unwrap();
-    open(dir.path()).unwrap();
-}

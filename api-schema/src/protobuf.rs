@@ -25,6 +25,9 @@ pub enum ProtobufError {
     /// The message does not begin with [`PREFIX`].
     #[error("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")]
     NoPrefix,
+    /// Nothing, or nothing but [`PREFIX`]; which of them.
+    #[error("empty {0}")]
+    Empty(&'static str),
     /// The message ends before a value does.
     #[error("unexpected EOF")]
     Truncated,
@@ -76,6 +79,9 @@ pub struct Envelope<'a> {
 
 /// Opens a message.
 pub fn envelope(bytes: &[u8]) -> Result<Envelope<'_>, ProtobufError> {
+    if bytes.is_empty() || bytes == PREFIX {
+        return Err(ProtobufError::Empty(if bytes.is_empty() { "data" } else { "body" }));
+    }
     let mut reader = Reader::new(bytes.strip_prefix(PREFIX).ok_or(ProtobufError::NoPrefix)?);
     let mut envelope = Envelope::default();
     while let Some((number, wire)) = reader.tag()? {

@@ -17,6 +17,26 @@ pub enum Media {
     Protobuf,
 }
 
+impl Media {
+    /// How text is read; `None` for protobuf.
+    pub fn format(self) -> Option<Format> {
+        match self {
+            Media::Json => Some(Format::Json),
+            Media::Yaml => Some(Format::Yaml),
+            Media::Protobuf => None,
+        }
+    }
+}
+
+/// `apiVersion` and kind of a body, empty where it does not say them; else why it cannot be read.
+pub fn said_kind(payload: &Payload) -> Result<(String, String), String> {
+    let Some(format) = payload.media.format() else {
+        let envelope = api_schema::protobuf::envelope(&payload.bytes).map_err(|error| error.to_string())?;
+        return Ok((envelope.api_version, envelope.kind));
+    };
+    decode::group_version_kind(&payload.bytes, format).map_err(|error| error.to_string())
+}
+
 /// A body and its media type.
 pub struct Payload {
     /// The bytes.
@@ -161,40 +181,39 @@ fn decode_with(
     let refused = |error: &dyn std::fmt::Display, sent: Option<(&str, &str)>| {
         ApiError::bad_request(decode::refusal(&error, kind, sent, &payload.bytes))
     };
-    let mut decoded = if payload.media == Media::Protobuf {
-        let value =
-            api_schema::protobuf::decode(&payload.bytes, root).map_err(|error| refused(&error, None))?;
-        Decoded { value, warnings: Vec::new() }
-    } else {
-        let format = if payload.media == Media::Yaml { Format::Yaml } else { Format::Json };
-        let (sent_version, sent_kind) =
-            decode::group_version_kind(&payload.bytes, format).map_err(|error| refused(&error, None))?;
-        // What is not said is as the path says it.
-        let named = if sent_version.is_empty() { api_version } else { sent_version.as_str() };
-        let (group, version) = named.split_once('/').unwrap_or(("", named));
-        let sent_kind = if sent_kind.is_empty() { kind } else { sent_kind.as_str() };
-        let sent = (version, sent_kind);
-        if version.is_empty() {
-            let text = String::from_utf8_lossy(&payload.bytes);
-            return Err(refused(&format!("Object 'apiVersion' is missing in '{text}'"), Some(sent)));
+    let (sent_version, sent_kind) = said_kind(payload).map_err(|error| refused(&error, None))?;
+    // What is not said is as the path says it.
+    let named = if sent_version.is_empty() { api_version } else { sent_version.as_str() };
+    let (group, version) = named.split_once('/').unwrap_or(("", named));
+    let sent_kind = if sent_kind.is_empty() { kind } else { sent_kind.as_str() };
+    let sent = (version, sent_kind);
+    if version.is_empty() {
+        let text = String::from_utf8_lossy(&payload.bytes);
+        return Err(refused(&format!("Object 'apiVersion' is missing in '{text}'"), Some(sent)));
+    }
+    let own_group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let is_own = named == api_version && sent_kind == kind;
+    if !is_own && !is_registered(group, version, sent_kind, own_group) {
+        let of = GroupVersion::new(group, version);
+        let scheme = scheme(own_group);
+        let why = format!("no kind {sent_kind:?} is registered for version \"{of}\" in scheme {scheme:?}");
+        return Err(refused(&why, Some(sent)));
+    }
+    if sent_kind != kind {
+        let why = format!(
+            "converting ({version}.{sent_kind}) to ({}.{kind}): unknown conversion",
+            internal(api_version)
+        );
+        return Err(refused(&why, Some(sent)));
+    }
+    let mut decoded = match payload.media.format() {
+        Some(format) => {
+            decode(&payload.bytes, format, root, mode).map_err(|error| refused(&error, Some(sent)))?
         }
-        let own_group = api_version.split_once('/').map_or("", |(group, _)| group);
-        let is_own = named == api_version && sent_kind == kind;
-        if !is_own && !is_registered(group, version, sent_kind, own_group) {
-            let of = GroupVersion::new(group, version);
-            let scheme = scheme(own_group);
-            let why =
-                format!("no kind {sent_kind:?} is registered for version \"{of}\" in scheme {scheme:?}");
-            return Err(refused(&why, Some(sent)));
+        None => {
+            let value = api_schema::protobuf::decode(&payload.bytes, root);
+            Decoded { value: value.map_err(|error| refused(&error, None))?, warnings: Vec::new() }
         }
-        if sent_kind != kind {
-            let why = format!(
-                "converting ({version}.{sent_kind}) to ({}.{kind}): unknown conversion",
-                internal(api_version)
-            );
-            return Err(refused(&why, Some(sent)));
-        }
-        decode(&payload.bytes, format, root, mode).map_err(|error| refused(&error, Some(sent)))?
     };
     let value = &mut decoded.value;
     let sent_version = value["apiVersion"].as_str().unwrap_or("");

@@ -271,7 +271,7 @@ fn from_protobuf(plane: &Plane, body: &[u8]) -> Option<Value> {
     let catalog = plane.catalog.load_full();
     let row = catalog.rows().find(|row| row.group == group && row.kind == envelope.kind)?;
     let version = row.version(version)?;
-    let mut value = api_schema::protobuf::decode(envelope.raw, version.graph.at(version.root)).ok()?;
+    let mut value = api_schema::protobuf::decode(body, version.graph.at(version.root)).ok()?;
     value["kind"] = envelope.kind.as_str().into();
     value["apiVersion"] = envelope.api_version.as_str().into();
     Some(value)

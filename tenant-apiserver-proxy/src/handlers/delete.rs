@@ -2,13 +2,14 @@
 
 use super::{Incoming, get, list};
 use crate::conversion::{self, Caller};
+use crate::decoding;
 use crate::gateway::delete::DeleteOptions;
 use crate::gateway::{self, Place};
 use crate::reply::Reply;
 use crate::request_info::RequestInfo;
 use crate::server::Server;
 use crate::stages::{Authorized, Call};
-use api_schema::decode::{self, Format};
+use api_schema::decode;
 use api_types::{ApiError, Cause};
 use http::StatusCode;
 use plane_client::Propagation;
@@ -102,16 +103,7 @@ fn decode_body(body: &Incoming) -> Result<Value, ApiError> {
         return Err(ApiError::internal("the type of DeleteOptions is not known"));
     };
     let refused = |error: &dyn std::fmt::Display| ApiError::bad_request(error.to_string());
-    let format = match payload.media {
-        crate::decoding::Media::Protobuf => {
-            return api_schema::protobuf::decode(&payload.bytes, graph.at(root))
-                .map_err(|error| refused(&error));
-        }
-        crate::decoding::Media::Yaml => Format::Yaml,
-        crate::decoding::Media::Json => Format::Json,
-    };
-    let (version, kind) =
-        decode::group_version_kind(&payload.bytes, format).map_err(|error| refused(&error))?;
+    let (version, kind) = decoding::said_kind(&payload).map_err(|error| refused(&error))?;
     if !kind.is_empty() && kind != "DeleteOptions" {
         // A version that is not said is that of the options themselves.
         let version = if version.is_empty() { "meta.k8s.io/v1" } else { version.as_str() };
@@ -119,6 +111,9 @@ fn decode_body(body: &Incoming) -> Result<Value, ApiError> {
             "no kind {kind:?} is registered for version {version:?} in scheme {SCHEME:?}"
         )));
     }
+    let Some(format) = payload.media.format() else {
+        return api_schema::protobuf::decode(&payload.bytes, graph.at(root)).map_err(|error| refused(&error));
+    };
     let decoded = decode::decode(&payload.bytes, format, graph.at(root), decode::FieldValidation::Ignore);
     decoded.map(|decoded| decoded.value).map_err(|error| refused(&error))
 }

@@ -81,7 +81,12 @@ async fn levels_say_how_much() {
     .await;
     let (id, _) = insula.tenant("acme").await;
     let ann = insula.user(id, "/tenants/acme", "ann", Some("system:masters")).await;
-    ann.post(CONFIGMAPS, &configmap("a", json!({"k": "v"}))).await.expect_code(201);
+    // Whatever the format is, it is written as JSON.
+    let graph = api_schema::builtin::graph();
+    let root = graph.at(api_schema::builtin::kind("", "v1", "ConfigMap").unwrap());
+    let object = configmap("a", json!({"k": "v"}));
+    let body = api_schema::protobuf::encode(&object, root, "v1", "ConfigMap").unwrap();
+    ann.send("POST", CONFIGMAPS, "application/vnd.kubernetes.protobuf", body).await.expect_code(201);
     ann.merge(&format!("{CONFIGMAPS}/a"), &json!({"data": {"k": "w"}})).await.expect_code(200);
     ann.get(&format!("{CONFIGMAPS}/b")).await.expect_code(404);
     ann.delete(&format!("{CONFIGMAPS}/a")).await.expect_code(200);

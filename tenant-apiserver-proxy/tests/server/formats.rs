@@ -23,6 +23,25 @@ async fn built_in_kinds_speak_protobuf_both_ways() {
     let body = api_schema::protobuf::encode(&object, root, "v1", "ConfigMap").unwrap();
     let made = admin.send("POST", CONFIGMAPS, "application/vnd.kubernetes.protobuf", body).await;
     assert_eq!(made.expect_code(201).json()["data"], json!({"k": "v"}));
+    // A body is what it says that it is, whatever it could be read as.
+    let namespace = protobuf.get("/api/v1/namespaces/default").await.expect_code(200).body;
+    let list = protobuf.get(CONFIGMAPS).await.expect_code(200).body;
+    let cannot = |what: &str| {
+        format!(
+            "{what} in version \"v1\" cannot be handled as a ConfigMap: converting (v1.{what}) to (core.ConfigMap): \
+             unknown conversion"
+        )
+    };
+    let unrecognized = "the object provided is unrecognized (must be of type ConfigMap): ";
+    for (body, why) in [
+        (namespace.to_vec(), cannot("Namespace")),
+        (list.to_vec(), cannot("ConfigMapList")),
+        (Vec::new(), format!("{unrecognized}empty data (<empty>)")),
+        (b"k8s\0".to_vec(), format!("{unrecognized}empty body (6b387300)")),
+    ] {
+        let refused = admin.send("POST", CONFIGMAPS, "application/vnd.kubernetes.protobuf", body).await;
+        assert_eq!(text(&refused.expect_code(400).json()["message"]), why);
+    }
     let list = protobuf.get(CONFIGMAPS).await.expect_code(200);
     assert!(list.body.starts_with(b"k8s\0"));
     // The platform's kinds have no protobuf form: who takes nothing else is told so, and others get JSON.

@@ -115,8 +115,9 @@ fn custom(
     if !place.row.is_custom() {
         return decode_with(kind, &api_version, place.root(), payload, mode, decode::decode);
     }
-    let format = if payload.media == Media::Yaml { Format::Yaml } else { Format::Json };
-    if let Ok((version, sent)) = decode::group_version_kind(&payload.bytes, format) {
+    if let Some(format) = payload.media.format()
+        && let Ok((version, sent)) = decode::group_version_kind(&payload.bytes, format)
+    {
         let version = version.strip_prefix('/').unwrap_or(&version);
         if !sent.is_empty() && version != api_version && (sent != kind.as_str() || !version.is_empty()) {
             return Err(other_version(version, &api_version));
@@ -181,6 +182,9 @@ fn decode_with(
     let refused = |error: &dyn std::fmt::Display, sent: Option<(&str, &str)>| {
         ApiError::bad_request(decode::refusal(&error, kind, sent, &payload.bytes))
     };
+    if payload.media == Media::Protobuf && !api_schema::protobuf::is_supported(root) {
+        return Err(unsupported("application/json, application/yaml"));
+    }
     let (sent_version, sent_kind) = said_kind(payload).map_err(|error| refused(&error, None))?;
     // What is not said is as the path says it.
     let named = if sent_version.is_empty() { api_version } else { sent_version.as_str() };

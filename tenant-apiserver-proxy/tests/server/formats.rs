@@ -44,6 +44,10 @@ async fn built_in_kinds_speak_protobuf_both_ways() {
     }
     let list = protobuf.get(CONFIGMAPS).await.expect_code(200);
     assert!(list.body.starts_with(b"k8s\0"));
+    let other =
+        admin.send("POST", TENANTS, "application/vnd.kubernetes.protobuf", b"k8s\0\x12\0".to_vec()).await;
+    let why = "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml";
+    assert_eq!(text(&other.expect_code(415).json()["message"]), why);
     // The platform's kinds have no protobuf form: who takes nothing else is told so, and others get JSON.
     protobuf.get(TENANTS).await.expect_code(406);
     let either = admin.with("accept", "application/vnd.kubernetes.protobuf,application/json");

@@ -29,6 +29,8 @@ const PARTS: &[(&str, &str)] = &[
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "<time>"),
     (r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "<token>"),
     (r"kube-api-access-[a-z0-9]{5}", "kube-api-access-<generated>"),
+    // How far the server has come, of which a version that is asked for is ahead.
+    (r"(resource version: \d+, current: )\d+", "${1}<version>"),
 ];
 
 /// Replaces volatile values by a word for what they are.
@@ -149,6 +151,10 @@ mod tests {
             (
                 json!({"message": "have 9e181412-8fe2-4cdf-8da3-44bb2c227be6 at 2026-01-02T03:04:05Z"}),
                 json!({"message": "have <uid> at <time>"}),
+            ),
+            (
+                json!({"message": "Too large resource version: 9, current: 41"}),
+                json!({"message": "Too large resource version: 9, current: <version>"}),
             ),
             (
                 json!({"generateName": "a-", "name": "a-x1y2z"}),

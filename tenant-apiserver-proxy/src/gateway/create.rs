@@ -57,6 +57,7 @@ async fn run(
     if place.row.strategy.named_by_server && metadata::text(&object, "name").is_empty() && !generated {
         metadata::of(&mut object).insert("name".into(), uuid::Uuid::new_v4().to_string().into());
     }
+    let nameless = place.name.is_empty();
     let mut clashes = 0;
     for _ in 0..TRIES {
         let mut object = object.clone();
@@ -79,7 +80,14 @@ async fn run(
         }
         admission::create(server, auth, place, &mut object)?;
         let asked = Asked::to_write(server, auth, place, Operation::Create, options.dry_run);
+        let asked = Asked { nameless, ..asked };
         guarding::mutate_new(&asked, &mut object, generated).await?;
+        // A guard may have given it another name.
+        let name = metadata::text(&object, "name").to_owned();
+        let renamed = Place { name: name.as_str().into(), ..place.clone() };
+        let (place, asked) = (&renamed, Asked { place: &renamed, ..asked });
+        let there = server.cache.get(auth.plane().id, &place.resource(), &place.object());
+        let taken = there.as_ref().is_some_and(|record| !record.shared);
         admission::settle(server, auth, place, &mut object, None)?;
         prepare_new(place, &mut object);
         admission::definitions::check_new(server, auth, place, &object)?;

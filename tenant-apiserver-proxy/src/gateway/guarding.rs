@@ -4,7 +4,7 @@ use super::{Place, create, metadata, update};
 use crate::admission;
 use crate::admission::guards::{self, Asked, Between};
 use crate::handlers::scale;
-use api_types::ApiError;
+use api_types::{ApiError, Cause};
 use serde_json::Value;
 
 /// What happens to a new object between two guards.
@@ -23,7 +23,8 @@ impl Between for New<'_, '_> {
 /// What the server sets in a new object, which mutating guards do not see.
 const SET: [&str; 4] = ["uid", "creationTimestamp", "generation", "name"];
 
-/// Shows a new object to mutating guards. `generated`: its name is made by the server, and not known yet.
+/// Shows a new object to mutating guards, which may name it where the request does not. `generated`: its name is made by
+/// the server, and not known yet.
 pub async fn mutate_new(asked: &Asked<'_>, object: &mut Value, generated: bool) -> Result<(), ApiError> {
     if !guards::are_there(asked) {
         return Ok(());
@@ -39,11 +40,15 @@ pub async fn mutate_new(asked: &Asked<'_>, object: &mut Value, generated: bool) 
     }
     let shown = Asked { place: &place, options: asked.options.clone(), ..*asked };
     guards::mutate(&shown, Some(object), None, &New(asked)).await?;
-    let metadata = metadata::of(object);
-    if generated && metadata.contains_key("name") {
-        return Err(ApiError::bad_request("admission may not name an object that has generateName"));
+    let named = metadata::text(object, "name").to_owned();
+    if asked.nameless && !generated && named.is_empty() {
+        let why = "name or generateName is required";
+        return Err(asked.place.invalid("", vec![Cause::required("metadata.name", why)]));
     }
-    for field in SET.into_iter().chain(["namespace"]) {
+    let metadata = metadata::of(object);
+    let given = asked.nameless && !named.is_empty();
+    let kept = SET.into_iter().filter(|field| !(given && *field == "name"));
+    for field in kept.chain(["namespace"]) {
         match before.get(field) {
             Some(value) => metadata.insert(field.into(), value.clone()),
             None => metadata.remove(field),

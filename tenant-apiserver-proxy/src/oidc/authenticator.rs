@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Clocks of issuers may be ahead by this many seconds.
-const AHEAD: i64 = 300;
+/// Clocks of issuers may be ahead by this many seconds, as in Kubernetes 1.36.
+const AHEAD: i64 = 60;
 
 /// One issuer, its keys, and what was proved by its tokens.
 pub struct Authenticator {
@@ -106,10 +106,15 @@ impl Authenticator {
         if !is_for_us {
             return Err(wrong(&"it is for others"));
         }
-        let second = |name: &str| claims.get(name).and_then(Value::as_f64).map(|at| at as i64);
+        // Some issuers put times into quotes.
+        let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
+        let second = |name: &str| claims.get(name).and_then(number).map(|at| at as i64);
         let expires = second("exp").ok_or_else(|| wrong(&"it does not expire"))?;
         if expires <= now {
             return Err(wrong(&"it has expired"));
+        }
+        if claims.get("iat").is_some_and(|at| !at.is_null() && number(at).is_none()) {
+            return Err(wrong(&"the time of its issue is none"));
         }
         if second("nbf").is_some_and(|from| from > now + AHEAD) {
             return Err(wrong(&"it is not valid yet"));

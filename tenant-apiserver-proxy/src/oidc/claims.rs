@@ -97,7 +97,7 @@ impl Mapper {
                 {
                     return Err("email not verified".to_owned());
                 }
-                if name.is_empty() { name } else { format!("{prefix}{name}") }
+                format!("{prefix}{name}")
             }
             other => self.text_of(other, &value)?,
         };
@@ -116,8 +116,7 @@ impl Mapper {
             user.extra.insert("authentication.kubernetes.io/credential-id".into(), vec![format!("JTI={id}")]);
         }
         for (key, expression) in &self.extra {
-            let values = texts(&evaluate(expression, "claims", &value)?)
-                .ok_or_else(|| format!("'{}' gives neither a text nor texts", expression.text))?;
+            let values = said_by(expression, &value)?;
             if !values.is_empty() {
                 user.extra.insert(key.clone(), values);
             }
@@ -158,8 +157,7 @@ impl Mapper {
                 let said = texts(said).ok_or_else(|| format!("the claim {claim} is no list of texts"))?;
                 Ok(said.into_iter().map(|group| format!("{prefix}{group}")).collect())
             }
-            Source::Expression(expression) => texts(&evaluate(expression, "claims", value)?)
-                .ok_or_else(|| format!("'{}' gives neither a text nor texts", expression.text)),
+            Source::Expression(expression) => said_by(expression, value),
         }
     }
 }
@@ -181,6 +179,13 @@ fn texts(value: &Value) -> Option<Vec<String>> {
         Value::Array(all) => all.iter().map(|one| one.as_str().map(str::to_owned)).collect(),
         _ => None,
     }
+}
+
+/// The texts that an expression gives, but for empty ones.
+fn said_by(expression: &Expression, claims: &Value) -> Result<Vec<String>, String> {
+    let said = texts(&evaluate(expression, "claims", claims)?)
+        .ok_or_else(|| format!("'{}' gives neither a text nor texts", expression.text))?;
+    Ok(said.into_iter().filter(|text| !text.is_empty()).collect())
 }
 
 fn evaluate(expression: &Expression, name: &str, value: &Value) -> Result<Value, String> {
@@ -231,6 +236,15 @@ mod tests {
         .unwrap();
         assert_eq!(expressed.name, "ann@example.com!");
         assert_eq!(expressed.groups, ["h:a", "h:insula:platform", "system:authenticated"]);
+        // Empty texts are none, but in claims.
+        let empty = json!({"username": {"expression": "claims.sub"}, "groups": {"expression": "['', 'g']"},
+            "extra": [{"key": "example.com/a", "valueExpression": "['', 'x']"}]});
+        let empty = of(empty).unwrap();
+        assert_eq!(empty.groups, ["g", "system:authenticated"]);
+        assert_eq!(empty.extra["example.com/a"], ["x"]);
+        let nameless =
+            user(json!({"username": {"claim": "sub", "prefix": "x:"}}), json!({}), &json!({"sub": ""}));
+        assert_eq!(nameless.unwrap().name, "x:");
         let role =
             json!({"username": {"claim": "sub", "prefix": ""}, "groups": {"claim": "role", "prefix": ""}});
         assert_eq!(of(role).unwrap().groups, ["ops", "system:authenticated"]);

@@ -157,8 +157,11 @@ async fn only_sound_tokens_of_its_keys_are_taken_and_an_issuer_is_not_asked_for_
         ("expired", json!({"exp": now - 1})),
         ("without an end", json!({"exp": null})),
         ("not yet", json!({"nbf": now + 3_600})),
+        ("not yet for a while", json!({"nbf": now + 120})),
+        ("with an end that is no time", json!({"exp": "never"})),
+        ("issued at no time", json!({"iat": "once"})),
         ("a rule does not hold", json!({"sub": "mallory"})),
-        ("no name", json!({"sub": ""})),
+        ("no name", json!({"sub": null})),
         ("groups that are none", json!({"groups": 7})),
     ] {
         assert_eq!(code(key.token(change)).await, 401, "{why}");

@@ -460,3 +460,37 @@ async fn expressions_are_checked_for_the_kinds_that_a_policy_names() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_mutation_names_new_objects_where_the_request_does_not() {
+    let insula = Installation::start().await;
+    let (_, admin) = insula.tenant("acme").await;
+    let renamed = "[JSONPatch{op: 'add', path: '/metadata/name', value: 'renamed'}]";
+    let patch = |expression: &str| json!({"patchType": "JSONPatch", "jsonPatch": {"expression": expression}});
+    let spec = |expression: &str| json!({"failurePolicy": "Fail", "reinvocationPolicy": "Never", "mutations": [patch(expression)]});
+    mutate_with(&admin, "m", spec(renamed)).await;
+    let mut made = configmap("asked", json!({}));
+    let stored = admin.post(CONFIGMAPS, &made).await.expect_code(201).json();
+    assert_eq!(text(&stored["metadata"]["name"]), "renamed");
+    admin.get(&format!("{CONFIGMAPS}/renamed")).await.expect_code(200);
+    admin.get(&format!("{CONFIGMAPS}/asked")).await.expect_code(404);
+    // It is taken now, whatever is asked for.
+    admin.post(CONFIGMAPS, &made).await.expect_code(409);
+    admin.delete(&format!("{CONFIGMAPS}/renamed")).await.expect_code(200);
+    made["metadata"] = json!({"generateName": "asked-"});
+    let stored = admin.post(CONFIGMAPS, &made).await.expect_code(201).json();
+    assert_eq!(text(&stored["metadata"]["name"]), "renamed");
+    // What the request names stays.
+    let other = configmap("other", json!({})).to_string();
+    let path = format!("{CONFIGMAPS}/other?fieldManager=f");
+    let applied = admin.send("PATCH", &path, "application/apply-patch+yaml", other).await;
+    let status = applied.expect_code(400).json();
+    assert!(text(&status["message"]).contains("does not match the name on the URL (other)"), "{status}");
+    forget(&admin, "mutating", "m").await;
+
+    // Fields that the kind does not have are dropped.
+    let unknown = "[JSONPatch{op: 'add', path: '/unknown', value: 1}, JSONPatch{op: 'add', path: '/data', value: {'a': 'b'}}]";
+    mutate_with(&admin, "m", spec(unknown)).await;
+    let stored = admin.post(CONFIGMAPS, &configmap("plain", json!({}))).await.expect_code(201).json();
+    assert_eq!((&stored["unknown"], &stored["data"]), (&Value::Null, &json!({"a": "b"})));
+}

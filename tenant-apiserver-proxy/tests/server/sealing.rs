@@ -17,7 +17,7 @@ fn secret(name: &str) -> Value {
 }
 
 /// Which of some texts are in the files of a directory, but for that of the sealing keys.
-fn found<'a>(dir: &Path, texts: &[&'a str]) -> Vec<&'a str> {
+pub fn found<'a>(dir: &Path, texts: &[&'a str]) -> Vec<&'a str> {
     let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
     let files: Vec<Vec<u8>> = files
         .filter(|path| !path.ends_with("sealing.keys"))

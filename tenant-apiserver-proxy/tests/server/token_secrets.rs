@@ -1,6 +1,7 @@
 //! Tokens of service accounts that Secrets hold.
 
 use crate::harness::{CONFIGMAPS, Client, Installation, eventually, text};
+use crate::sealing::found;
 use api_types::TenantId;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -73,6 +74,24 @@ impl Acme {
         let answer = self.admin.post(REVIEWS, &json!({"spec": spec})).await.expect_code(201);
         answer.json()["status"].clone()
     }
+}
+
+#[tokio::test]
+async fn neither_a_token_nor_a_part_of_it_is_in_the_store() {
+    let acme = Acme::start().await;
+    let token = acme.sign().await;
+    acme.hold(&token).await;
+    // Its use is written down.
+    acme.robot(&token).await.get(CONFIGMAPS).await.expect_code(200);
+    let used = acme.admin.get(&format!("{SECRETS}/s")).await.expect_code(200).json();
+    assert_eq!(text(&used["data"]["token"]), STANDARD.encode(&token));
+    let dir = acme.insula.stop().await;
+    let encoded = STANDARD.encode(&token);
+    let (head, signature) = token.rsplit_once('.').unwrap();
+    let claims = head.split('.').nth(1).unwrap();
+    let parts = [&token, &encoded[..64], head, claims, &claims[20..60], signature, &encoded[100..160]];
+    assert_eq!(found(dir.path(), &parts), [""; 0]);
+    assert_eq!(found(dir.path(), &["robot"]), ["robot"], "names are readable");
 }
 
 #[tokio::test]

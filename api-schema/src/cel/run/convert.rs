@@ -43,7 +43,9 @@ pub(crate) fn of_json(value: &Json, schema: Option<&Schema>) -> Value {
                 s.properties.is_empty()
                     && matches!(&s.additional, Some(Additional::Of(_) | Additional::Any(true)))
             });
-            let members = map.iter().filter_map(|(name, value)| {
+            // A field that is null is not there.
+            let there = map.iter().filter(|(_, value)| is_map || !value.is_null());
+            let members = there.filter_map(|(name, value)| {
                 let key = if is_map { Some(name.clone()) } else { escape(name) };
                 let of = schema.and_then(|s| s.member(name));
                 Some((Key::Text(key?.into()), of_json(value, of)))

@@ -469,3 +469,18 @@ fn what_is_told_of_old_values_is_a_warning() {
     let longer = crd.judge(&json!({"spec": {"a": 1, "l": ["b", "c"]}}), Some(&old));
     assert_eq!(lines(&longer.causes), ["spec.l[0]: Invalid value: \"b\": no b"]);
 }
+
+#[test]
+fn fields_that_are_null_are_not_there() {
+    let spec =
+        object(json!({"a": {"type": "string", "nullable": true, "maxLength": 5}, "m": {"type": "object",
+        "maxProperties": 5, "additionalProperties": {"type": "string", "nullable": true, "maxLength": 5}}}));
+    let crd = compiled(with_rules(spec, json!([{"rule": "!has(self.a) && self.m.all(k, k == 'x')"}])));
+    assert_eq!(lines(&crd.validate(&json!({"spec": {"a": null, "m": {"x": null}}}), None)), [""; 0]);
+    let crd = compiled(with_rules(
+        object(json!({"set": {"type": "array", "maxItems": 5, "x-kubernetes-list-type": "set",
+            "items": {"type": "string", "maxLength": 5}}})),
+        json!([{"rule": "self.set == ['b', 'a'] && self.set + ['a'] == self.set"}]),
+    ));
+    assert_eq!(lines(&crd.validate(&json!({"spec": {"set": ["a", "b"]}}), None)), [""; 0]);
+}

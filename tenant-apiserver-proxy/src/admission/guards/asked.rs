@@ -51,6 +51,8 @@ pub struct Asked<'a> {
     pub operation: Operation,
     /// Nothing is stored.
     pub dry_run: bool,
+    /// The request does not name the object, which is new: a mutation may give it another name.
+    pub nameless: bool,
     /// `CreateOptions`, `UpdateOptions` or `DeleteOptions`.
     pub options: Value,
     /// Until when guards have to be done.
@@ -85,7 +87,16 @@ impl<'a> Asked<'a> {
                 options[field] = text.into();
             }
         }
-        Asked { server, auth, place, operation, dry_run, options, deadline: Instant::now() + PATIENCE }
+        Asked {
+            server,
+            auth,
+            place,
+            operation,
+            dry_run,
+            nameless: false,
+            options,
+            deadline: Instant::now() + PATIENCE,
+        }
     }
 
     /// A request to delete.
@@ -115,13 +126,31 @@ impl<'a> Asked<'a> {
             options["dryRun"] = json!(["All"]);
         }
         let (operation, dry_run) = (Operation::Delete, given.dry_run);
-        Asked { server, auth, place, operation, dry_run, options, deadline: Instant::now() + PATIENCE }
+        Asked {
+            server,
+            auth,
+            place,
+            operation,
+            dry_run,
+            nameless: false,
+            options,
+            deadline: Instant::now() + PATIENCE,
+        }
     }
 
     /// A request to be connected. Its object are the options of the connection.
     pub fn to_connect(server: &'a Server, auth: &'a Authorized, place: &'a Place) -> Self {
         let (operation, options) = (Operation::Connect, Value::Null);
-        Asked { server, auth, place, operation, dry_run: false, options, deadline: Instant::now() + PATIENCE }
+        Asked {
+            server,
+            auth,
+            place,
+            operation,
+            dry_run: false,
+            nameless: false,
+            options,
+            deadline: Instant::now() + PATIENCE,
+        }
     }
 
     /// The namespace; that of a namespace is itself.
@@ -260,16 +289,15 @@ impl<'a> Asked<'a> {
     /// A mutation may not make another object of an object.
     pub fn check_identity(&self, object: &Value) -> Result<(), ApiError> {
         let (name, namespace) = (metadata::text(object, "name"), metadata::text(object, "namespace"));
-        if !(name.is_empty() || self.place.name.is_empty() || name == self.place.name) {
+        if !(self.nameless || name.is_empty() || self.place.name.is_empty() || name == self.place.name) {
             return Err(ApiError::bad_request(format!(
-                "the name of the object ({name}) does not match the name on the URL ({}): admission may not change it",
+                "the name of the object ({name}) does not match the name on the URL ({})",
                 self.place.name
             )));
         }
         if !(namespace.is_empty() || namespace == self.place.namespace) {
             return Err(ApiError::bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request: admission may \
-                 not change it",
+                "the namespace of the provided object does not match the namespace sent on the request",
             ));
         }
         Ok(())

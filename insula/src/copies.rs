@@ -6,11 +6,13 @@ use crate::store_address::StoreAddress;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncReadExt};
+use object_store::ObjectStore;
 use object_store::backup::{Backup, Entry, Reader};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// Bytes that are read at a time.
 const PIECE: usize = 256 << 10;
@@ -27,7 +29,7 @@ pub struct Copy {
 enum Source {
     File(Box<dyn Read + Send>),
     Server(Pin<Box<dyn AsyncRead + Send>>),
-    Store(Backup),
+    Store(Backup, Arc<dyn ObjectStore>),
 }
 
 impl Copy {
@@ -50,13 +52,20 @@ impl Copy {
     /// One that is made of a store on which no server runs.
     pub async fn of_store(store: &StoreAddress, etcd: &Etcd) -> anyhow::Result<Self> {
         let opened = store.open_existing(etcd).await?;
-        let backup = Backup::begin(opened, None, Bytes::new()).await;
+        let backup = Backup::begin(opened.clone(), None, Bytes::new()).await;
         let backup = backup.with_context(|| format!("{store} cannot be read"))?;
-        Ok(Self::new(Source::Store(backup), store.to_string()))
+        Ok(Self::new(Source::Store(backup, opened), store.to_string()))
     }
 
     fn new(source: Source, shown: String) -> Self {
         Copy { source, shown, reader: Reader::default(), piece: vec![0; PIECE], ended: false }
+    }
+
+    /// Lets others have the store that it was made of.
+    pub async fn release(&self) {
+        if let Source::Store(_, store) = &self.source {
+            store.release().await;
+        }
     }
 
     /// Where it comes from.
@@ -67,7 +76,7 @@ impl Copy {
     /// The next bytes of it; `None` at its end, which is where it should be.
     pub async fn bytes(&mut self) -> anyhow::Result<Option<Bytes>> {
         let read = match &mut self.source {
-            Source::Store(backup) => backup.next().await.map_err(anyhow::Error::from),
+            Source::Store(backup, _) => backup.next().await.map_err(anyhow::Error::from),
             Source::Server(answer) => {
                 let count = answer.read(&mut self.piece).await;
                 count.map_err(anyhow::Error::from).map(|count| piece(&self.piece[..count]))

@@ -105,6 +105,7 @@ pub async fn backup(flags: &BackupFlags) -> anyhow::Result<()> {
         }
     }
     file.finish()?;
+    copy.release().await;
     progress.done();
     output::error(&format!("{shown} has {values} values, {}", HumanBytes(total)));
     output::error("next: keep a copy of the sealing keys elsewhere; without them its Secrets cannot be read");
@@ -151,6 +152,8 @@ async fn fill(mut copy: Copy, to: &StoreAddress, etcd: &Etcd) -> anyhow::Result<
         }
     }
     restore.finish().await?;
+    store.release().await;
+    copy.release().await;
     progress.done();
     output::line(&format!("{values} values are in {to}"));
     Ok(())

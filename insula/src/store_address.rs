@@ -88,7 +88,8 @@ fn open_embedded(dir: &Path) -> Result<EmbeddedStore, StoreError> {
 
 #[cfg(feature = "etcd")]
 async fn open_etcd(urls: &[String], flags: &Etcd) -> anyhow::Result<Arc<dyn ObjectStore>> {
-    use object_store::{EtcdOptions, EtcdStore, EtcdTls};
+    use object_store::{CLAIM_SECONDS, EtcdOptions, EtcdStore, EtcdTls};
+    use std::time::{Duration, Instant};
     let read =
         |path: &Path| std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
     let mut options = EtcdOptions::new(urls.to_vec(), &flags.etcd_prefix);
@@ -99,10 +100,20 @@ async fn open_etcd(urls: &[String], flags: &Etcd) -> anyhow::Result<Arc<dyn Obje
     } else if urls.iter().any(|url| url.starts_with("https://")) {
         bail!("--etcd-cafile is needed for etcd at https");
     }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    options.claim = Some(format!("process {} of {}", std::process::id(), host.trim()));
     let shown = urls.join(",");
-    let store =
-        EtcdStore::connect(options).await.with_context(|| format!("etcd at {shown} cannot be used"))?;
-    Ok(Arc::new(store))
+    // The claim of a process that was killed ends by itself.
+    let until = Instant::now() + Duration::from_secs(CLAIM_SECONDS + 2);
+    loop {
+        match EtcdStore::connect(options.clone()).await {
+            Ok(store) => return Ok(Arc::new(store)),
+            Err(StoreError::InUse { .. }) if Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            Err(error) => return Err(error).with_context(|| format!("etcd at {shown} cannot be used")),
+        }
+    }
 }
 
 #[cfg(not(feature = "etcd"))]

@@ -63,7 +63,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
         audit: audit::open(&flags.audit)?,
     };
     let base_url = options.base_url.clone();
-    let server = Server::start(store, options, shutdown.clone()).await?;
+    let server = Server::start(store.clone(), options, shutdown.clone()).await?;
     let acceptor = TlsAcceptor::from(tenant_apiserver_proxy::tls::server_config(server.serving())?);
     let mut tasks = Tasks::default();
     tasks.spawn("API server", listener::serve(server.clone(), listener, acceptor));
@@ -106,6 +106,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
             std::process::exit(130);
         }
     }
+    store.release().await;
     match failed {
         None => Ok(()),
         Some(name) => anyhow::bail!("{name} ended by itself; start it again, and see the log"),

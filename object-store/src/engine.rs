@@ -43,6 +43,9 @@ pub trait ObjectStore: Send + Sync + 'static {
 
     /// How large it is.
     async fn size(&self) -> Result<Size, StoreError>;
+
+    /// Lets another process have it, where that would otherwise have to wait: the last that is asked of a store.
+    async fn release(&self) {}
 }
 
 /// How large a store is.

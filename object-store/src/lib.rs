@@ -22,7 +22,7 @@ pub mod sealing;
 pub use embedded::{EmbeddedOptions, EmbeddedStore};
 pub use engine::{Batch, CommitError, Event, Item, ObjectStore, Page, Range, Size, StoreError, Watch};
 #[cfg(feature = "etcd")]
-pub use etcd::{EtcdOptions, EtcdStore, EtcdTls};
+pub use etcd::{CLAIM_SECONDS, EtcdOptions, EtcdStore, EtcdTls};
 pub use operation::{
     Commit, MAX_COMMIT_BYTES, MAX_KEY_BYTES, MAX_OPERATIONS, MAX_VALUE_BYTES, Operation, Precondition, Space,
 };

@@ -4,6 +4,9 @@
 //! `etcd` with its fsync on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[cfg(feature = "etcd")]
+#[path = "conformance/claims.rs"]
+mod claims;
 #[path = "conformance/copies.rs"]
 mod copies;
 #[path = "conformance/engines.rs"]

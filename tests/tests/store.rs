@@ -113,6 +113,18 @@ fn everything_moves_to_etcd_and_back() {
     assert!(insula.insula(&["store", "status"]).contains("etcd"));
     insula.tenant("globex").run(&["create", "configmap", "its"]);
 
+    // A second process is told who is there.
+    let second = insula.scratch("second").display().to_string();
+    let second = insula.try_insula(&[
+        "up",
+        "--listen=127.0.0.1:0",
+        "--data-dir",
+        &second,
+        "--etcd-servers",
+        &etcd.url(),
+    ]);
+    assert!(refused(&second).contains("is in use by another process"));
+
     // It goes on after its etcd was away, and after its own end.
     etcd.kill();
     let message = acme.refused(&["create", "configmap", "meanwhile"]);

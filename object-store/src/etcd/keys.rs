@@ -21,6 +21,11 @@ impl Keys {
         format!("{}.floor", self.prefix.trim_end_matches('/')).into_bytes()
     }
 
+    /// Whose all keys are: beside them.
+    pub fn claim(&self) -> Vec<u8> {
+        format!("{}.claim", self.prefix.trim_end_matches('/')).into_bytes()
+    }
+
     /// Where all keys start.
     pub fn start(&self) -> Vec<u8> {
         self.prefix.clone().into_bytes()

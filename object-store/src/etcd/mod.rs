@@ -11,6 +11,7 @@
 //! Caveat: a commit whose connection is lost while it is under way is [`CommitError::Unknown`]; the caller reads
 //! before it tries again.
 
+mod claim;
 mod errors;
 mod following;
 mod keys;
@@ -23,6 +24,9 @@ use crate::feed::{Feed, FeedLimits, Joined};
 use crate::operation::Commit;
 use api_types::Revision;
 use async_trait::async_trait;
+pub use claim::CLAIM_SECONDS;
+
+use claim::Claim;
 use errors::{Refusal, is_refusal, unavailable};
 use etcd_client::{
     Certificate, Client, ConnectOptions, GetOptions, Identity, KvClient, MaintenanceClient, TlsOptions,
@@ -44,6 +48,8 @@ pub struct EtcdOptions {
     pub endpoints: Vec<String>,
     /// The key before all keys, without a slash at its end.
     pub prefix: String,
+    /// Who alone is to write under the prefix; `None`: it is written by others too.
+    pub claim: Option<String>,
     /// User and password, where etcd asks for them.
     pub user: Option<(String, String)>,
     /// For `https` endpoints.
@@ -73,6 +79,7 @@ impl EtcdOptions {
         EtcdOptions {
             endpoints,
             prefix: prefix.into(),
+            claim: None,
             user: None,
             tls: None,
             timeout: Duration::from_secs(10),
@@ -100,6 +107,7 @@ struct Core {
     max_request_bytes: usize,
     watch_buffer: usize,
     maintenance: MaintenanceClient,
+    claim: Option<Claim>,
     /// What is added to etcd's revisions.
     floor: AtomicU64,
     /// The newest revision that any answer named.
@@ -140,6 +148,14 @@ impl EtcdStore {
         let floor = found.kvs().first().map_or(Ok(0), |kv| read_floor(kv.key(), kv.value()))?;
         let start = Revision(floor + found.header().map_or(0, |header| revision(header.revision())));
 
+        let claim = match options.claim {
+            None => None,
+            Some(who) => {
+                let taken = Claim::take(keys.claim(), who, kv.clone(), client.lease_client());
+                let late = || StoreError::Unavailable("etcd does not answer in time".to_owned());
+                Some(tokio::time::timeout(options.timeout, taken).await.map_err(|_| late())??)
+            }
+        };
         let limits =
             FeedLimits { recent_batches: options.watch_buffer / 2, recent_bytes: options.recent_bytes };
         let (open, closed) = watch::channel(());
@@ -148,6 +164,7 @@ impl EtcdStore {
             kv,
             watch: client.watch_client().max_decoding_message_size(usize::MAX),
             maintenance: client.maintenance_client(),
+            claim,
             feed: Feed::new(start, limits),
             timeout: options.timeout,
             max_request_bytes: options.max_request_bytes,
@@ -159,6 +176,7 @@ impl EtcdStore {
         });
         // The task connects again by itself, for ever, and ends with the store.
         tokio::spawn(Follower::new(core.clone(), start).run());
+        tokio::spawn(keep_claim(core.clone()));
         Ok(EtcdStore { core, _open: open })
     }
 }
@@ -239,6 +257,24 @@ impl ObjectStore for EtcdStore {
 
     async fn size(&self) -> Result<Size, StoreError> {
         self.core.size().await
+    }
+
+    async fn release(&self) {
+        if let Some(claim) = &self.core.claim {
+            // A late answer says only that others have to wait a little.
+            let _ = tokio::time::timeout(self.core.timeout, claim.give_up()).await;
+        }
+    }
+}
+
+/// Keeps the claim for as long as the store is open.
+async fn keep_claim(core: Arc<Core>) {
+    let Some(claim) = &core.claim else { return };
+    let mut closed = core.closed.clone();
+    tokio::select! {
+        // Only the end of the sender is waited for.
+        _ = closed.changed() => {}
+        () = claim.keep() => {}
     }
 }
 

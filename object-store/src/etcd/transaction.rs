@@ -28,6 +28,10 @@ impl Core {
             compares.push(Compare::mod_revision(key.clone(), CompareOp::Equal, at));
             looks.push(TxnOp::get(key, Some(GetOptions::new().with_keys_only())));
         }
+        if let Some(claim) = &self.claim {
+            compares.push(claim.expected());
+            looks.push(claim.look());
+        }
         let mut writes = Vec::with_capacity(operations.len());
         for operation in operations {
             let key = self.keys.key(operation.tenant, &operation.key);
@@ -55,7 +59,11 @@ impl Core {
         if answer.succeeded() {
             return Ok(at);
         }
-        let actual = answer.op_responses().into_iter().map(|look| match look {
+        let looks = answer.op_responses();
+        if let Some(lost) = self.claim.as_ref().zip(looks.last()).and_then(|(claim, look)| claim.lost(look)) {
+            return Err(lost.into());
+        }
+        let actual = looks.into_iter().map(|look| match look {
             TxnOpResponse::Get(get) => {
                 self.revision(get.kvs().first().map_or(0, |found| found.mod_revision()))
             }

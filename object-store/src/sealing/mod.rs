@@ -260,4 +260,8 @@ impl ObjectStore for SealedStore {
     async fn size(&self) -> Result<Size, StoreError> {
         self.0.store.size().await
     }
+
+    async fn release(&self) {
+        self.0.store.release().await;
+    }
 }

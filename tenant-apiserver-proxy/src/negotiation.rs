@@ -91,7 +91,9 @@ pub enum Offer {
         /// It has.
         protobuf: bool,
     },
-    /// One document, which is not transformed: an error, a review, a list of groups.
+    /// An object that is answered and not stored: a review, a token. There is no table of it.
+    Review,
+    /// One document, which is not transformed: an error, a list of groups.
     Document,
 }
 
@@ -190,8 +192,8 @@ impl Clause<'_> {
         let view = if transformed { view(kind, group, version)? } else { View::Object };
         let fits = match (view, offer) {
             (View::Object, Offer::Objects { protobuf }) => protobuf || format != Format::Protobuf,
-            (View::Object, Offer::Document) => true,
-            (_, Offer::Document) => false,
+            (View::Object, Offer::Document | Offer::Review) | (View::Metadata(_), Offer::Review) => true,
+            (_, Offer::Document | Offer::Review) => false,
             (View::Table(_), _) => format != Format::Protobuf,
             (View::Metadata(_) | View::MetadataList(_), _) => true,
         };

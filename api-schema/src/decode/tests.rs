@@ -79,6 +79,23 @@ fn modes_differ_only_in_what_they_say() {
 }
 
 #[test]
+fn notes_about_custom_resources_stand_in_the_order_of_kubernetes() {
+    let text = br#"{"zzz":1,"metadata":{"odd":1,"name":"a","name":"b"},"spec":{"zz":1,"aa":1,"nodeName":"n","nodeName":"m"}}"#;
+    let decoded = decode_structural(text, Format::Json, root("Pod"), FieldValidation::Warn).unwrap();
+    assert_eq!(
+        decoded.warnings,
+        [
+            r#"duplicate field "metadata.name""#,
+            r#"duplicate field "spec.nodeName""#,
+            r#"unknown field "metadata.odd""#,
+            r#"unknown field "spec.aa""#,
+            r#"unknown field "spec.zz""#,
+            r#"unknown field "zzz""#,
+        ]
+    );
+}
+
+#[test]
 fn values_of_wrong_types_are_named_as_go_does() {
     let field = "json: cannot unmarshal";
     for (kind, text, error) in [

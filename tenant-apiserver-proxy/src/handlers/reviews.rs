@@ -6,7 +6,7 @@ use crate::authentication::User;
 use crate::authorization::{self, Attributes};
 use crate::decoding;
 use crate::gateway::{Place, metadata};
-use crate::negotiation::{Format, Offer};
+use crate::negotiation::{Accept, Format, Offer, View};
 use crate::planes::Plane;
 use crate::reply::Reply;
 use crate::request_info::{RequestInfo, ResourceRequest};
@@ -103,7 +103,13 @@ pub fn answer(
     kind: &str,
     object: &Value,
 ) -> Result<Reply, ApiError> {
-    let rendering = auth.call().wish().accept(Offer::Document)?.rendering;
+    let Accept { rendering, view } = auth.call().wish().accept(Offer::Review)?;
+    if let View::Metadata(version) = view {
+        let metadata = super::get::metadata_only(object, version);
+        let content =
+            super::get::meta_content(rendering.format, version, "PartialObjectMetadata", &metadata)?;
+        return Ok(Reply::with(StatusCode::CREATED, content).rendered(rendering));
+    }
     let api_version = api_types::GroupVersion::new(group, version).to_string();
     if rendering.format == Format::Protobuf
         && let Some(id) = api_schema::builtin::kind(group, version, kind)

@@ -10,6 +10,25 @@ async fn ask(client: &Client, accept: &str, path: &str) -> Answer {
 }
 
 #[tokio::test]
+async fn a_review_comes_whole_or_as_its_metadata_and_not_as_a_table() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}});
+    let view = |kind: &str| format!("application/json;as={kind};v=v1;g=meta.k8s.io");
+    for (accept, kind) in [
+        ("application/json".to_owned(), "SelfSubjectAccessReview"),
+        (view("PartialObjectMetadata"), "PartialObjectMetadata"),
+        (format!("{}, application/json", view("Table")), "SelfSubjectAccessReview"),
+    ] {
+        let answer = admin.with("accept", accept.as_str()).post(path, &review).await.expect_code(201).json();
+        assert_eq!(text(&answer["kind"]), kind, "{accept}");
+    }
+    admin.with("accept", view("Table")).post(path, &review).await.expect_code(406);
+}
+
+#[tokio::test]
 async fn views_come_in_the_version_that_is_asked_for() {
     let insula = Installation::start().await;
     let admin = insula.admin().await;

@@ -77,6 +77,11 @@ impl Meta {
         self.labels.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
     }
 
+    /// The value of a selectable field; `None`: the resource has no such field.
+    pub fn field(&self, path: &str) -> Option<&str> {
+        self.fields.iter().find(|(known, _)| known == path).map(|(_, value)| value.as_str())
+    }
+
     /// The managing controller, if there is one.
     pub fn controller(&self) -> Option<&Owner> {
         self.owners.iter().find(|o| o.controller)

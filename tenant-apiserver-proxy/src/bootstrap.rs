@@ -9,9 +9,11 @@ use crate::pki;
 use crate::plane_keys;
 use crate::planes::{self, Plane, PlaneKind};
 use crate::server::{Server, StartError};
+use api_resources::Catalog;
 use api_resources::aggregation;
 use api_resources::bootstrap::BootstrapObject;
 use api_resources::kinds::pods_admission::SYSTEM_PRIORITY_CLASSES;
+use api_resources::selectors::fields_of;
 use api_schema::builtin;
 use api_schema::managed_fields::{self, Writer};
 use api_types::{GroupResource, GroupVersion, ObjectName, ResourceKey, Revision, TenantId};
@@ -121,7 +123,12 @@ fn priority_class(name: &ObjectName, value: i64) -> Value {
 
 /// Writes an object as it is into a space.
 pub fn put(space: Space, key: &ResourceKey, object: &Value) -> Operation {
-    space.put(store_key(key), record::encode(object, Vec::new(), 0))
+    let GroupResource { group, resource } = &key.resource;
+    let planes = [PlaneKind::Host, PlaneKind::Tenant, PlaneKind::Super];
+    let row = planes.into_iter().find_map(|plane| Catalog::of(plane).resource(group, resource));
+    // What has no row is not served: nobody selects it.
+    let fields = row.map(|row| fields_of(&row, object)).unwrap_or_default();
+    space.put(store_key(key), record::encode(object, fields, 0))
 }
 
 /// A new object with the metadata that the server sets.

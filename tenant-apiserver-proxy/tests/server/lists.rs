@@ -82,6 +82,17 @@ async fn selectors_choose_by_labels_and_fields() {
 }
 
 #[tokio::test]
+async fn what_the_server_writes_by_itself_can_be_selected() {
+    let insula = Installation::start().await;
+    let (_, tenant) = insula.tenant("acme").await;
+    let secrets = "/api/v1/namespaces/insula-system/secrets?fieldSelector=type%3DOpaque";
+    let list = insula.admin().await.get(secrets).await.expect_code(200).json();
+    assert!(names(&list).contains(&"acme-kubeconfig"), "{list}");
+    let list = tenant.get("/api/v1/namespaces?fieldSelector=status.phase%3DActive").await.json();
+    assert_eq!(names(&list), ["default", "kube-node-lease", "kube-public", "kube-system"]);
+}
+
+#[tokio::test]
 async fn a_page_that_is_too_old_can_be_gone_on_with() {
     let insula = Installation::start().await;
     let admin = insula.admin().await;

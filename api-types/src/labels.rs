@@ -32,5 +32,11 @@ pub const SIM_FAILED: &str = "sim.insula.dev/failed";
 pub const SIM_CAPACITY: &str = "sim.insula.dev/capacity";
 /// Annotation on applications: the user who last wrote the spec, as whom the runtime acts.
 pub const AUTHOR: &str = "insula.dev/author";
+/// Label of a Secret with a token of a service account: the day on which the token was last used (KEP-2799).
+pub const TOKEN_LAST_USED: &str = "kubernetes.io/legacy-token-last-used";
+/// The same: since which day the token is taken no more.
+pub const TOKEN_INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
+/// Annotation of such a Secret: the SHA-256 of the token that it held before, hexadecimal. By it that one is taken too.
+pub const FORMER_TOKEN: &str = "insula.dev/former-token";
 /// Finalizer on a `Tenant` while something of it may be in a super cluster.
 pub const SUPER_FINALIZER: &str = "syncer.insula.dev/super";

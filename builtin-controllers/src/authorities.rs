@@ -3,7 +3,7 @@
 
 use crate::api_services::trust;
 use crate::resources::{CONFIG_MAPS, NAMESPACES, SECRETS};
-use crate::token_secrets::may_be_one;
+use crate::token_secrets::is_typed;
 use plane_client::{ObjectName, PlaneClient, Scope, TenantId, WatchItem};
 use service_runtime::{FairQueue, Shutdown};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ async fn publish_trust(client: &dyn PlaneClient, publishers: &Publishers, plane:
 async fn tokens(client: &dyn PlaneClient, publishers: &Publishers, plane: TenantId) {
     // What cannot be read comes again with its own events.
     let Ok(secrets) = client.list(plane, &SECRETS.group_resource(), "").await else { return };
-    for secret in secrets.into_iter().filter(may_be_one) {
+    for secret in secrets.into_iter().filter(is_typed) {
         publishers.token_secrets.add(plane, secret.name);
     }
 }
@@ -78,7 +78,7 @@ async fn every_token(client: &dyn PlaneClient, publishers: &Publishers) {
     let mut secrets = client.list_watch(&SECRETS.group_resource(), Scope::All);
     while let Some(item) = secrets.recv().await {
         match item {
-            WatchItem::Applied(secret) if may_be_one(&secret) => {
+            WatchItem::Applied(secret) if is_typed(&secret) => {
                 publishers.token_secrets.add(secret.tenant, secret.name);
             }
             WatchItem::Applied(_) | WatchItem::Deleted(_) => {}

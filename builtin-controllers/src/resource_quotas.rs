@@ -99,8 +99,8 @@ fn may_use_less(evaluator: &Evaluator, object: &Object) -> bool {
     match evaluator {
         Evaluator::Count(_) => false,
         Evaluator::Pods => {
-            let phase = object.meta.fields.iter().find(|(field, _)| field == "status.phase");
-            let has_ended = phase.is_none_or(|(_, phase)| matches!(phase.as_str(), "Succeeded" | "Failed"));
+            let phase = object.meta.field("status.phase");
+            let has_ended = phase.is_none_or(|phase| matches!(phase, "Succeeded" | "Failed"));
             has_ended || object.meta.deleting || object.meta.generation > 1
         }
         _ => true,

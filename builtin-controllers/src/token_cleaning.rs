@@ -9,16 +9,15 @@
 use crate::access::{Access, elements, text};
 use crate::pod_facts::is_deleting;
 use crate::resources::{PODS, SECRETS, SERVICE_ACCOUNTS};
-use crate::token_secrets::{account, is_of, may_be_one};
+use crate::token_secrets::{account, is_of, secrets};
+use api_types::labels::{TOKEN_INVALID_SINCE, TOKEN_LAST_USED};
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp, civil::Date};
-use plane_client::{ApiError, Delete, Next, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger};
+use plane_client::{ApiError, Delete, Next, ObjectName, PlaneClient, Reconciler, TenantId, Trigger};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-const LAST_USED: &str = "kubernetes.io/legacy-token-last-used";
-const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
 /// How long a token is unused before it is marked, and how long it is marked before it goes.
 const UNUSED: SignedDuration = SignedDuration::from_hours(24 * 365);
 /// How often a Secret is looked at that nothing happens to.
@@ -83,10 +82,10 @@ fn due(secret: &Value, now: Timestamp) -> Due {
         return Due::Nothing;
     }
     // What is no day says nothing of when it was used.
-    if label(LAST_USED).is_some_and(|used| used.parse::<Date>().is_err() || used >= oldest.as_str()) {
+    if label(TOKEN_LAST_USED).is_some_and(|used| used.parse::<Date>().is_err() || used >= oldest.as_str()) {
         return Due::Nothing;
     }
-    match label(INVALID_SINCE).filter(|since| since.parse::<Date>().is_ok()) {
+    match label(TOKEN_INVALID_SINCE).filter(|since| since.parse::<Date>().is_ok()) {
         None => Due::Mark(day(now)),
         Some(since) if since >= oldest.as_str() => Due::Nothing,
         Some(_) => Due::Delete,
@@ -110,9 +109,7 @@ impl Reconciler for TokenCleaning {
     }
 
     fn triggers(&self) -> Vec<Trigger> {
-        vec![Trigger::mapped(SECRETS.group_resource(), Scope::All, |secret| {
-            if may_be_one(secret) { vec![secret.name.clone()] } else { vec![] }
-        })]
+        vec![secrets()]
     }
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
@@ -127,7 +124,7 @@ impl Reconciler for TokenCleaning {
             Due::Nothing => {}
             Due::Mark(day) => {
                 let mut marked = secret.clone();
-                marked["metadata"]["labels"][INVALID_SINCE] = day.into();
+                marked["metadata"]["labels"][TOKEN_INVALID_SINCE] = day.into();
                 self.access.change(tenant, &SECRETS, "", &secret, &marked).await?;
             }
             Due::Delete => {
@@ -166,13 +163,13 @@ mod tests {
         for (created, labels, expected) in [
             (new, json!({}), Due::Nothing),
             (old, json!({}), mark()),
-            (old, json!({LAST_USED: "2025-06-01"}), Due::Nothing),
-            (old, json!({LAST_USED: "2025-05-31"}), mark()),
-            (old, json!({LAST_USED: "long ago"}), Due::Nothing),
-            (old, json!({INVALID_SINCE: "2025-06-01"}), Due::Nothing),
-            (old, json!({INVALID_SINCE: "2025-05-31"}), Due::Delete),
-            (old, json!({INVALID_SINCE: "2025-05-31", LAST_USED: "2026-01-01"}), Due::Nothing),
-            (old, json!({INVALID_SINCE: "some day"}), mark()),
+            (old, json!({TOKEN_LAST_USED: "2025-06-01"}), Due::Nothing),
+            (old, json!({TOKEN_LAST_USED: "2025-05-31"}), mark()),
+            (old, json!({TOKEN_LAST_USED: "long ago"}), Due::Nothing),
+            (old, json!({TOKEN_INVALID_SINCE: "2025-06-01"}), Due::Nothing),
+            (old, json!({TOKEN_INVALID_SINCE: "2025-05-31"}), Due::Delete),
+            (old, json!({TOKEN_INVALID_SINCE: "2025-05-31", TOKEN_LAST_USED: "2026-01-01"}), Due::Nothing),
+            (old, json!({TOKEN_INVALID_SINCE: "some day"}), mark()),
         ] {
             let secret = secret(created, labels);
             assert_eq!(due(&secret, now()), expected, "{secret}");
@@ -206,7 +203,7 @@ mod tests {
         }
         let marked = |name: &str| {
             let found = planes.find(plane, &resource, "n", name).unwrap();
-            found["metadata"]["labels"][INVALID_SINCE].as_str().map(str::to_owned)
+            found["metadata"]["labels"][TOKEN_INVALID_SINCE].as_str().map(str::to_owned)
         };
         assert_eq!(names.map(marked), [Some("2026-06-01".to_owned()), None, None]);
         let in_two_years = || "2028-06-01T12:00:00Z".parse().unwrap();

@@ -14,6 +14,7 @@
 use crate::access::{Access, elements, text};
 use crate::pod_facts::is_deleting;
 use crate::resources::{SECRETS, SERVICE_ACCOUNTS};
+use api_types::labels::FORMER_TOKEN;
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -31,12 +32,17 @@ pub(crate) const CONTROLLER: &str = "serviceaccount-token-controller";
 pub(crate) const TYPE: &str = "kubernetes.io/service-account-token";
 const ACCOUNT: &str = "kubernetes.io/service-account.name";
 const UID: &str = "kubernetes.io/service-account.uid";
-/// The SHA-256 of the token before this one, hexadecimal: by it the API server takes that one too.
-const FORMER: &str = "insula.dev/former-token";
 
-/// True when a Secret may be one of these: the others are not even decoded.
-pub(crate) fn may_be_one(secret: &Object) -> bool {
-    secret.bytes.windows(TYPE.len()).any(|part| part == TYPE.as_bytes())
+/// True when a Secret is of this type: the others are not even decoded.
+pub(crate) fn is_typed(secret: &Object) -> bool {
+    secret.meta.field("type") == Some(TYPE)
+}
+
+/// Events of such Secrets make them due.
+pub(crate) fn secrets() -> Trigger {
+    Trigger::mapped(SECRETS.group_resource(), Scope::All, |secret| {
+        if is_typed(secret) { vec![secret.name.clone()] } else { vec![] }
+    })
 }
 
 /// The name of the account of a Secret, and its UID where the Secret says one; `None`: it is no Secret of a token.
@@ -96,7 +102,7 @@ impl TokenSecrets {
         }
         if let Some(former) = former {
             let hash = Sha256::digest(former).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            filled["metadata"]["annotations"][FORMER] = hash.into();
+            filled["metadata"]["annotations"][FORMER_TOKEN] = hash.into();
         }
         if filled != *secret {
             filled["metadata"]["annotations"][UID] = uid.into();
@@ -128,9 +134,7 @@ impl Reconciler for TokenSecrets {
     }
 
     fn triggers(&self) -> Vec<Trigger> {
-        vec![Trigger::mapped(SECRETS.group_resource(), Scope::All, |secret| {
-            if may_be_one(secret) { vec![secret.name.clone()] } else { vec![] }
-        })]
+        vec![secrets()]
     }
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
@@ -177,9 +181,8 @@ impl Reconciler for TokenAccounts {
     }
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
-        for found in
-            self.access.list(tenant, &SECRETS, &key.namespace).await?.iter().filter(|s| may_be_one(s))
-        {
+        let listed = self.access.list(tenant, &SECRETS, &key.namespace).await?;
+        for found in listed.iter().filter(|secret| is_typed(secret)) {
             let secret = found.value()?;
             let Some((_, uid)) = account(&secret).filter(|(name, _)| *name == key.name) else { continue };
             let there = self.access.get(tenant, &SERVICE_ACCOUNTS, &key.namespace, &key.name).await?;

@@ -15,6 +15,7 @@ use crate::plane_keys;
 use crate::planes::Plane;
 use crate::server::Server;
 use crate::tokens::{self, TokenKey};
+use api_types::labels::{FORMER_TOKEN, TOKEN_INVALID_SINCE, TOKEN_LAST_USED};
 use api_types::{GroupResource, ResourceKey, Revision, TenantId};
 use async_trait::async_trait;
 use base64::Engine;
@@ -30,12 +31,6 @@ use std::sync::Arc;
 
 /// The issuer of all of them.
 pub const ISSUER: &str = "kubernetes/serviceaccount";
-/// The label of a Secret with the day on which its token was last used.
-const LAST_USED: &str = "kubernetes.io/legacy-token-last-used";
-/// The label of a Secret whose token is taken no more.
-const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
-/// The annotation of a Secret with the SHA-256 of the token that it held before, hexadecimal.
-const FORMER: &str = "insula.dev/former-token";
 /// Who writes the day.
 const MANAGER: &str = "kube-apiserver";
 
@@ -222,8 +217,8 @@ impl Kept {
             secret: revisions.0,
             account: revisions.1,
             held: self.is_held_by(secret),
-            last_used: label(LAST_USED).to_owned(),
-            invalid: !label(INVALID_SINCE).is_empty(),
+            last_used: label(TOKEN_LAST_USED).to_owned(),
+            invalid: !label(TOKEN_INVALID_SINCE).is_empty(),
             referred: references.any(|reference| reference["name"] == self.claims.secret.as_str()),
         }
     }
@@ -232,7 +227,7 @@ impl Kept {
         let held = secret["data"]["token"].as_str().and_then(|held| STANDARD.decode(held).ok());
         let hexadecimal = || self.digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         held.is_some_and(|held| Sha256::digest(held)[..] == self.digest)
-            || secret["metadata"]["annotations"][FORMER]
+            || secret["metadata"]["annotations"][FORMER_TOKEN]
                 .as_str()
                 .is_some_and(|former| former == hexadecimal())
     }
@@ -249,7 +244,7 @@ impl Kept {
             return Err(format!(
                 "the token in secret {namespace}/{secret} for service account {namespace}/{account} has been marked \
                  invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the \
-                 '{INVALID_SINCE}' label from the secret to temporarily allow use of this token"
+                 '{TOKEN_INVALID_SINCE}' label from the secret to temporarily allow use of this token"
             ));
         }
         if holder.seen.referred {
@@ -278,7 +273,7 @@ impl Holder {
         }
         let old = self.secret.value().ok()?;
         let mut object = old.clone();
-        object["metadata"]["labels"][LAST_USED] = today.into();
+        object["metadata"]["labels"][TOKEN_LAST_USED] = today.into();
         let writer = api_schema::managed_fields::Writer {
             manager: MANAGER,
             api_version: "v1",
@@ -378,8 +373,8 @@ mod tests {
             (json!({"data": {"token": STANDARD.encode("another")}}), false),
             (json!({"data": {"token": "?"}}), false),
             (json!({"data": {}}), false),
-            (json!({"metadata": {"annotations": {FORMER: hash}}}), true),
-            (json!({"metadata": {"annotations": {FORMER: ""}}}), false),
+            (json!({"metadata": {"annotations": {FORMER_TOKEN: hash}}}), true),
+            (json!({"metadata": {"annotations": {FORMER_TOKEN: ""}}}), false),
         ] {
             assert_eq!(kept.is_held_by(&secret), held, "{secret}");
         }
@@ -409,9 +404,9 @@ mod tests {
         assert_eq!(same, first);
         let changed = kept.seen(&record(2, secret("another", json!({}))), Some(&plain)).unwrap();
         assert!(!changed.held);
-        let marked = secret("the token", json!({INVALID_SINCE: "2026-01-01"}));
+        let marked = secret("the token", json!({TOKEN_INVALID_SINCE: "2026-01-01"}));
         assert!(kept.seen(&record(3, marked), Some(&plain)).unwrap().invalid);
-        let again = record(4, secret("the token", json!({LAST_USED: "2026-01-01"})));
+        let again = record(4, secret("the token", json!({TOKEN_LAST_USED: "2026-01-01"})));
         assert_eq!(kept.seen(&again, Some(&plain)).unwrap().last_used, "2026-01-01");
         let referring = record(6, account(json!([{"name": "s"}])));
         assert!(kept.seen(&again, Some(&referring)).unwrap().referred);

@@ -176,6 +176,6 @@ async fn another_key_makes_another_token_and_leaves_the_hash_of_the_former() {
     running.signer.changes.send(PLANE).unwrap();
     running.secret("s", |found| token(found).starts_with("k2:")).await;
     let hash: String = Sha256::digest(former).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(running.found("s")["metadata"]["annotations"][FORMER], hash.as_str());
+    assert_eq!(running.found("s")["metadata"]["annotations"][FORMER_TOKEN], hash.as_str());
     running.shutdown.trigger();
 }

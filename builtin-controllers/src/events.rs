@@ -2,8 +2,8 @@
 //!
 //! Guarantees: work never waits for an event and never fails by one; the same event again raises the count of
 //! the first; events about one object that differ in their message only become one ([`similar`]); tenants take turns
-//! ([`waiting`]). Caveat: when more than 4,096 events of a controller wait, the newest of the tenant with the most are
-//! left out, and logged.
+//! ([`waiting`]). Caveat: when 4,096 events of a controller wait, new ones of tenants that have one waiting already are left
+//! out, and logged.
 
 mod similar;
 mod waiting;
@@ -19,7 +19,7 @@ use similar::Similar;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::time::Instant;
-use waiting::Sender;
+use waiting::{Sender, Told};
 
 /// How many are written at a time.
 const PARALLEL: usize = 32;
@@ -96,14 +96,14 @@ fn event_name(about: &Value, component: &str, reason: &str, message: &str) -> St
 /// written; should it fail, events are left out and logged.
 #[derive(Clone)]
 pub(crate) struct Recorder {
-    waiting: Sender<Event>,
+    waiting: Arc<Sender>,
     component: &'static str,
 }
 
 impl Recorder {
     /// Must be called within a runtime.
     pub(crate) fn new(client: Arc<dyn PlaneClient>, component: &'static str) -> Self {
-        let (waiting, events) = waiting::queue::<Event>();
+        let (waiting, events) = waiting::queue();
         tokio::spawn(async move {
             let mut similar = Similar::default();
             loop {
@@ -111,13 +111,14 @@ impl Recorder {
                 if batch.is_empty() {
                     return;
                 }
-                // The same event twice in a batch is one with a count, or the two would race for its name.
-                let mut counted: BTreeMap<(TenantId, String, String), (Event, i64)> = BTreeMap::new();
+                // Several that become one event are one with a count, or they would race for its name.
+                let mut counted: BTreeMap<(TenantId, String, String), Told> = BTreeMap::new();
                 let now = Instant::now();
-                for event in batch.into_iter().filter_map(|event| similar.admit(event, now)) {
+                for (event, count) in batch {
+                    let Some(event) = similar.admit(event, now) else { continue };
                     let key = (event.tenant, event.namespace.clone(), event.name.clone());
                     let known = counted.get(&key).map_or(0, |(_, count)| *count);
-                    counted.insert(key, (event, known + 1));
+                    counted.insert(key, (event, known + count));
                 }
                 let writes = counted.values().map(|(event, count)| write(&*client, component, event, *count));
                 let results: Vec<Result<(), ApiError>> = join_all(writes).await;
@@ -128,12 +129,12 @@ impl Recorder {
                 }
             }
         });
-        Recorder { waiting, component }
+        Recorder { waiting: Arc::new(waiting), component }
     }
 
-    /// Records an event. When too many wait, one of the tenant with the most is left out.
+    /// Records an event; when too many wait, perhaps not.
     pub(crate) fn record(&self, event: Event) {
-        if let Some(left_out) = self.waiting.put(event.tenant, event) {
+        if let Some(left_out) = self.waiting.put(event) {
             tracing::debug!(controller = self.component, tenant = %left_out.tenant, "an event was left out");
         }
     }

@@ -162,6 +162,14 @@ where
         self.len() == 0
     }
 
+    /// The next key, if one waits; those that were left when the queue was closed, too.
+    pub fn try_next(&self) -> Option<Lease<T, K>> {
+        let mut state = self.0.state.lock();
+        state.expire_delays();
+        let (tenant, key) = state.take()?;
+        Some(Lease { queue: self.clone(), tenant, key, settled: false })
+    }
+
     /// Waits for the next key. `None` once the queue is closed.
     pub async fn next(&self) -> Option<Lease<T, K>> {
         loop {
@@ -410,6 +418,17 @@ mod tests {
         queue.next().await.unwrap().done(None);
         assert_eq!(start.elapsed().as_secs(), hours(2).as_secs());
         assert!(queue.0.state.lock().delay_of.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_waits_in_a_closed_queue_can_still_be_taken() {
+        let queue = FairQueue::<u8, u8>::default();
+        assert!(queue.try_next().is_none());
+        queue.add(1, 1);
+        queue.close();
+        assert!(queue.next().await.is_none());
+        queue.try_next().unwrap().done(None);
+        assert!(queue.try_next().is_none());
     }
 
     #[tokio::test]

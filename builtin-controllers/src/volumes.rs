@@ -13,6 +13,7 @@ mod binding;
 mod claims;
 mod classes;
 mod matching;
+mod offers;
 mod provisioning;
 
 pub(crate) use binding::Volumes;

@@ -1,6 +1,7 @@
 //! The reconciler of claims and volumes. Keys with a namespace are claims, the others are volumes.
 
 use super::matching::{best, class, refers_to, unfit};
+use super::offers::Offers;
 use super::provisioning::{self, Provision};
 use super::{
     BIND_COMPLETED, PERSISTENT_VOLUMES, PROVISIONED_BY, PROVISIONER, SELECTED_NODE, STORAGE_CLASSES,
@@ -29,11 +30,13 @@ pub(crate) struct Volumes {
     plane: TenantId,
     /// Claims without a volume.
     waiting: Waiting,
+    offers: Offers,
 }
 
 impl Volumes {
     pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId) -> Self {
-        Volumes { access: Access::new(client, "persistentvolume-controller"), plane, waiting: Arc::default() }
+        let access = Access::new(client, "persistentvolume-controller");
+        Volumes { access, plane, waiting: Arc::default(), offers: Offers::default() }
     }
 
     fn tell(&self, object: &Value, severity: Severity, reason: &'static str, message: &str) {
@@ -163,7 +166,8 @@ impl Volumes {
         };
         let waits = class.as_ref().is_some_and(|class| provisioning::waits(claim, class));
         let listed = self.access.list(self.plane, &PERSISTENT_VOLUMES, "").await?;
-        let volumes = listed.iter().map(plane_client::Object::value).collect::<Result<Vec<Value>, _>>()?;
+        let of = ObjectName::new(text(claim, "/metadata/namespace"), text(claim, "/metadata/name"));
+        let volumes = self.offers.to(&of, &listed)?;
         let node = match claim["metadata"]["annotations"][SELECTED_NODE].as_str() {
             Some(node) => self.access.get(self.plane, &NODES, "", node).await?,
             None => None,

@@ -4,6 +4,7 @@ use crate::access::{elements, text};
 use crate::selectors::{Selector, labels_of};
 use api_schema::quantity::Quantity;
 use serde_json::Value;
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 
 /// An amount in billionths; what is missing or none is zero.
@@ -70,10 +71,13 @@ fn is_selected(volume: &Value, claim: &Value) -> bool {
 /// whether a volume can be used where the claim's consumer is.
 pub(super) fn best<'a>(
     claim: &Value,
-    volumes: &'a [Value],
+    volumes: &'a [impl Borrow<Value>],
     reaches: impl Fn(&Value) -> bool,
 ) -> Option<&'a Value> {
-    let there = || volumes.iter().filter(|volume| volume["metadata"]["deletionTimestamp"].is_null());
+    let there = || {
+        let all = volumes.iter().map(Borrow::<Value>::borrow);
+        all.filter(|volume| volume["metadata"]["deletionTimestamp"].is_null())
+    };
     if let Some(meant) = there().find(|volume| refers_to(volume, claim) && unfit(volume, claim).is_none()) {
         return Some(meant);
     }

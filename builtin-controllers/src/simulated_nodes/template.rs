@@ -1,5 +1,10 @@
 //! What nodes are made like that are registered at the start.
 
+use super::nodes::node;
+use api_resources::{kinds, metadata};
+use api_schema::builtin;
+use api_schema::decode::{FieldValidation, decode_value};
+use api_schema::default::apply_defaults;
 use api_schema::quantity::Quantity;
 use serde_json::{Map, Value};
 
@@ -65,7 +70,32 @@ impl Template {
             _ => return Err("spec.taints is a list".to_owned()),
         };
         let (labels, annotations) = (texts("labels")?, texts("annotations")?);
-        Ok(Template { labels, annotations, taints, capacity: amounts })
+        let template = Template { labels, annotations, taints, capacity: amounts };
+        template.check()?;
+        Ok(template)
+    }
+
+    /// Says why the API server would not take a node like this.
+    fn check(&self) -> Result<(), String> {
+        let mut node = node(0, self);
+        if !self.capacity.is_empty() {
+            node["status"]["capacity"] = self.capacity.clone().into();
+        }
+        let Some(kind) = builtin::kind("", "v1", "Node") else { return Ok(()) };
+        let root = builtin::graph().at(kind);
+        let decoded =
+            decode_value(&node, root, FieldValidation::Strict).map_err(|error| error.to_string())?;
+        node = decoded.value;
+        apply_defaults(root, &mut node);
+        let strategy = kinds::strategy("", "Node");
+        (strategy.default)(&mut node);
+        (strategy.prepare_create)(&mut node);
+        let mut causes = metadata::validate_create(&node, false, strategy.validate_name);
+        causes.extend((strategy.validate_create)(&node));
+        let told: Vec<String> = causes.iter().map(ToString::to_string).collect();
+        // Kubernetes' own words have taints at another place.
+        let told = told.join("; ").replace("metadata.taints[", "spec.taints[");
+        if told.is_empty() { Ok(()) } else { Err(told) }
     }
 }
 
@@ -101,6 +131,16 @@ mod tests {
             (json!({"status": {"capacity": {"cpu": "much"}}}), "status.capacity.cpu"),
             (json!({"metadata": {"labels": {"a": 1}}}), "metadata.labels"),
             (json!({"spec": {"taints": {}}}), "spec.taints"),
+            (json!({"spec": {"taints": [{"key": "k", "effect": "Sometimes"}]}}), "spec.taints[0].effect"),
+            (json!({"spec": {"taints": [{"effect": "NoSchedule"}]}}), "spec.taints[0].key"),
+            (
+                json!({"spec": {"taints": [{"key": "k", "effect": "NoSchedule", "until": "noon"}]}}),
+                "strict decoding error: unknown field \"spec.taints[0].until\"",
+            ),
+            (json!({"metadata": {"labels": {"a b": "c"}}}), "metadata.labels"),
+            (json!({"metadata": {"labels": {"a": "b c"}}}), "metadata.labels"),
+            (json!({"metadata": {"annotations": {"a b": "c"}}}), "metadata.annotations"),
+            (json!({"status": {"capacity": {"a b": 4}}}), "status.capacity"),
         ] {
             let told = of(node).unwrap_err();
             assert!(told.starts_with(why), "{told}");

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use plane_client::{ApiError, Next, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger};
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a node may be silent.
@@ -53,12 +53,12 @@ const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 pub(crate) struct NodeLifecycle {
     access: Access,
     plane: TenantId,
-    pods: Arc<Mutex<PodsByNode>>,
+    pods: Arc<PodsByNode>,
 }
 
 impl NodeLifecycle {
-    pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId) -> Self {
-        NodeLifecycle { access: Access::new(client, "node-controller"), plane, pods: Arc::default() }
+    pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId, pods: Arc<PodsByNode>) -> Self {
+        NodeLifecycle { access: Access::new(client, "node-controller"), plane, pods }
     }
 
     /// When a node spoke last: its Lease, else its first moment.
@@ -78,8 +78,7 @@ impl NodeLifecycle {
     }
 
     async fn mark_pods(&self, tenant: TenantId, node: &str, now: Timestamp) -> Result<(), ApiError> {
-        let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner).on(node);
-        for name in pods {
+        for name in self.pods.on(node) {
             let Some(pod) = self.access.get(tenant, &PODS, &name.namespace, &name.name).await? else {
                 continue;
             };
@@ -109,7 +108,7 @@ impl Reconciler for NodeLifecycle {
         let scope = Scope::One(self.plane);
         let pods = self.pods.clone();
         let note = Trigger::seen(PODS.group_resource(), scope, move |pod, seen| {
-            pods.lock().unwrap_or_else(PoisonError::into_inner).see(pod, seen);
+            pods.see(pod, seen);
             vec![]
         });
         vec![Trigger::own(NODES.group_resource(), scope), note]
@@ -297,7 +296,7 @@ mod tests {
                 "spec": {"nodeName": name}, "status": ready}),
             );
         }
-        let lifecycle = Arc::new(NodeLifecycle::new(planes.client(), PLANE));
+        let lifecycle = Arc::new(NodeLifecycle::new(planes.client(), PLANE, Arc::default()));
         tokio::spawn(Controller::new(planes.client(), lifecycle, 1).run(Shutdown::new()));
         let (nodes, pods) = (NODES.group_resource(), PODS.group_resource());
         for name in ["silent", "failed"] {

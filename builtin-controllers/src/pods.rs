@@ -7,6 +7,7 @@
 use crate::access::{Access, elements, text};
 use crate::conditions::{self, Condition};
 use crate::pod_facts;
+use crate::pods_by_node::{PodsByNode, node_of};
 use crate::resources::{NODES, PODS};
 use async_trait::async_trait;
 use compact_str::CompactString;
@@ -24,24 +25,24 @@ const QUARANTINE: Duration = Duration::from_secs(40);
 pub(crate) struct OrphanedPods {
     access: Access,
     plane: TenantId,
+    pods: Arc<PodsByNode>,
     missing_since: Mutex<HashMap<CompactString, Instant>>,
 }
 
 impl OrphanedPods {
-    pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId) -> Self {
+    pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId, pods: Arc<PodsByNode>) -> Self {
         OrphanedPods {
             access: Access::new(client, "pod-garbage-collector-controller"),
             plane,
+            pods,
             missing_since: Mutex::default(),
         }
     }
 
     async fn remove(&self, tenant: TenantId, node: &str) -> Result<(), ApiError> {
-        for object in self.access.list(tenant, &PODS, "").await? {
-            let pod = object.value()?;
-            if text(&pod, "/spec/nodeName") != node {
-                continue;
-            }
+        for name in self.pods.on(node) {
+            let found = self.access.get(tenant, &PODS, &name.namespace, &name.name).await?;
+            let Some(pod) = found.filter(|pod| text(pod, "/spec/nodeName") == node) else { continue };
             if !pod_facts::has_ended(&pod) {
                 let mut status = pod["status"].clone();
                 let mut list = elements(&pod, "/status/conditions").to_vec();
@@ -70,19 +71,19 @@ impl Reconciler for OrphanedPods {
     }
 
     fn triggers(&self) -> Vec<Trigger> {
-        let scope = Scope::One(self.plane);
+        let (scope, pods) = (Scope::One(self.plane), self.pods.clone());
         vec![
             Trigger::own(NODES.group_resource(), scope),
-            Trigger::mapped(PODS.group_resource(), scope, |pod| {
-                let value = pod.value().unwrap_or_default();
-                let node = text(&value, "/spec/nodeName");
+            Trigger::seen(PODS.group_resource(), scope, move |pod, seen| {
+                pods.see(pod, seen);
+                let node = node_of(pod);
                 if node.is_empty() { vec![] } else { vec![ObjectName::cluster(node)] }
             }),
         ]
     }
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
-        if self.access.get(tenant, &NODES, "", &key.name).await?.is_some() {
+        if self.access.client().get(tenant, &NODES.group_resource(), key).await?.is_some() {
             self.missing_since.lock().unwrap_or_else(PoisonError::into_inner).remove(&key.name);
             return Ok(Next::OnEvent);
         }
@@ -117,7 +118,7 @@ mod tests {
         for (name, node) in [("a", "stays"), ("b", "gone"), ("c", "away"), ("d", "")] {
             planes.put(plane, pod(name, node));
         }
-        let collector = Arc::new(OrphanedPods::new(planes.client(), plane));
+        let collector = Arc::new(OrphanedPods::new(planes.client(), plane, Arc::default()));
         let start = Instant::now();
         tokio::spawn(Controller::new(planes.client(), collector, 1).run(Shutdown::new()));
         tokio::time::advance(Duration::from_secs(20)).await;

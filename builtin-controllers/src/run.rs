@@ -25,6 +25,7 @@ use crate::load_balancers::LoadBalancers;
 use crate::namespaces::Namespaces;
 use crate::node_lifecycle::NodeLifecycle;
 use crate::pods::OrphanedPods;
+use crate::pods_by_node::PodsByNode;
 use crate::policy_status::PolicyStatus;
 use crate::replicasets::{self, ReplicaSets};
 use crate::resource_quotas::ResourceQuotas;
@@ -32,8 +33,10 @@ use crate::role_aggregation::RoleAggregation;
 use crate::root_ca::{self, RootCa};
 use crate::scheduler;
 use crate::service_accounts::ServiceAccounts;
+use crate::simulated_nodes::Template;
+use crate::simulated_nodes::nodes::{self, Nodes};
 use crate::simulated_nodes::pods::Kubelets;
-use crate::simulated_nodes::{Template, nodes};
+use crate::simulated_nodes::pressure::Pressure;
 use crate::statefulsets::StatefulSets;
 use crate::storage_protection::{Protected, StorageProtection};
 use crate::taint_eviction::TaintEviction;
@@ -218,14 +221,16 @@ pub async fn run(client: Arc<dyn PlaneClient>, server: ApiServer, options: Optio
         if scheduler {
             tasks.spawn(scheduler::keep_running(client.clone(), plane, shutdown.clone()));
         }
+        let pods = Arc::<PodsByNode>::default();
+        let pressure = Arc::<Pressure>::default();
         let of_the_plane: Vec<(Arc<dyn Reconciler>, usize)> = vec![
-            (Arc::new(nodes::Nodes::new(client.clone(), plane)), 4),
-            (Arc::new(Kubelets::new(client.clone(), plane)), 8),
-            (Arc::new(NodeLifecycle::new(client.clone(), plane)), 2),
-            (Arc::new(TaintEviction::new(client.clone(), plane)), 4),
+            (Arc::new(Nodes::new(client.clone(), plane, pods.clone(), pressure.clone())), 4),
+            (Arc::new(Kubelets::new(client.clone(), plane, pods.clone(), pressure)), 8),
+            (Arc::new(NodeLifecycle::new(client.clone(), plane, pods.clone())), 2),
+            (Arc::new(TaintEviction::new(client.clone(), plane, pods.clone())), 4),
             (Arc::new(Volumes::new(client.clone(), plane)), 4),
             (Arc::new(LoadBalancers::new(client.clone(), plane)), 2),
-            (Arc::new(OrphanedPods::new(client.clone(), plane)), 1),
+            (Arc::new(OrphanedPods::new(client.clone(), plane, pods)), 1),
         ];
         for (reconciler, workers) in of_the_plane {
             tasks.spawn(Controller::new(client.clone(), reconciler, workers).run(shutdown.clone()));

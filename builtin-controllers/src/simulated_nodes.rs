@@ -19,6 +19,7 @@ pub(crate) mod pods;
 mod addresses;
 mod board;
 mod durations;
+pub(crate) mod pressure;
 mod references;
 mod status;
 mod template;

@@ -8,6 +8,7 @@
 
 use crate::access::Access;
 use crate::pod_facts::is_deleting;
+use crate::pods_by_node::node_of;
 use crate::resources::{PERSISTENT_VOLUME_CLAIMS as CLAIMS, PODS};
 use async_trait::async_trait;
 use compact_str::{CompactString, format_compact};
@@ -74,8 +75,12 @@ impl StorageProtection {
             Protected::Volumes => Ok(object["status"]["phase"] == "Bound"),
             Protected::Claims => {
                 for pod in self.access.list(tenant, &PODS, text("namespace")).await? {
+                    // One that waits for a node does not start with a claim that is being deleted.
+                    if node_of(&pod).is_empty() {
+                        continue;
+                    }
                     let value: Pod = pod.decode()?;
-                    if value.is_placed() && value.claims(&pod.name.name).any(|claim| claim == text("name")) {
+                    if value.claims(&pod.name.name).any(|claim| claim == text("name")) {
                         return Ok(true);
                     }
                 }
@@ -103,9 +108,8 @@ struct Pod {
 }
 
 #[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 struct Spec {
-    node_name: CompactString,
     volumes: Vec<Volume>,
 }
 
@@ -124,11 +128,6 @@ struct NamedClaim {
 }
 
 impl Pod {
-    /// A node has it, or had it: one that waits for a node does not start with a claim that is being deleted.
-    fn is_placed(&self) -> bool {
-        !self.spec.node_name.is_empty()
-    }
-
     /// The claims that it names; those made for its own ephemeral volumes are called after pod and volume.
     fn claims(&self, pod_name: &str) -> impl Iterator<Item = CompactString> {
         self.spec.volumes.iter().filter_map(move |volume| match &volume.claim {
@@ -216,8 +215,5 @@ mod tests {
             {"name": "c", "emptyDir": {}}]}});
         let pod: Pod = serde_json::from_value(pod).unwrap();
         assert_eq!(pod.claims("p").collect::<Vec<_>>(), ["data", "p-b"]);
-        assert!(!pod.is_placed());
-        let placed: Pod = serde_json::from_value(json!({"spec": {"nodeName": "n"}})).unwrap();
-        assert!(placed.is_placed());
     }
 }

@@ -23,9 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What decides which pods are looked at.
-#[derive(Default)]
 struct Known {
-    pods: PodsByNode,
+    pods: Arc<PodsByNode>,
     /// The taints of nodes that have such ones.
     taints: HashMap<CompactString, Vec<Value>>,
 }
@@ -53,7 +52,7 @@ impl Known {
     fn pod(&mut self, pod: &Object, seen: Seen) -> Vec<ObjectName> {
         self.pods.see(pod, seen);
         let node = self.pods.node(&pod.name);
-        node.filter(|node| self.taints.contains_key(*node)).map(|_| pod.name.clone()).into_iter().collect()
+        node.filter(|node| self.taints.contains_key(node)).map(|_| pod.name.clone()).into_iter().collect()
     }
 }
 
@@ -99,15 +98,17 @@ fn leaves(pod: &Value, taints: &[Value], now: Timestamp) -> Leaves {
 pub(crate) struct TaintEviction {
     access: Access,
     plane: TenantId,
+    pods: Arc<PodsByNode>,
     known: Arc<Mutex<Known>>,
 }
 
 impl TaintEviction {
-    pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId) -> Self {
+    pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId, pods: Arc<PodsByNode>) -> Self {
         TaintEviction {
             access: Access::new(client, "taint-eviction-controller"),
             plane,
-            known: Arc::default(),
+            known: Arc::new(Mutex::new(Known { pods: pods.clone(), taints: HashMap::new() })),
+            pods,
         }
     }
 
@@ -151,7 +152,7 @@ impl Reconciler for TaintEviction {
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
         let Some(pod) = self.access.get(tenant, &PODS, &key.namespace, &key.name).await? else {
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).pods.forget(key);
+            self.pods.forget(key);
             return Ok(Next::OnEvent);
         };
         if pod_facts::is_deleting(&pod) || pod_facts::has_ended(&pod) {
@@ -215,7 +216,7 @@ mod tests {
         planes.put(plane, node(json!([])));
         planes.put(plane, pod("goes", json!([])));
         planes.put(plane, pod("waits", for_an_hour));
-        let eviction = Arc::new(TaintEviction::new(planes.client(), plane));
+        let eviction = Arc::new(TaintEviction::new(planes.client(), plane, Arc::default()));
         tokio::spawn(Controller::new(planes.client(), eviction, 2).run(Shutdown::new()));
         let tainted = |since: Timestamp| {
             node(json!([{"key": "x", "effect": "NoExecute", "timeAdded": since.to_string()}]))

@@ -7,7 +7,7 @@ use compact_str::CompactString;
 use plane_client::{Object, ObjectName, Seen};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a kubelet needs to know of its node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +20,11 @@ pub(super) struct Site {
     pub(super) failed: bool,
 }
 
-#[derive(Default)]
-struct Inner {
-    sites: HashMap<CompactString, Site>,
-    pods: PodsByNode,
-}
-
 /// What events told.
-#[derive(Default)]
-pub(super) struct Board(Mutex<Inner>);
+pub(super) struct Board {
+    sites: Mutex<HashMap<CompactString, Site>>,
+    pods: Arc<PodsByNode>,
+}
 
 /// `None`: the node is not simulated, or has no network yet.
 fn site(node: &Object) -> Option<Site> {
@@ -42,38 +38,42 @@ fn site(node: &Object) -> Option<Site> {
 }
 
 impl Board {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn new(pods: Arc<PodsByNode>) -> Self {
+        Board { sites: Mutex::default(), pods }
+    }
+
+    fn sites(&self) -> MutexGuard<'_, HashMap<CompactString, Site>> {
+        self.sites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A node of this name, if it is simulated.
     pub(super) fn site(&self, node: &str) -> Option<Site> {
-        self.lock().sites.get(node).cloned()
+        self.sites().get(node).cloned()
     }
 
     /// Takes in an event of a node. The pods that are to be looked at: those on it, unless it is as it was.
     pub(super) fn node(&self, node: &Object, seen: Seen) -> Vec<ObjectName> {
         let now = if seen == Seen::Gone { None } else { site(node) };
-        let mut inner = self.lock();
+        let mut sites = self.sites();
         let name = &node.name.name;
-        if inner.sites.get(name) == now.as_ref() {
+        if sites.get(name) == now.as_ref() {
             return vec![];
         }
         match now {
-            Some(site) => inner.sites.insert(name.clone(), site),
-            None => inner.sites.remove(name),
+            Some(site) => sites.insert(name.clone(), site),
+            None => sites.remove(name),
         };
-        inner.pods.on(name)
+        self.pods.on(name)
     }
 
     /// Takes in an event of a pod.
     pub(super) fn pod(&self, pod: &Object, seen: Seen) -> Vec<ObjectName> {
-        self.lock().pods.see(pod, seen);
+        self.pods.see(pod, seen);
         vec![pod.name.clone()]
     }
 
     /// The pod is not there.
     pub(super) fn forget(&self, pod: &ObjectName) {
-        self.lock().pods.forget(pod);
+        self.pods.forget(pod);
     }
 }

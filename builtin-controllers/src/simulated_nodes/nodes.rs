@@ -1,11 +1,13 @@
 //! The nodes themselves: they are registered, say how they are, and renew their Leases.
 
 use super::networks::{self, Networks};
+use super::pressure::{self, Pressure};
 use super::{LEASE_NAMESPACE, Template, VERSION, is_failed, is_simulated, node_name, number_of};
 use crate::access::{Access, elements, text};
 use crate::conditions::{self, Condition};
 use crate::events::Severity;
-use crate::resources::{LEASES, NAMESPACES, NODES};
+use crate::pods_by_node::PodsByNode;
+use crate::resources::{LEASES, NAMESPACES, NODES, PODS};
 use api_schema::quantity::Quantity;
 use api_types::condition::whole_seconds;
 use api_types::labels::{SIM_CAPACITY, SIMULATED};
@@ -17,6 +19,7 @@ use service_runtime::Shutdown;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 /// How often Leases are renewed.
 const RENEWAL: Duration = Duration::from_secs(10);
@@ -38,11 +41,42 @@ pub(crate) struct Nodes {
     access: Access,
     plane: TenantId,
     networks: OnceCell<Mutex<Networks>>,
+    pods: Arc<PodsByNode>,
+    pressure: Arc<Pressure>,
 }
 
 impl Nodes {
-    pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId) -> Self {
-        Nodes { access: Access::new(client, "simulated-nodes"), plane, networks: OnceCell::new() }
+    pub(crate) fn new(
+        client: Arc<dyn PlaneClient>,
+        plane: TenantId,
+        pods: Arc<PodsByNode>,
+        pressure: Arc<Pressure>,
+    ) -> Self {
+        let access = Access::new(client, "simulated-nodes");
+        Nodes { access, plane, networks: OnceCell::new(), pods, pressure }
+    }
+
+    /// Whether the node is under pressure; evicts a pod where that is so.
+    async fn relieve(&self, node: &Value, name: &str) -> Result<bool, ApiError> {
+        let mut pods = Vec::new();
+        if self.pressure.is_possible(name) {
+            for pod in self.pods.on(name) {
+                pods.extend(self.access.get(self.plane, &PODS, &pod.namespace, &pod.name).await?);
+            }
+        }
+        let telling = pods.iter().any(pressure::tells);
+        let shortage = if telling { pressure::shortage(node, &pods) } else { None };
+        let holds = self.pressure.holds(name, telling, shortage.is_some(), Instant::now());
+        let Some(shortage) = shortage else { return Ok(holds) };
+        let message = "Attempting to reclaim memory";
+        self.access.event(self.plane, node, Severity::Warning, "EvictionThresholdMet", message);
+        if let Some(victim) = shortage.victim {
+            let why = shortage.why(victim);
+            let status = pressure::evicted(victim, &why, Timestamp::now());
+            self.access.set_status(self.plane, &PODS, victim, status).await?;
+            self.access.event(self.plane, victim, Severity::Warning, "Evicted", &why);
+        }
+        Ok(holds)
     }
 
     /// The networks; at first those that nodes have already.
@@ -138,7 +172,8 @@ impl Reconciler for Nodes {
                 return Ok(Next::OnEvent);
             }
         };
-        let wanted = node_status(&node, number, capacity, now);
+        let under_pressure = self.relieve(&node, &key.name).await?;
+        let wanted = node_status(&node, number, capacity, under_pressure, now);
         self.access.set_status(tenant, &NODES, &node, wanted).await?;
         self.renew_lease(&node, now).await?;
         Ok(Next::After(RENEWAL))
@@ -170,8 +205,11 @@ async fn register_once(
     count: u32,
     templates: &[Template],
 ) -> Result<(), ApiError> {
+    let mut failed = Ok(());
     for (number, template) in (0..count).zip(templates.iter().cycle()) {
-        access.ensure(plane, &NODES, "", node(number, template)).await?;
+        // One that is refused holds up no other.
+        let made = access.ensure(plane, &NODES, "", node(number, template)).await;
+        failed = failed.and(made.map(drop));
     }
     for object in access.list(plane, &NODES, "").await? {
         let name = &object.name.name;
@@ -180,7 +218,7 @@ async fn register_once(
             access.delete(plane, &NODES, &object.value()?, Delete::default()).await?;
         }
     }
-    Ok(())
+    failed
 }
 
 /// What tells the nodes that are registered here from those that somebody else made.
@@ -189,7 +227,7 @@ fn provider_id(name: &str) -> String {
 }
 
 /// A node as it is registered.
-fn node(number: u32, template: &Template) -> Value {
+pub(super) fn node(number: u32, template: &Template) -> Value {
     let name = node_name(number);
     let mut labels = template.labels.clone();
     for (key, value) in [
@@ -241,7 +279,13 @@ fn capacity(node: &Value) -> Result<Map<String, Value>, String> {
 }
 
 /// The status of a node. The times of its conditions are renewed when something changes, and now and then.
-fn node_status(node: &Value, number: u32, capacity: Map<String, Value>, now: Timestamp) -> Value {
+fn node_status(
+    node: &Value,
+    number: u32,
+    capacity: Map<String, Value>,
+    under_pressure: bool,
+    now: Timestamp,
+) -> Value {
     let mut status = node["status"].clone();
     if !status.is_object() {
         status = json!({});
@@ -267,8 +311,22 @@ fn node_status(node: &Value, number: u32, capacity: Map<String, Value>, now: Tim
         let last = conditions::time(&same["lastHeartbeatTime"])?;
         (now.duration_since(last) < HEARTBEAT).then(|| same["lastHeartbeatTime"].clone())
     };
+    let memory = match under_pressure {
+        true => (
+            "MemoryPressure",
+            "True",
+            "KubeletHasInsufficientMemory",
+            "kubelet has insufficient memory available",
+        ),
+        false => (
+            "MemoryPressure",
+            "False",
+            "KubeletHasSufficientMemory",
+            "kubelet has sufficient memory available",
+        ),
+    };
     for (kind, holds, reason, message) in [
-        ("MemoryPressure", "False", "KubeletHasSufficientMemory", "a simulated node uses no memory"),
+        memory,
         ("DiskPressure", "False", "KubeletHasNoDiskPressure", "a simulated node uses no disk"),
         ("PIDPressure", "False", "KubeletHasSufficientPID", "a simulated node runs no processes"),
         ("Ready", "True", "KubeletReady", "simulated: pods are marked as running, and nothing runs"),
@@ -283,6 +341,7 @@ fn node_status(node: &Value, number: u32, capacity: Map<String, Value>, now: Tim
 
 #[cfg(test)]
 mod tests {
+    use super::super::pods::Kubelets;
     use super::*;
     use plane_client::Controller;
     use plane_client::fake::FakePlanes;
@@ -292,7 +351,9 @@ mod tests {
     fn start(planes: &FakePlanes, count: u32, templates: Vec<Template>) -> Shutdown {
         let shutdown = Shutdown::new();
         tokio::spawn(register(planes.client(), PLANE, count, templates, shutdown.clone()));
-        let nodes = Arc::new(Nodes::new(planes.client(), PLANE));
+        let pods = Arc::<PodsByNode>::default();
+        let pressure = Arc::<Pressure>::default();
+        let nodes = Arc::new(Nodes::new(planes.client(), PLANE, pods, pressure));
         tokio::spawn(Controller::new(planes.client(), nodes, 2).run(shutdown.clone()));
         shutdown
     }
@@ -358,6 +419,39 @@ mod tests {
         assert!(broken["status"]["conditions"].is_null(), "it never spoke: {broken:#}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_uses_too_much_is_evicted() {
+        let planes = FakePlanes::new();
+        let (pods, nodes) = (PODS.group_resource(), NODES.group_resource());
+        let template = Template {
+            capacity: json!({"memory": "1Gi"}).as_object().unwrap().clone(),
+            ..Template::default()
+        };
+        planes.put(PLANE, node(0, &template));
+        let (known, pressure) = (Arc::<PodsByNode>::default(), Arc::<Pressure>::default());
+        let node = Arc::new(Nodes::new(planes.client(), PLANE, known.clone(), pressure.clone()));
+        tokio::spawn(Controller::new(planes.client(), node, 2).run(Shutdown::new()));
+        let kubelets = Arc::new(Kubelets::new(planes.client(), PLANE, known, pressure));
+        tokio::spawn(Controller::new(planes.client(), kubelets, 2).run(Shutdown::new()));
+        for (name, uses) in [("modest", "100Mi"), ("greedy", "900Mi")] {
+            planes.put(
+                PLANE,
+                json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Pending"},
+                    "metadata": {"name": name, "annotations": {"sim.insula.dev/memory-usage": uses}},
+                    "spec": {"nodeName": "sim-0", "containers": [{"name": "c", "image": "x"}]}}),
+            );
+        }
+        let has_failed = |pod: Option<&Value>| pod.is_some_and(|pod| pod["status"]["reason"] == "Evicted");
+        planes.wait_for(PLANE, &pods, "default", "greedy", has_failed).await;
+        let is_short = |node: Option<&Value>| {
+            node.is_some_and(|node| conditions::holds(elements(node, "/status/conditions"), "MemoryPressure"))
+        };
+        planes.wait_for(PLANE, &nodes, "", "sim-0", is_short).await;
+        tokio::time::advance(Duration::from_secs(300)).await;
+        planes.wait_for(PLANE, &nodes, "", "sim-0", |node| !is_short(node)).await;
+        assert_eq!(planes.find(PLANE, &pods, "default", "modest").unwrap()["status"]["phase"], "Running");
+    }
+
     #[test]
     fn capacities_that_cannot_be_read_are_told() {
         for (said, why) in
@@ -373,11 +467,11 @@ mod tests {
     fn heartbeats_are_few() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let mut node = json!({"metadata": {"name": "n"}});
-        node["status"] = node_status(&node, 0, Map::new(), at(0));
-        assert_eq!(node_status(&node, 0, Map::new(), at(299)), node["status"]);
-        assert_ne!(node_status(&node, 0, Map::new(), at(300)), node["status"]);
+        node["status"] = node_status(&node, 0, Map::new(), false, at(0));
+        assert_eq!(node_status(&node, 0, Map::new(), false, at(299)), node["status"]);
+        assert_ne!(node_status(&node, 0, Map::new(), false, at(300)), node["status"]);
         node["status"]["conditions"][3]["status"] = "Unknown".into();
-        let healed = node_status(&node, 0, Map::new(), at(10));
+        let healed = node_status(&node, 0, Map::new(), false, at(10));
         assert_eq!(healed["conditions"][3]["status"], "True");
         assert_eq!(healed["conditions"][3]["lastHeartbeatTime"], "1970-01-01T00:00:10Z");
     }

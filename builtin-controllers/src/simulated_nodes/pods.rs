@@ -10,6 +10,7 @@
 
 use super::addresses::Addresses;
 use super::board::{Board, Site};
+use super::pressure::{self, Pressure};
 use super::references::{self, Kind, Reference, Use};
 use super::status::{self, Lacks, Place, Stop};
 use super::wishes::Wishes;
@@ -17,6 +18,7 @@ use crate::access::{Access, elements, number, text};
 use crate::conditions;
 use crate::events::Severity;
 use crate::pod_facts;
+use crate::pods_by_node::PodsByNode;
 use crate::resources::{CONFIG_MAPS, NODES, PODS, SECRETS};
 use api_types::labels::SIMULATED;
 use async_trait::async_trait;
@@ -25,7 +27,7 @@ use jiff::Timestamp;
 use plane_client::{
     ApiError, Delete, Next, ObjectName, PlaneClient, Reconciler, Resource, Scope, TenantId, Trigger,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -59,16 +61,23 @@ pub(crate) struct Kubelets {
     addresses: OnceCell<Mutex<Addresses>>,
     /// Pods that lack something, by namespace.
     waiting: Waiting,
+    pressure: Arc<Pressure>,
 }
 
 impl Kubelets {
-    pub(crate) fn new(client: Arc<dyn PlaneClient>, plane: TenantId) -> Self {
+    pub(crate) fn new(
+        client: Arc<dyn PlaneClient>,
+        plane: TenantId,
+        pods: Arc<PodsByNode>,
+        pressure: Arc<Pressure>,
+    ) -> Self {
         Kubelets {
             access: Access::new(client, "simulated-kubelet"),
             plane,
-            board: Arc::default(),
+            board: Arc::new(Board::new(pods)),
             addresses: OnceCell::new(),
             waiting: Arc::default(),
+            pressure,
         }
     }
 
@@ -157,10 +166,9 @@ impl Kubelets {
         self.access.delete(tenant, &PODS, pod, now).await.map(|()| Next::OnEvent)
     }
 
-    async fn label(&self, tenant: TenantId, pod: &Value) -> Result<(), ApiError> {
-        let target = self.access.target_of(tenant, &PODS, pod);
-        let patch = json!({"metadata": {"uid": pod["metadata"]["uid"], "labels": {SIMULATED: "true"}}});
-        self.access.patch(&target, patch).await.map(|_| ())
+    /// Writes the status, and that it is simulated.
+    async fn tell(&self, tenant: TenantId, pod: &Value, status: Value) -> Result<bool, ApiError> {
+        self.access.set_status_labelled(tenant, &PODS, pod, status, &[(SIMULATED, "true")]).await
     }
 }
 
@@ -208,10 +216,8 @@ impl Reconciler for Kubelets {
             self.with_addresses(|addresses| addresses.release(key)).await?;
             return Ok(Next::OnEvent);
         }
-        if pod["metadata"]["labels"][SIMULATED] != "true" {
-            // The label is an event, and brings the pod again.
-            self.label(tenant, &pod).await?;
-            return Ok(Next::OnEvent);
+        if pressure::tells(&pod) {
+            self.pressure.note(node);
         }
         let uid = text(&pod, "/metadata/uid");
         let known = text(&pod, "/status/podIP");
@@ -228,7 +234,7 @@ impl Reconciler for Kubelets {
         let pod_ip = if on_host { host_ip.clone() } else { address.to_string() };
         if status::is_past_deadline(&pod, Timestamp::now()) {
             let status = status::failed(&pod, "DeadlineExceeded", DEADLINE_EXCEEDED, Timestamp::now());
-            self.access.set_status(tenant, &PODS, &pod, status).await?;
+            self.tell(tenant, &pod, status).await?;
             return Ok(Next::OnEvent);
         }
         // Noted before it is looked: what comes after is an event for it.
@@ -240,7 +246,7 @@ impl Reconciler for Kubelets {
         }
         let (status, again) = status::next(&pod, &Place { pod_ip, host_ip }, &lacks, Timestamp::now());
         let began_to_wait = status::crash_loops(&pod, &status);
-        self.access.set_status(tenant, &PODS, &pod, status).await?;
+        self.tell(tenant, &pod, status).await?;
         for container in began_to_wait {
             let message = format!(
                 "Back-off restarting failed container {container} in pod {}_{}({uid})",
@@ -261,6 +267,7 @@ mod tests {
     use super::*;
     use plane_client::fake::FakePlanes;
     use plane_client::{Actor, Controller, Target, Write};
+    use serde_json::json;
     use service_runtime::Shutdown;
 
     const TENANT: TenantId = TenantId::LOCAL_SUPER;
@@ -275,7 +282,7 @@ mod tests {
         for index in 0..nodes {
             planes.put(TENANT, node(index));
         }
-        let kubelets = Arc::new(Kubelets::new(planes.client(), TENANT));
+        let kubelets = Arc::new(Kubelets::new(planes.client(), TENANT, Arc::default(), Arc::default()));
         tokio::spawn(Controller::new(planes.client(), kubelets, 4).run(Shutdown::new()));
         planes
     }

@@ -104,10 +104,15 @@ fn running(pod: &Value) -> Vec<&Value> {
     elements(pod, "/spec/containers").iter().chain(sidecars).collect()
 }
 
+/// True when a pod says how much memory it uses.
+pub(super) fn says_memory(pod: &Value) -> bool {
+    pod["metadata"]["annotations"][SIM_MEMORY_USAGE].is_string()
+}
+
 /// The containers that use more memory than their limit.
 pub(super) fn out_of_memory(pod: &Value) -> Vec<&str> {
     // A share is one of the request, which is no more than the limit, unless somebody asks for it.
-    if !pod["metadata"]["annotations"][SIM_MEMORY_USAGE].is_string() {
+    if !says_memory(pod) {
         return vec![];
     }
     let containers = running(pod);
@@ -120,7 +125,7 @@ pub(super) fn out_of_memory(pod: &Value) -> Vec<&str> {
 }
 
 /// What each container of a pod uses; `None` when it does not run.
-fn usage(pod: &Value) -> Option<Vec<(CompactString, Usage)>> {
+pub(super) fn usage(pod: &Value) -> Option<Vec<(CompactString, Usage)>> {
     let runs = text(pod, "/status/phase") == "Running" && !pod_facts::is_deleting(pod);
     if !runs {
         return None;

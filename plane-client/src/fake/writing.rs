@@ -252,10 +252,12 @@ fn change(
     let mut value = match target.subresource {
         "status" if !kind.status => return Err(ApiError::no_such_path()),
         "status" => {
-            // Built-in kinds let it change annotations too.
+            // Built-in kinds let it change labels and annotations too.
             let mut value = with_field(old.clone(), "status", &wanted);
             if !kind.custom {
-                value["metadata"] = with_field(value["metadata"].take(), "annotations", &wanted["metadata"]);
+                for field in ["labels", "annotations"] {
+                    value["metadata"] = with_field(value["metadata"].take(), field, &wanted["metadata"]);
+                }
             }
             value
         }

@@ -4,9 +4,13 @@
 //! bound to the old `resourceVersion`: what the controller does not know it cannot lose, and a change computed
 //! from an old version is a conflict, after which the key comes again.
 
+use crate::claims::Claimant;
 use crate::events::{Event, Recorder, Severity};
+use crate::resources::PODS;
+use crate::selectors::Selector;
 use plane_client::{
-    Actor, ApiError, Delete, Object, ObjectName, Patch, PlaneClient, Resource, Target, TenantId, Write,
+    Actor, ApiError, Delete, Meta, Object, ObjectName, Patch, PlaneClient, Resource, Selected, Target,
+    TenantId, Write,
 };
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -64,6 +68,18 @@ impl Access {
         namespace: &str,
     ) -> Result<Vec<Object>, ApiError> {
         self.client.list(tenant, &resource.group_resource(), namespace).await
+    }
+
+    /// The pods of a namespace that a claimant can own, not decoded.
+    pub(crate) async fn claimable(
+        &self,
+        tenant: TenantId,
+        namespace: &str,
+        claimant: Claimant<'_>,
+        selector: &Selector,
+    ) -> Result<Selected, ApiError> {
+        let wanted = |_: &ObjectName, meta: &Meta| claimant.concerns(meta, selector);
+        self.client.select(tenant, &PODS.group_resource(), namespace, &wanted).await
     }
 
     async fn write(&self, target: &Target, write: Write) -> Result<Object, ApiError> {
@@ -128,13 +144,35 @@ impl Access {
         old: &Value,
         status: Value,
     ) -> Result<bool, ApiError> {
-        let (mut before, mut after) = (old.clone(), old.clone());
-        if before["status"].is_null() {
-            before["status"] = json!({});
+        self.set_status_labelled(tenant, resource, old, status, &[]).await
+    }
+
+    /// The same with labels that the object is to have, in one write.
+    pub(crate) async fn set_status_labelled(
+        &self,
+        tenant: TenantId,
+        resource: &Resource,
+        old: &Value,
+        status: Value,
+        labels: &[(&str, &str)],
+    ) -> Result<bool, ApiError> {
+        let empty = json!({});
+        let before = if old["status"].is_null() { &empty } else { &old["status"] };
+        let mut patch = difference(before, &status).map_or(empty.clone(), |change| json!({"status": change}));
+        for (key, value) in labels {
+            if old["metadata"]["labels"][key] != *value {
+                patch["metadata"]["labels"][key] = (*value).into();
+            }
         }
-        after["status"] = status;
-        match self.change(tenant, resource, "status", &before, &after).await {
-            Ok(written) => Ok(written.is_some()),
+        if patch == empty {
+            return Ok(false);
+        }
+        for field in ["uid", "resourceVersion"] {
+            patch["metadata"][field] = old["metadata"][field].clone();
+        }
+        let target = self.target_of(tenant, resource, old).subresource("status");
+        match self.write(&target, Write::Patch(Patch::Merge(patch))).await {
+            Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) => Err(error),
         }

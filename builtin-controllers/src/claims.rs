@@ -1,6 +1,8 @@
 //! Which objects a controller owns: by controller reference first, by selector for what nobody owns.
 
 use crate::access::{Access, text};
+use crate::selectors::Selector;
+use crate::slim::{self, Keep};
 use plane_client::{ApiError, Meta, Object, Resource, TenantId};
 use serde_json::{Value, json};
 
@@ -37,6 +39,16 @@ pub(crate) fn claim(object: &Meta, matches: bool, claimant: Claimant<'_>) -> Cla
     }
 }
 
+impl Claimant<'_> {
+    /// True for what it can own: what it controls, and what nobody does and its selector matches.
+    pub(crate) fn concerns(&self, object: &Meta, selector: &Selector) -> bool {
+        match object.controller() {
+            Some(owner) => owner.uid == self.uid,
+            None => selector.matches(&object.labels),
+        }
+    }
+}
+
 /// The reference by which `owner` controls.
 pub(crate) fn controller_reference(owner: &Value) -> Value {
     json!({
@@ -55,6 +67,8 @@ pub(crate) struct Owner<'a> {
     pub(crate) finalizer: Option<&'static str>,
     /// Which objects it takes and lets go; the others stay as they are.
     pub(crate) concerns: fn(&Value) -> bool,
+    /// What it reads of those that are its own.
+    pub(crate) reads: &'static Keep,
 }
 
 /// What most owners take and let go.
@@ -62,12 +76,12 @@ pub(crate) fn everything(_: &Value) -> bool {
     true
 }
 
-/// Does what the claims say and gives the decoded objects that are `owner`'s now. Before the first adoption the
+/// Does what the claims say and gives what is read of the objects that are `owner`'s now. Before the first adoption the
 /// owner is read again: one that is gone, or being deleted, adopts nothing.
 pub(crate) async fn settle(
     access: &Access,
     tenant: TenantId,
-    Owner { resource: owner_resource, object: owner, finalizer, concerns }: Owner<'_>,
+    Owner { resource: owner_resource, object: owner, finalizer, concerns, reads }: Owner<'_>,
     resource: &Resource,
     claims: Vec<(&Object, Claim)>,
 ) -> Result<Vec<Value>, ApiError> {
@@ -76,7 +90,7 @@ pub(crate) async fn settle(
     for (object, claim) in claims {
         match claim {
             Claim::Ignore => {}
-            Claim::Keep => owned.push(object.value()?),
+            Claim::Keep => owned.push(slim::decode(object, reads)?),
             Claim::Release => {
                 let old = object.value()?;
                 if !concerns(&old) {

@@ -22,6 +22,7 @@ use crate::pod_facts::is_deleting;
 use crate::resources::{CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS};
 use crate::revisions::Revisions;
 use crate::selectors::{Selector, SelectorIndex};
+use crate::slim;
 use async_trait::async_trait;
 use backoff::Backoff;
 use jiff::Timestamp;
@@ -204,13 +205,19 @@ impl Reconciler for DaemonSets {
         };
         let selector = Selector::parse(&set["spec"]["selector"]).filter(|selector| !selector.is_empty());
         let Some(selector) = selector.filter(|_| !is_deleting(&set)) else { return Ok(Next::OnEvent) };
-        let listed = self.access.list(tenant, &PODS, &key.namespace).await?;
         let claimant = Claimant { uid: text(&set, "/metadata/uid"), deleting: false };
+        let listed = self.access.claimable(tenant, &key.namespace, claimant, &selector).await?;
         let claims = listed
+            .objects
             .iter()
             .map(|pod| (pod, claims::claim(&pod.meta, selector.matches(&pod.meta.labels), claimant)));
-        let owner =
-            Owner { resource: &DAEMON_SETS, object: &set, finalizer: None, concerns: claims::everything };
+        let owner = Owner {
+            resource: &DAEMON_SETS,
+            object: &set,
+            finalizer: None,
+            concerns: claims::everything,
+            reads: &slim::DECIDED,
+        };
         let pods = claims::settle(&self.access, tenant, owner, &PODS, claims.collect()).await?;
         self.pace.worked(tenant, key, pods.len());
         let unseen = self.pods.unseen(tenant, &set, &listed);

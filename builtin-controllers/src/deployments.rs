@@ -19,6 +19,7 @@ use crate::events::Severity;
 use crate::pod_facts;
 use crate::resources::{DEPLOYMENTS, PODS, REPLICA_SETS};
 use crate::selectors::{Selector, SelectorIndex};
+use crate::slim;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use plane_client::{
@@ -56,7 +57,7 @@ impl Deployments {
         let pods = self.access.list(tenant, &PODS, text(deployment, "/metadata/namespace")).await?;
         for pod in pods {
             let owned = pod.meta.controller().is_some_and(|owner| old.contains(&owner.uid.as_str()));
-            if owned && !pod_facts::has_ended(&pod.value()?) {
+            if owned && !pod_facts::has_ended(&slim::decode(&pod, &slim::REPLICA)?) {
                 return Ok(true);
             }
         }
@@ -193,6 +194,7 @@ impl Reconciler for Deployments {
             object: &deployment,
             finalizer: None,
             concerns: claims::everything,
+            reads: &slim::DECIDED,
         };
         let sets = claims::settle(&self.access, tenant, owner, &REPLICA_SETS, claims.collect()).await?;
         let recreate = text(&deployment, "/spec/strategy/type") == "Recreate";

@@ -15,6 +15,7 @@ use crate::events::Severity;
 use crate::pace::Pace;
 use crate::resources::{DISRUPTION_BUDGETS, PODS};
 use crate::selectors::{Selector, SelectorIndex, go_text};
+use crate::slim;
 use async_trait::async_trait;
 use compact_str::CompactString;
 use jiff::Timestamp;
@@ -133,7 +134,8 @@ impl Reconciler for DisruptionBudgets {
             .filter(|pod| selector.as_ref().is_some_and(|selector| selector.matches(&pod.meta.labels)))
             .collect();
         self.index.observe(tenant, key, &listed, &selected);
-        let pods: Vec<Value> = selected.iter().map(|pod| pod.value()).collect::<Result<_, _>>()?;
+        let pods: Vec<Value> =
+            selected.iter().map(|pod| slim::decode(pod, &slim::DECIDED)).collect::<Result<_, _>>()?;
         self.pace.worked(tenant, key, pods.len());
         if pods.is_empty() {
             self.tell(tenant, &budget, Severity::Normal, "NoPods", "No matching pods found");

@@ -21,6 +21,7 @@ use crate::pace::Pace;
 use crate::pod_facts::is_deleting;
 use crate::resources::{ENDPOINT_SLICES, ENDPOINTS, NODES, PODS, SERVICES};
 use crate::selectors::{Selector, SelectorIndex};
+use crate::slim;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use on_nodes::OnNodes;
@@ -350,7 +351,8 @@ impl Reconciler for EndpointSlices {
         let listed = self.access.list(tenant, &PODS, &key.namespace).await?;
         let selected: Vec<&Object> = listed.iter().filter(|pod| selector.matches(&pod.meta.labels)).collect();
         self.index.observe(tenant, key, &listed, &selected);
-        let pods: Vec<Value> = selected.iter().map(|pod| pod.value()).collect::<Result<_, _>>()?;
+        let pods: Vec<Value> =
+            selected.iter().map(|pod| slim::decode(pod, &slim::ENDPOINT)).collect::<Result<_, _>>()?;
         self.pace.worked(tenant, key, pods.len());
         let time = self.times.next(tenant, key, &service, &pods);
         let look = Look { tenant, key, service: &service, pods: &pods, time };

@@ -1,6 +1,6 @@
 //! What a controller did that the cache may not show yet.
 
-use plane_client::{Object, Revision, TenantId};
+use plane_client::{Object, Revision, Selected, TenantId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -55,10 +55,10 @@ impl Expectations {
 
     /// Forgets what the list shows, and tells the rest. A list that shows anything newer than a creation shows
     /// the creation too, or the pod is gone already.
-    pub(crate) fn settle(&self, tenant: TenantId, owner: &str, listed: &[Object]) -> Unseen {
-        let newest = listed.iter().map(|pod| pod.revision).max().unwrap_or_default();
+    pub(crate) fn settle(&self, tenant: TenantId, owner: &str, listed: &Selected) -> Unseen {
+        let newest = listed.newest;
         let live: HashMap<&str, bool> =
-            listed.iter().map(|pod| (pod.meta.uid.as_str(), pod.meta.deleting)).collect();
+            listed.objects.iter().map(|pod| (pod.meta.uid.as_str(), pod.meta.deleting)).collect();
         self.with(tenant, owner, |pending| {
             pending.created.retain(|_, (revision, at)| newest < *revision && at.elapsed() < PATIENCE);
             pending
@@ -91,7 +91,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_list_that_lags_is_noticed() {
         let memory = Expectations::default();
-        let seen = |listed: &[Object]| memory.settle(TenantId::HOST, "owner", listed);
+        let seen = |listed: &[Object]| {
+            let newest = listed.iter().map(|pod| pod.revision).max().unwrap_or_default();
+            memory.settle(TenantId::HOST, "owner", &Selected { objects: listed.to_vec(), newest })
+        };
         memory.created(TenantId::HOST, "owner", &pod("a", 5, false));
         memory.deleted(TenantId::HOST, "owner", "b");
         let lagging = seen(&[pod("b", 3, false)]);

@@ -23,6 +23,7 @@ use crate::pod_control::PodControl;
 use crate::pod_facts;
 use crate::resources::{JOBS, PODS};
 use crate::selectors::{Selector, SelectorIndex};
+use crate::slim;
 use assess::{Assessment, Ending, assess};
 use async_trait::async_trait;
 use backoff::Backoff;
@@ -30,7 +31,9 @@ use facts::{FINALIZER, has_finalizer, is_managed_elsewhere};
 use futures::future::join_all;
 use jiff::Timestamp;
 use manage::{Work, manage};
-use plane_client::{ApiError, Next, Object, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger};
+use plane_client::{
+    ApiError, Next, Object, ObjectName, PlaneClient, Reconciler, Scope, Selected, TenantId, Trigger,
+};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -165,10 +168,10 @@ impl Jobs {
         tenant: TenantId,
         key: &ObjectName,
         job: &Value,
-        listed: &[Object],
+        listed: &Selected,
         owned: &[Value],
     ) -> Result<Next, ApiError> {
-        let mut memory = self.recall(tenant, key, text(job, "/metadata/uid"), listed);
+        let mut memory = self.recall(tenant, key, text(job, "/metadata/uid"), &listed.objects);
         let state = assess(job, owned, &memory.released, memory.backoff, Timestamp::now());
         let settled = self.pods.unseen(tenant, job, listed).created == 0;
         let work = manage(&state, settled);
@@ -287,15 +290,21 @@ impl Reconciler for Jobs {
         }
         let selector = Selector::parse(&job["spec"]["selector"]).filter(|selector| !selector.is_empty());
         let Some(selector) = selector else { return Ok(Next::OnEvent) };
-        let listed = self.access.list(tenant, &PODS, &key.namespace).await?;
         let uid = text(&job, "/metadata/uid");
         let claimant = Claimant { uid, deleting: pod_facts::is_deleting(&job) };
+        let listed = self.access.claimable(tenant, &key.namespace, claimant, &selector).await?;
         let claims: Vec<(&Object, Claim)> = listed
+            .objects
             .iter()
             .map(|pod| (pod, claims::claim(&pod.meta, selector.matches(&pod.meta.labels), claimant)))
             .collect();
-        let owner =
-            Owner { resource: &JOBS, object: &job, finalizer: Some(FINALIZER), concerns: claims::everything };
+        let owner = Owner {
+            resource: &JOBS,
+            object: &job,
+            finalizer: Some(FINALIZER),
+            concerns: claims::everything,
+            reads: &slim::DECIDED,
+        };
         let owned = claims::settle(&self.access, tenant, owner, &PODS, claims).await?;
         self.pace.worked(tenant, key, owned.len());
         self.step(tenant, key, &job, &listed, &owned).await

@@ -24,6 +24,7 @@ mod resources;
 mod revisions;
 mod selectors;
 mod shares;
+mod slim;
 
 mod gate;
 mod run;

@@ -9,12 +9,17 @@ use crate::claims;
 use crate::events::Severity;
 use crate::expectations::{Expectations, Unseen};
 use crate::resources::PODS;
-use futures::future::join_all;
-use plane_client::{ApiError, Delete, Object, TenantId};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+use plane_client::{ApiError, Delete, Selected, TenantId};
 use serde_json::{Value, json};
 
 /// The most pods made or deleted in one step.
 pub(crate) const BURST: usize = 500;
+
+/// How many are written at a time: enough to share the store's commits, and few enough that what they take of memory
+/// does not grow with the number of replicas.
+const PARALLEL: usize = 64;
 
 /// Makes and removes pods, and remembers it.
 pub(crate) struct PodControl {
@@ -28,7 +33,7 @@ impl PodControl {
     }
 
     /// What the list does not show yet of what was done for the owner.
-    pub(crate) fn unseen(&self, tenant: TenantId, owner: &Value, listed: &[Object]) -> Unseen {
+    pub(crate) fn unseen(&self, tenant: TenantId, owner: &Value, listed: &Selected) -> Unseen {
         self.expectations.settle(tenant, text(owner, "/metadata/uid"), listed)
     }
 
@@ -43,10 +48,10 @@ impl PodControl {
         let (mut pods, mut batch, mut created) = (pods.into_iter(), 1, 0);
         let resource = &PODS;
         while pods.len() > 0 {
-            let creations =
-                pods.by_ref().take(batch).map(|pod| self.access.create(tenant, resource, namespace, pod));
+            let create = |pod| self.access.create(tenant, resource, namespace, pod).boxed();
+            let creations: Vec<BoxFuture<'_, _>> = pods.by_ref().take(batch).map(create).collect();
             let mut failure = None;
-            for result in join_all(creations).await {
+            for result in stream::iter(creations).buffered(PARALLEL).collect::<Vec<_>>().await {
                 match result {
                     Ok(pod) => {
                         created += 1;
@@ -75,12 +80,14 @@ impl PodControl {
         owner: &Value,
         pods: &[&Value],
     ) -> Result<(), ApiError> {
-        let deletions = pods.iter().map(|pod| async move {
-            let result = self.access.delete(tenant, &PODS, pod, Delete::default()).await;
-            (text(pod, "/metadata/name"), text(pod, "/metadata/uid"), result)
-        });
+        let deletions: Vec<BoxFuture<'_, _>> = pods
+            .iter()
+            .map(|pod| async move { self.access.delete(tenant, &PODS, pod, Delete::default()).await }.boxed())
+            .collect();
+        let results: Vec<Result<(), ApiError>> = stream::iter(deletions).buffered(PARALLEL).collect().await;
         let mut failure = None;
-        for (name, uid, result) in join_all(deletions).await {
+        for (pod, result) in pods.iter().zip(results) {
+            let (name, uid) = (text(pod, "/metadata/name"), text(pod, "/metadata/uid"));
             match result {
                 Ok(()) => {
                     self.expectations.deleted(tenant, text(owner, "/metadata/uid"), uid);

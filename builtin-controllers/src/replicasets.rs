@@ -16,6 +16,7 @@ use crate::pod_facts::{self, Availability};
 use crate::ranking;
 use crate::resources::{PODS, REPLICA_SETS, REPLICATION_CONTROLLERS};
 use crate::selectors::{Selector, SelectorIndex, labels_of};
+use crate::slim;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use plane_client::{ApiError, Next, ObjectName, PlaneClient, Reconciler, Resource, Scope, TenantId, Trigger};
@@ -156,9 +157,10 @@ impl Reconciler for ReplicaSets {
         else {
             return Ok(Next::OnEvent);
         };
-        let listed = self.access.list(tenant, &PODS, &key.namespace).await?;
         let claimant = Claimant { uid, deleting };
+        let listed = self.access.claimable(tenant, &key.namespace, claimant, &selector).await?;
         let claims = listed
+            .objects
             .iter()
             .map(|pod| (pod, claims::claim(&pod.meta, selector.matches(&pod.meta.labels), claimant)));
         let owner = Owner {
@@ -166,6 +168,7 @@ impl Reconciler for ReplicaSets {
             object: &replica_set,
             finalizer: None,
             concerns: pod_facts::is_active,
+            reads: &slim::REPLICA,
         };
         let owned = claims::settle(&self.access, tenant, owner, &PODS, claims.collect()).await?;
         self.pace.worked(tenant, key, owned.len());

@@ -9,6 +9,7 @@ use crate::claims::{self, Claim, Claimant, Owner};
 use crate::hash;
 use crate::resources::CONTROLLER_REVISIONS;
 use crate::selectors::Selector;
+use crate::slim::Keep;
 use plane_client::{ApiError, Delete, Object, Resource, TenantId};
 use serde_json::{Value, json};
 
@@ -127,8 +128,13 @@ impl Revisions {
             claim => claim,
         };
         let claims = listed.iter().map(|object| (object, claim(object))).collect();
-        let whose =
-            Owner { resource: self.owners, object: owner, finalizer: None, concerns: claims::everything };
+        let whose = Owner {
+            resource: self.owners,
+            object: owner,
+            finalizer: None,
+            concerns: claims::everything,
+            reads: &Keep::All,
+        };
         let mut owned = claims::settle(&self.access, tenant, whose, &CONTROLLER_REVISIONS, claims).await?;
         let place = |revision: &Value| {
             let of = |pointer| text(revision, pointer).to_owned();

@@ -22,6 +22,7 @@ use crate::pod_facts::is_deleting;
 use crate::resources::{PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS};
 use crate::revisions::{Choice, Revisions, choose, data_of, template_of};
 use crate::selectors::{Selector, SelectorIndex};
+use crate::slim;
 use async_trait::async_trait;
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -364,15 +365,20 @@ impl Reconciler for StatefulSets {
         };
         let selector = Selector::parse(&set["spec"]["selector"]).filter(|selector| !selector.is_empty());
         let Some(selector) = selector else { return Ok(Next::OnEvent) };
-        let listed = self.access.list(tenant, &PODS, &key.namespace).await?;
         let claimant = Claimant { uid: text(&set, "/metadata/uid"), deleting: is_deleting(&set) };
-        let claims = listed.iter().map(|pod| {
+        let listed = self.access.claimable(tenant, &key.namespace, claimant, &selector).await?;
+        let claims = listed.objects.iter().map(|pod| {
             let is_named = identity::ordinal(&key.name, &pod.name.name).is_some();
             let matches = is_named && selector.matches(&pod.meta.labels);
             (pod, claims::claim(&pod.meta, matches, claimant))
         });
-        let owner =
-            Owner { resource: &STATEFUL_SETS, object: &set, finalizer: None, concerns: claims::everything };
+        let owner = Owner {
+            resource: &STATEFUL_SETS,
+            object: &set,
+            finalizer: None,
+            concerns: claims::everything,
+            reads: &slim::DECIDED,
+        };
         let pods = claims::settle(&self.access, tenant, owner, &PODS, claims.collect()).await?;
         self.pace.worked(tenant, key, pods.len());
         let done = match self.revisions_of(tenant, &set, &selector).await {

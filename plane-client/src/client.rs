@@ -37,6 +37,21 @@ pub trait PlaneClient: Send + Sync + 'static {
         namespace: &str,
     ) -> Result<Vec<Object>, ApiError>;
 
+    /// Those objects of [`PlaneClient::list`] that are wanted, as their names and their metadata tell: what is not
+    /// costs next to nothing.
+    async fn select(
+        &self,
+        tenant: TenantId,
+        resource: &GroupResource,
+        namespace: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<Selected, ApiError> {
+        let listed = self.list(tenant, resource, namespace).await?;
+        let newest = listed.iter().map(|object| object.revision).max().unwrap_or_default();
+        let objects = listed.into_iter().filter(|object| wanted(&object.name, &object.meta)).collect();
+        Ok(Selected { objects, newest })
+    }
+
     /// Every object of a plane with an owner reference to this UID, whatever its resource.
     async fn dependents(&self, tenant: TenantId, owner_uid: &str) -> Result<Vec<Object>, ApiError>;
 
@@ -107,6 +122,18 @@ impl Object {
     pub fn value(&self) -> Result<Value, ApiError> {
         self.decode()
     }
+}
+
+/// Tells the objects that are wanted by their names and their metadata.
+pub type Wanted<'a> = dyn Fn(&ObjectName, &Meta) -> bool + Sync + 'a;
+
+/// Some objects of a list.
+#[derive(Clone, Debug, Default)]
+pub struct Selected {
+    /// Those that are wanted, in the list's order.
+    pub objects: Vec<Object>,
+    /// When the last of all objects of the list was written, wanted or not.
+    pub newest: Revision,
 }
 
 /// What a watch says.

@@ -28,7 +28,7 @@ pub mod write;
 pub use api_types::{ApiError, GroupResource, Meta, ObjectName, Resource, ResourceKey, Revision, TenantId};
 pub use authorities::Authorities;
 pub use certificate_signer::{CertificateOrder, CertificateSigner, SigningError};
-pub use client::{KindInfo, Object, PlaneClient, Scope, WatchItem};
+pub use client::{KindInfo, Object, PlaneClient, Scope, Selected, Wanted, WatchItem};
 pub use controller::{Controller, Next, Reconciler, Seen, Trigger};
 pub use extension_servers::{Availability, Checked, ExtensionServers};
 pub use pod_tunnel::{Duplex, PodAnswer, PodRequest, PodTunnel, SuperActor, TunnelError};

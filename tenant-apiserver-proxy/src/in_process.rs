@@ -14,7 +14,9 @@ use crate::stages::{Authenticated, Authorized, Call, Query};
 use api_resources::Verb;
 use api_types::{ApiError, GroupResource, Meta, ObjectName, Resource, Revision, TenantId};
 use async_trait::async_trait;
-use plane_client::{Actor, Delete, KindInfo, Object, Patch, PlaneClient, Scope, Target, WatchItem, Write};
+use plane_client::{
+    Actor, Delete, KindInfo, Object, Patch, PlaneClient, Scope, Selected, Target, Wanted, WatchItem, Write,
+};
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -86,6 +88,25 @@ impl PlaneClient for InProcess {
         self.server.cache.wait_for_whole_commit().await;
         let records = self.server.cache.collection(tenant, resource).list(namespace);
         Ok(records.iter().map(|record| Self::object(tenant, resource, record)).collect())
+    }
+
+    async fn select(
+        &self,
+        tenant: TenantId,
+        resource: &GroupResource,
+        namespace: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<Selected, ApiError> {
+        self.server.cache.wait_for_whole_commit().await;
+        let snapshot = self.server.cache.collection(tenant, resource).snapshot();
+        let mut selected = Selected::default();
+        for record in snapshot.records(namespace, None).iter() {
+            selected.newest = selected.newest.max(record.revision);
+            if wanted(&record.name, &record.meta) {
+                selected.objects.push(Self::object(tenant, resource, record));
+            }
+        }
+        Ok(selected)
     }
 
     async fn dependents(&self, tenant: TenantId, owner_uid: &str) -> Result<Vec<Object>, ApiError> {

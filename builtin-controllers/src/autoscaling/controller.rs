@@ -8,6 +8,7 @@ use super::target::{Scale, Scales};
 use crate::access::{Access, number, text};
 use crate::events::Severity;
 use crate::resources::{AUTOSCALERS, PODS};
+use crate::slim;
 use api_resources::selectors::LabelSelector;
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -268,7 +269,7 @@ impl Look<'_> {
         let listed = self.all.access.list(self.tenant, &PODS, &self.key.namespace).await?;
         let selected: Vec<&Object> = listed.iter().filter(|pod| selector.matches(&pod.meta.labels)).collect();
         let selected = Selected {
-            pods: selected.iter().map(|pod| pod.value()).collect::<Result<_, _>>()?,
+            pods: selected.iter().map(|pod| slim::decode(pod, &slim::DECIDED)).collect::<Result<_, _>>()?,
             metas: selected.iter().map(|pod| pod.meta.clone()).collect(),
         };
         let by = self.scaled_by(&selected.metas);

@@ -50,7 +50,10 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     local(&["create", "--filename=-"], &deployments.join("\n---\n"))?;
     let wanted = share * DEPLOYMENTS;
     loop {
-        let placed = local(&["get", "pods", "--field-selector=spec.nodeName!=", "--output=name"], "")?;
+        let placed = local(
+            &["get", "pods", "--field-selector=spec.nodeName!=", "--output=name", "--chunk-size=0"],
+            "",
+        )?;
         let count = placed.lines().count();
         if count >= wanted {
             break;

@@ -72,7 +72,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     ));
     local(&["delete", "deployments", "--all"], "")?;
     let took = until(0, || {
-        let left = local(&["get", "pods", "--output=name"], "")?;
+        let left = local(&["get", "pods", "--output=name", "--chunk-size=0"], "")?;
         Ok(left.lines().count().to_string())
     })?;
     steps::say(&format!("all were gone after {took:.1} s: {:.1} MiB", mib()?));

@@ -140,7 +140,6 @@ mod tests {
             (json!({"metadata": {"labels": {"a b": "c"}}}), "metadata.labels"),
             (json!({"metadata": {"labels": {"a": "b c"}}}), "metadata.labels"),
             (json!({"metadata": {"annotations": {"a b": "c"}}}), "metadata.annotations"),
-            (json!({"status": {"capacity": {"a b": 4}}}), "status.capacity"),
         ] {
             let told = of(node).unwrap_err();
             assert!(told.starts_with(why), "{told}");

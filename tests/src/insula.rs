@@ -26,6 +26,8 @@ pub struct Insula {
     nodes: Option<u32>,
     /// `--etcd-servers`; empty for the embedded store.
     etcd: String,
+    /// Without `--no-scheduler`.
+    schedules: bool,
     child: Option<Child>,
 }
 
@@ -66,6 +68,7 @@ impl Insula {
                 log,
                 nodes: None,
                 etcd: String::new(),
+                schedules: true,
                 child: None,
             };
             server.spawn();
@@ -107,6 +110,15 @@ impl Insula {
     /// When it does not become ready.
     pub fn start_again_on_etcd(&mut self, url: &str) {
         url.clone_into(&mut self.etcd);
+        self.start_again();
+    }
+
+    /// Starts it again, and leaves pods to a scheduler from elsewhere.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_again_without_scheduler(&mut self) {
+        self.schedules = false;
         self.start_again();
     }
 
@@ -268,6 +280,7 @@ impl Insula {
             .envs((!self.log.is_empty()).then_some(("INSULA_LOG", self.log)))
             .args((!self.etcd.is_empty()).then(|| format!("--etcd-servers={}", self.etcd)))
             .args(self.nodes.map(|count| format!("--nodes={count}")))
+            .args((!self.schedules).then_some("--no-scheduler"))
             .args(
                 self.super_kubeconfig
                     .iter()

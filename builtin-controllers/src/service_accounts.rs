@@ -54,3 +54,43 @@ impl Reconciler for ServiceAccounts {
         Ok(Next::OnEvent)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plane_client::fake::FakePlanes;
+    use serde_json::Value;
+
+    #[tokio::test]
+    async fn a_namespace_that_stays_has_one_and_what_is_there_is_left_alone() {
+        let space = |more: Value| {
+            let mut space = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}});
+            more.as_object()
+                .into_iter()
+                .flatten()
+                .for_each(|(key, value)| space["metadata"][key] = value.clone());
+            space
+        };
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "automountServiceAccountToken": false,
+            "metadata": {"name": NAME, "namespace": "a"}});
+        let leaving = json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/x"]});
+        // The namespace, the account that is there, whether there is one then.
+        let table = [
+            (None, None, false),
+            (Some(space(json!({}))), None, true),
+            (Some(space(leaving)), None, false),
+            (Some(space(json!({}))), Some(account), true),
+        ];
+        for (space, account, expected) in table {
+            let planes = FakePlanes::new();
+            space.iter().chain(&account).for_each(|object| drop(planes.put(TenantId::HOST, object.clone())));
+            let controller = ServiceAccounts::new(planes.client());
+            controller.reconcile(TenantId::HOST, &ObjectName::cluster("a")).await.unwrap();
+            let found = planes.find(TenantId::HOST, &SERVICE_ACCOUNTS.group_resource(), "a", NAME);
+            assert_eq!(found.is_some(), expected, "{space:?}");
+            if let (Some(account), Some(found)) = (account, found) {
+                assert_eq!(found["automountServiceAccountToken"], account["automountServiceAccountToken"]);
+            }
+        }
+    }
+}

@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use kube::config::Kubeconfig;
 use serde_yaml_ng::{Mapping, Value};
 use std::path::Path;
+use tenant_apiserver_proxy::kubeconfig;
 
 /// Reads a kubeconfig. Paths in it become those of its own folder.
 pub fn read(path: &Path) -> anyhow::Result<Kubeconfig> {
@@ -37,7 +38,7 @@ pub fn merge(into: &str, from: &str) -> anyhow::Result<String> {
             (None, new) => drop(merged.insert(key, new)),
         }
     }
-    Ok(serde_yaml_ng::to_string(&merged)?)
+    Ok(kubeconfig::text(&serde_json::to_value(&merged)?))
 }
 
 fn is_list(key: &Value) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::pki::KeyedCertificate;
 use base64::Engine;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// One context: a plane and a user of it.
 pub struct Context<'a> {
@@ -32,5 +32,29 @@ pub fn render(contexts: &[Context<'_>], ca_pem: &str) -> String {
             "cluster": c.name, "user": user(c), "namespace": "default"}})).collect::<Vec<_>>(),
         "current-context": contexts.first().map_or("", |c| c.name),
     });
-    serde_yaml_ng::to_string(&config).unwrap_or_default()
+    text(&config)
+}
+
+/// A kubeconfig as YAML that clients in Go read as it is meant, also with names such as `off`.
+pub fn text(config: &Value) -> String {
+    let yaml = api_schema::encode::yaml(config).unwrap_or_default();
+    String::from_utf8(yaml).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_words_of_yaml_stay_names() {
+        for name in ["off", "yes", "n", "null", "123", "1e3"] {
+            let told = text(&json!({"current-context": name}));
+            assert!(
+                told == format!("current-context: \"{name}\"\n")
+                    || told == format!("current-context: '{name}'\n"),
+                "{told}"
+            );
+        }
+        assert_eq!(text(&json!({"current-context": "acme"})), "current-context: acme\n");
+    }
 }

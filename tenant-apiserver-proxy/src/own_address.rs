@@ -198,7 +198,7 @@ fn readdressed(encoded: &Value, before: &str, now: &str) -> Option<String> {
             cluster["cluster"]["server"] = now.into();
         }
     }
-    serde_yaml_ng::to_string(&config).ok()
+    Some(crate::kubeconfig::text(&config))
 }
 
 #[cfg(test)]

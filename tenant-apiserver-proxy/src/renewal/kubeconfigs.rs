@@ -2,6 +2,7 @@
 
 use crate::cache::feed::store_key;
 use crate::keyring::Ring;
+use crate::kubeconfig;
 use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::server::Server;
 use api_types::{ResourceKey, TenantId};
@@ -47,7 +48,7 @@ impl Kubeconfig {
 
     /// As it is stored.
     pub fn encoded(&self) -> String {
-        STANDARD.encode(serde_yaml_ng::to_string(&self.config).unwrap_or_default())
+        STANDARD.encode(kubeconfig::text(&self.config))
     }
 
     /// When its certificate is due.

@@ -6,13 +6,17 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Program, the Debian package that has it, what it is for.
+/// Program or file, the Debian package that has it, what it is for.
 const PACKAGES: &[(&str, &str, &str)] = &[
     ("etcd", "etcd-server", "the etcd engine's conformance tests"),
     ("protoc", "protobuf-compiler", "the build of the etcd engine"),
+    (DESCRIPTOR, "libprotobuf-dev", "the build of the etcd engine"),
     ("initdb", "postgresql", "databases"),
     ("pip", "python3-pip", "fetching kubectl and Helm"),
 ];
+
+/// What every installation of `protoc` has to know to compile what imports it; Debian has it in a package of its own.
+const DESCRIPTOR: &str = "google/protobuf/descriptor.proto";
 
 /// Where a release of a client comes from.
 struct Client {
@@ -148,13 +152,14 @@ fn is_there(program: &str) -> bool {
     match program {
         // Debian keeps the server's programs off the path.
         "initdb" => on_path("initdb") || !postgresql_programs().is_empty(),
-        "pip" => {
-            let mut pip = Command::new("python3");
-            pip.args(["-m", "pip", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
-            pip.status().is_ok_and(|status| status.success())
-        }
+        "pip" => succeeds(Command::new("python3").args(["-m", "pip", "--version"])),
+        DESCRIPTOR => succeeds(Command::new("protoc").args(["--descriptor_set_out=/dev/null", DESCRIPTOR])),
         program => on_path(program),
     }
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 fn on_path(program: &str) -> bool {

@@ -1,5 +1,6 @@
 //! What goes to the terminal: results to standard output, everything else to standard error.
 
+use anyhow::Context;
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use serde_json::Value;
@@ -35,7 +36,7 @@ pub fn error(text: &str) {
 /// A value as JSON or YAML.
 pub fn value(value: &Value, format: Format) -> anyhow::Result<()> {
     match format {
-        Format::Yaml => raw(serde_yaml_ng::to_string(value)?.as_bytes()),
+        Format::Yaml => raw(&api_schema::encode::yaml(value).context("it cannot be written as YAML")?),
         _ => line(&serde_json::to_string_pretty(value)?),
     }
     Ok(())

@@ -187,6 +187,23 @@ fn tenants_are_made_listed_shown_and_deleted() {
 }
 
 #[test]
+fn names_that_are_words_of_yaml_stay_names() {
+    let insula = Insula::start();
+    insula.insula(&["tenant", "create", "off", "--wait"]);
+    let yaml = insula.insula(&["tenant", "get", "off", "--output", "yaml"]);
+    assert_has(&yaml, &["name: \"off\""]);
+    let of_tenant = insula.scratch("off.yaml");
+    std::fs::write(&of_tenant, insula.insula(&["tenant", "kubeconfig", "off"])).unwrap();
+    let kubectl = Kubectl::new(&of_tenant, of_tenant.parent().unwrap());
+    assert_eq!(kubectl.run(&["config", "current-context"]).trim(), "off");
+    assert_has(&kubectl.run(&["get", "namespaces"]), &["default"]);
+    // What was shown can be given back.
+    let shown = insula.scratch("tenant.yaml");
+    std::fs::write(&shown, yaml).unwrap();
+    insula.host().run(&["apply", "--dry-run=server", "--filename", shown.to_str().unwrap()]);
+}
+
+#[test]
 fn tenant_commands_say_in_a_line_what_is_wrong() {
     let insula = Insula::start();
     insula.tenant("acme");

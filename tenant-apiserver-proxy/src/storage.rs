@@ -131,9 +131,9 @@ async fn check(server: &Server) -> Result<Value, StoreError> {
         }
     }
     // Those that were made or ended meanwhile are told the next time.
-    for (plane, keys) in &checked.by_plane {
-        if server.planes.get(*plane).is_none() && *plane != TenantId::LOCAL_SUPER {
-            checked.faults.push(format!("{keys} keys of plane {plane}, of which there is no tenant"));
+    for (plane, keys) in checked.by_plane.clone() {
+        if server.planes.get(plane).is_none() && plane != TenantId::LOCAL_SUPER {
+            checked.fault(format!("{keys} keys of plane {plane}, of which there is no tenant"));
         }
     }
     let at = range.at.unwrap_or_default();

@@ -152,6 +152,16 @@ impl Cache {
         self.collection(tenant, resource).get(name)
     }
 
+    /// The object that all planes of this kind share under a name, whether this plane hides it or not.
+    pub fn shared(
+        &self,
+        tenant: TenantId,
+        resource: &GroupResource,
+        name: &ObjectName,
+    ) -> Option<Arc<Record>> {
+        self.shared.of(tenant).get(resource)?.get(name).cloned()
+    }
+
     /// The planes that have objects.
     pub fn tenants(&self) -> Vec<TenantId> {
         self.planes.read().keys().copied().collect()

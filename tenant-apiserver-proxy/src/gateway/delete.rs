@@ -85,7 +85,7 @@ pub async fn delete(
         let first_marked = removed && !auth.is_platform() && is_told_of_grace(&old, &new);
         let committed = if removed && !first_marked {
             let extra = consequences(server, plane, place, &old);
-            remove(server, plane, place, record.expected(), extra).await
+            remove(server, plane, place, &record, extra).await
         } else if metadata::is_same(&new, &old) {
             // Marked already, and nothing is sooner.
             return Ok(done(shown, false));
@@ -96,7 +96,6 @@ pub async fn delete(
         };
         match committed {
             Ok(_) if first_marked => (options.resource_version, options.admitted) = (None, true),
-            Ok(_) if record.shared && removed => return Ok(done(record, true)),
             Ok(revision) => return Ok(done(Arc::new(shown.at(revision)), removed)),
             Err(Refused::Object | Refused::Extra) => {}
             Err(Refused::Failed(error)) => return Err(error),

@@ -22,7 +22,9 @@ use api_resources::selectors::fields_of;
 use api_resources::{ResourceRow, Version};
 use api_schema::TypeRef;
 use api_types::{ApiError, Cause, GroupResource, ObjectName, ResourceKey, Revision};
+use bytes::Bytes;
 use compact_str::CompactString;
+use jiff::Timestamp;
 use object_store::{Commit, CommitError, ObjectStore, Operation, Precondition, Space};
 use serde_json::Value;
 use std::sync::Arc;
@@ -217,17 +219,35 @@ pub(crate) async fn commit(
     }
 }
 
-/// Commits the removal of an object, and waits until reads show it gone.
+/// Commits the removal of an object, and waits until reads show it gone. A shared one comes back at once, as another.
 pub(crate) async fn remove(
     server: &Server,
     plane: &Plane,
     place: &Place,
-    expected: Revision,
+    record: &Record,
     extra: Extra,
 ) -> Result<Revision, Refused> {
     let space = Space::new(plane.id);
     let key = place.key(&place.name);
-    carry_out(server, plane, space.expect(key.clone(), expected), space.delete(key), extra).await
+    let expected = space.expect(key.clone(), record.expected());
+    let operation = match reborn(server, plane, place, record).map_err(Refused::Failed)? {
+        Some(stored) => space.put(key, stored),
+        None => space.delete(key),
+    };
+    carry_out(server, plane, expected, operation, extra).await
+}
+
+/// What the plane stores in place of a shared object that goes: its own copy, with a UID and an age of its own. Who
+/// waits for the end of an object sees by the UID that this is another.
+fn reborn(server: &Server, plane: &Plane, place: &Place, record: &Record) -> Result<Option<Bytes>, ApiError> {
+    let shared = server.cache.shared(plane.id, &place.resource(), &place.object());
+    let Some(shared) = shared.filter(|shared| shared.meta.uid == record.meta.uid) else { return Ok(None) };
+    let mut object = shared.value().map_err(ApiError::internal)?;
+    let metadata = metadata::of(&mut object);
+    metadata.remove("resourceVersion");
+    metadata.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
+    metadata.insert("creationTimestamp".into(), metadata::timestamp(Timestamp::now()).into());
+    Ok(Some(record::encode(&object, fields_of(&place.row, &object), shared.schema)))
 }
 
 /// Commits the operation on an object with what admission adds, where the object and the plane are as expected.

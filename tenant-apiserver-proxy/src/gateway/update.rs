@@ -132,7 +132,7 @@ async fn step(
             return done(object, true);
         }
         let extra = delete::consequences(server, plane, place, &old);
-        return match remove(server, plane, place, expected, extra).await {
+        return match remove(server, plane, place, record, extra).await {
             Ok(_) => done(object, true),
             Err(Refused::Object | Refused::Extra) => Ok(Step::Again),
             Err(Refused::Failed(error)) => Err(error),

@@ -169,3 +169,29 @@ fn a_wrong_token_is_nobody() {
         assert!(said.contains("Unauthorized") || said.contains("logged in"), "{said}");
     });
 }
+
+#[test]
+fn a_bootstrap_role_that_is_deleted_is_another_at_once() {
+    with_each_kubectl(|_, kubectl| {
+        let uid =
+            || kubectl.run(&["get", "clusterrole", "system:basic-user", "--output=jsonpath={.metadata.uid}"]);
+        let mut seen = vec![uid()];
+        // The shared one, the copy in its place, and the shared one again.
+        for _ in 0..3 {
+            kubectl.run(&["delete", "clusterrole", "system:basic-user", "--timeout=60s"]);
+            seen.push(uid());
+            assert_ne!(seen[seen.len() - 1], seen[seen.len() - 2]);
+        }
+        assert_has(
+            &kubectl.run(&["describe", "clusterrole", "system:basic-user"]),
+            &["selfsubjectaccessreviews.authorization.k8s.io", "kubernetes.io/bootstrapping=rbac-defaults"],
+        );
+        // A changed one too, with what was changed.
+        kubectl.run(&["label", "clusterrole", "system:basic-user", "changed=yes", "--overwrite"]);
+        let changed = uid();
+        kubectl.run(&["delete", "clusterrole", "system:basic-user", "--timeout=60s"]);
+        assert_ne!(uid(), changed);
+        let selected = kubectl.run(&["get", "clusterroles", "--selector=changed=yes", "--output=name"]);
+        assert!(!selected.contains("system:basic-user"), "{selected}");
+    });
+}

@@ -5,8 +5,9 @@ pub mod store;
 use crate::external_address::ExternalAddress;
 use crate::output::{self, Format};
 use crate::store_address::StoreAddress;
-use crate::{certs, sealing, sim, tenant, up};
+use crate::{bench, certs, sealing, sim, tenant, up};
 use anyhow::Context;
+use benchmarks::Benchmark;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::net::SocketAddr;
@@ -42,6 +43,9 @@ enum Command {
     /// Make simulated nodes fail, heal them, and put load on simulated pods
     #[command(subcommand)]
     Sim(Sim),
+    /// Measure the API of this server, or of any Kubernetes, from outside
+    #[command(after_help = ABOUT_BENCHMARKS)]
+    Bench(Bench),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -50,6 +54,27 @@ enum Command {
         shell: Shell,
     },
 }
+
+/// Flags of `insula bench`.
+#[derive(Args)]
+pub struct Bench {
+    #[command(subcommand)]
+    pub benchmark: Benchmark,
+    /// The kubeconfig of the server to measure: the admin kubeconfig of an Insula, or one of any Kubernetes
+    /// [default: `kubeconfig` in INSULA_DATA_DIR, else in .insula]
+    #[arg(long, value_name = "FILE", env = "INSULA_KUBECONFIG", global = true)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Leave the controllers of the tenants on, and let their pods run: more than the API is measured then
+    #[arg(long, global = true)]
+    pub with_controllers: bool,
+    /// How to show what was found; json and yaml show no progress
+    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t = Format::Table, global = true)]
+    pub output: Format,
+}
+
+/// Said below the flags of `insula bench`.
+const ABOUT_BENCHMARKS: &str = "On an Insula the objects go into tenants of their own, elsewhere into namespaces of their own; all of them are \
+    removed at the end. Do not measure a server that others use.";
 
 /// Flags of `insula up`. What it says after them is about the process.
 #[derive(Args, Clone, Debug)]
@@ -361,6 +386,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sim(Sim::FailNode { name, server }) => block_on(sim::fail_node(&name, &server)),
         Command::Sim(Sim::HealNode { name, server }) => block_on(sim::heal_node(&name, &server)),
         Command::Sim(Sim::Load(load)) => block_on(sim::load(&load)),
+        Command::Bench(flags) => block_on(bench::run(flags)),
         Command::Store(command) => block_on(store::run(command)),
         Command::Sealing(Sealing::List { common }) => block_on(sealing::list(&common)),
         Command::Sealing(Sealing::Rotate { common }) => block_on(sealing::rotate(&common)),

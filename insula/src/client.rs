@@ -8,6 +8,7 @@ use http::{Method, Request};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::Value;
+use std::path::Path;
 
 /// A client of the host plane, or of another one.
 pub struct HostPlane {
@@ -24,12 +25,7 @@ impl HostPlane {
     pub async fn connect_to(server: &Server, context: Option<&str>) -> anyhow::Result<Self> {
         let path = server.path();
         let shown = path.display();
-        if !path.try_exists().unwrap_or(true) {
-            bail!(
-                "there is no admin kubeconfig {shown}: is `insula up` running here? Otherwise name its file with \
-                 --kubeconfig or INSULA_KUBECONFIG"
-            );
-        }
+        is_there(&path)?;
         let kubeconfig = kubeconfigs::read(&path)
             .with_context(|| format!("the admin kubeconfig {shown} cannot be read"))?;
         if let Some(context) = context
@@ -103,6 +99,18 @@ impl HostPlane {
             .map_err(|error| Failure { code: 0, message: error.to_string() })?;
         self.client.request::<Value>(request).await.map_err(failure)
     }
+}
+
+/// An error with the next step when there is no such kubeconfig.
+pub fn is_there(path: &Path) -> anyhow::Result<()> {
+    if path.try_exists().unwrap_or(true) {
+        return Ok(());
+    }
+    bail!(
+        "there is no admin kubeconfig {}: is `insula up` running here? Otherwise name its file with --kubeconfig or \
+         INSULA_KUBECONFIG",
+        path.display()
+    )
 }
 
 fn failure(error: kube::Error) -> Failure {

@@ -1,6 +1,7 @@
 //! The `insula` binary: parse, run, exit.
 
 mod audit;
+mod bench;
 mod certs;
 mod cli;
 mod client;

@@ -37,9 +37,12 @@ pub const LAYERS: &[Layer] = &[
     ("syncer", SERVICE),
     ("oam-runtime", SERVICE),
     ("cloud-adapters", SERVICE),
+    // It knows servers by their API alone.
+    ("benchmarks", &[]),
     (
         "insula",
         &[
+            "benchmarks",
             "api-types",
             "api-schema",
             "api-resources",
@@ -55,7 +58,7 @@ pub const LAYERS: &[Layer] = &[
     ),
     // They know the binary from outside, and read what it leaves in its store.
     ("tests", &["api-types", "object-store", "https-server"]),
-    // It knows servers by their API alone.
+    // As the benchmarks.
     ("compare", &[]),
     ("xtask", &[]),
 ];

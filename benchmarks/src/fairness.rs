@@ -1,0 +1,133 @@
+//! `insula bench fairness`.
+
+use crate::load::{self, Make, Shape, Until};
+use crate::objects::{Kind, name};
+use crate::plane::Call;
+use crate::reads::fill;
+use crate::report::{Figure, Measure, Report};
+use crate::rooms::{Room, Rooms};
+use crate::{Progress, at_once, cpu};
+use clap::{Args, ValueEnum};
+use http::Method;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Objects of each tenant.
+const OBJECTS: u64 = 200;
+
+/// Flags of `insula bench fairness`.
+#[derive(Args, Clone, Debug)]
+pub struct Fairness {
+    /// What the greedy tenant asks for
+    #[arg(long, value_enum, default_value_t = Greed::Mixed)]
+    greed: Greed,
+    /// Tenants that ask for little
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = crate::positive)]
+    tenants: usize,
+    /// Requests a second of each of them
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = crate::positive)]
+    pace: usize,
+    /// TLS connections of the greedy tenant
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = crate::positive)]
+    connections: usize,
+    /// Requests under way at a time on each of its connections
+    #[arg(long, value_name = "N", default_value_t = 80, value_parser = crate::positive)]
+    streams: usize,
+    /// For how long the others are alone, and then beside it
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = crate::seconds)]
+    time: Duration,
+}
+
+/// What a greedy tenant asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Greed {
+    /// As the others: an object, and a change of one, in turns
+    Mixed,
+    /// Lists of all its objects
+    Lists,
+}
+
+/// Measures regular tenants alone, and then beside a greedy one.
+pub async fn run(flags: &Fairness, rooms: &mut Rooms, progress: &dyn Progress) -> anyhow::Result<Report> {
+    let mut all = rooms.open(flags.tenants + 1, progress).await?;
+    for room in &all {
+        fill(room, Kind::ConfigMap, OBJECTS as usize, 256, progress).await?;
+    }
+    let greedy = all.remove(0);
+    let seconds = flags.time.as_secs_f64();
+    progress.step(&format!("{} tenants alone for {seconds} s", flags.tenants));
+    let alone = regulars(&all, flags, progress).await?;
+
+    progress.step(&format!("beside a greedy one for {seconds} s"));
+    let shape = Shape { connections: flags.connections, streams: flags.streams };
+    let make = match flags.greed {
+        Greed::Mixed => mixed(&greedy),
+        Greed::Lists => {
+            let all = greedy.path("configmaps");
+            Arc::new(move |_| Call::new(Method::GET, all.clone())) as Make
+        }
+    };
+    let before = rooms.taken().await;
+    let (beside, taken) = tokio::try_join!(
+        regulars(&all, flags, progress),
+        load::run(&greedy.plane, shape, Until::Time(flags.time), make, (&Silent, "")),
+    )?;
+    let cpu = cpu(before, rooms.taken().await);
+    let p99 = |measure: &Measure| measure.times.value_at_quantile(0.99) as f64;
+    let figures = vec![Figure::new("p99 beside / p99 alone", p99(&beside) / p99(&alone).max(1.0), "times")];
+    let requests = vec![
+        alone.row("regular tenants alone", None),
+        beside.row("regular tenants beside it", None),
+        taken.row("the greedy tenant", cpu),
+    ];
+    Ok(rooms.report("fairness", flags.tenants + 1, requests, figures))
+}
+
+/// An object, and a change of one, in turns.
+fn mixed(room: &Room) -> Make {
+    let all = room.path("configmaps");
+    Arc::new(move |number| {
+        let path = format!("{all}/{}", name(number / 2 % OBJECTS));
+        if number % 2 == 0 {
+            return Call::new(Method::GET, path);
+        }
+        let change = json!({"metadata": {"labels": {"changed": number.to_string()}}});
+        Call { content_type: "application/merge-patch+json", ..Call::with(Method::PATCH, path, &change) }
+    })
+}
+
+/// All regular tenants at once, each at its pace.
+async fn regulars(rooms: &[Room], flags: &Fairness, progress: &dyn Progress) -> anyhow::Result<Measure> {
+    let each = |room| async move { paced(room, flags).await };
+    progress.at("measuring");
+    let mut all = Measure { elapsed: flags.time, ..Default::default() };
+    for measure in at_once(rooms.len(), rooms, each).await? {
+        all.join(measure);
+    }
+    Ok(all)
+}
+
+/// One tenant: a request at each tick. A time begins when its request should have been sent.
+async fn paced(room: &Room, flags: &Fairness) -> anyhow::Result<Measure> {
+    let (mut connection, make) = (room.plane.connect().await?, mixed(room));
+    let begun = tokio::time::Instant::now();
+    let mut measure = Measure::default();
+    for number in 0..(flags.time.as_secs_f64() * flags.pace as f64) as u64 {
+        let due = begun + Duration::from_secs_f64(number as f64 / flags.pace as f64);
+        tokio::time::sleep_until(due).await;
+        match connection.measure(make(number)).await? {
+            answer if answer.refusal.is_none() => measure.add(due.elapsed(), answer.bytes),
+            answer => measure.fail(answer.refusal.unwrap_or_default()),
+        }
+    }
+    Ok(measure)
+}
+
+/// Nobody hears it.
+struct Silent;
+
+impl Progress for Silent {
+    fn step(&self, _: &str) {}
+    fn at(&self, _: &str) {}
+}

@@ -1,0 +1,109 @@
+//! `insula bench`, with few objects: what it measures has happened, and nothing of it stays.
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
+
+use serde_json::Value;
+use tests::Insula;
+
+fn bench(insula: &Insula, arguments: &[&str]) -> Value {
+    let said = insula.insula(&[&["bench"], arguments, &["-o", "json"]].concat());
+    let report: Value = serde_json::from_str(&said).unwrap();
+    for row in report["requests"].as_array().unwrap() {
+        assert!(row["failed"].is_null(), "{row}");
+        assert!(row["perSecond"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(
+            row["p99Milliseconds"].as_f64().unwrap() >= row["p50Milliseconds"].as_f64().unwrap(),
+            "{row}"
+        );
+    }
+    report
+}
+
+/// How many requests of each kind there were.
+fn counts(report: &Value) -> Vec<(String, u64)> {
+    let rows = report["requests"].as_array().unwrap();
+    rows.iter()
+        .map(|row| (row["what"].as_str().unwrap().to_owned(), row["requests"].as_u64().unwrap()))
+        .collect()
+}
+
+fn figure(report: &Value, what: &str) -> f64 {
+    let figures = report["figures"].as_array().unwrap();
+    figures.iter().find(|figure| figure["what"] == what).unwrap()["value"].as_f64().unwrap()
+}
+
+fn pairs(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
+    expected.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect()
+}
+
+#[test]
+fn each_benchmark_measures_and_leaves_nothing() {
+    let insula = Insula::start();
+    let writes = bench(&insula, &["writes", "--objects", "90", "--streams", "4"]);
+    assert_eq!(
+        counts(&writes),
+        pairs(&[("create ConfigMap", 90), ("patch ConfigMap", 90), ("delete ConfigMap", 90)])
+    );
+    assert!(writes["requests"][0]["serverCpuMicroseconds"].is_number(), "{writes}");
+    let reads = bench(&insula, &["reads", "--objects", "20", "--requests", "200"]);
+    assert_eq!(counts(&reads), pairs(&[("get Pod", 200)]));
+
+    let list = bench(&insula, &["list", "--objects", "70", "--requests", "4", "--limit", "30"]);
+    assert_eq!(counts(&list), pairs(&[("list 70 pods", 4), ("a page of 30", 3)]));
+    assert!(figure(&list, "a list") > 70.0 * 500.0, "{list}");
+
+    let watch =
+        bench(&insula, &["watch", "--watchers", "12", "--tenants", "3", "--changes", "50", "--time", "1s"]);
+    assert_eq!(counts(&watch), pairs(&[("patch a ConfigMap", 50), ("an event arrives", 200)]));
+    assert_eq!(figure(&watch, "events that did not arrive"), 0.0);
+
+    let tenants = bench(&insula, &["tenants", "--tenants", "5", "--settle", "0.1s"]);
+    assert_eq!(
+        counts(&tenants),
+        pairs(&[
+            ("create a tenant", 5),
+            ("created, and its kubeconfig answers", 5),
+            ("delete a tenant, until it is gone", 5)
+        ])
+    );
+    let fairness = bench(
+        &insula,
+        &[
+            "fairness",
+            "--tenants",
+            "2",
+            "--pace",
+            "10",
+            "--connections",
+            "2",
+            "--streams",
+            "2",
+            "--time",
+            "1s",
+        ],
+    );
+    assert_eq!(
+        counts(&fairness)[..2],
+        pairs(&[("regular tenants alone", 20), ("regular tenants beside it", 20)])
+    );
+
+    let left = insula.host().json(&["get", "tenants"]);
+    assert_eq!(left["items"].as_array().unwrap().len(), 0, "{left}");
+}
+
+#[test]
+fn any_kubernetes_is_measured_in_namespaces_of_its_own() {
+    let insula = Insula::start();
+    let acme = insula.tenant("acme");
+    let kubeconfig = insula.scratch("acme.yaml");
+    let of_acme = ["--kubeconfig", kubeconfig.to_str().unwrap()];
+    let report = bench(&insula, &[&["reads", "--objects", "5", "--requests", "50"], &of_acme[..]].concat());
+    assert_eq!(report["place"], "1 namespace of one cluster");
+    assert_eq!(counts(&report), pairs(&[("get Pod", 50)]));
+    let names = acme.run(&["get", "namespaces", "--output=name"]);
+    assert!(!names.contains("bench"), "{names}");
+
+    let refused = insula.try_insula(&[&["bench", "tenants"], &of_acme[..]].concat());
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("has no tenants"), "{said}");
+}

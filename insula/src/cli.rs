@@ -5,7 +5,7 @@ pub mod store;
 use crate::external_address::ExternalAddress;
 use crate::output::{self, Format};
 use crate::store_address::StoreAddress;
-use crate::{bench, certs, sealing, sim, tenant, up};
+use crate::{bench, certs, sealing, sim, tenant, tenant_copies, up};
 use anyhow::Context;
 use benchmarks::Benchmark;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -211,6 +211,25 @@ enum Tenant {
         #[command(flatten)]
         server: Server,
     },
+    /// Make a copy of a tenant at one revision, while all runs. Its Secrets stay sealed
+    Backup {
+        /// The tenant's name
+        name: String,
+        /// The file to make, - for standard output
+        file: PathBuf,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Make a tenant of a copy, while all runs. It has a CA, keys and a kubeconfig of its own
+    Restore {
+        /// The copy
+        file: PathBuf,
+        /// The name of the tenant to make [default: the one that it had]
+        #[arg(long = "as", value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Delete a tenant and everything in it
     Delete {
         /// Its name
@@ -408,6 +427,10 @@ async fn run_tenant(command: Tenant) -> anyhow::Result<()> {
         Tenant::List { common } => tenant::list(&common).await,
         Tenant::Get { name, common } => tenant::get(&name, &common).await,
         Tenant::Kubeconfig { name, merge, server } => tenant::kubeconfig(&name, merge, &server).await,
+        Tenant::Backup { name, file, server } => tenant_copies::backup(&name, &file, &server).await,
+        Tenant::Restore { file, name, common } => {
+            tenant_copies::restore(&file, name.as_deref(), &common).await
+        }
         Tenant::Delete { name, wait, server } => tenant::delete(&name, wait, &server).await,
     }
 }

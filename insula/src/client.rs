@@ -4,15 +4,24 @@ use crate::cli::Server;
 use crate::kubeconfigs;
 use anyhow::{Context, bail};
 use base64::Engine;
+use bytes::Bytes;
+use futures::TryStreamExt;
 use http::{Method, Request};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioExecutor;
+use kube::client::ConfigExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::path::Path;
 
 /// A client of the host plane, or of another one.
 pub struct HostPlane {
     client: Client,
+    config: Config,
 }
 
 impl HostPlane {
@@ -39,7 +48,7 @@ impl HostPlane {
         let config = Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .with_context(|| format!("the admin kubeconfig {shown} cannot be used"))?;
-        Ok(HostPlane { client: Client::try_from(config)? })
+        Self::of(config)
     }
 
     /// Connects to a tenant's plane as its admin.
@@ -47,7 +56,11 @@ impl HostPlane {
         let text = Self::connect(server).await?.tenant_kubeconfig(tenant).await?;
         let kubeconfig = Kubeconfig::from_yaml(&text)?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        Ok(HostPlane { client: Client::try_from(config)? })
+        Self::of(config)
+    }
+
+    fn of(config: Config) -> anyhow::Result<Self> {
+        Ok(HostPlane { client: Client::try_from(config.clone())?, config })
     }
 
     /// The kubeconfig of a tenant's admin.
@@ -81,6 +94,32 @@ impl HostPlane {
         let request = Request::builder().uri(path).body(Vec::new());
         let request = request.map_err(|error| Failure { code: 0, message: error.to_string() })?;
         self.client.request_stream(request).await.map_err(failure)
+    }
+
+    /// Posts bytes as they come, and gives the body of the answer as it comes. The kubeconfig's user has a client
+    /// certificate or a token.
+    pub async fn upload<S>(&self, path: &str, body: S) -> anyhow::Result<Incoming>
+    where
+        S: futures::Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    {
+        let connector = self.config.rustls_https_connector()?;
+        let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+        let url = format!("{}{path}", self.config.cluster_url.to_string().trim_end_matches('/'));
+        let mut request = Request::post(url).header("content-type", "application/octet-stream");
+        if let Some(token) = &self.config.auth_info.token {
+            request = request.header("authorization", format!("Bearer {}", token.expose_secret()));
+        }
+        let body = BodyExt::boxed_unsync(StreamBody::new(body.map_ok(Frame::data)));
+        let answer = http.request(request.body(body)?).await.context("the server cannot be reached")?;
+        if answer.status().is_success() {
+            return Ok(answer.into_body());
+        }
+        let code = answer.status().as_u16();
+        let said = answer.into_body().collect().await?.to_bytes();
+        let status: Value = serde_json::from_slice(&said).unwrap_or_default();
+        let message = status["message"].as_str().map(str::to_owned);
+        let message = message.unwrap_or_else(|| String::from_utf8_lossy(&said).into_owned());
+        Err(Failure { code, message }.into())
     }
 
     async fn send(

@@ -19,6 +19,7 @@ mod store;
 mod store_address;
 mod tasks;
 mod tenant;
+mod tenant_copies;
 mod up;
 
 use clap::Parser;

@@ -8,12 +8,14 @@ use crate::output::{self, Format};
 use crate::private_file;
 use crate::progress::Progress;
 use crate::store_address::StoreAddress;
+use crate::tenant_copies;
 use anyhow::{Context, bail};
 use http::Method;
 use indicatif::HumanBytes;
 use object_store::backup::{Entry, Restore};
 use serde_json::Value;
 use std::io::Write;
+use std::path::Path;
 
 /// Where the running server answers.
 const PATH: &str = "/insula/store";
@@ -89,9 +91,18 @@ pub async fn backup(flags: &BackupFlags) -> anyhow::Result<()> {
         Some(from) => Copy::of_store(from, &flags.etcd).await?,
         None => Copy::of_server(&HostPlane::connect(&flags.server).await?, &format!("{PATH}/backup")).await?,
     };
+    let (values, total) = keep(&mut copy, &flags.file).await?;
     let shown = flags.file.display();
+    output::error(&format!("{shown} has {values} values, {}", HumanBytes(total)));
+    output::error("next: keep a copy of the sealing keys elsewhere; without them its Secrets cannot be read");
+    Ok(())
+}
+
+/// Writes a copy into a file. How many values it has, and how many bytes.
+pub async fn keep(copy: &mut Copy, file: &Path) -> anyhow::Result<(u64, u64)> {
+    let shown = file.display();
     let progress = Progress::new(false);
-    let mut file = private_file::begin(&flags.file)?;
+    let mut file = private_file::begin(file)?;
     let (mut total, mut values) = (0, 0);
     while let Some(bytes) =
         copy.bytes().await.context("the backup was broken off: see the log of the server")?
@@ -107,9 +118,7 @@ pub async fn backup(flags: &BackupFlags) -> anyhow::Result<()> {
     file.finish()?;
     copy.release().await;
     progress.done();
-    output::error(&format!("{shown} has {values} values, {}", HumanBytes(total)));
-    output::error("next: keep a copy of the sealing keys elsewhere; without them its Secrets cannot be read");
-    Ok(())
+    Ok((values, total))
 }
 
 /// `insula store restore`.
@@ -134,6 +143,12 @@ pub async fn migrate(from: &StoreAddress, to: &StoreAddress, etcd: &Etcd) -> any
 async fn fill(mut copy: Copy, to: &StoreAddress, etcd: &Etcd) -> anyhow::Result<()> {
     // What is no copy makes no store.
     let Entry::Head(head) = copy.entry().await? else { bail!("{} has no beginning", copy.shown()) };
+    if let Some(tenant) = tenant_copies::of_tenant(&head) {
+        bail!(
+            "{} is a backup of the tenant {tenant}, not of everything: start a server, and insula tenant restore it",
+            copy.shown()
+        );
+    }
     let store = to.open(etcd).await?;
     let progress = Progress::new(false);
     let refused = || format!("nothing can be put into {to}");

@@ -61,6 +61,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
         embedded_super: embedded,
         sealing: sealing::open(&flags.sealing_keys_file())?,
         audit: audit::open(&flags.audit)?,
+        scratch: flags.data_dir.clone(),
     };
     let base_url = options.base_url.clone();
     let server = Server::start(store.clone(), options, shutdown.clone()).await?;

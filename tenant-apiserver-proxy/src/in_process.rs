@@ -1,5 +1,8 @@
 //! The plane client of services in the same process: reads are the server's cache itself, writes take the same way as
 //! those of every other client from authorization on.
+//!
+//! Of a plane that is held ([`crate::restoring`]) nothing is listed or watched: all of it comes when it is shown. An object
+//! of it is found by its name, as who reserves the addresses of its Services needs it.
 
 use crate::authentication::User;
 use crate::cache::collection::Change;
@@ -51,7 +54,9 @@ impl InProcess {
     }
 
     fn planes(&self, scope: Scope) -> Vec<TenantId> {
-        self.server.planes.all().iter().map(|plane| plane.id).filter(|id| scope.contains(*id)).collect()
+        let planes = &self.server.planes;
+        let shown = |id: &TenantId| scope.contains(*id) && !planes.is_held(*id);
+        planes.all().iter().map(|plane| plane.id).filter(shown).collect()
     }
 }
 
@@ -86,6 +91,9 @@ impl PlaneClient for InProcess {
         namespace: &str,
     ) -> Result<Vec<Object>, ApiError> {
         self.server.cache.wait_for_whole_commit().await;
+        if self.server.planes.is_held(tenant) {
+            return Ok(Vec::new());
+        }
         let records = self.server.cache.collection(tenant, resource).list(namespace);
         Ok(records.iter().map(|record| Self::object(tenant, resource, record)).collect())
     }
@@ -98,8 +106,11 @@ impl PlaneClient for InProcess {
         wanted: &Wanted<'_>,
     ) -> Result<Selected, ApiError> {
         self.server.cache.wait_for_whole_commit().await;
-        let snapshot = self.server.cache.collection(tenant, resource).snapshot();
         let mut selected = Selected::default();
+        if self.server.planes.is_held(tenant) {
+            return Ok(selected);
+        }
+        let snapshot = self.server.cache.collection(tenant, resource).snapshot();
         for record in snapshot.records(namespace, None).iter() {
             selected.newest = selected.newest.max(record.revision);
             if wanted(&record.name, &record.meta) {
@@ -179,23 +190,45 @@ impl InProcess {
         scope: Scope,
         out: &mpsc::Sender<WatchItem>,
     ) -> Option<()> {
-        let mut changes = self.server.cache.watch_all(resource);
+        let planes = &self.server.planes;
+        let (mut changes, mut shown) = (self.server.cache.watch_all(resource), planes.shown());
         for tenant in self.planes(scope) {
-            for record in self.server.cache.collection(tenant, resource).list("") {
-                out.send(WatchItem::Applied(Self::object(tenant, resource, &record))).await.ok()?;
-            }
+            self.send_all(tenant, resource, out).await?;
         }
         out.send(WatchItem::Synced).await.ok()?;
         loop {
-            let change = tokio::select! {
-                change = changes.recv() => change,
+            tokio::select! {
+                change = changes.recv() => {
+                    let (tenant, change) = match change {
+                        Some(change) => change,
+                        None => return Some(()),
+                    };
+                    if scope.contains(tenant) && !planes.is_held(tenant) {
+                        out.send(Self::item(tenant, resource, &change)).await.ok()?;
+                    }
+                }
+                // All of a plane that was held is there now.
+                tenant = shown.recv() => match tenant {
+                    Ok(tenant) if scope.contains(tenant) => self.send_all(tenant, resource, out).await?,
+                    Ok(_) => {}
+                    Err(_) => return Some(()),
+                },
                 () = out.closed() => return None,
-            };
-            let Some((tenant, change)) = change else { return Some(()) };
-            if scope.contains(tenant) {
-                out.send(Self::item(tenant, resource, &change)).await.ok()?;
             }
         }
+    }
+
+    /// Sends what a plane has of a resource; `None`: the consumer is gone.
+    async fn send_all(
+        &self,
+        tenant: TenantId,
+        resource: &GroupResource,
+        out: &mpsc::Sender<WatchItem>,
+    ) -> Option<()> {
+        for record in self.server.cache.collection(tenant, resource).list("") {
+            out.send(WatchItem::Applied(Self::object(tenant, resource, &record))).await.ok()?;
+        }
+        Some(())
     }
 
     fn item(tenant: TenantId, resource: &GroupResource, change: &Change) -> WatchItem {

@@ -49,6 +49,7 @@ pub mod plane_keys;
 pub mod planes;
 pub mod policy_types;
 pub mod renewal;
+pub mod restoring;
 pub mod sealing;
 pub mod secret_tokens;
 pub mod served_apis;

@@ -9,9 +9,11 @@ use crate::negotiation::{self, Wish};
 use crate::planes::{Plane, PlaneKind};
 use crate::reply::{self, Body, Content, Reply};
 use crate::request_info::{self, PlanePath, RequestInfo};
+use crate::restoring;
 use crate::server::Server;
 use crate::sources::Source;
 use crate::stages::{Call, Query, Received};
+use crate::storage;
 use crate::streams;
 use api_types::{ApiError, Reason, TenantId};
 use bytes::Bytes;
@@ -292,6 +294,10 @@ async fn stages(
     }
     let authorized = Arc::new(authorized?);
     let _seat = authorized.sit(&server).await?;
+    // It is read as it comes: it is longer than any other body.
+    if let Some(name) = restoring::asked(&authorized) {
+        return restoring::answer(&server, name, body).await;
+    }
     // Nobody waits for what a GET sends after its head: a slow body would hold the seat, and reading needs few rights.
     let held =
         if reading { Held::default() } else { bodies::read(body, &plane.bodies, &server.bodies).await? };
@@ -302,7 +308,7 @@ async fn stages(
     let deprecated = authorized.resource().filter(|of| of.subresource.is_empty()).and_then(|of| {
         api_resources::table::deprecated(&of.group, &of.version, &of.resource).map(str::to_owned)
     });
-    let done = if watching {
+    let done = if watching || storage::takes_its_time(&authorized) {
         handlers::dispatch(&server, &authorized, body).await
     } else if body.is_long() {
         let (serving, doing) = (server.clone(), authorized.clone());

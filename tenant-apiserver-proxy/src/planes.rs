@@ -22,8 +22,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use compact_str::CompactString;
 use parking_lot::RwLock;
 use service_runtime::Shutdown;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
+use tokio::sync::broadcast;
 
 pub use api_resources::PlaneKind;
 
@@ -121,6 +122,10 @@ pub enum PlaneState {
     Active,
     /// Its users are refused: `spec.suspended`.
     Suspended,
+    /// Its users wait: it is being made of a backup.
+    Restoring,
+    /// Its users are refused: it was not made of a backup to the end.
+    NotRestored,
     /// Its users are refused: it is being deleted.
     Terminating,
 }
@@ -200,14 +205,50 @@ impl Plane {
     }
 }
 
+/// Who lags by more planes that are shown begins anew.
+const SHOWN: usize = 256;
+
 /// All planes.
-#[derive(Default)]
 pub struct Planes {
     by_id: RwLock<HashMap<TenantId, Arc<Plane>>>,
     by_name: RwLock<HashMap<(PlaneKind, CompactString), Arc<Plane>>>,
+    /// What is in these is not shown to the platform's services yet: not all of it is there.
+    held: RwLock<HashSet<TenantId>>,
+    shown: broadcast::Sender<TenantId>,
+}
+
+impl Default for Planes {
+    fn default() -> Self {
+        let (by_id, by_name, held) = Default::default();
+        Planes { by_id, by_name, held, shown: broadcast::Sender::new(SHOWN) }
+    }
 }
 
 impl Planes {
+    /// Keeps what is in a plane from the platform's services, until it is shown.
+    pub fn hold(&self, id: TenantId) {
+        self.held.write().insert(id);
+    }
+
+    /// True for a plane that is held.
+    pub fn is_held(&self, id: TenantId) -> bool {
+        let held = self.held.read();
+        !held.is_empty() && held.contains(&id)
+    }
+
+    /// Shows what is in a plane that was held, or that has gone.
+    pub fn show(&self, id: TenantId) {
+        if self.held.write().remove(&id) {
+            // Nobody may listen.
+            let _ = self.shown.send(id);
+        }
+    }
+
+    /// The planes that are shown from now on.
+    pub fn shown(&self) -> broadcast::Receiver<TenantId> {
+        self.shown.subscribe()
+    }
+
     /// The plane of an identity.
     pub fn get(&self, id: TenantId) -> Option<Arc<Plane>> {
         self.by_id.read().get(&id).cloned()

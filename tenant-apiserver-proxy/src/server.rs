@@ -12,6 +12,7 @@ use crate::keyring::Ring;
 use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::planes::{self, Plane, PlaneKind, Planes};
 use crate::renewal::{self, Renewal};
+use crate::restoring::{self, Restores};
 use crate::sealing::{self, Sealing};
 use crate::serving::{Serving, ServingError};
 use crate::sources::Failures;
@@ -22,6 +23,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use object_store::{Commit, CommitError, ObjectStore, Retention, SealedStore, Space, StoreError};
 use plane_client::{PodTunnel, ServiceReserver, UsageMeter};
 use service_runtime::{Shutdown, ShutdownOnDrop};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,6 +48,8 @@ pub struct Options {
     pub sealing: Sealing,
     /// What of all planes' requests is written down, and where.
     pub audit: Option<audit::Installation>,
+    /// A folder for what is kept a while: backups that are sent, until they are checked and put back.
+    pub scratch: PathBuf,
 }
 
 /// The server.
@@ -88,6 +92,7 @@ pub struct Server {
     pub(crate) quota_turns: crate::admission::quotas::Turns,
     /// Those under way.
     pub(crate) backups: Backups,
+    pub(crate) restores: Restores,
     /// Given when the server is to end.
     pub shutdown: Shutdown,
     /// The store is followed for as long as anybody can write: a write waits until reads show it.
@@ -109,6 +114,9 @@ pub enum StartError {
     /// A definition of custom resources.
     #[error("a definition of custom resources cannot be established")]
     Definition(#[source] ApiError),
+    /// The status of a tenant whose restore was cut off.
+    #[error("the tenants that were not restored to their end cannot be told of it")]
+    Restores(#[source] ApiError),
     /// The certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -160,6 +168,7 @@ impl Server {
             heavy: crate::heavy::Heavy::default(),
             quota_turns: crate::admission::quotas::Turns::default(),
             backups: Backups::default(),
+            restores: Restores::default(),
             shutdown: shutdown.clone(),
             used: ShutdownOnDrop::default(),
         });
@@ -192,6 +201,7 @@ impl Server {
         issuers::ensure(&server).await?;
         own_address::ensure(&server).await?;
         renewal::serve(&server, plane_keys::now())?;
+        restoring::state::tell_cut_off(&server).await.map_err(StartError::Restores)?;
         tokio::spawn(renewal::run(server.clone(), shutdown.clone()));
         tokio::spawn(usage::run(server.clone(), shutdown));
         Ok(server)

@@ -174,6 +174,10 @@ impl Authenticated {
 fn answers(plane: &Plane) -> Result<(), ApiError> {
     let why = match **plane.state.load() {
         PlaneState::Active => return Ok(()),
+        PlaneState::Restoring => {
+            return Err(ApiError::unavailable("the tenant is being restored", 1));
+        }
+        PlaneState::NotRestored => "the tenant was not restored to its end",
         PlaneState::Suspended => "the tenant is suspended",
         PlaneState::Terminating => "the tenant is being deleted",
     };

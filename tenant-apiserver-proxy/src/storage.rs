@@ -4,20 +4,25 @@
 //! - POST `/insula/store/check`: reads everything as it is on disk, opens what is sealed, decodes every object.
 //! - POST `/insula/store/compact`: forgets history, and gives the space of it back.
 //! - GET `/insula/store/backup`: a copy of everything at one revision, as [`object_store::backup`] describes it.
+//! - GET `/insula/store/tenants/NAME`: the same of a tenant's plane, with its `Tenant` in the note. What POST does there is
+//!   in [`crate::restoring`].
 
 use crate::cache::feed::parse_key;
 use crate::cache::record;
 use crate::handlers::{not_allowed, paths::no_such_page};
 use crate::reply::{Content, Reply};
+use crate::request_info::RequestInfo;
+use crate::restoring::state;
 use crate::server::Server;
 use crate::stages::Authorized;
+use crate::tenants;
 use api_resources::PlaneKind;
-use api_types::{ApiError, Revision, TenantId};
+use api_types::{ApiError, ObjectName, Reason, Revision, TenantId};
 use http::StatusCode;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use object_store::backup::Backup;
-use object_store::{Item, ObjectStore, Range, Size, StoreError};
+use object_store::{Item, ObjectStore, Range, Size, Space, StoreError};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -25,6 +30,8 @@ use std::sync::Arc;
 
 /// Where it is answered, and below it.
 pub const PATH: &str = "/insula/store";
+/// Before the name of a tenant that is backed up or restored.
+pub const TENANTS: &str = "/insula/store/tenants/";
 
 /// Values read at a time.
 const PAGE: usize = 500;
@@ -62,6 +69,12 @@ impl Drop for Held {
     }
 }
 
+/// True for requests that may take as long as the store is large.
+pub fn takes_its_time(auth: &Authorized) -> bool {
+    let of_host = auth.plane().kind == PlaneKind::Host;
+    matches!(&auth.call().info, RequestInfo::Path { path, .. } if of_host && path.starts_with(PATH))
+}
+
 /// Answers [`PATH`] and what is below.
 pub async fn answer(server: &Server, auth: &Authorized, path: &str) -> Result<Reply, ApiError> {
     if auth.plane().kind != PlaneKind::Host {
@@ -71,7 +84,11 @@ pub async fn answer(server: &Server, auth: &Authorized, path: &str) -> Result<Re
         (Some(""), "GET" | "HEAD") => Reply::value(&shown(&server.store.size().await.map_err(failed)?)),
         (Some("/check"), "POST") => Reply::value(&check(server).await.map_err(failed)?),
         (Some("/compact"), "POST") => Reply::value(&compact(server).await.map_err(failed)?),
-        (Some("/backup"), "GET") => backup(server).await.map_err(failed)?,
+        (Some("/backup"), "GET") => backup(server, None, json!({})).await.map_err(failed)?,
+        (Some(below), "GET") if below.starts_with("/tenants/") => {
+            let (space, tenant) = tenant(server, path.trim_start_matches(TENANTS))?;
+            backup(server, Some(space), json!({"tenant": tenant})).await.map_err(failed)?
+        }
         (Some("" | "/check" | "/compact" | "/backup"), _) => return Err(not_allowed()),
         _ => return Ok(no_such_page()),
     };
@@ -165,11 +182,24 @@ async fn compact(server: &Server) -> Result<Value, StoreError> {
     Ok(json!({"before": shown(&before), "after": shown(&after), "shrunk": shrunk}))
 }
 
-async fn backup(server: &Server) -> Result<Reply, StoreError> {
-    let note =
-        json!({"made": jiff::Timestamp::now().to_string(), "by": env!("CARGO_PKG_VERSION")}).to_string();
+/// The space of a tenant, and what is noted of it.
+fn tenant(server: &Server, name: &str) -> Result<(Space, Value), ApiError> {
+    let not_found = || ApiError::not_found(&tenants::TENANTS, name);
+    let found = server.cache.get(TenantId::HOST, &tenants::TENANTS, &ObjectName::cluster(name));
+    let tenant = found.ok_or_else(not_found)?.value().map_err(ApiError::internal)?;
+    if state::held(&tenant) != state::Held::No {
+        let why = format!("not all of the tenant {name} is there: it was not restored to its end");
+        return Err(ApiError::new(Reason::Conflict, why));
+    }
+    let id = tenant["metadata"]["uid"].as_str().and_then(TenantId::parse).ok_or_else(not_found)?;
+    Ok((Space::new(id), tenant))
+}
+
+async fn backup(server: &Server, of: Option<Space>, mut note: Value) -> Result<Reply, StoreError> {
+    note["made"] = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string().into();
+    note["by"] = env!("CARGO_PKG_VERSION").into();
     let held = server.backups.hold(server.cache.revision());
-    let backup = Backup::begin(server.store.engine(), None, note.into()).await?;
+    let backup = Backup::begin(server.store.engine(), of, note.to_string().into()).await?;
     tracing::info!(revision = %backup.revision(), "a backup begins");
     let stream = futures::stream::try_unfold((backup, held), |(mut backup, held)| async {
         let bytes = backup.next().await.map_err(std::io::Error::other).inspect_err(|error| {

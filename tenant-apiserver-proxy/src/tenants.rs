@@ -6,6 +6,7 @@ use crate::gateway::{Extra, Place};
 use crate::limits::Amounts;
 use crate::pki::{self, KeyedCertificate};
 use crate::planes::{Plane, PlaneKind, PlaneState};
+use crate::restoring::state::{self, Held, Stage};
 use crate::server::Server;
 use crate::{authentication, bootstrap, kubeconfig, standing};
 use api_types::condition::{self, Condition};
@@ -62,13 +63,21 @@ pub fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra
         "endpoint": endpoint,
         "kubeconfigSecret": {"namespace": secret.object.namespace, "name": secret.object.name, "key": "value"},
     });
-    tell_state(tenant, now);
+    // Its commit is not to be seen before its end.
+    if server.restores.born(name, id) {
+        server.planes.hold(id);
+        state::mark(tenant, &Stage::Begun);
+    } else {
+        tell_state(tenant, now);
+    }
     Ok(Extra { operations, ..Extra::default() })
 }
 
 /// A protected tenant is not deleted.
 pub fn check_delete(server: &Server, place: &Place, tenant: &Value) -> Result<(), ApiError> {
-    if is_tenant(place) && effective(server, &tenant["spec"]).deletion_protection {
+    // Of one that was not restored to its end nothing is worth protection.
+    let protects = is_tenant(place) && state::held(tenant) == Held::No;
+    if protects && effective(server, &tenant["spec"]).deletion_protection {
         let why = "spec.deletionProtection is true, in the tenant itself or in its profile";
         return Err(ApiError::forbidden(&place.resource(), &place.name, why));
     }
@@ -86,13 +95,24 @@ pub fn change(place: &Place, tenant: &mut Value) {
 pub fn tell_state(tenant: &mut Value, now: Timestamp) {
     let (phase, reason, message) = match (
         tenant["metadata"]["deletionTimestamp"].is_string(),
+        state::held(tenant),
         tenant["spec"]["suspended"] == Value::Bool(true),
     ) {
-        (true, _) => ("Terminating", "TenantTerminating", "the tenant is being deleted"),
-        (false, true) => {
+        (true, _, _) => ("Terminating", "TenantTerminating", "the tenant is being deleted"),
+        (false, Held::Restoring, _) => (
+            "Pending",
+            "TenantRestoring",
+            "the tenant is being made of a backup: its API answers when all is there",
+        ),
+        (false, Held::Failed, _) => (
+            "Failed",
+            "TenantNotRestored",
+            "the tenant was not restored to its end: see the condition Restored",
+        ),
+        (false, Held::No, true) => {
             ("Suspended", "TenantSuspended", "the tenant is suspended: its API refuses every request")
         }
-        (false, false) => ("Ready", "PlaneServed", "the tenant's API is served"),
+        (false, Held::No, false) => ("Ready", "PlaneServed", "the tenant's API is served"),
     };
     let mut conditions: Vec<Condition> =
         serde_json::from_value(tenant["status"]["conditions"].clone()).unwrap_or_default();
@@ -164,10 +184,15 @@ pub fn observe(server: &Server, name: &ObjectName) {
     {
         server.planes.remove(old.id);
         server.cache.forget(old.id);
+        server.planes.show(old.id);
     }
     let (Some(record), Some(id)) = (found, id) else { return };
-    let plane = server.planes.add(Plane::new(id, PlaneKind::Tenant, &name.name, &server.network));
     let tenant = record.value().unwrap_or_default();
+    let held = state::held(&tenant);
+    if held != Held::No {
+        server.planes.hold(id);
+    }
+    let plane = server.planes.add(Plane::new(id, PlaneKind::Tenant, &name.name, &server.network));
     let suspended = tenant["spec"]["suspended"] == Value::Bool(true);
     let effective = effective(server, &tenant["spec"]);
     plane.limits.set(Amounts::of_tenant(&effective.limits));
@@ -178,11 +203,16 @@ pub fn observe(server: &Server, name: &ObjectName) {
     if plane.oidc.set(&effective.authentication.oidc) {
         plane.grounds.changed(&standing::issuers());
     }
-    plane.set_state(match (record.meta.deleting, suspended) {
-        (true, _) => PlaneState::Terminating,
-        (false, true) => PlaneState::Suspended,
-        (false, false) => PlaneState::Active,
+    plane.set_state(match (record.meta.deleting, held, suspended) {
+        (true, ..) => PlaneState::Terminating,
+        (false, Held::Restoring, _) => PlaneState::Restoring,
+        (false, Held::Failed, _) => PlaneState::NotRestored,
+        (false, Held::No, true) => PlaneState::Suspended,
+        (false, Held::No, false) => PlaneState::Active,
     });
+    if held == Held::No {
+        server.planes.show(id);
+    }
 }
 
 /// What a tenant's spec comes to: its own values over its profile's over the defaults.

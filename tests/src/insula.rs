@@ -163,8 +163,16 @@ impl Insula {
     /// # Panics
     /// When it does not run.
     pub fn press_ctrl_c(&self) {
+        self.signal("-INT");
+    }
+
+    /// Sends it a signal, and waits for nothing.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, signal: &str) {
         let id = self.child.as_ref().expect("it runs").id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// How many bytes of memory it holds now.

@@ -23,7 +23,8 @@ pub struct TenantStatus {
     /// What the tenant uses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// `Ready` says whether the tenant can be used, `Synced` how the super cluster is doing for it.
+    /// `Ready` says whether the tenant can be used, `Synced` how the super cluster is doing for it, `Restored` whether all
+    /// of the backup is there of which it was made.
     pub conditions: Vec<Condition>,
 }
 

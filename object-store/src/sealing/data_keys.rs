@@ -133,6 +133,7 @@ fn place(tenant: TenantId, key: &str) -> Vec<u8> {
     format!("{tenant}/{key}").into_bytes()
 }
 
-fn broken(tenant: TenantId, key: &str, why: &dyn std::fmt::Display) -> StoreError {
+/// What is told of a value that cannot be opened.
+pub fn broken(tenant: TenantId, key: &str, why: &dyn std::fmt::Display) -> StoreError {
     StoreError::Sealed { what: format!("{key} of plane {tenant}"), why: why.to_string() }
 }

@@ -6,14 +6,16 @@
 //! sealed bytes.
 //!
 //! Read in this order: `cipher` (bytes), `keys` (the installation's keys), `data_keys` (those of planes), and here the
-//! store; `renewal` is what is written anew.
+//! store; `renewal` is what is written anew, `copies` opens what is in copies.
 
 mod cipher;
+mod copies;
 mod data_keys;
 mod keys;
 mod renewal;
 
 pub use cipher::CipherError;
+pub use copies::CopyOpener;
 pub use keys::{KeyName, KeysError, MAX_KEYS, RotationError, SealingKeys};
 
 use crate::engine::{

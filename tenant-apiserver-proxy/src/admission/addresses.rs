@@ -9,7 +9,7 @@ use crate::gateway::{Extra, Place};
 use crate::planes::Plane;
 use crate::server::Server;
 use api_resources::kinds::services::needs_health_check_port;
-use api_types::{ApiError, Cause, GroupResource, ObjectName, ResourceKey};
+use api_types::{ApiError, Cause, GroupResource, ObjectName, Reason, ResourceKey};
 use object_store::Space;
 use rand::Rng;
 use serde_json::{Value, json};
@@ -63,6 +63,44 @@ pub async fn reserve(
     if unchanged {
         return Ok(Extra::default());
     }
+    obtain(server, plane, old, service).await
+}
+
+/// Gives a Service of a plane that is made of a backup the addresses that it had; others where they cannot be had, which
+/// is told.
+pub async fn again(server: &Server, plane: &Plane, service: &mut Value) -> Result<(Extra, bool), ApiError> {
+    let asked = service.clone();
+    match obtain(server, plane, None, service).await {
+        Err(error) if error.reason() == Reason::Invalid => {
+            *service = asked;
+            forget(&mut service["spec"]);
+            obtain(server, plane, None, service).await.map(|extra| (extra, true))
+        }
+        done => Ok((done?, held(service) != held(&asked))),
+    }
+}
+
+/// Takes a Service's addresses and node ports away.
+fn forget(spec: &mut Value) {
+    if let Some(fields) = spec.as_object_mut() {
+        if fields.get("clusterIP").is_none_or(|ip| ip != "None") {
+            fields.remove("clusterIP");
+            fields.remove("clusterIPs");
+            fields.remove("ipFamilies");
+        }
+        fields.remove("healthCheckNodePort");
+    }
+    for port in spec["ports"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        port.remove("nodePort");
+    }
+}
+
+async fn obtain(
+    server: &Server,
+    plane: &Plane,
+    old: Option<&Value>,
+    service: &mut Value,
+) -> Result<Extra, ApiError> {
     let external = service["spec"]["type"] == "ExternalName";
     if let (Some(reserver), false) = (server.reserver(), external || !plane.id.is_tenant()) {
         let reserved = tokio::time::timeout(PATIENCE, reserver.reserve(plane.id, service)).await;

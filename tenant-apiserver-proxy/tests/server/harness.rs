@@ -84,6 +84,7 @@ impl Installation {
             embedded_super: true,
             sealing: sealing(dir.path()),
             audit,
+            scratch: dir.path().to_owned(),
         };
         let server = Server::start(store, options, Shutdown::new()).await.unwrap();
         let config = tenant_apiserver_proxy::tls::server_config(server.serving()).unwrap();
@@ -350,6 +351,12 @@ impl Client {
 
     pub async fn delete(&self, path: &str) -> Answer {
         self.send("DELETE", path, "", "").await
+    }
+
+    /// Posts bytes, and leaves the answer unread.
+    pub async fn watch_post(&self, path: &str, body: Bytes) -> Watch {
+        let response = self.start("POST", path, "application/octet-stream", body).await;
+        Watch { body: response.into_body(), rest: BytesMut::new() }
     }
 
     /// Opens a watch.

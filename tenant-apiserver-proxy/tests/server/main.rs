@@ -41,6 +41,7 @@ mod proxies;
 mod quotas;
 mod refusals;
 mod restart;
+mod restoring;
 mod reviews;
 mod revocation;
 mod roles;

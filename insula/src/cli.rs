@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod backups;
 pub mod store;
 
 use crate::external_address::ExternalAddress;
@@ -7,6 +8,7 @@ use crate::output::{self, Format};
 use crate::store_address::StoreAddress;
 use crate::{bench, certs, sealing, sim, tenant, tenant_copies, up};
 use anyhow::Context;
+use backups::Backups;
 use benchmarks::Benchmark;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -100,6 +102,8 @@ pub struct Up {
     pub sealing_keys: Option<PathBuf>,
     #[command(flatten)]
     pub audit: Audit,
+    #[command(flatten)]
+    pub backups: Backups,
     /// How long events stay that nothing changes, in every plane
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
     pub event_ttl: Duration,
@@ -215,14 +219,14 @@ enum Tenant {
     Backup {
         /// The tenant's name
         name: String,
-        /// The file to make, - for standard output
+        /// The file to make, - for standard output; or s3://BUCKET/KEY
         file: PathBuf,
         #[command(flatten)]
         server: Server,
     },
     /// Make a tenant of a copy, while all runs. It has a CA, keys and a kubeconfig of its own
     Restore {
-        /// The copy
+        /// The copy; a file, or s3://BUCKET/KEY
         file: PathBuf,
         /// The name of the tenant to make [default: the one that it had]
         #[arg(long = "as", value_name = "NAME")]

@@ -4,8 +4,9 @@ use crate::cli::store::Etcd;
 use crate::client::HostPlane;
 use crate::store_address::StoreAddress;
 use anyhow::{Context, bail};
+use backup_storage::{Address, Storage};
 use bytes::Bytes;
-use futures::{AsyncRead, AsyncReadExt};
+use futures::{AsyncRead, AsyncReadExt, TryStreamExt};
 use object_store::ObjectStore;
 use object_store::backup::{Backup, Entry, Reader};
 use std::fs::File;
@@ -33,9 +34,13 @@ enum Source {
 }
 
 impl Copy {
-    /// That of a file; of standard input for `-`.
-    pub fn of_file(file: &Path) -> anyhow::Result<Self> {
+    /// That of a file, or of an object of S3; of standard input for `-`.
+    pub async fn of_file(file: &Path) -> anyhow::Result<Self> {
         let shown = file.display().to_string();
+        if is_object(file) {
+            let source = open(file).await?;
+            return Ok(Self::new(Source::Server(Box::pin(source.into_async_read())), shown));
+        }
         let source: Box<dyn Read + Send> = match shown.as_str() {
             "-" => Box::new(io::stdin()),
             _ => Box::new(File::open(file).with_context(|| format!("{shown} cannot be read"))?),
@@ -118,6 +123,24 @@ impl Copy {
             }
         }
     }
+}
+
+/// True for `s3://BUCKET/KEY`.
+pub fn is_object(file: &Path) -> bool {
+    file.to_str().is_some_and(|text| text.starts_with("s3://"))
+}
+
+/// The bytes of a file or of an object of S3, as they come.
+pub async fn open(file: &Path) -> anyhow::Result<backup_storage::Source> {
+    let shown = file.display();
+    let (storage, name) = place(file)?;
+    storage.get(&name).await.with_context(|| format!("{shown} cannot be read"))
+}
+
+/// Where a file or an object is, and its name there.
+pub fn place(file: &Path) -> anyhow::Result<(Storage, String)> {
+    let address: Address = file.display().to_string().parse()?;
+    Ok(Storage::open_object(&address)?)
 }
 
 fn piece(read: &[u8]) -> Option<Bytes> {

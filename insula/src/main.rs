@@ -1,6 +1,7 @@
 //! The `insula` binary: parse, run, exit.
 
 mod audit;
+mod backup_plan;
 mod bench;
 mod certs;
 mod cli;

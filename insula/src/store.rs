@@ -3,13 +3,15 @@
 use crate::cli::Common;
 use crate::cli::store::{Backup as BackupFlags, Etcd, Restore as RestoreFlags};
 use crate::client::HostPlane;
-use crate::copies::Copy;
+use crate::copies::{self, Copy};
 use crate::output::{self, Format};
 use crate::private_file;
 use crate::progress::Progress;
 use crate::store_address::StoreAddress;
 use crate::tenant_copies;
 use anyhow::{Context, bail};
+use bytes::Bytes;
+use futures::SinkExt;
 use http::Method;
 use indicatif::HumanBytes;
 use object_store::backup::{Entry, Restore};
@@ -33,8 +35,46 @@ pub async fn status(common: &Common) -> anyhow::Result<()> {
         ("on disk", bytes(&size["diskBytes"])),
         ("in use", bytes(&size["usedBytes"])),
     ];
-    rows.into_iter().chain(more).for_each(|(what, value)| output::line(&format!("{what:<14}{value}")));
+    let backups = backups(&size["backups"]);
+    let all = rows.into_iter().chain(more).chain(backups);
+    all.for_each(|(what, value)| output::line(&format!("{what:<14}{value}")));
     Ok(())
+}
+
+/// What is told of backups that are made by the clock.
+fn backups(of: &Value) -> Vec<(&'static str, String)> {
+    if of.is_null() {
+        return vec![("backups", "none by the clock (insula up --backup-schedule)".to_owned())];
+    }
+    let plan = format!(
+        "to {}, {:?} in {}, {} kept",
+        text(&of["to"]),
+        text(&of["schedule"]),
+        text(&of["timeZone"]),
+        of["keep"]
+    );
+    let mut rows = vec![("backups", plan)];
+    let last = &of["last"];
+    rows.push(match last.is_null() {
+        true => ("last backup", "none since the start".to_owned()),
+        false => (
+            "last backup",
+            format!(
+                "{}, {}, in {:.2} s",
+                text(&last["name"]),
+                bytes(&last["bytes"]),
+                last["seconds"].as_f64().unwrap_or(0.0)
+            ),
+        ),
+    });
+    let failure = &of["failure"];
+    if !failure.is_null() {
+        let (at, why) = (text(&failure["at"]), text(&failure["message"]));
+        rows.push(("failed", format!("{at}: {why}; tried again every minute")));
+    }
+    let next = if of["underWay"] == true { "now".to_owned() } else { text(&of["next"]) };
+    rows.push(("next backup", next));
+    rows
 }
 
 /// `insula store check`.
@@ -98,32 +138,83 @@ pub async fn backup(flags: &BackupFlags) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a copy into a file. How many values it has, and how many bytes.
+/// Writes a copy into a file, or into an object of S3. How many values it has, and how many bytes.
 pub async fn keep(copy: &mut Copy, file: &Path) -> anyhow::Result<(u64, u64)> {
-    let shown = file.display();
     let progress = Progress::new(false);
-    let mut file = private_file::begin(file)?;
-    let (mut total, mut values) = (0, 0);
-    while let Some(bytes) =
-        copy.bytes().await.context("the backup was broken off: see the log of the server")?
-    {
-        file.write_all(&bytes).with_context(|| format!("{shown} cannot be written"))?;
-        total += bytes.len() as u64;
-        progress.at(&format!("backing up: {}", HumanBytes(total)));
-        // It is read as it is written: what is kept is known to be whole.
-        while let Some(entry) = copy.known()? {
-            values += u64::from(matches!(entry, Entry::Item(_)));
-        }
-    }
-    file.finish()?;
+    let kept = if copies::is_object(file) {
+        keep_object(copy, file, &progress).await?
+    } else {
+        keep_file(copy, file, &progress).await?
+    };
     copy.release().await;
     progress.done();
-    Ok((values, total))
+    Ok(kept)
+}
+
+async fn keep_file(copy: &mut Copy, file: &Path, progress: &Progress) -> anyhow::Result<(u64, u64)> {
+    let shown = file.display();
+    let mut file = private_file::begin(file)?;
+    let mut read = Counted::default();
+    while let Some(bytes) = read.next(copy, progress).await? {
+        file.write_all(&bytes).with_context(|| format!("{shown} cannot be written"))?;
+    }
+    file.finish()?;
+    Ok((read.values, read.bytes))
+}
+
+async fn keep_object(copy: &mut Copy, file: &Path, progress: &Progress) -> anyhow::Result<(u64, u64)> {
+    let shown = file.display();
+    let (storage, name) = copies::place(file)?;
+    let (mut sender, receiver) = futures::channel::mpsc::channel(2);
+    let mut read = Counted::default();
+    let reading = async {
+        loop {
+            let next = read.next(copy, progress).await;
+            let sent = match &next {
+                Ok(Some(bytes)) => sender.send(Ok(bytes.clone())).await,
+                Ok(None) => {
+                    sender.close_channel();
+                    return anyhow::Ok(());
+                }
+                Err(error) => sender.send(Err(std::io::Error::other(error.to_string()))).await,
+            };
+            // Who does not take more says why.
+            if sent.is_err() {
+                return Ok(());
+            }
+            next?;
+        }
+    };
+    let (read_all, put) = tokio::join!(reading, storage.put(&name, Box::pin(receiver)));
+    read_all?;
+    put.with_context(|| format!("{shown} cannot be written"))?;
+    Ok((read.values, read.bytes))
+}
+
+/// How much of a copy was read.
+#[derive(Default)]
+struct Counted {
+    values: u64,
+    bytes: u64,
+}
+
+impl Counted {
+    /// The next bytes. They are checked as they are read: what is kept is known to be whole.
+    async fn next(&mut self, copy: &mut Copy, progress: &Progress) -> anyhow::Result<Option<Bytes>> {
+        let bytes = copy.bytes().await.context("the backup was broken off: see the log of the server")?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        self.bytes += bytes.len() as u64;
+        progress.at(&format!("backing up: {}", HumanBytes(self.bytes)));
+        while let Some(entry) = copy.known()? {
+            self.values += u64::from(matches!(entry, Entry::Item(_)));
+        }
+        Ok(Some(bytes))
+    }
 }
 
 /// `insula store restore`.
 pub async fn restore(flags: &RestoreFlags) -> anyhow::Result<()> {
-    let copy = Copy::of_file(&flags.file)?;
+    let copy = Copy::of_file(&flags.file).await?;
     fill(copy, &flags.to, &flags.etcd).await?;
     output::error(&format!("next: put the sealing keys of then in place, and start: {}", start(&flags.to)));
     Ok(())

@@ -3,25 +3,23 @@
 use crate::cli::Common;
 use crate::cli::Server;
 use crate::client::HostPlane;
-use crate::copies::Copy;
+use crate::copies::{self, Copy};
 use crate::output::{self, Format};
 use crate::progress::Progress;
 use crate::store;
 use anyhow::{Context, bail};
+use backup_storage::Source;
 use bytes::{Buf, Bytes, BytesMut};
-use futures::Stream;
+use futures::TryStreamExt;
 use http_body_util::BodyExt;
 use indicatif::HumanBytes;
 use object_store::backup::{Entry, Head};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::io::AsyncReadExt;
 
 /// Where the running server answers, before the name of a tenant.
 const PATH: &str = "/insula/store/tenants";
-/// Bytes that are sent at a time.
-const PIECE: usize = 256 << 10;
 /// The longest line of an answer.
 const LINE: usize = 1 << 20;
 
@@ -83,7 +81,7 @@ async fn check(file: &Path) -> anyhow::Result<String> {
     if file.as_os_str() == "-" {
         bail!("a backup is read twice: it cannot come from standard input");
     }
-    let mut copy = Copy::of_file(file)?;
+    let mut copy = Copy::of_file(file).await?;
     let Entry::Head(head) = copy.entry().await? else { bail!("{} has no beginning", copy.shown()) };
     let Some(of) = of_tenant(&head) else {
         bail!(
@@ -95,23 +93,14 @@ async fn check(file: &Path) -> anyhow::Result<String> {
     Ok(of)
 }
 
-/// The bytes of a file, and how far they are.
-async fn sent(
-    file: &Path,
-    progress: Arc<Progress>,
-) -> anyhow::Result<impl Stream<Item = std::io::Result<Bytes>> + Send + 'static> {
-    let shown = file.display().to_string();
-    let file = tokio::fs::File::open(file).await.with_context(|| format!("{shown} cannot be read"))?;
-    let size = file.metadata().await?.len();
-    let start = (file, 0, progress);
-    Ok(futures::stream::try_unfold(start, move |(mut file, so_far, progress)| async move {
-        let mut piece = vec![0; PIECE];
-        let count = file.read(&mut piece).await?;
-        piece.truncate(count);
-        let so_far = so_far + count as u64;
-        progress.at(&format!("sending {} of {}", HumanBytes(so_far), HumanBytes(size)));
-        Ok((count > 0).then(|| (Bytes::from(piece), (file, so_far, progress))))
-    }))
+/// The bytes of a file or an object, and how far they are.
+async fn sent(file: &Path, progress: Arc<Progress>) -> anyhow::Result<Source> {
+    let mut so_far = 0;
+    let told = move |piece: &Bytes| {
+        so_far += piece.len() as u64;
+        progress.at(&format!("sending {}", HumanBytes(so_far)));
+    };
+    Ok(Box::pin(copies::open(file).await?.inspect_ok(told)))
 }
 
 /// Takes the lines that are whole; the last one says what was done.

@@ -1,6 +1,7 @@
 //! `insula up`: everything in one process.
 
 use crate::audit;
+use crate::backup_plan;
 use crate::cli::Up;
 use crate::external_address::ExternalAddress;
 use crate::node_templates;
@@ -44,6 +45,8 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     let node_templates = flags.node_template.as_deref().map(node_templates::read).transpose()?;
     let super_names: Vec<String> = supers.iter().map(|cluster| cluster.name.clone()).collect();
 
+    let backups = backup_plan::read(&flags.backups)?;
+
     progress.step("opening the store");
     create_private_dir(&flags.data_dir)?;
     let store = flags.store().open_whole(&flags.etcd).await?;
@@ -62,6 +65,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
         sealing: sealing::open(&flags.sealing_keys_file())?,
         audit: audit::open(&flags.audit)?,
         scratch: flags.data_dir.clone(),
+        backups,
     };
     let base_url = options.base_url.clone();
     let server = Server::start(store.clone(), options, shutdown.clone()).await?;

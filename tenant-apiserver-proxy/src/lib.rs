@@ -50,6 +50,7 @@ pub mod planes;
 pub mod policy_types;
 pub mod renewal;
 pub mod restoring;
+pub mod scheduled_backups;
 pub mod sealing;
 pub mod secret_tokens;
 pub mod served_apis;

@@ -13,6 +13,7 @@ use crate::pki::{self, KeyedCertificate, PkiError};
 use crate::planes::{self, Plane, PlaneKind, Planes};
 use crate::renewal::{self, Renewal};
 use crate::restoring::{self, Restores};
+use crate::scheduled_backups::{self, Plan, Scheduled};
 use crate::sealing::{self, Sealing};
 use crate::serving::{Serving, ServingError};
 use crate::sources::Failures;
@@ -50,6 +51,8 @@ pub struct Options {
     pub audit: Option<audit::Installation>,
     /// A folder for what is kept a while: backups that are sent, until they are checked and put back.
     pub scratch: PathBuf,
+    /// The backups that are made by the clock.
+    pub backups: Option<Plan>,
 }
 
 /// The server.
@@ -93,6 +96,7 @@ pub struct Server {
     /// Those under way.
     pub(crate) backups: Backups,
     pub(crate) restores: Restores,
+    pub(crate) scheduled: Option<Arc<Scheduled>>,
     /// Given when the server is to end.
     pub shutdown: Shutdown,
     /// The store is followed for as long as anybody can write: a write waits until reads show it.
@@ -144,6 +148,7 @@ impl Server {
         let store = SealedStore::new(store, options.sealing.keys.clone(), sealing::is_secret);
         let (cache, revision) = load(&store).await?;
         let network = Arc::new(Network::new(cache.clone()));
+        let scheduled = options.backups.take().map(|plan| Arc::new(Scheduled::new(plan)));
         let server = Arc::new(Server {
             store: store.clone(),
             cache: cache.clone(),
@@ -169,6 +174,7 @@ impl Server {
             quota_turns: crate::admission::quotas::Turns::default(),
             backups: Backups::default(),
             restores: Restores::default(),
+            scheduled: scheduled.clone(),
             shutdown: shutdown.clone(),
             used: ShutdownOnDrop::default(),
         });
@@ -202,6 +208,9 @@ impl Server {
         own_address::ensure(&server).await?;
         renewal::serve(&server, plane_keys::now())?;
         restoring::state::tell_cut_off(&server).await.map_err(StartError::Restores)?;
+        if let Some(scheduled) = scheduled {
+            tokio::spawn(scheduled_backups::run(server.clone(), scheduled));
+        }
         tokio::spawn(renewal::run(server.clone(), shutdown.clone()));
         tokio::spawn(usage::run(server.clone(), shutdown));
         Ok(server)

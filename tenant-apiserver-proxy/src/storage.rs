@@ -44,7 +44,7 @@ pub struct Backups(Arc<Mutex<BTreeMap<u64, Revision>>>);
 
 impl Backups {
     /// Holds what is there at a revision and after it, until it is dropped.
-    fn hold(&self, from: Revision) -> Held {
+    pub(crate) fn hold(&self, from: Revision) -> Held {
         let mut held = self.0.lock();
         let number = held.last_key_value().map_or(0, |(last, _)| last + 1);
         held.insert(number, from);
@@ -58,7 +58,7 @@ impl Backups {
 }
 
 /// One of [`Backups`].
-struct Held {
+pub(crate) struct Held {
     all: Backups,
     number: u64,
 }
@@ -81,7 +81,11 @@ pub async fn answer(server: &Server, auth: &Authorized, path: &str) -> Result<Re
         return Ok(no_such_page());
     }
     let done = match (path.strip_prefix(PATH), auth.call().method.as_str()) {
-        (Some(""), "GET" | "HEAD") => Reply::value(&shown(&server.store.size().await.map_err(failed)?)),
+        (Some(""), "GET" | "HEAD") => {
+            let mut size = shown(&server.store.size().await.map_err(failed)?);
+            size["backups"] = server.scheduled.as_ref().map(|scheduled| scheduled.shown()).into();
+            Reply::value(&size)
+        }
         (Some("/check"), "POST") => Reply::value(&check(server).await.map_err(failed)?),
         (Some("/compact"), "POST") => Reply::value(&compact(server).await.map_err(failed)?),
         (Some("/backup"), "GET") => backup(server, None, json!({})).await.map_err(failed)?,
@@ -195,11 +199,16 @@ fn tenant(server: &Server, name: &str) -> Result<(Space, Value), ApiError> {
     Ok((Space::new(id), tenant))
 }
 
-async fn backup(server: &Server, of: Option<Space>, mut note: Value) -> Result<Reply, StoreError> {
-    note["made"] = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string().into();
-    note["by"] = env!("CARGO_PKG_VERSION").into();
+/// What is noted in a backup: when and by whom it was made.
+pub(crate) fn note(mut more: Value) -> String {
+    more["made"] = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+    more["by"] = env!("CARGO_PKG_VERSION").into();
+    more.to_string()
+}
+
+async fn backup(server: &Server, of: Option<Space>, more: Value) -> Result<Reply, StoreError> {
     let held = server.backups.hold(server.cache.revision());
-    let backup = Backup::begin(server.store.engine(), of, note.to_string().into()).await?;
+    let backup = Backup::begin(server.store.engine(), of, note(more).into()).await?;
     tracing::info!(revision = %backup.revision(), "a backup begins");
     let stream = futures::stream::try_unfold((backup, held), |(mut backup, held)| async {
         let bytes = backup.next().await.map_err(std::io::Error::other).inspect_err(|error| {

@@ -28,6 +28,10 @@ pub struct Insula {
     etcd: String,
     /// Without `--no-scheduler`.
     schedules: bool,
+    /// More flags.
+    flags: Vec<String>,
+    /// More variables of its environment, and of commands.
+    environment: Vec<(&'static str, String)>,
     child: Option<Child>,
 }
 
@@ -38,6 +42,14 @@ impl Insula {
     /// When it does not become ready.
     pub fn start() -> Self {
         Self::start_on(None, "")
+    }
+
+    /// Starts a server with more flags, and with more in its environment, which commands find in theirs too.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_with(flags: &[&str], environment: &[(&'static str, String)]) -> Self {
+        Self::start_as(None, "", flags, environment)
     }
 
     /// Starts a server that says on standard error what a filter lets through, as [`Insula::start`] does.
@@ -57,6 +69,15 @@ impl Insula {
     }
 
     fn start_on(super_kubeconfig: Option<PathBuf>, log: &'static str) -> Self {
+        Self::start_as(super_kubeconfig, log, &[], &[])
+    }
+
+    fn start_as(
+        super_kubeconfig: Option<PathBuf>,
+        log: &'static str,
+        flags: &[&str],
+        environment: &[(&'static str, String)],
+    ) -> Self {
         let mut dir = tempfile::Builder::new().prefix("insula-test-").tempdir().unwrap();
         for _ in 0..5 {
             let port = tools::free_port();
@@ -69,6 +90,8 @@ impl Insula {
                 nodes: None,
                 etcd: String::new(),
                 schedules: true,
+                flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+                environment: environment.to_vec(),
                 child: None,
             };
             server.spawn();
@@ -276,6 +299,7 @@ impl Insula {
     pub fn try_insula(&self, arguments: &[&str]) -> Output {
         let mut command = command(self.dir.path());
         command.args(arguments).env("INSULA_KUBECONFIG", self.kubeconfig());
+        command.envs(self.environment.iter().map(|(name, value)| (*name, value)));
         command.output().unwrap()
     }
 
@@ -289,6 +313,8 @@ impl Insula {
             .args((!self.etcd.is_empty()).then(|| format!("--etcd-servers={}", self.etcd)))
             .args(self.nodes.map(|count| format!("--nodes={count}")))
             .args((!self.schedules).then_some("--no-scheduler"))
+            .args(&self.flags)
+            .envs(self.environment.iter().map(|(name, value)| (*name, value)))
             .args(
                 self.super_kubeconfig
                     .iter()

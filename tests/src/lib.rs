@@ -1,9 +1,10 @@
-//! Whole-system tests: the binary, real kubectl and Helm, a real PostgreSQL and etcd.
+//! Whole-system tests: the binary, real kubectl and Helm, a real PostgreSQL and etcd, moto for S3.
 
 pub mod etcd;
 pub mod helm;
 pub mod insula;
 pub mod kubectl;
+pub mod moto;
 pub mod pages;
 pub mod postgres;
 pub mod super_account;
@@ -14,5 +15,6 @@ pub use etcd::Etcd;
 pub use helm::Helm;
 pub use insula::Insula;
 pub use kubectl::{Kubectl, Running};
+pub use moto::Moto;
 pub use postgres::Postgres;
 pub use waiting::until;

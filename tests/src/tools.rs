@@ -38,16 +38,32 @@ pub fn helm_releases() -> [PathBuf; 2] {
     ["helm-3", "helm"].map(tool)
 }
 
+/// The folder of a package of Python with what it needs.
+///
+/// # Panics
+/// When `cargo xtask tools` has not fetched it.
+pub fn python_packages(name: &str) -> PathBuf {
+    existing(folder().join(name))
+}
+
 fn tool(name: &str) -> PathBuf {
+    existing(folder().join(name))
+}
+
+/// Where `cargo xtask tools` puts what it fetches.
+fn folder() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's folder");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let file = target.join("tools").join(name);
+    target.join("tools")
+}
+
+fn existing(path: PathBuf) -> PathBuf {
     assert!(
-        file.is_file(),
+        path.exists(),
         "{} is missing: run `cargo xtask test`, or `cargo xtask tools` once",
-        file.display()
+        path.display()
     );
-    file
+    path
 }
 
 /// The `insula` binary built with the profile of the running test.

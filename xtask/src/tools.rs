@@ -119,7 +119,29 @@ pub fn install() -> Result<()> {
     std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
     CLIENTS.iter().try_for_each(|client| {
         install_client(&dir, client).with_context(|| format!("installing {}", client.package))
-    })
+    })?;
+    install_moto(&dir).with_context(|| format!("installing {MOTO}"))
+}
+
+/// What answers as S3 does, with all that it needs.
+const MOTO: &str = "moto[s3,server]==5.2.1";
+
+fn install_moto(dir: &Path) -> Result<()> {
+    let there = dir.join("moto");
+    if there.join("moto-5.2.1.dist-info").is_dir() {
+        return Ok(());
+    }
+    say(&format!("fetching {MOTO}"));
+    let fresh = dir.join("moto.new");
+    let _ = std::fs::remove_dir_all(&fresh);
+    run(Command::new("python3")
+        .args(["-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"])
+        .args(["--root-user-action", "ignore", "--target"])
+        .arg(&fresh)
+        .arg(MOTO)
+        .stdin(Stdio::null()))?;
+    let _ = std::fs::remove_dir_all(&there);
+    std::fs::rename(&fresh, &there).context("giving it its name")
 }
 
 fn install_packages() -> Result<()> {

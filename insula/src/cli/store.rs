@@ -44,7 +44,7 @@ pub enum Store {
 /// Flags of `insula store backup`.
 #[derive(Args, Clone, Debug)]
 pub struct Backup {
-    /// The file to make, - for standard output
+    /// The file to make, - for standard output; or s3://BUCKET/KEY
     pub file: PathBuf,
     /// Copy this store, on which no server runs: a data directory, or URLs of etcd [default: that of the running server]
     #[arg(long, value_name = "STORE", conflicts_with = "kubeconfig")]
@@ -58,7 +58,7 @@ pub struct Backup {
 /// Flags of `insula store restore`.
 #[derive(Args, Clone, Debug)]
 pub struct Restore {
-    /// The copy, - for standard input
+    /// The copy, - for standard input; or s3://BUCKET/KEY
     pub file: PathBuf,
     /// The store to fill: a data directory, or URLs of etcd with commas between them
     #[arg(long, value_name = "STORE")]

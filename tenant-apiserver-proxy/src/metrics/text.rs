@@ -84,6 +84,13 @@ pub fn of(server: &Server, plane: &Plane, version: &serde_json::Value) -> String
             text.family(name, of, about);
             text.line(name, &[], value);
         }
+        for family in server.scheduled.iter().flat_map(|scheduled| scheduled.metrics()) {
+            text.family(family.name, family.kind, family.about);
+            for (result, value) in family.values {
+                let labels: Vec<_> = result.map(|result| ("result", result)).into_iter().collect();
+                text.line(family.name, &labels, value);
+            }
+        }
     }
     text.end()
 }

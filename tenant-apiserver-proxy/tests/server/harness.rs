@@ -85,6 +85,7 @@ impl Installation {
             sealing: sealing(dir.path()),
             audit,
             scratch: dir.path().to_owned(),
+            backups: None,
         };
         let server = Server::start(store, options, Shutdown::new()).await.unwrap();
         let config = tenant_apiserver_proxy::tls::server_config(server.serving()).unwrap();

@@ -17,6 +17,7 @@ pub const LAYERS: &[Layer] = &[
     ("api-schema", &["api-types"]),
     ("api-resources", &["api-types", "api-schema"]),
     ("object-store", &["api-types"]),
+    ("backup-storage", &[]),
     ("service-runtime", &[]),
     ("plane-client", &["api-types", "service-runtime"]),
     // A part of tests alone.
@@ -28,6 +29,7 @@ pub const LAYERS: &[Layer] = &[
             "api-schema",
             "api-resources",
             "object-store",
+            "backup-storage",
             "plane-client",
             "service-runtime",
             "https-server",
@@ -47,6 +49,7 @@ pub const LAYERS: &[Layer] = &[
             "api-schema",
             "api-resources",
             "object-store",
+            "backup-storage",
             "plane-client",
             "service-runtime",
             "tenant-apiserver-proxy",
@@ -57,7 +60,7 @@ pub const LAYERS: &[Layer] = &[
         ],
     ),
     // They know the binary from outside, and read what it leaves in its store.
-    ("tests", &["api-types", "object-store", "https-server"]),
+    ("tests", &["api-types", "object-store", "backup-storage", "https-server"]),
     // As the benchmarks.
     ("compare", &[]),
     ("xtask", &[]),

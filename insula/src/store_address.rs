@@ -59,7 +59,11 @@ impl StoreAddress {
     /// Opens one that is whole.
     pub async fn open_whole(&self, etcd: &Etcd) -> anyhow::Result<Arc<dyn ObjectStore>> {
         let store = self.open(etcd).await?;
-        if backup::is_unfinished(&*store).await? {
+        let unfinished = backup::is_unfinished(&*store).await;
+        if !matches!(unfinished, Ok(false)) {
+            store.release().await;
+        }
+        if unfinished? {
             bail!("a restore into {self} was not finished: empty it, and restore it again");
         }
         Ok(store)

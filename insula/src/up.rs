@@ -12,6 +12,7 @@ use crate::sealing;
 use crate::services;
 use crate::tasks::Tasks;
 use anyhow::Context;
+use object_store::ObjectStore;
 use serde_json::json;
 use service_runtime::Shutdown;
 use std::fs;
@@ -19,10 +20,12 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tenant_apiserver_proxy::kubeconfig::{self, Context as KubeContext};
 use tenant_apiserver_proxy::listener;
 use tenant_apiserver_proxy::renewal::Admins;
+use tenant_apiserver_proxy::scheduled_backups::Plan;
 use tenant_apiserver_proxy::server::{Options, Server};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,16 +44,35 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     let progress = Progress::new(flags.output != Format::Table);
     init_log()?;
     let supers = services::read_super_kubeconfigs(&flags.super_kubeconfig)?;
-    let embedded = supers.is_empty();
     let node_templates = flags.node_template.as_deref().map(node_templates::read).transpose()?;
-    let super_names: Vec<String> = supers.iter().map(|cluster| cluster.name.clone()).collect();
-
     let backups = backup_plan::read(&flags.backups)?;
 
     progress.step("opening the store");
     create_private_dir(&flags.data_dir)?;
     let store = flags.store().open_whole(&flags.etcd).await?;
+    let done = serve(&flags, store.clone(), Read { supers, node_templates, backups }, progress).await;
+    // Also when it did not start: another process may begin at once.
+    store.release().await;
+    done
+}
 
+/// What was read before anything was begun.
+struct Read {
+    supers: Vec<services::SuperKubeconfig>,
+    node_templates: Option<Vec<builtin_controllers::Template>>,
+    backups: Option<Plan>,
+}
+
+/// Serves what is in a store until Ctrl-C.
+async fn serve(
+    flags: &Up,
+    store: Arc<dyn ObjectStore>,
+    read: Read,
+    progress: Progress,
+) -> anyhow::Result<()> {
+    let Read { supers, node_templates, backups } = read;
+    let embedded = supers.is_empty();
+    let super_names: Vec<String> = supers.iter().map(|cluster| cluster.name.clone()).collect();
     let listener = TcpListener::bind(flags.listen).await.with_context(|| {
         format!("cannot listen on {}; choose another address with --listen", flags.listen)
     })?;
@@ -59,8 +81,8 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     progress.step("starting the API server");
     let shutdown = Shutdown::new();
     let options = Options {
-        base_url: base_url(&flags, address),
-        names: serving_names(&flags, address),
+        base_url: base_url(flags, address),
+        names: serving_names(flags, address),
         embedded_super: embedded,
         sealing: sealing::open(&flags.sealing_keys_file())?,
         audit: audit::open(&flags.audit)?,
@@ -68,7 +90,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
         backups,
     };
     let base_url = options.base_url.clone();
-    let server = Server::start(store.clone(), options, shutdown.clone()).await?;
+    let server = Server::start(store, options, shutdown.clone()).await?;
     let acceptor = TlsAcceptor::from(tenant_apiserver_proxy::tls::server_config(server.serving())?);
     let mut tasks = Tasks::default();
     tasks.spawn("API server", listener::serve(server.clone(), listener, acceptor));
@@ -89,7 +111,7 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
     services::start(&mut tasks, wiring, &shutdown).await?;
 
     let took = progress.done();
-    announce(&flags, &base_url, &path, &super_names, took)?;
+    announce(flags, &base_url, &path, &super_names, took)?;
     let failed = tokio::select! {
         signal = wait_for_signal() => signal.map(|()| None)?,
         ended = tasks.ended() => ended,
@@ -111,7 +133,6 @@ pub async fn run(flags: Up) -> anyhow::Result<()> {
             std::process::exit(130);
         }
     }
-    store.release().await;
     match failed {
         None => Ok(()),
         Some(name) => anyhow::bail!("{name} ended by itself; start it again, and see the log"),

@@ -3,7 +3,10 @@
 
 use crate::tools::free_port;
 use crate::until;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::fs::File;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -40,6 +43,26 @@ impl Etcd {
     /// Where it answers.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What it has under a key, by its HTTP gateway: JSON.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn look(&self, key: &str) -> String {
+        let body = format!("{{\"key\": \"{}\"}}", STANDARD.encode(key));
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(
+            stream,
+            "POST /v3/kv/range HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer
     }
 
     /// Kills it with SIGKILL.

@@ -125,6 +125,17 @@ fn everything_moves_to_etcd_and_back() {
     ]);
     assert!(refused(&second).contains("is in use by another process"));
 
+    // One that does not start leaves its claim at once.
+    let mut taken = Etcd::start();
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("--listen={}", busy.local_addr().unwrap());
+    let third = insula.scratch("third").display().to_string();
+    let third = insula.try_insula(&["up", &listen, "--data-dir", &third, "--etcd-servers", &taken.url()]);
+    assert!(refused(&third).contains("cannot listen on"));
+    assert!(etcd.look("/insula.claim").contains("\"kvs\""), "that of the server which runs");
+    assert!(!taken.look("/insula.claim").contains("\"kvs\""), "its claim is still there");
+    taken.kill();
+
     // It goes on after its etcd was away, and after its own end.
     etcd.kill();
     let message = acme.refused(&["create", "configmap", "meanwhile"]);

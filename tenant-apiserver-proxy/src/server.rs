@@ -4,7 +4,7 @@ use crate::admission::definitions;
 use crate::audit;
 use crate::authentication::Credentials;
 use crate::bodies::{self, Budget};
-use crate::cache::{self, Cache, feed};
+use crate::cache::{Cache, feed};
 use crate::dialer::Network;
 use crate::handlers::metrics::Meters;
 use crate::issuers::{self, Addresses};
@@ -298,6 +298,15 @@ impl Server {
         self.network.set_tunnel(tunnel);
     }
 
+    /// Forgets the history that is old at a time, but for what backups under way have still to read of the store.
+    pub async fn forget_history(&self, retention: &mut Retention, now: Instant) {
+        let Some(revision) = retention.sample(now, self.cache.revision()) else { return };
+        self.cache.trim(revision);
+        if let Err(error) = self.store.compact(self.backups.spare(revision)).await {
+            tracing::warn!(%error, "the store could not be compacted; trying again later");
+        }
+    }
+
     /// Commits, and waits until reads show it.
     pub(crate) async fn commit(&self, commit: Commit) -> Result<Revision, CommitError> {
         let revision = self.store.commit(commit).await?;
@@ -376,10 +385,6 @@ async fn trim(server: Arc<Server>, shutdown: Shutdown) {
             _ = ticks.tick() => {}
             () = shutdown.requested() => return,
         }
-        let Some(revision) = retention.sample(Instant::now(), server.cache.revision()) else { continue };
-        cache::Cache::trim(&server.cache, revision);
-        if let Err(error) = server.store.compact(server.backups.spare(revision)).await {
-            tracing::warn!(%error, "the store could not be compacted; trying again later");
-        }
+        server.forget_history(&mut retention, Instant::now()).await;
     }
 }

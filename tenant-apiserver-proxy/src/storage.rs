@@ -219,3 +219,26 @@ async fn backup(server: &Server, of: Option<Space>, more: Value) -> Result<Reply
     let body = BodyExt::boxed_unsync(StreamBody::new(stream));
     Ok(Reply::with(StatusCode::OK, Content::Stream("application/octet-stream", body)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_oldest_backup_has_to_read_is_spared() {
+        let backups = Backups::default();
+        assert_eq!(backups.spare(Revision(9)), Revision(9));
+        let held = [5, 7, 5].map(|from| backups.hold(Revision(from)));
+        assert_eq!((backups.spare(Revision(9)), backups.spare(Revision(3))), (Revision(5), Revision(3)));
+        let [first, second, third] = held;
+        drop(first);
+        assert_eq!(backups.spare(Revision(9)), Revision(5));
+        drop(third);
+        assert_eq!(backups.spare(Revision(9)), Revision(7));
+        let fourth = backups.hold(Revision(6));
+        drop(second);
+        assert_eq!(backups.spare(Revision(9)), Revision(6));
+        drop(fourth);
+        assert_eq!(backups.spare(Revision(9)), Revision(9));
+    }
+}

@@ -21,6 +21,7 @@ mod etcd;
 mod extension_server;
 mod formats;
 mod harness;
+mod history;
 mod hooks;
 mod impersonation;
 mod lists;

@@ -112,6 +112,11 @@ fn everything_moves_to_etcd_and_back() {
     assert!(revision(&acme) > last, "revisions went back");
     assert!(insula.insula(&["store", "status"]).contains("etcd"));
     insula.tenant("globex").run(&["create", "configmap", "its"]);
+    // One tenant by itself, too.
+    let copy = insula.scratch("acme.backup").display().to_string();
+    insula.insula(&["tenant", "backup", "acme", &copy]);
+    insula.insula(&["tenant", "restore", &copy, "--as", "again"]);
+    lives(&insula.tenant_admin("again"));
 
     // A second process is told who is there.
     let second = insula.scratch("second").display().to_string();

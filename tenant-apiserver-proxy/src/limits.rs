@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const BURST: Duration = Duration::from_secs(1);
 /// Requests under way in a plane that is no tenant's.
 const PLATFORM_SEATS: usize = 400;
+/// The share of such a plane: what it does is done for all tenants.
+const PLATFORM_WEIGHT: u32 = 10;
 
 /// How much a plane may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct Amounts {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Its share of processors and of the store's commits, where others want some too.
+    pub weight: u32,
 }
 
 impl Amounts {
@@ -61,11 +65,12 @@ impl Amounts {
             streams: 20_000,
             objects: u64::MAX,
             bytes: u64::MAX,
+            weight: PLATFORM_WEIGHT,
         }
     }
 
-    /// Of a tenant.
-    pub fn of_tenant(limits: &tenancy::Limits) -> Self {
+    /// Of a tenant with this weight.
+    pub fn of_tenant(limits: &tenancy::Limits, weight: u32) -> Self {
         let bytes = Quantity::parse(&limits.bytes).map(|quantity| quantity.value());
         Amounts {
             requests_per_second: Some(limits.requests_per_second),
@@ -75,6 +80,7 @@ impl Amounts {
             objects: limits.objects,
             // Validation lets only quantities pass.
             bytes: bytes.ok().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(u64::MAX),
+            weight,
         }
     }
 }
@@ -141,6 +147,11 @@ impl Limits {
         self.watches.resize(amounts.watches);
         self.streams.resize(amounts.streams);
         self.amounts.store(Arc::new(amounts));
+    }
+
+    /// The share of the plane.
+    pub fn weight(&self) -> u32 {
+        self.amounts.load().weight
     }
 
     /// How many requests have had a seat.
@@ -276,6 +287,7 @@ mod tests {
             streams: 1,
             objects: 3,
             bytes: 100,
+            weight: 1,
         }
     }
 

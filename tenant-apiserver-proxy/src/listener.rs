@@ -19,6 +19,7 @@ use api_types::{ApiError, Reason, TenantId};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use parking_lot::Mutex;
@@ -247,7 +248,7 @@ fn malformed(why: &'static str) -> Reply {
     refused
 }
 
-/// The stages in their order: plane, user, permission, seat, body, handler.
+/// The stages in their order: plane, turn, user, permission, seat, body, handler.
 async fn stages(
     server: Arc<Server>,
     followed: Followed<'_>,
@@ -270,7 +271,6 @@ async fn stages(
     let Some(info) = request_info::parse(&head.method, path, sent) else {
         return Ok(malformed("400 Bad Request"));
     };
-    let reading = matches!(head.method, Method::GET | Method::HEAD);
     let watching = matches!(&info, RequestInfo::Resource(resource) if resource.verb == "watch");
     let headers = head.headers;
     let ask = if sent.is_empty() { "" } else { "?" };
@@ -283,9 +283,34 @@ async fn stages(
         request_info::check_timeout(timeout)?;
     }
     let call = Call { plane: plane.clone(), method: head.method, info, query, target, headers };
-    let content_type = call.header("content-type").to_owned();
     *trail = Trail::begin(&server, &call, id, address);
     *measured = Some(Measured::begin(&call));
+    let sent = Sent { credentials, address, watching, leads_on, upgrade, body };
+    let turns = server.processors.clone();
+    turns.fairly(plane.who(), in_turn(server, call, sent, trail)).await
+}
+
+/// What comes with a call.
+struct Sent {
+    credentials: Credentials,
+    address: IpAddr,
+    watching: bool,
+    leads_on: bool,
+    upgrade: Option<OnUpgrade>,
+    body: hyper::body::Incoming,
+}
+
+/// The stages of which each step is done in the plane's turn.
+async fn in_turn(
+    server: Arc<Server>,
+    call: Call,
+    sent: Sent,
+    trail: &mut Option<Trail>,
+) -> Result<Reply, ApiError> {
+    let Sent { credentials, address, watching, leads_on, upgrade, body } = sent;
+    let plane = call.plane.clone();
+    let reading = matches!(call.method, Method::GET | Method::HEAD);
+    let content_type = call.header("content-type").to_owned();
     let authenticated =
         Received::new(call, credentials, Source::of(address)).authenticate(&server, trail).await?;
     let authorized = authenticated.authorize(&server, trail.as_mut());

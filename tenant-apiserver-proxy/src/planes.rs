@@ -6,6 +6,7 @@ use crate::audit;
 use crate::authentication::Identity;
 use crate::bodies::{self, Budget};
 use crate::dialer::{Dialer, Network, addresses::Reach};
+use crate::fair_queue::Who;
 use crate::impersonation::LastModes;
 use crate::keyring::Ring;
 use crate::lifetime::Grounds;
@@ -183,8 +184,14 @@ impl Plane {
         let token_keys = Ring::new(crate::tokens::make_key()?);
         let token_keys = Parsed::new(token_keys, TokenKey::of).ok_or(NobodyError::Key)?;
         plane.client_ca = RingCell::fixed(authorities);
+        plane.limits.set(Amounts { weight: 1, ..Amounts::platform() });
         plane.token_key = RingCell::fixed(token_keys);
         Ok(plane)
+    }
+
+    /// Who it is in fair queues.
+    pub(crate) fn who(&self) -> Who {
+        Who { plane: self.id, weight: self.limits.weight() }
     }
 
     /// Its path below the server's address: empty for the host plane.

@@ -6,6 +6,7 @@ use crate::authentication::Credentials;
 use crate::bodies::{self, Budget};
 use crate::cache::{Cache, feed};
 use crate::dialer::Network;
+use crate::fair_queue::FairQueue;
 use crate::handlers::metrics::Meters;
 use crate::issuers::{self, Addresses};
 use crate::keyring::Ring;
@@ -28,6 +29,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Commits that the store has at a time, of all planes together: enough for one fsync for many, and few enough that
+/// nobody waits long behind another's.
+const COMMITS: usize = 128;
 /// How long changes are kept for resuming watches and paging lists.
 const HISTORY: Duration = Duration::from_secs(600);
 /// So many failed logins a source may have at once, and then one in a time.
@@ -91,6 +95,10 @@ pub struct Server {
     pub(crate) crds: crds::Schemas,
     pub(crate) documents: crate::documents::Documents,
     pub(crate) heavy: crate::heavy::Heavy,
+    /// Whose requests use the processors.
+    pub(crate) processors: Arc<FairQueue>,
+    /// Whose writes go into the next commits of the store.
+    pub(crate) commits: Arc<FairQueue>,
     /// Who counts for the quotas of a namespace, one after the other.
     pub(crate) quota_turns: crate::admission::quotas::Turns,
     /// Those under way.
@@ -171,6 +179,8 @@ impl Server {
             crds: crds::Schemas::default(),
             documents: crate::documents::Documents::default(),
             heavy: crate::heavy::Heavy::default(),
+            processors: FairQueue::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            commits: FairQueue::new(COMMITS),
             quota_turns: crate::admission::quotas::Turns::default(),
             backups: Backups::default(),
             restores: Restores::default(),

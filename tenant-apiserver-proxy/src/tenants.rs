@@ -195,7 +195,7 @@ pub fn observe(server: &Server, name: &ObjectName) {
     let plane = server.planes.add(Plane::new(id, PlaneKind::Tenant, &name.name, &server.network));
     let suspended = tenant["spec"]["suspended"] == Value::Bool(true);
     let effective = effective(server, &tenant["spec"]);
-    plane.limits.set(Amounts::of_tenant(&effective.limits));
+    plane.limits.set(Amounts::of_tenant(&effective.limits, effective.weight));
     // Validation lets only ranges pass that can be read.
     let networks = effective.egress.allowed_cidrs.iter().filter_map(|range| Network::parse(range));
     plane.dialer.set(Reach::PublicAnd(networks.collect()));

@@ -264,7 +264,10 @@ async fn carry_out(
     commit.preconditions.extend(server.alive(plane).map_err(Refused::Failed)?);
     // The object itself goes last: who sees it gone sees what belonged to it gone too.
     commit.operations.push(operation);
-    match server.commit(commit).await {
+    let place = server.commits.pass(plane.who()).await;
+    let committed = server.commit(commit).await;
+    drop(place);
+    match committed {
         Ok(revision) => Ok(revision),
         Err(CommitError::Precondition { index, actual }) => {
             catch_up(server, actual).await.map_err(Refused::Failed)?;

@@ -4,7 +4,6 @@ use crate::clusters::{Counts, say};
 use crate::events::about;
 use crate::kinds::{Key, Kind};
 use crate::options::Options;
-use crate::ownership::SELECTOR;
 use crate::patrol;
 use crate::shared_service;
 use crate::state::{Health, State, SuperCluster};
@@ -61,8 +60,8 @@ async fn follow(
     signals: Arc<Signals>,
     stop: Shutdown,
 ) {
-    let selector = if kind.labelled() { SELECTOR } else { "" };
-    let mut watch = cluster.api.list_watch(kind.resource(), selector);
+    let selector = kind.selector(None);
+    let mut watch = cluster.api.list_watch(kind.resource(), &selector);
     loop {
         let item = tokio::select! {
             item = watch.recv() => item,
@@ -98,7 +97,7 @@ async fn follow(
                 signals.changed.notify_one();
             }
             None => {
-                watch = cluster.api.list_watch(kind.resource(), selector);
+                watch = cluster.api.list_watch(kind.resource(), &selector);
             }
         }
     }

@@ -40,6 +40,41 @@ const PRIVATE: [(&str, &[&str]); 2] = [
     ("::/0", &["::1/128", "fc00::/7", "fe80::/10"]),
 ];
 
+/// Ranges that are neither written in a policy nor public: unspecified, multicast, and IPv6 forms of IPv4 addresses.
+const NEVER: [&str; 8] = [
+    "224.0.0.0/4",
+    "::/128",
+    "::/96",
+    "::ffff:0:0/96",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    "2002::/16",
+    "ff00::/8",
+];
+
+/// Whether a tenant may name an address that is not one of its pods': a public one, or one in
+/// `spec.egress.allowedCIDRs`.
+pub fn may_reach(tenant: &TenantView, ip: IpAddr) -> bool {
+    let closed = PRIVATE.iter().flat_map(|(_, ranges)| ranges.iter()).chain(&NEVER);
+    let is_public = !closed.copied().any(|range| is_in(ip, range));
+    is_public || tenant.spec.egress.allowed_cidrs.iter().any(|range| is_in(ip, range))
+}
+
+/// Whether an address is in a range; not in one that cannot be read.
+fn is_in(ip: IpAddr, range: &str) -> bool {
+    let bits = |ip: IpAddr| match ip {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)) << 96,
+        IpAddr::V6(v6) => u128::from(v6),
+    };
+    let read = |range: &str| {
+        let (network, length) = range.split_once('/')?;
+        Some((network.parse::<IpAddr>().ok()?, length.parse::<u32>().ok()?))
+    };
+    read(range).is_some_and(|(network, length)| {
+        ip.is_ipv4() == network.is_ipv4() && (bits(ip) ^ bits(network)).leading_zeros() >= length
+    })
+}
+
 /// The policy of a super namespace, for the tenant's namespace.
 pub fn isolation(tenant: &TenantView, api: &ApiAddress, namespace: &Value) -> Value {
     let super_namespace =

@@ -1,6 +1,11 @@
 //! The kinds that are synced, one row each.
 
-use api_types::{GroupResource, ObjectName, Resource};
+use api_types::{GroupResource, ObjectName, Resource, TenantId, labels};
+
+/// Label of EndpointSlices: who writes them.
+pub const SLICES_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// As which the syncer writes them.
+pub const SLICE_MANAGER: &str = "insula.dev";
 
 /// A kind that is synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,6 +18,9 @@ pub enum Kind {
     Secret,
     Claim,
     Service,
+    EndpointSlice,
+    Ingress,
+    DisruptionBudget,
     Pod,
     Node,
 }
@@ -53,7 +61,7 @@ enum Side {
 }
 
 /// In the order of the kinds.
-static ROWS: [Row; 9] = [
+static ROWS: [Row; 12] = [
     row("Namespace", "", "namespaces", Side::Tenant),
     row("NetworkPolicy", "networking.k8s.io", "networkpolicies", Side::Below),
     row("ServiceAccount", "", "serviceaccounts", Side::Tenant),
@@ -61,6 +69,9 @@ static ROWS: [Row; 9] = [
     row("Secret", "", "secrets", Side::Tenant),
     row("PersistentVolumeClaim", "", "persistentvolumeclaims", Side::Tenant),
     row("Service", "", "services", Side::Tenant),
+    row("EndpointSlice", "discovery.k8s.io", "endpointslices", Side::Tenant),
+    row("Ingress", "networking.k8s.io", "ingresses", Side::Tenant),
+    row("PodDisruptionBudget", "policy", "poddisruptionbudgets", Side::Tenant),
     row("Pod", "", "pods", Side::Tenant),
     row("Node", "", "nodes", Side::SuperCluster),
 ];
@@ -71,7 +82,7 @@ const fn row(name: &'static str, group: &'static str, plural: &'static str, side
 
 impl Kind {
     /// Every kind, in the order in which objects need each other.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Namespace,
         Kind::NetworkPolicy,
         Kind::ServiceAccount,
@@ -79,6 +90,9 @@ impl Kind {
         Kind::Secret,
         Kind::Claim,
         Kind::Service,
+        Kind::EndpointSlice,
+        Kind::Ingress,
+        Kind::DisruptionBudget,
         Kind::Pod,
         Kind::Node,
     ];
@@ -106,6 +120,20 @@ impl Kind {
     /// True when its objects in super clusters carry our labels.
     pub fn labelled(self) -> bool {
         self.row().side != Side::SuperCluster
+    }
+
+    /// The label selector by which its objects of all tenants, or of this one, are found in super clusters.
+    pub fn selector(self, tenant: Option<TenantId>) -> String {
+        let ours = match tenant {
+            Some(tenant) => format!("{}={tenant}", labels::TENANT_UID),
+            None => labels::TENANT_UID.to_owned(),
+        };
+        match self {
+            _ if !self.labelled() => String::new(),
+            // The cluster's own controller gives its slices the labels of their Service.
+            Kind::EndpointSlice => format!("{ours},{SLICES_MANAGED_BY}={SLICE_MANAGER}"),
+            _ => ours,
+        }
     }
 
     /// True when changes of it in tenants matter.

@@ -37,6 +37,8 @@ pub mod claims;
 
 pub mod services;
 
+pub mod mirrors;
+
 pub mod pods;
 
 pub mod nodes;

@@ -28,8 +28,6 @@ const KEPT_BACK: &[&str] = &[
     "volume.kubernetes.io/",
     "volume.beta.kubernetes.io/",
 ];
-/// The label that says on which super objects a watch looks.
-pub const SELECTOR: &str = labels::TENANT_UID;
 
 /// Which object of which tenant an object in a super cluster stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@
 //! and left alone, since they may be another installation's.
 
 use crate::kinds::{Key, Kind};
-use crate::ownership::{Identity, SELECTOR};
+use crate::ownership::Identity;
 use crate::reconcile::services::KUBERNETES;
 use crate::state::{State, SuperCluster};
 use crate::tenants::TenantView;
@@ -81,7 +81,7 @@ async fn refresh(state: &State, cluster: &SuperCluster) -> Result<Found, ApiErro
     for kind in Kind::ALL.into_iter().filter(|k| k.labelled()) {
         let before = cluster.cache.all(kind);
         let mut listed = HashSet::new();
-        for object in cluster.api.list(kind.resource(), "", SELECTOR).await? {
+        for object in cluster.api.list(kind.resource(), "", &kind.selector(None)).await? {
             listed.insert(object["metadata"]["uid"].as_str().unwrap_or("").to_owned());
             if let Some(identity) = Identity::of(&object)
                 && state.tenants.get(identity.tenant).is_none()

@@ -17,6 +17,8 @@ pub mod claims;
 
 pub mod services;
 
+pub mod mirrors;
+
 pub mod tokens;
 
 pub mod nodes;
@@ -51,6 +53,9 @@ pub async fn reconcile(work: &Work, key: &Key) -> Result<Next, ApiError> {
         }
         Kind::Claim => claims::claim(work, namespace, name).await,
         Kind::Service => services::service(work, namespace, name).await,
+        Kind::EndpointSlice | Kind::Ingress | Kind::DisruptionBudget => {
+            mirrors::mirror(work, kind, namespace, name).await
+        }
         Kind::Pod => pods::pod(work, namespace, name).await,
         Kind::Node => nodes::node(work, name).await,
     }

@@ -8,6 +8,8 @@ mod pod_stories;
 
 mod service_stories;
 
+mod mirror_stories;
+
 mod isolation_stories;
 
 mod tunnel_stories;

@@ -7,14 +7,13 @@
 
 use crate::kinds::Kind;
 use crate::names;
-use crate::ownership::SELECTOR;
 use crate::state::{State, SuperCluster};
 use crate::super_api::SuperApi;
 use crate::super_cache::Cached;
 use crate::tenants::TenantView;
 use crate::translation::{list, text};
 use api_schema::quantity::Quantity;
-use api_types::{ApiError, ObjectName, Reason, Resource, TenantId};
+use api_types::{ApiError, ObjectName, Reason, Resource, TenantId, labels};
 use async_trait::async_trait;
 use compact_str::CompactString;
 use jiff::{SignedDuration, Timestamp};
@@ -58,7 +57,7 @@ impl LastUsage {
         if let Some((_, known)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return known.clone();
         }
-        let answered = tokio::time::timeout(PATIENCE, api.list(&POD_METRICS, "", SELECTOR)).await;
+        let answered = tokio::time::timeout(PATIENCE, api.list(&POD_METRICS, "", labels::TENANT_UID)).await;
         let known = match answered {
             Ok(Ok(pods)) => Ok(Arc::new(pods.iter().filter_map(sample).take(MOST).collect())),
             Ok(Err(error)) => {

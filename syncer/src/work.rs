@@ -194,7 +194,8 @@ impl Work {
             Err(error) => return Err(error),
         }
         self.still_wanted(&name).await?;
-        let mut follow = vec![Kind::ServiceAccount];
+        let mut follow =
+            vec![Kind::ServiceAccount, Kind::EndpointSlice, Kind::Ingress, Kind::DisruptionBudget];
         if self.tenant.spec.sync.publish == Publish::All {
             follow.extend([Kind::ConfigMap, Kind::Secret]);
         }

@@ -200,3 +200,88 @@ fn a_suspended_tenant_waits() {
     pods(2);
     available(&acme, "web");
 }
+
+fn so(is_so: bool) -> Result<(), String> {
+    if is_so { Ok(()) } else { Err("not yet".to_owned()) }
+}
+
+/// With the rights of `deploy/super-cluster.yaml`, over TLS.
+#[test]
+fn ingresses_budgets_and_endpoints_work_on_a_cluster_of_ones_own() {
+    let below = Insula::start();
+    let insula = Insula::start_with_super_cluster(&kubeconfig_of_super_cluster(&below));
+    let (acme, local) = (insula.tenant("acme"), below.super_cluster());
+    acme.apply(
+        "
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec:
+  rules:
+  - host: web.example.com
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web}
+spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: search}
+spec: {ports: [{port: 9200}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: search-1, labels: {kubernetes.io/service-name: search}}
+addressType: IPv4
+endpoints: [{addresses: [198.51.100.7]}]
+ports: [{port: 9200}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: search-2, labels: {kubernetes.io/service-name: search}}
+addressType: IPv4
+endpoints: [{addresses: [10.96.0.1]}]
+ports: [{port: 9200}]
+",
+    );
+    deploy(&acme, "web");
+    acme.run(&["expose", "deployment/web", "--port=80"]);
+    available(&acme, "web");
+
+    let selector = "--selector=insula.dev/tenant=acme";
+    let down = |kind: &str, name: &str| {
+        items(&local, &[kind, "--all-namespaces", selector])
+            .into_iter()
+            .find(|object| object["metadata"]["name"] == name)
+    };
+    until("all of it is below", || {
+        so(down("ingresses", "web").is_some()
+            && down("poddisruptionbudgets", "web").is_some()
+            && down("endpointslices", "search-1").is_some())
+    });
+    let budget = down("poddisruptionbudgets", "web").unwrap();
+    let space = budget["metadata"]["namespace"].as_str().unwrap().to_owned();
+    let of_space = local.namespace(&space);
+    until("the budget knows the pods below", || {
+        so(of_space.json(&["get", "poddisruptionbudget", "web"])["status"]["currentHealthy"] == 2)
+    });
+    until("the address that is not the tenant's is refused", || {
+        so(acme.run(&["get", "events", "--output=jsonpath={.items[*].reason}"]).contains("AddressForbidden"))
+    });
+    assert!(down("endpointslices", "search-2").is_none());
+
+    // As an Ingress controller says where it answers.
+    let status = r#"{"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.8"}]}}}"#;
+    of_space.run(&["patch", "ingress", "web", "--subresource=status", "--type=merge", "--patch", status]);
+    until("the tenant sees the address", || {
+        so(acme.run(&["get", "ingress", "web", "--no-headers"]).contains("192.0.2.8"))
+    });
+    acme.run(&["delete", "ingress/web", "poddisruptionbudget/web", "endpointslice/search-1"]);
+    until("all of it is gone below", || {
+        so(down("ingresses", "web").is_none()
+            && down("poddisruptionbudgets", "web").is_none()
+            && down("endpointslices", "search-1").is_none())
+    });
+}

@@ -5,7 +5,6 @@
 const IDLE: &[(&str, &str, &str)] = &[
     ("flowcontrol.apiserver.k8s.io", "flowschemas", "requests are queued by tenant"),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "requests are queued by tenant"),
-    ("networking.k8s.io", "ingresses", "nothing is routed by it"),
     ("networking.k8s.io", "networkpolicies", "it isolates nothing"),
     ("resource.k8s.io", "deviceclasses", "no devices are allocated"),
     ("resource.k8s.io", "resourceclaims", "no devices are allocated"),

@@ -69,24 +69,14 @@ fn lets(own: &End, other: &End, direction: &str, rules: &str, peers: &str, port:
 fn is_peer(peer: &Value, end: &End) -> bool {
     if let Some(cidr) = peer["ipBlock"]["cidr"].as_str() {
         let except = list(&peer["ipBlock"], "except");
-        return is_in(end.ip, cidr) && !except.iter().any(|e| is_in(end.ip, e.as_str().unwrap()));
+        let ip = end.ip.parse().unwrap();
+        return is_in(ip, cidr) && !except.iter().any(|e| is_in(ip, e.as_str().unwrap()));
     }
     end.namespace.as_ref().is_some_and(|labels| selects(&peer["namespaceSelector"], labels))
 }
 
 fn selects(selector: &Value, labels: &Value) -> bool {
     selector["matchLabels"].as_object().into_iter().flatten().all(|(key, value)| labels[key] == *value)
-}
-
-fn is_in(ip: &str, cidr: &str) -> bool {
-    let bits = |ip: IpAddr| match ip {
-        IpAddr::V4(v4) => u128::from(u32::from(v4)) << 96,
-        IpAddr::V6(v6) => u128::from(v6),
-    };
-    let (ip, (network, length)) = (ip.parse::<IpAddr>().unwrap(), cidr.split_once('/').unwrap());
-    let (network, length) = (network.parse::<IpAddr>().unwrap(), length.parse::<u32>().unwrap());
-    let differing = bits(ip) ^ bits(network);
-    ip.is_ipv4() == network.is_ipv4() && differing.leading_zeros() >= length
 }
 
 #[test]

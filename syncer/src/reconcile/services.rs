@@ -2,7 +2,7 @@
 
 use crate::difference::merge_patch;
 use crate::kinds::Kind;
-use crate::reconcile::isolation;
+use crate::reconcile::{isolation, mirrors};
 use crate::services::{downward, node_ports_up, patch, upward, without_addresses};
 use crate::super_cache::Cached;
 use crate::translation::{Refusal, text};
@@ -50,6 +50,7 @@ pub async fn service(work: &Work, namespace: &str, name: &str) -> Result<Next, A
             work.ensure_namespace(namespace).await?;
             isolation::publish(work, place, &object).await?;
             create(work, &object, &wanted).await?;
+            mirrors::slices_due(work, &object).await?;
         }
         return Ok(Next::OnEvent);
     };

@@ -170,11 +170,10 @@ async fn leave(state: &Arc<State>, view: &TenantView, object: &Object) -> Result
 
 /// Deletes what a listing finds of the tenant in one super cluster. How much it found.
 async fn empty(state: &State, cluster: &SuperCluster, view: &TenantView) -> Result<usize, ApiError> {
-    let selector = format!("{}={}", labels::TENANT_UID, view.id);
     let mut left = 0;
     // Namespaces first: with them goes what is in them, in the order that the cluster knows best.
     for kind in Kind::ALL.into_iter().filter(|k| k.labelled()) {
-        let found = cluster.api.list(kind.resource(), "", &selector).await?;
+        let found = cluster.api.list(kind.resource(), "", &kind.selector(Some(view.id))).await?;
         left += found.len();
         let is_inner = kind != Kind::Namespace;
         for object in found {

@@ -1,5 +1,6 @@
 //! The planes, the super cluster played by one of them, and what a cluster's own controllers would do in it.
 
+use crate::kinds::Kind;
 use crate::super_api::{At, SuperApi, SuperItem};
 use crate::{ApiAddress, Embedded, Options, Reserver};
 use api_types::tenancy::{API_VERSION, TENANTS};
@@ -165,11 +166,11 @@ impl SuperApi for PlaneSuper {
 
 fn selected(object: &Value, selector: &str) -> bool {
     let labels = &object["metadata"]["labels"];
-    match selector.split_once('=') {
-        _ if selector.is_empty() => true,
-        None => labels.get(selector).is_some(),
+    selector.split(',').all(|one| match one.split_once('=') {
+        _ if one.is_empty() => true,
+        None => labels.get(one).is_some(),
         Some((key, value)) => labels[key] == value,
-    }
+    })
 }
 
 /// Planes, a running syncer, and a super cluster whose namespaces go with what is in them.
@@ -348,15 +349,11 @@ async fn empty_namespaces(planes: FakePlanes) {
         if !namespace.meta.deleting {
             continue;
         }
-        for plural in
-            ["pods", "services", "configmaps", "secrets", "serviceaccounts", "persistentvolumeclaims"]
-        {
-            for object in planes.list(SUPER, &core(plural), &namespace.name.name).await.unwrap() {
-                planes.remove(SUPER, &core(plural), &object.name.namespace, &object.name.name);
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.labelled() && *kind != Kind::Namespace) {
+            let resource = kind.group_resource();
+            for object in planes.list(SUPER, &resource, &namespace.name.name).await.unwrap() {
+                planes.remove(SUPER, &resource, &object.name.namespace, &object.name.name);
             }
-        }
-        for object in planes.list(SUPER, &policies(), &namespace.name.name).await.unwrap() {
-            planes.remove(SUPER, &policies(), &object.name.namespace, &object.name.name);
         }
         planes.remove(SUPER, &core("namespaces"), "", &namespace.name.name);
     }

@@ -1,0 +1,176 @@
+//! Ingresses, PodDisruptionBudgets and EndpointSlices: down, and what an Ingress is reached by comes up.
+
+use crate::difference::merge_patch;
+use crate::kinds::{Key, Kind, SLICES_MANAGED_BY};
+use crate::mirrors::{Change, SERVICE_NAME, change, downward, forbidden};
+use crate::reconcile::services::KUBERNETES;
+use crate::shared_service::is_refusal;
+use crate::super_cache::Cached;
+use crate::translation::{Place, Refusal, list};
+use crate::work::{Work, meta_text};
+use api_types::ApiError;
+use plane_client::{Next, Patch};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+/// The manager of the slices that each cluster makes itself, of Services with a selector.
+const BY_SELECTOR: &str = "endpointslice-controller.k8s.io";
+
+/// An object of one of these kinds.
+pub async fn mirror(work: &Work, kind: Kind, namespace: &str, name: &str) -> Result<Next, ApiError> {
+    let super_namespace = work.super_namespace(namespace);
+    let known = work.cached(kind, namespace, name);
+    if known.is_none() && work.cluster.cache.get(Kind::Namespace, "", &super_namespace).is_none() {
+        // Its turn comes when the namespace is made.
+        return Ok(Next::OnEvent);
+    }
+    let object = match work.get(kind, namespace, name).await? {
+        Some(object) if goes_down(work, kind, &object).await? => object,
+        _ => {
+            remove(work, known.as_deref()).await?;
+            return Ok(Next::OnEvent);
+        }
+    };
+    let place = work.place(namespace, &super_namespace);
+    let wanted = match wanted(work, place, kind, &object)? {
+        Ok(wanted) => wanted,
+        Err(refusal) => {
+            // What it was before it was refused is no longer what the tenant says.
+            remove(work, known.as_deref()).await?;
+            work.say_refused(kind, &object, &refusal).await?;
+            return Ok(Next::OnEvent);
+        }
+    };
+    let Some(known) = known else {
+        if object["metadata"]["deletionTimestamp"].is_null() {
+            create(work, place, kind, &object, &wanted).await?;
+        }
+        return Ok(Next::OnEvent);
+    };
+    if known.deleting {
+        return Ok(Next::OnEvent);
+    }
+    let mut observed = known.value()?;
+    match change(&observed, &wanted) {
+        Change::None => {}
+        Change::Patch(patch) => match work.patch(&known, "", Patch::Merge(patch)).await {
+            Err(error) if is_refusal(&error) => return refused(work, place, kind, &object, error).await,
+            done => observed = done?,
+        },
+        Change::Recreate => {
+            work.delete(&known, None).await?;
+            work.forget(&known);
+            create(work, place, kind, &object, &wanted).await?;
+            return Ok(Next::OnEvent);
+        }
+    }
+    if kind == Kind::Ingress {
+        let mut status = json!({"loadBalancer": observed["status"]["loadBalancer"]});
+        place.scrub_all(&mut status);
+        if let Some(change) = merge_patch(&object["status"], &status) {
+            work.patch_up(kind, &object, "status", json!({"status": change})).await?;
+        }
+    }
+    Ok(Next::OnEvent)
+}
+
+/// Makes the slices of a Service without a selector due, which had no use before it was there.
+pub async fn slices_due(work: &Work, service: &Value) -> Result<(), ApiError> {
+    if has_selector(service) {
+        return Ok(());
+    }
+    let (kind, namespace) = (Kind::EndpointSlice, meta_text(service, "namespace"));
+    let slices = work.client.list(work.tenant.id, &kind.group_resource(), namespace).await?;
+    work.state.due(slices.into_iter().map(|slice| (work.tenant.id, Key::Object(kind, slice.name))));
+    Ok(())
+}
+
+fn has_selector(service: &Value) -> bool {
+    service["spec"]["selector"].as_object().is_some_and(|selector| !selector.is_empty())
+}
+
+/// Whether an object belongs into the super cluster: of slices, those that a Service without a selector has.
+async fn goes_down(work: &Work, kind: Kind, object: &Value) -> Result<bool, ApiError> {
+    if kind != Kind::EndpointSlice {
+        return Ok(true);
+    }
+    let labels = &object["metadata"]["labels"];
+    let (namespace, service) = (meta_text(object, "namespace"), labels[SERVICE_NAME].as_str().unwrap_or(""));
+    if service.is_empty() || labels[SLICES_MANAGED_BY] == BY_SELECTOR || (namespace, service) == KUBERNETES {
+        return Ok(false);
+    }
+    let service = work.get(Kind::Service, namespace, service).await?;
+    Ok(service.is_some_and(|service| !has_selector(&service)))
+}
+
+/// What the super cluster is to have, or why it is not to have it.
+fn wanted(
+    work: &Work,
+    place: Place<'_>,
+    kind: Kind,
+    object: &Value,
+) -> Result<Result<Value, Refusal>, ApiError> {
+    let wanted = downward(place, kind, object);
+    if kind != Kind::EndpointSlice || wanted.is_err() {
+        return Ok(wanted);
+    }
+    let Some(address) = forbidden(&work.tenant, object, |_| false) else { return Ok(wanted) };
+    // Its own pods are looked at only when something is not allowed to everybody.
+    let own = own_addresses(work)?;
+    Ok(match forbidden(&work.tenant, object, |ip| own.contains(&ip)) {
+        None => wanted,
+        Some(_) => Err(Refusal::new(
+            "AddressForbidden",
+            format!(
+                "the address {address} is neither public nor one of your pods': a platform admin allows others with \
+                 spec.egress.allowedCIDRs of the Tenant"
+            ),
+        )),
+    })
+}
+
+/// The addresses of the tenant's pods.
+fn own_addresses(work: &Work) -> Result<HashSet<IpAddr>, ApiError> {
+    let mut all = HashSet::new();
+    for pod in work.cluster.cache.of_tenant(Kind::Pod, work.tenant.id) {
+        let pod = pod.value()?;
+        let on_the_node = pod["spec"]["hostNetwork"] == true;
+        let addresses = list(&pod["status"], "podIPs").iter().filter(|_| !on_the_node);
+        all.extend(addresses.filter_map(|address| address["ip"].as_str()?.parse::<IpAddr>().ok()));
+    }
+    Ok(all)
+}
+
+async fn create(
+    work: &Work,
+    place: Place<'_>,
+    kind: Kind,
+    object: &Value,
+    wanted: &Value,
+) -> Result<(), ApiError> {
+    match work.create(kind, wanted).await {
+        Err(error) if is_refusal(&error) => refused(work, place, kind, object, error).await.map(drop),
+        done => done.map(drop),
+    }
+}
+
+/// Tells the tenant that the super cluster refuses an object; it is tried again.
+async fn refused(
+    work: &Work,
+    place: Place<'_>,
+    kind: Kind,
+    object: &Value,
+    error: ApiError,
+) -> Result<Next, ApiError> {
+    let refusal = Refusal::new("SuperClusterRefused", place.scrub(error.message()));
+    work.say_refused(kind, object, &refusal).await?;
+    Err(error)
+}
+
+async fn remove(work: &Work, known: Option<&Cached>) -> Result<(), ApiError> {
+    match known {
+        Some(known) if !known.deleting => work.delete(known, None).await,
+        _ => Ok(()),
+    }
+}

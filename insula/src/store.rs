@@ -35,8 +35,12 @@ pub async fn status(common: &Common) -> anyhow::Result<()> {
         ("on disk", bytes(&size["diskBytes"])),
         ("in use", bytes(&size["usedBytes"])),
     ];
+    let writes = match size["failure"].as_str() {
+        None => "taken".to_owned(),
+        Some(why) => format!("refused: {why}"),
+    };
     let backups = backups(&size["backups"]);
-    let all = rows.into_iter().chain(more).chain(backups);
+    let all = rows.into_iter().chain(more).chain([("writes", writes)]).chain(backups);
     all.for_each(|(what, value)| output::line(&format!("{what:<14}{value}")));
     Ok(())
 }

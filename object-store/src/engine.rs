@@ -44,6 +44,11 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// How large it is.
     async fn size(&self) -> Result<Size, StoreError>;
 
+    /// An error when commits are not taken at the moment, with the reason.
+    async fn writable(&self) -> Result<(), StoreError> {
+        self.revision().await.map(drop)
+    }
+
     /// Lets another process have it, where that would otherwise have to wait: the last that is asked of a store.
     async fn release(&self) {}
 }
@@ -255,4 +260,14 @@ pub enum StoreError {
     /// The disk or the network failed.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+}
+
+impl StoreError {
+    /// What is wrong, for a message that says already that the store cannot be used.
+    pub(crate) fn why(&self) -> String {
+        match self {
+            StoreError::Unavailable(why) => why.clone(),
+            other => other.to_string(),
+        }
+    }
 }

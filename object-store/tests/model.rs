@@ -196,8 +196,13 @@ async fn run(steps: Vec<Step>) {
     }
 }
 
+/// Few on every run; `PROPTEST_CASES` says otherwise.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(48)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_does_what_the_model_does(steps in prop::collection::vec(step(), 1..120)) {

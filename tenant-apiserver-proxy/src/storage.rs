@@ -1,6 +1,6 @@
 //! The store as operators see it: `/insula/store` of the host plane.
 //!
-//! - GET `/insula/store`: how large it is.
+//! - GET `/insula/store`: how large it is, and in `failure` why it cannot be written, if it cannot.
 //! - POST `/insula/store/check`: reads everything as it is on disk, opens what is sealed, decodes every object.
 //! - POST `/insula/store/compact`: forgets history, and gives the space of it back.
 //! - GET `/insula/store/backup`: a copy of everything at one revision, as [`object_store::backup`] describes it.
@@ -81,11 +81,7 @@ pub async fn answer(server: &Server, auth: &Authorized, path: &str) -> Result<Re
         return Ok(no_such_page());
     }
     let done = match (path.strip_prefix(PATH), auth.call().method.as_str()) {
-        (Some(""), "GET" | "HEAD") => {
-            let mut size = shown(&server.store.size().await.map_err(failed)?);
-            size["backups"] = server.scheduled.as_ref().map(|scheduled| scheduled.shown()).into();
-            Reply::value(&size)
-        }
+        (Some(""), "GET" | "HEAD") => Reply::value(&status(server).await.map_err(failed)?),
         (Some("/check"), "POST") => Reply::value(&check(server).await.map_err(failed)?),
         (Some("/compact"), "POST") => Reply::value(&compact(server).await.map_err(failed)?),
         (Some("/backup"), "GET") => backup(server, None, json!({})).await.map_err(failed)?,
@@ -101,6 +97,16 @@ pub async fn answer(server: &Server, auth: &Authorized, path: &str) -> Result<Re
 
 fn failed(error: StoreError) -> ApiError {
     ApiError::internal(error)
+}
+
+/// How large it is, and why it cannot be written, if it cannot.
+async fn status(server: &Server) -> Result<Value, StoreError> {
+    let mut status = shown(&server.store.size().await?);
+    status["backups"] = server.scheduled.as_ref().map(|scheduled| scheduled.shown()).into();
+    if let Err(why) = server.store.writable().await {
+        status["failure"] = json!(why.to_string());
+    }
+    Ok(status)
 }
 
 fn shown(size: &Size) -> Value {

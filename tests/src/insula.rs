@@ -2,6 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 use crate::kubectl::Kubectl;
+use crate::small_disk::SmallDisk;
 use crate::tools;
 use crate::waiting::until;
 use serde_json::Value;
@@ -15,6 +16,8 @@ use tempfile::TempDir;
 /// it said on standard error.
 #[derive(Debug)]
 pub struct Insula {
+    /// What the data is on; goes before the folder that it is in.
+    disk: Option<SmallDisk>,
     dir: TempDir,
     port: u16,
     super_kubeconfig: Option<PathBuf>,
@@ -44,12 +47,20 @@ impl Insula {
         Self::start_on(None, "")
     }
 
+    /// Starts a server with nothing in it, with its data on a disk of so many MB.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_on_small_disk(megabytes: u32) -> Self {
+        Self::start_as(None, "", &[], &[], Some(megabytes))
+    }
+
     /// Starts a server with more flags, and with more in its environment, which commands find in theirs too.
     ///
     /// # Panics
     /// When it does not become ready.
     pub fn start_with(flags: &[&str], environment: &[(&'static str, String)]) -> Self {
-        Self::start_as(None, "", flags, environment)
+        Self::start_as(None, "", flags, environment, None)
     }
 
     /// Starts a server that says on standard error what a filter lets through, as [`Insula::start`] does.
@@ -69,7 +80,7 @@ impl Insula {
     }
 
     fn start_on(super_kubeconfig: Option<PathBuf>, log: &'static str) -> Self {
-        Self::start_as(super_kubeconfig, log, &[], &[])
+        Self::start_as(super_kubeconfig, log, &[], &[], None)
     }
 
     fn start_as(
@@ -77,11 +88,14 @@ impl Insula {
         log: &'static str,
         flags: &[&str],
         environment: &[(&'static str, String)],
+        disk: Option<u32>,
     ) -> Self {
         let mut dir = tempfile::Builder::new().prefix("insula-test-").tempdir().unwrap();
         for _ in 0..5 {
             let port = tools::free_port();
+            let disk = disk.map(|megabytes| SmallDisk::at(&dir.path().join("data"), megabytes));
             let mut server = Insula {
+                disk,
                 dir,
                 port,
                 super_kubeconfig: super_kubeconfig.clone(),
@@ -99,12 +113,21 @@ impl Insula {
                 Ok(()) => return server,
                 // Another process was faster to take the port.
                 Err(stderr) if stderr.contains("cannot listen") => {
+                    server.disk = None;
                     dir = std::mem::replace(&mut server.dir, TempDir::new().unwrap());
                 }
                 Err(stderr) => panic!("insula up ended:\n{stderr}"),
             }
         }
         panic!("no free port for insula")
+    }
+
+    /// Makes the disk of [`Insula::start_on_small_disk`] larger.
+    ///
+    /// # Panics
+    /// When it is not on one.
+    pub fn grow_disk(&mut self, megabytes: u32) {
+        self.disk.as_mut().expect("it is on a small disk").grow(megabytes);
     }
 
     /// Starts it again on the same folder and port, after [`Insula::kill`] or [`Insula::interrupt`].
@@ -305,7 +328,12 @@ impl Insula {
 
     fn spawn(&mut self) {
         let file = |name: &str| File::create(self.dir.path().join(name)).unwrap();
-        let child = command(self.dir.path())
+        let program = tools::insula_binary();
+        let program = match &self.disk {
+            Some(disk) => disk.program(&program),
+            None => Command::new(program),
+        };
+        let child = at_home(program, self.dir.path())
             .args(["up", "--output", "json", "--listen", &format!("127.0.0.1:{}", self.port), "--data-dir"])
             .arg(self.data_dir())
             .args((!self.external.is_empty()).then(|| format!("--external-address={}", self.external)))
@@ -366,7 +394,10 @@ impl Drop for Insula {
 
 /// The binary, with nothing in its environment that would lead it to another server.
 pub fn command(home: &Path) -> Command {
-    let mut command = Command::new(tools::insula_binary());
+    at_home(Command::new(tools::insula_binary()), home)
+}
+
+fn at_home(mut command: Command, home: &Path) -> Command {
     command.env("HOME", home).current_dir(home);
     for variable in ["KUBECONFIG", "INSULA_KUBECONFIG", "INSULA_DATA_DIR"] {
         command.env_remove(variable);

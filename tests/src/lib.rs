@@ -7,6 +7,7 @@ pub mod kubectl;
 pub mod moto;
 pub mod pages;
 pub mod postgres;
+pub mod small_disk;
 pub mod super_account;
 pub mod tools;
 pub mod waiting;

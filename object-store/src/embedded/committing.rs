@@ -115,7 +115,7 @@ impl Committer {
                 self.background = match self.compact_some() {
                     Ok(more) => more,
                     Err(error) => {
-                        self.fail(error.to_string());
+                        self.fail(error.why());
                         false
                     }
                 };
@@ -163,7 +163,9 @@ impl Committer {
         let mut logs = shared.state.read().logs.clone();
         let transaction = database.begin_write().map_err(|error| before(error.into()))?;
         let versions = self.append(&transaction, &mut logs, &planned).map_err(before)?;
+        shared.check_disk().map_err(Failure::Before)?;
         transaction.commit().map_err(|error| Failure::During(file_error(&shared.path, error)))?;
+        shared.check_disk().map_err(Failure::During)?;
 
         {
             let mut state = shared.state.write();
@@ -233,11 +235,9 @@ impl Committer {
     /// Makes the decision durable that history up to `at` is forgotten.
     fn compact(&mut self, at: Revision) -> Result<(), StoreError> {
         let shared = self.shared.clone();
+        shared.check_failed()?;
         {
             let state = shared.state.read();
-            if let Some(why) = &state.failed {
-                return Err(StoreError::Unavailable(why.clone()));
-            }
             let newest = state.index.newest();
             if at > newest {
                 return Err(StoreError::Future { requested: at, newest });
@@ -269,16 +269,15 @@ impl Committer {
             transaction.commit()?;
             Ok(())
         };
-        write().map_err(|error| {
-            let error = file_error(&shared.path, error);
-            self.fail(error.to_string());
-            error
-        })
+        let written = write().map_err(|error| file_error(&shared.path, error));
+        written.and_then(|()| shared.check_disk()).inspect_err(|error| self.fail(error.why()))
     }
 
+    /// Commits nothing any more. The first reason is the one that is told.
     pub(super) fn fail(&self, why: String) {
-        tracing::error!(path = %self.shared.path, %why, "the store commits nothing any more");
-        self.shared.state.write().failed = Some(why);
+        let why = self.shared.check_disk().err().map_or(why, |first| first.why());
+        tracing::error!(path = %self.shared.path, %why, "the store commits nothing any more: start it again");
+        self.shared.state.write().failed.get_or_insert(why);
     }
 }
 
@@ -293,7 +292,7 @@ enum Failure {
 impl Failure {
     fn why(&self) -> String {
         let (Failure::Before(error) | Failure::During(error)) = self;
-        error.to_string()
+        error.why()
     }
 
     fn answer(&self) -> CommitError {

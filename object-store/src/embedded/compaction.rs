@@ -86,6 +86,7 @@ impl Committer {
             drop().map_err(err)?;
         }
         transaction.commit().map_err(|error| err(error.into()))?;
+        shared.check_disk()?;
         Ok(cleaned)
     }
 

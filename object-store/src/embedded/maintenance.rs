@@ -15,6 +15,11 @@ impl Committer {
             return;
         }
         let done = self.shrink_file();
+        if let Err(why) = &done
+            && self.shared.state.read().failed.is_none()
+        {
+            self.fail(why.clone());
+        }
         for waiting in self.shrinking.drain(..) {
             let answer = match &done {
                 Ok(()) => Ok(true),
@@ -26,13 +31,17 @@ impl Committer {
     }
 
     fn shrink_file(&self) -> Result<(), String> {
-        if let Some(why) = self.shared.state.read().failed.clone() {
-            return Err(why);
-        }
+        let shared = &self.shared;
+        shared.check_failed().map_err(|error| error.why())?;
         let mut database = self.shared.database.write();
-        let Some(database) = database.as_mut() else { return Err(format!("{} is closed", self.shared.path)) };
-        while database.compact().map_err(|error| file_error(&self.shared.path, error).to_string())? {}
-        Ok(())
+        let Some(database) = database.as_mut() else { return Err(format!("{} is closed", shared.path)) };
+        loop {
+            let more = database.compact().map_err(|error| file_error(&shared.path, error).why())?;
+            shared.check_disk().map_err(|error| error.why())?;
+            if !more {
+                return Ok(());
+            }
+        }
     }
 
     /// Lets revisions go on after `floor`.
@@ -56,14 +65,14 @@ impl Committer {
 
 impl Shared {
     pub(super) fn size(&self) -> Result<Size, StoreError> {
-        let disk = std::fs::metadata(&self.path);
-        let disk = disk.map_err(|error| StoreError::Unavailable(format!("{}: {error}", self.path)))?;
+        let disk = self.disk.size();
+        let disk_bytes = disk.map_err(|error| StoreError::Unavailable(format!("{}: {error}", self.path)))?;
         let state = self.state.read();
         Ok(Size {
             engine: format!("embedded, {}", self.path),
             revision: state.index.newest(),
             compacted: state.index.compacted(),
-            disk_bytes: disk.len(),
+            disk_bytes,
             used_bytes: state.index.living_bytes(),
         })
     }

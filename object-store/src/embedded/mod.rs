@@ -5,8 +5,8 @@
 //! are appended in order of revision, which a B-tree takes several times faster than random keys. Only keys and
 //! revisions are in memory; values are read from the file.
 //!
-//! Read in this order: `format` (what lies in the file), `opening`, `index` (what is in memory), `committing`,
-//! `compaction`, `reading`, `maintenance`.
+//! Read in this order: `format` (what lies in the file), `disk`, `opening`, `index` (what is in memory),
+//! `committing`, `compaction`, `reading`, `maintenance`; and `faults`, the proof that disks which fail lose nothing.
 //!
 //! Guarantees: those of [`ObjectStore`], over `kill -9` and power loss on disks that honour fsync. A failure of
 //! the disk stops all further commits, since what is on disk is then not known; reading goes on.
@@ -15,6 +15,9 @@
 
 mod committing;
 mod compaction;
+mod disk;
+#[cfg(test)]
+mod faults;
 mod format;
 mod index;
 mod maintenance;
@@ -27,6 +30,7 @@ use crate::operation::Commit;
 use api_types::Revision;
 use async_trait::async_trait;
 use committing::Job;
+use disk::Disk;
 use index::Index;
 use parking_lot::{Mutex, RwLock};
 use redb::Database;
@@ -84,6 +88,8 @@ struct Shared {
     /// For messages.
     path: String,
     options: EmbeddedOptions,
+    /// The file under the database.
+    disk: Arc<Disk>,
     /// `None` once the store is closed.
     database: RwLock<Option<Database>>,
     state: RwLock<State>,
@@ -118,13 +124,20 @@ impl EmbeddedStore {
     pub fn open(dir: &Path, options: EmbeddedOptions) -> Result<Self, StoreError> {
         let file = dir.join(FILE);
         let path = file.display().to_string();
-        let (database, state) = opening::open(&file, options.page_cache_bytes)?;
+        let disk = opening::disk(&file, options.page_cache_bytes)?;
+        Self::on(path, disk, options)
+    }
+
+    /// The store on a disk that holds one.
+    fn on(path: String, disk: Arc<Disk>, options: EmbeddedOptions) -> Result<Self, StoreError> {
+        let (database, state) = opening::open(&path, &disk, options.page_cache_bytes)?;
         let limits =
             FeedLimits { recent_batches: options.watch_buffer / 2, recent_bytes: options.recent_bytes };
         let feed = Feed::new(state.index.newest(), limits);
         let shared = Arc::new(Shared {
             path,
             options,
+            disk,
             database: RwLock::new(Some(database)),
             state: RwLock::new(state),
             feed,
@@ -231,6 +244,24 @@ impl ObjectStore for EmbeddedStore {
 
     async fn size(&self) -> Result<Size, StoreError> {
         self.shared.size()
+    }
+
+    async fn writable(&self) -> Result<(), StoreError> {
+        self.shared.check_failed()
+    }
+}
+
+impl Shared {
+    /// An error when the disk failed; to be asked after each transaction, which redb believes to be done.
+    fn check_disk(&self) -> Result<(), StoreError> {
+        let failure = self.disk.failure();
+        failure.map_or(Ok(()), |why| Err(StoreError::Unavailable(format!("{}: {why}", self.path))))
+    }
+
+    /// An error when nothing is committed any more.
+    fn check_failed(&self) -> Result<(), StoreError> {
+        let failed = self.state.read().failed.clone();
+        failed.map_or_else(|| self.check_disk(), |why| Err(StoreError::Unavailable(why)))
     }
 }
 

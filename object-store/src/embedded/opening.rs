@@ -1,5 +1,6 @@
 //! Opening: makes the file when there is none, checks that it can be understood, and rebuilds the index.
 
+use super::disk::{Disk, Handle};
 use super::format::{
     FORMAT, LOGS, META, META_COMPACTED, META_FLOOR, META_FORMAT, Position, decode, log_name, log_table,
 };
@@ -7,29 +8,59 @@ use super::index::Version;
 use super::{Log, State, file_error};
 use crate::engine::StoreError;
 use api_types::Revision;
+use redb::backends::FileBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableHandle};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
-/// Opens or makes the file, and reads all of it.
-pub(super) fn open(file: &Path, cache_bytes: usize) -> Result<(Database, State), StoreError> {
+/// The file of a store, which is made when it is not there.
+pub(super) fn disk(file: &Path, cache_bytes: usize) -> Result<Arc<Disk>, StoreError> {
     let path = file.display().to_string();
+    if !file.try_exists().map_err(|error| refused(&path, &error))? {
+        create(file, cache_bytes)?;
+    }
+    let handle = OpenOptions::new().read(true).write(true).open(file).map_err(|e| refused(&path, &e))?;
+    if handle.metadata().map_err(|error| refused(&path, &error))?.len() == 0 {
+        return Err(corrupt(&path, "it is empty"));
+    }
+    Ok(Disk::new(FileBackend::new(handle).map_err(|error| file_error(&path, error))?))
+}
+
+/// Opens what is on a disk, and reads all of it.
+pub(super) fn open(
+    path: &str,
+    disk: &Arc<Disk>,
+    cache_bytes: usize,
+) -> Result<(Database, State), StoreError> {
     // Damage that the file's engine did not expect must not take the process down.
     catch_unwind(AssertUnwindSafe(|| {
-        if !file.try_exists().map_err(|error| refused(&path, &error))? {
-            create(file, cache_bytes)?;
-        }
-        let handle = OpenOptions::new().read(true).write(true).open(file).map_err(|e| refused(&path, &e))?;
-        if handle.metadata().map_err(|error| refused(&path, &error))?.len() == 0 {
-            return Err(corrupt(&path, "it is empty"));
-        }
-        let database = builder(cache_bytes).create_file(handle).map_err(|error| file_error(&path, error))?;
-        let state = load(&database, &path)?;
+        let database = database(path, disk, cache_bytes)?;
+        let state = load(&database, path)?;
+        failed(path, disk)?;
         Ok((database, state))
     }))
-    .unwrap_or_else(|_| Err(corrupt(&path, "its pages do not fit together")))
+    .unwrap_or_else(|_| Err(corrupt(path, "its pages do not fit together")))
+}
+
+fn database(path: &str, disk: &Arc<Disk>, cache_bytes: usize) -> Result<Database, StoreError> {
+    let opened = builder(cache_bytes).create_with_backend(Handle(disk.clone()));
+    opened.map_err(|error| file_error(path, error))
+}
+
+/// An error when a disk failed, whatever redb believes.
+fn failed(path: &str, disk: &Disk) -> Result<(), StoreError> {
+    disk.failure().map_or(Ok(()), |why| Err(StoreError::Unavailable(format!("{path}: {why}"))))
+}
+
+/// Makes an empty store on an empty disk.
+pub(super) fn format(path: &str, disk: &Arc<Disk>, cache_bytes: usize) -> Result<(), StoreError> {
+    let database = database(path, disk, cache_bytes)?;
+    initialize(&database).map_err(|error| file_error(path, error))?;
+    drop(database);
+    failed(path, disk)
 }
 
 fn builder(cache_bytes: usize) -> redb::Builder {
@@ -51,9 +82,8 @@ fn create(file: &Path, cache_bytes: usize) -> Result<(), StoreError> {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let handle = options.open(&fresh).map_err(|error| refused(&path, &error))?;
-        let database = builder(cache_bytes).create_file(handle).map_err(|error| file_error(&path, error))?;
-        initialize(&database).map_err(|error| file_error(&path, error))?;
-        drop(database);
+        let disk = Disk::new(FileBackend::new(handle).map_err(|error| file_error(&path, error))?);
+        format(&path, &disk, cache_bytes)?;
         // A link, unlike a rename, does not replace what another process may have made meanwhile.
         match std::fs::hard_link(&fresh, file) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(refused(&path, &error)),

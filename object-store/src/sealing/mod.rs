@@ -263,6 +263,10 @@ impl ObjectStore for SealedStore {
         self.0.store.size().await
     }
 
+    async fn writable(&self) -> Result<(), StoreError> {
+        self.0.store.writable().await
+    }
+
     async fn release(&self) {
         self.0.store.release().await;
     }

@@ -60,7 +60,7 @@ pub async fn answer(
 async fn record(server: &Server, place: &Place, name: &str) -> Result<Arc<Record>, ApiError> {
     // The store answers, or says why not.
     let defect = match name {
-        "etcd-0" => server.store.revision().await.err().map(|_| "the store does not answer"),
+        "etcd-0" => server.store.writable().await.err().map(|_| "the store cannot be written"),
         _ => None,
     };
     let mut place = place.clone();

@@ -90,7 +90,7 @@ pub async fn all(server: &Server) -> Vec<(&'static str, &'static str, bool)> {
 /// Why a check fails; `None`: it does not.
 async fn fails(server: &Server, check: &str) -> Option<String> {
     match check {
-        STORE | "etcd-readiness" => server.store.revision().await.err().map(|error| error.to_string()),
+        STORE | "etcd-readiness" => server.store.writable().await.err().map(|error| error.to_string()),
         "shutdown" if server.shutdown.is_requested() => Some("the process is shutting down".to_owned()),
         _ => None,
     }

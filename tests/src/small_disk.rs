@@ -21,8 +21,7 @@ impl SmallDisk {
     pub fn at(path: &Path, megabytes: u32) -> Self {
         std::fs::create_dir_all(path).unwrap();
         let size = format!("size={megabytes}m");
-        let mounted =
-            true && quiet(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path));
+        let mounted = quiet(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(path));
         SmallDisk { path: path.to_owned(), mounted, megabytes }
     }
 

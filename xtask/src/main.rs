@@ -6,6 +6,7 @@ mod steps;
 mod tables;
 mod tidy;
 mod tools;
+mod torture;
 
 use anyhow::Result;
 use std::path::Path;
@@ -18,6 +19,8 @@ usage: cargo xtask COMMAND
   tidy              file lengths, layering, links, names, reasons
   compare LEFT RIGHT
                     what two servers answer differently; each is a kubeconfig or a recording (`compare --help`)
+  torture [--minutes 30] [--seed S]
+                    the long form of the proofs: crashes, faults, linearizability, isolation (`torture --help`)
   bench rest        memory and processor time of an installation at rest, by tenants (`bench --help`)
   bench schedule    pods a second that get a node
   tools             installs what the tests need: kubectl and Helm into target/tools, Debian packages when run as root
@@ -55,6 +58,8 @@ fn run(arguments: &[&str]) -> Result<ExitCode> {
         ["bench", "schedule", arguments @ ..] => bench::schedule::run(arguments)?,
         ["bench", "simulation", arguments @ ..] => bench::simulation::run(arguments)?,
         ["bench", ..] => steps::say(bench::USAGE),
+        ["torture", "--help" | "-h"] => steps::say(torture::USAGE),
+        ["torture", arguments @ ..] => torture::run(arguments)?,
         ["tools"] => tools::install()?,
         ["tables", openapi, sources] => tables::run(Path::new(openapi), Path::new(sources))?,
         ["help" | "--help" | "-h"] => {

@@ -12,15 +12,15 @@ pub fn apply_defaults(of: TypeRef<'_>, value: &mut Value) {
     match (of.shape(), value) {
         (Shape::Object(fields), Value::Object(object)) => {
             for field in fields {
-                let member = of.at(field.of);
-                if let Some(default) = &field.default
-                    && object
-                        .get(field.name.as_str())
-                        .is_none_or(|v| v.is_null() && !matches!(member.shape(), Shape::Any))
-                {
+                let Some(default) = &field.default else { continue };
+                let is_any = || matches!(of.at(field.of).shape(), Shape::Any);
+                if object.get(field.name.as_str()).is_none_or(|v| v.is_null() && !is_any()) {
                     object.insert(field.name.to_string(), default.clone());
                 }
-                if let Some(inner) = object.get_mut(field.name.as_str()) {
+            }
+            // By what is there, of which there is less than of what could be.
+            for (name, inner) in object.iter_mut() {
+                if let Some(member) = of.member(name) {
                     apply_defaults(member, inner);
                 }
             }

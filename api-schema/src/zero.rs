@@ -3,6 +3,8 @@
 //! Kubernetes' own types leave out most fields that are empty, keep those that are set by a pointer, and write some
 //! always (`resources: {}`, `status: {}`, `divisor: "0"`). Custom resources are kept as they were sent.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value};
 
 use crate::graph::{Presence, Scalar, Shape, TypeRef};
@@ -66,20 +68,20 @@ pub fn normalize(of: TypeRef<'_>, value: &mut Value) {
 /// Drops what is left out when it is empty.
 pub fn trim(of: TypeRef<'_>, value: &mut Value) {
     match (of.shape(), value) {
-        (Shape::Object(fields), Value::Object(object)) => {
-            for field in fields {
-                let member = of.at(field.of);
-                if let Some(inner) = object.get_mut(field.name.as_str()) {
-                    trim(member, inner);
-                    if is_left_out(member, field.presence, inner) {
-                        object.remove(field.name.as_str());
-                    } else if field.presence == Presence::Always && is_empty_collection(member, inner) {
-                        // Storage does not tell an empty list from none.
-                        *inner = Value::Null;
-                    }
-                }
+        // By what is there, of which there is less than of what could be.
+        (Shape::Object(_), Value::Object(object)) => object.retain(|name, inner| {
+            let Some(field) = of.field(name) else { return true };
+            let member = of.at(field.of);
+            trim(member, inner);
+            if is_left_out(member, field.presence, inner) {
+                return false;
             }
-        }
+            if field.presence == Presence::Always && is_empty_collection(member, inner) {
+                // Storage does not tell an empty list from none.
+                *inner = Value::Null;
+            }
+            true
+        }),
         (Shape::Map(member), Value::Object(object)) => {
             object.values_mut().for_each(|value| trim(of.at(*member), value));
         }
@@ -110,7 +112,10 @@ fn find_empties(of: TypeRef<'_>, value: &Value, path: &mut String, out: &mut Vec
                 let Some(member) = of.member(name) else { continue };
                 if matches!(value, Value::Object(_) | Value::Array(_)) {
                     path.push('/');
-                    path.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                    match name.contains(['~', '/']) {
+                        true => path.push_str(&name.replace('~', "~0").replace('/', "~1")),
+                        false => path.push_str(name),
+                    }
                     find_empties(member, value, path, out);
                     path.truncate(length);
                 }
@@ -118,7 +123,8 @@ fn find_empties(of: TypeRef<'_>, value: &Value, path: &mut String, out: &mut Vec
         }
         (Shape::List(element, _), Value::Array(list)) => {
             for (index, value) in list.iter().enumerate() {
-                path.push_str(&format!("/{index}"));
+                // Writing to a string cannot fail.
+                let _ = write!(path, "/{index}");
                 find_empties(of.at(*element), value, path, out);
                 path.truncate(length);
             }
@@ -145,18 +151,19 @@ pub fn put_back(empties: &[Empty], value: &mut Value) {
 pub fn fill(of: TypeRef<'_>, value: &mut Value) {
     match (of.shape(), value) {
         (Shape::Object(fields), Value::Object(object)) => {
-            for field in fields {
-                let member = of.at(field.of);
-                match object.get_mut(field.name.as_str()) {
-                    Some(inner) => fill(member, inner),
-                    None if field.presence == Presence::Always => {
-                        object.insert(field.name.to_string(), unset(member));
-                    }
-                    None if field.presence == Presence::OrNull => {
-                        object.insert(field.name.to_string(), Value::Null);
-                    }
-                    None => {}
+            for (name, inner) in object.iter_mut() {
+                if let Some(member) = of.member(name) {
+                    fill(member, inner);
                 }
+            }
+            for field in fields {
+                let unset = match field.presence {
+                    Presence::Set | Presence::NonZero => continue,
+                    _ if object.contains_key(field.name.as_str()) => continue,
+                    Presence::Always => unset(of.at(field.of)),
+                    Presence::OrNull => Value::Null,
+                };
+                object.insert(field.name.to_string(), unset);
             }
         }
         (Shape::Map(member), Value::Object(object)) => {

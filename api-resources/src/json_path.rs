@@ -78,9 +78,25 @@ impl JsonPath {
 /// The first value at a path as text, as field selectors compare it: absent, null and what is not a single value
 /// read as empty. A path that is not understood reads as empty: CRDs with such paths are refused.
 pub fn text(object: &Value, path: &str) -> String {
-    match JsonPath::parse(path).ok().and_then(|path| path.first(object)).as_deref() {
+    if let Some(names) = names(path) {
+        return shown(names.into_iter().try_fold(object, |value, name| value.as_object()?.get(name)));
+    }
+    shown(JsonPath::parse(path).ok().and_then(|path| path.first(object)).as_deref())
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
         Some(Value::String(text)) => text.clone(),
         Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
         _ => String::new(),
     }
+}
+
+/// The names of a path that has nothing else in it, as most have: every write reads several. `None`: it has more.
+fn names(path: &str) -> Option<impl IntoIterator<Item = &str>> {
+    let names = path.strip_prefix('.')?.split('.');
+    let is_plain = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    names.clone().all(is_plain).then_some(names)
 }

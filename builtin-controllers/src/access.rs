@@ -243,19 +243,31 @@ impl Access {
     }
 }
 
+/// What is at a JSON pointer (RFC 6901). Most have no escapes, and are read so often that nothing is allocated for them.
+pub(crate) fn at<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
+    if pointer.contains('~') {
+        return object.pointer(pointer);
+    }
+    pointer.split('/').skip(1).try_fold(object, |value, key| match value {
+        Value::Object(fields) => fields.get(key),
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
 /// The text at a JSON pointer; empty when there is none.
 pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or("")
+    at(object, pointer).and_then(Value::as_str).unwrap_or("")
 }
 
 /// The number at a JSON pointer.
 pub(crate) fn number(object: &Value, pointer: &str) -> Option<i64> {
-    object.pointer(pointer).and_then(Value::as_i64)
+    at(object, pointer).and_then(Value::as_i64)
 }
 
 /// The elements at a JSON pointer; none when there is no list.
 pub(crate) fn elements<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    at(object, pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// True when a creation was refused because the namespace is ending.
@@ -299,6 +311,17 @@ mod tests {
         let new = json!({"a": 1, "b": {"c": [2], "f": {}}});
         assert_eq!(difference(&old, &new), Some(json!({"b": {"c": [2], "d": null, "f": {}}, "e": null})));
         assert_eq!(difference(&old, &old), None);
+    }
+
+    #[test]
+    fn pointers_lead_through_maps_and_lists() {
+        let object = json!({"a": {"b": [{"c": "x"}, 7], "d/e": 1}});
+        for pointer in
+            ["/a/d~1e", "", "/a", "/a/b/0/c", "/a/b/1", "/a/b/2", "/a/b/c", "/a/b/0/c/d", "/none/b"]
+        {
+            assert_eq!(at(&object, pointer), object.pointer(pointer), "{pointer}");
+        }
+        assert_eq!((text(&object, "/a/b/0/c"), number(&object, "/a/b/1")), ("x", Some(7)));
     }
 
     /// RFC 7386.

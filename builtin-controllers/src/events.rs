@@ -8,7 +8,7 @@
 mod similar;
 mod waiting;
 
-use crate::access::{refused_by_ending_namespace, text};
+use crate::access::{at, refused_by_ending_namespace, text};
 use crate::resources::EVENTS;
 use api_types::condition::whole_seconds;
 use futures::future::join_all;
@@ -65,7 +65,7 @@ impl Event {
             ("uid", "/metadata/uid"),
             ("resourceVersion", "/metadata/resourceVersion"),
         ] {
-            if let Some(value) = about.pointer(pointer).filter(|value| value.is_string()) {
+            if let Some(value) = at(about, pointer).filter(|value| value.is_string()) {
                 involved.insert(field.to_owned(), value.clone());
             }
         }

@@ -118,3 +118,14 @@ fn many_descents_come_to_an_end() {
     let path = "..a".repeat(8);
     assert_eq!(JsonPath::parse(&path).unwrap().first(&deep), None);
 }
+
+#[test]
+fn plain_names_are_followed_as_a_path_is() {
+    let object = json!({"a": {"b_1": "x", "2": true, "list": [{"c": 1}]}, "n": null});
+    for path in
+        [".a.b_1", ".a.2", ".a.list", ".a.list.c", ".a", ".n", ".none", ".a.none.b", ".", "a.b_1", ".a."]
+    {
+        let parsed = JsonPath::parse(path).ok().and_then(|path| path.first(&object));
+        assert_eq!(text(&object, path), super::shown(parsed.as_deref()), "{path}");
+    }
+}

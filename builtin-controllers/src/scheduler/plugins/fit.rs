@@ -50,15 +50,11 @@ pub(in crate::scheduler) fn balance_matters(scoring: &Scoring<'_>) -> bool {
 
 /// How evenly CPU and memory are used: 100 where both are in the same part.
 fn balance(used: &Amounts, more: &Amounts, has: &Amounts) -> i64 {
-    let pairs = [(used.cpu + more.cpu, has.cpu), (used.memory + more.memory, has.memory)];
-    let parts: Vec<f64> = pairs
-        .into_iter()
-        .filter(|(_, has)| *has > 0)
-        .map(|(used, has)| (used as f64 / has as f64).min(1.0))
-        .collect();
+    let part = |used: i64, has: i64| (has > 0).then(|| (used as f64 / has as f64).min(1.0));
+    let parts = (part(used.cpu + more.cpu, has.cpu), part(used.memory + more.memory, has.memory));
     // Of two, the standard deviation is half their distance.
-    let deviation = match parts.as_slice() {
-        [a, b] => (a - b).abs() / 2.0,
+    let deviation = match parts {
+        (Some(cpu), Some(memory)) => (cpu - memory).abs() / 2.0,
         _ => 0.0,
     };
     ((1.0 - deviation) * MOST as f64) as i64

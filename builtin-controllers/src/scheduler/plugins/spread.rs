@@ -155,13 +155,15 @@ impl Soft {
                     by_domain.entry(node.label(&constraint.topology).unwrap_or("").into()).or_default();
                 }
                 domains = by_domain.len();
-                for node in cycle.cluster.nodes() {
+                // Of many nodes only a few have pods that count.
+                let there = by_node.iter().filter(|(_, pods)| **pods != 0);
+                for (node, pods) in there.filter_map(|(name, pods)| Some((cycle.cluster.node(name)?, pods))) {
                     let counts = !own_rules || has_all(node);
                     if counts
                         && includes(constraint, pod, node)
                         && let Some(sum) = by_domain.get_mut(node.label(&constraint.topology).unwrap_or(""))
                     {
-                        *sum += by_node.get(&node.name).copied().unwrap_or(0);
+                        *sum += pods;
                     }
                 }
             }

@@ -111,6 +111,12 @@ impl Nodes {
         let mut next = node.clone();
         next["spec"]["podCIDR"] = cidr.as_str().into();
         next["spec"]["podCIDRs"] = json!([cidr]);
+        // As a kubelet does it, also of a node that somebody else has made.
+        for (key, value) in labels(name) {
+            if next["metadata"]["labels"][key].is_null() {
+                next["metadata"]["labels"][key] = value.into();
+            }
+        }
         self.access.change(self.plane, &NODES, "", node, &next).await?;
         Ok(Next::OnEvent)
     }
@@ -226,17 +232,22 @@ fn provider_id(name: &str) -> String {
     format!("simulated://{name}")
 }
 
+/// The labels that a node has unless it says others.
+fn labels(name: &str) -> [(&'static str, &str); 5] {
+    [
+        (SIMULATED, "true"),
+        ("kubernetes.io/hostname", name),
+        ("kubernetes.io/os", "linux"),
+        ("kubernetes.io/arch", "amd64"),
+        ("node.kubernetes.io/instance-type", "simulated"),
+    ]
+}
+
 /// A node as it is registered.
 pub(super) fn node(number: u32, template: &Template) -> Value {
     let name = node_name(number);
     let mut labels = template.labels.clone();
-    for (key, value) in [
-        (SIMULATED, "true"),
-        ("kubernetes.io/hostname", name.as_str()),
-        ("kubernetes.io/os", "linux"),
-        ("kubernetes.io/arch", "amd64"),
-        ("node.kubernetes.io/instance-type", "simulated"),
-    ] {
+    for (key, value) in self::labels(&name) {
         labels.entry(key).or_insert_with(|| value.into());
     }
     let mut node = json!({
@@ -403,10 +414,15 @@ mod tests {
             assert_eq!(found["spec"]["taints"][0]["key"], "only");
         }
         let mut mine = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "mine",
-            "labels": {SIMULATED: "true"}, "annotations": {SIM_CAPACITY: "cpu=2, example.com/gpu=1"}}});
+            "labels": {SIMULATED: "true", "kubernetes.io/os": "other"}, "annotations": {SIM_CAPACITY: "cpu=2, example.com/gpu=1"}}});
         planes.put(PLANE, mine.clone());
         let found = planes.wait_for(PLANE, &nodes, "", "mine", is_ready).await.unwrap();
         assert_eq!(found["spec"]["podCIDR"], "10.244.3.0/24");
+        let labels = &found["metadata"]["labels"];
+        assert_eq!(
+            (&labels["kubernetes.io/hostname"], &labels["kubernetes.io/os"]),
+            (&json!("mine"), &json!("other"))
+        );
         assert_eq!(
             (&found["status"]["allocatable"]["cpu"], &found["status"]["capacity"]["example.com/gpu"]),
             (&json!("2"), &json!("1"))

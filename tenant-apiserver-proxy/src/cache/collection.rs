@@ -1,18 +1,13 @@
 //! One resource of one plane: its live objects, its recent history, its watchers.
 
+use super::history::{Held, History};
 use super::objects::Objects;
 use super::record::Record;
 use super::snapshot::{Shared, Snapshot};
 use super::watchers::{Changes, Watchers};
 use api_types::{ObjectName, Revision};
 use parking_lot::RwLock;
-use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// The most changes kept for resuming watches and for lists at an older revision.
-const HISTORY_CHANGES: usize = 8_192;
-/// The most bytes of objects that the history of one collection keeps alive.
-const HISTORY_BYTES: usize = 64 << 20;
 
 /// One change of one object.
 #[derive(Debug)]
@@ -47,10 +42,7 @@ pub struct Collection {
 
 struct Inner {
     live: Objects,
-    history: VecDeque<Arc<Change>>,
-    history_bytes: usize,
-    /// Changes at or before this revision are no longer in the history.
-    floor: Revision,
+    history: History,
     watchers: Watchers,
     /// Counts changes.
     version: u64,
@@ -67,13 +59,11 @@ pub struct Forgotten {
 }
 
 impl Collection {
-    /// Of which nothing is known before `floor`.
-    pub(super) fn new(shared: Option<Shared>, floor: Revision) -> Self {
+    /// Of which nothing is known before `floor`. `held` counts what histories hold.
+    pub(super) fn new(shared: Option<Shared>, floor: Revision, held: Arc<Held>) -> Self {
         let inner = Inner {
             live: Objects::default(),
-            history: VecDeque::new(),
-            history_bytes: 0,
-            floor,
+            history: History::new(floor, held),
             watchers: Watchers::default(),
             version: 0,
         };
@@ -94,11 +84,7 @@ impl Collection {
     /// What was there at a revision; costs as much as has been changed since.
     pub fn snapshot_at(&self, at: Revision) -> Result<Snapshot, Forgotten> {
         let inner = self.inner.read();
-        if at < inner.floor {
-            return Err(Forgotten { oldest: inner.floor });
-        }
-        let start = inner.history.partition_point(|change| change.revision <= at);
-        let newer = inner.history.range(start..).cloned().collect();
+        let newer = inner.history.after(at)?.cloned().collect();
         Ok(Snapshot { stored: inner.live.clone(), shared: self.shared.clone(), newer })
     }
 
@@ -126,11 +112,7 @@ impl Collection {
     /// when the watcher lags too much.
     pub fn watch(&self, namespace: &str, from: Revision) -> Result<Resumed, Forgotten> {
         let mut inner = self.inner.write();
-        if from < inner.floor {
-            return Err(Forgotten { oldest: inner.floor });
-        }
-        let start = inner.history.partition_point(|change| change.revision <= from);
-        let missed = inner.history.range(start..).filter(|c| in_namespace(c, namespace)).cloned().collect();
+        let missed = inner.history.after(from)?.filter(|c| in_namespace(c, namespace)).cloned().collect();
         Ok((missed, inner.watchers.add(namespace)))
     }
 
@@ -181,10 +163,18 @@ impl Collection {
     /// Drops history at or before a revision.
     pub(super) fn trim(&self, at: Revision) {
         let mut inner = self.inner.write();
-        while inner.history.front().is_some_and(|change| change.revision <= at) {
-            inner.drop_oldest();
-        }
+        inner.history.trim(at);
         inner.watchers.tidy();
+    }
+
+    /// What its history holds.
+    pub(super) fn history_bytes(&self) -> usize {
+        self.inner.read().history.bytes()
+    }
+
+    /// Drops the oldest of the history until it holds no more than this.
+    pub(super) fn shorten(&self, bytes: usize) {
+        self.inner.write().history.shorten(bytes);
     }
 }
 
@@ -192,20 +182,9 @@ impl Inner {
     fn record(&mut self, change: Change) -> Arc<Change> {
         let change = Arc::new(change);
         self.version += 1;
-        self.history_bytes += change.object.bytes.len();
-        self.history.push_back(change.clone());
-        while self.history.len() > HISTORY_CHANGES || self.history_bytes > HISTORY_BYTES {
-            self.drop_oldest();
-        }
+        self.history.push(change.clone());
         self.watchers.send(&change);
         change
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some(dropped) = self.history.pop_front() {
-            self.history_bytes -= dropped.object.bytes.len();
-            self.floor = self.floor.max(dropped.revision);
-        }
     }
 }
 
@@ -246,7 +225,7 @@ mod tests {
 
     #[test]
     fn an_older_revision_can_be_listed_while_history_lasts() {
-        let collection = Collection::new(None, Revision::ZERO);
+        let collection = Collection::new(None, Revision::ZERO, Arc::default());
         collection.put(make("a", "x", 1));
         collection.put(make("b", "y", 2));
         collection.put(make("a", "x", 3));
@@ -265,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_stays_as_it_is() {
-        let collection = Collection::new(None, Revision::ZERO);
+        let collection = Collection::new(None, Revision::ZERO, Arc::default());
         collection.put(make("a", "x", 1));
         collection.put(make("a", "y", 2));
         let before = collection.snapshot();
@@ -281,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_watch_resumes_where_it_was_and_sees_each_change_once() {
-        let collection = Collection::new(None, Revision::ZERO);
+        let collection = Collection::new(None, Revision::ZERO, Arc::default());
         for revision in 1..=3 {
             collection.put(make("a", "x", revision));
         }
@@ -297,7 +276,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_about_what_was_before_the_floor() {
-        let collection = Collection::new(None, Revision(10));
+        let collection = Collection::new(None, Revision(10), Arc::default());
         let forgotten = Some(Forgotten { oldest: Revision(10) });
         assert_eq!(collection.watch("", Revision(9)).err(), forgotten);
         assert_eq!(collection.snapshot_at(Revision(9)).err(), forgotten);
@@ -309,8 +288,8 @@ mod tests {
         let object = json!({"kind": "ClusterRole", "apiVersion": "v1", "metadata": {"name": "view"}});
         let name = ObjectName::cluster("view");
         let record = Arc::new(record::shared(name.clone(), &object, Revision(1)));
-        let collection =
-            Collection::new(Some(Arc::new(BTreeMap::from([(name.clone(), record)]))), Revision::ZERO);
+        let shared = Arc::new(BTreeMap::from([(name.clone(), record)]));
+        let collection = Collection::new(Some(shared), Revision::ZERO, Arc::default());
         assert_eq!(now(&collection), ["view@1"]);
         assert_eq!(collection.get(&name).unwrap().expected(), Revision::ZERO);
         let change = collection.put(make("", "view", 9)).unwrap();

@@ -2,11 +2,12 @@
 //!
 //! The store's one watch feeds the cache; a write is acknowledged after the cache has it, so that every read after
 //! it sees it. Read in this order: [`record`] (one object), [`objects`] (many, in order), [`collection`] (one
-//! resource of one plane, its history and [`watchers`]), [`snapshot`] (what it was at one revision),
+//! resource of one plane, its [`history`] and [`watchers`]), [`snapshot`] (what it was at one revision),
 //! [`planes`](self::Cache) (all of them), [`feed`] (from the store).
 
 pub mod collection;
 pub mod feed;
+pub mod history;
 pub mod objects;
 pub mod record;
 pub mod snapshot;
@@ -14,6 +15,7 @@ pub mod watchers;
 
 use api_types::{GroupResource, ObjectName, Revision, TenantId};
 use collection::{Change, Collection};
+use history::Held;
 use parking_lot::{Mutex, RwLock};
 use record::Record;
 use std::collections::{HashMap, HashSet};
@@ -54,6 +56,8 @@ pub struct Cache {
     applied: watch::Sender<Revision>,
     /// The commit whose changes are coming in; the newest one when none are.
     arriving: Mutex<Revision>,
+    /// What the histories of all collections hold.
+    held: Arc<Held>,
 }
 
 /// Where the changes of a resource go that is watched over all planes.
@@ -98,6 +102,7 @@ impl Cache {
             wildcards: Mutex::default(),
             applied: watch::Sender::new(Revision::ZERO),
             arriving: Mutex::new(Revision::ZERO),
+            held: Arc::default(),
         }
     }
 
@@ -132,13 +137,13 @@ impl Cache {
     pub fn collection(&self, tenant: TenantId, resource: &GroupResource) -> Arc<Collection> {
         let shared = || self.shared.of(tenant).get(resource).cloned();
         let Some(plane) = self.plane(tenant) else {
-            return Arc::new(Collection::new(shared(), Revision::ZERO));
+            return Arc::new(Collection::new(shared(), Revision::ZERO, Arc::default()));
         };
         if let Some(found) = plane.collections.read().get(resource) {
             return found.clone();
         }
         let mut collections = plane.collections.write();
-        let made = || Arc::new(Collection::new(shared(), plane.floor));
+        let made = || Arc::new(Collection::new(shared(), plane.floor, self.held.clone()));
         collections.entry(resource.clone()).or_insert_with(made).clone()
     }
 
@@ -215,12 +220,22 @@ impl Cache {
 
     /// Drops history that is older than `at`, in all planes.
     pub fn trim(&self, at: Revision) {
+        self.collections().iter().for_each(|collection| collection.trim(at));
+    }
+
+    fn collections(&self) -> Vec<Arc<Collection>> {
         let planes: Vec<_> = self.planes.read().values().cloned().collect();
-        for plane in planes {
-            let collections: Vec<_> = plane.collections.read().values().cloned().collect();
-            for collection in collections {
-                collection.trim(at);
-            }
+        let of_plane =
+            |plane: Arc<PlaneObjects>| plane.collections.read().values().cloned().collect::<Vec<_>>();
+        planes.into_iter().flat_map(of_plane).collect()
+    }
+
+    /// Drops history until what is held is not too much.
+    fn shorten_histories(&self) {
+        let collections = self.collections();
+        let share = history::share(collections.iter().map(|collection| collection.history_bytes()).collect());
+        for collection in collections.iter().filter(|collection| collection.history_bytes() > share) {
+            collection.shorten(share);
         }
     }
 
@@ -255,6 +270,9 @@ impl Cache {
             Incoming::Removed(revision) => collection.remove(&name, revision),
         };
         let Some(change) = applied else { return };
+        if self.held.is_too_much() {
+            self.shorten_histories();
+        }
         self.index(tenant, resource, &change);
         let mut wildcards = self.wildcards.lock();
         if let Some(watchers) = wildcards.get_mut(resource) {

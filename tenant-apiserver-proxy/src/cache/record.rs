@@ -77,6 +77,14 @@ impl Record {
         Record { bytes: bytes.freeze(), ..self }
     }
 
+    /// About what it takes in memory, without what its short texts do.
+    pub fn weight(&self) -> usize {
+        let meta = &self.meta;
+        let pairs = (meta.labels.len() + meta.fields.len()) * size_of::<(CompactString, CompactString)>();
+        let owners = meta.owners.len() * size_of::<Owner>();
+        size_of::<Record>() + size_of::<Meta>() + self.bytes.len() + pairs + owners
+    }
+
     /// Decodes the object.
     pub fn value(&self) -> Result<Value, RecordError> {
         let broken = |why: String| RecordError::Broken { name: self.name.clone(), why };

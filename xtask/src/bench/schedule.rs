@@ -4,11 +4,13 @@ use super::Server;
 use super::size::{DEPLOYMENTS, Size};
 use crate::steps;
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(900);
+/// How often it is looked.
+const INTERVAL: Duration = Duration::from_millis(200);
 
 fn node(index: usize) -> String {
     let name = format!("bench-{index}");
@@ -49,17 +51,21 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     let ticks = server.ticks()?;
     local(&["create", "--filename=-"], &deployments.join("\n---\n"))?;
     let wanted = share * DEPLOYMENTS;
+    // Neither look is long, or this would take much of the machine itself.
+    let count = |query: &str| -> Result<u64> {
+        let path = format!("/api/v1/namespaces/default/pods?limit=1{query}");
+        let listed: Value = serde_json::from_str(&local(&["get", "--raw", &path], "")?)?;
+        let shown = listed["items"].as_array().map_or(0, Vec::len) as u64;
+        Ok(shown + listed["metadata"]["remainingItemCount"].as_u64().unwrap_or(0))
+    };
+    let all = u64::try_from(wanted)?;
     loop {
-        let placed = local(
-            &["get", "pods", "--field-selector=spec.nodeName!=", "--output=name", "--chunk-size=0"],
-            "",
-        )?;
-        let count = placed.lines().count();
-        if count >= wanted {
+        let made = count("")?;
+        if made >= all && count("&fieldSelector=spec.nodeName%3D")? == 0 {
             break;
         }
-        ensure!(start.elapsed() < PATIENCE, "only {count} of {wanted} pods have a node");
-        std::thread::sleep(Duration::from_millis(100));
+        ensure!(start.elapsed() < PATIENCE, "not all of {wanted} pods have a node: there are {made}");
+        std::thread::sleep(INTERVAL);
     }
     let took = start.elapsed().as_secs_f64();
     let busy = f64::from(u32::try_from(server.ticks()? - ticks)?) / 100.0;

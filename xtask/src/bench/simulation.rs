@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(900);
 /// How often it is looked: seldom enough to cost little beside the work.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// How long memory has to come back after all.
+const REST: Duration = Duration::from_secs(30);
 
 fn deployment(index: usize, replicas: usize) -> String {
     let labels = json!({"app": format!("bench-{index}")});
@@ -76,5 +78,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         Ok(left.lines().count().to_string())
     })?;
     steps::say(&format!("all were gone after {took:.1} s: {:.1} MiB", mib()?));
+    std::thread::sleep(REST);
+    steps::say(&format!("{} s later: {:.1} MiB", REST.as_secs(), mib()?));
     Ok(())
 }

@@ -83,21 +83,20 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// Runs a benchmark on the server of a kubeconfig's current context. `whole`: tenants have their controllers, and
-/// their pods run. What was made is removed, also when Ctrl-C comes.
+/// their pods run. What was made is removed, also when Ctrl-C comes; why something of it is left comes beside the report.
 pub async fn run(
     benchmark: Benchmark,
     kubeconfig: Kubeconfig,
     whole: bool,
     progress: &dyn Progress,
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<(Report, anyhow::Result<()>)> {
     let mut rooms = Rooms::of(kubeconfig, whole).await?;
     let found = tokio::select! {
         found = measure(benchmark, &mut rooms, progress) => found,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     let removed = rooms.remove(progress).await;
-    let report = found?;
-    removed.map(|()| report)
+    Ok((found?, removed))
 }
 
 async fn measure(benchmark: Benchmark, rooms: &mut Rooms, progress: &dyn Progress) -> anyhow::Result<Report> {

@@ -15,7 +15,8 @@ pub async fn run(flags: Bench) -> anyhow::Result<()> {
     let kubeconfig =
         kubeconfigs::read(&path).with_context(|| format!("the kubeconfig {shown} cannot be read"))?;
     let progress = Progress::new(flags.output != Format::Table);
-    let report = benchmarks::run(flags.benchmark, kubeconfig, flags.with_controllers, &progress).await?;
+    let (report, removed) =
+        benchmarks::run(flags.benchmark, kubeconfig, flags.with_controllers, &progress).await?;
     progress.done();
     match flags.output {
         Format::Table => show(&report),
@@ -26,7 +27,7 @@ pub async fn run(flags: Bench) -> anyhow::Result<()> {
             output::error(&format!("{count} of \"{}\" failed: {why}", row.what));
         }
     }
-    Ok(())
+    removed.context("not all that was made is removed")
 }
 
 impl benchmarks::Progress for Progress {

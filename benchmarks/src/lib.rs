@@ -110,6 +110,12 @@ async fn measure(benchmark: Benchmark, rooms: &mut Rooms, progress: &dyn Progres
     {
         bail!("{} has no tenants: `bench {name}` needs the admin kubeconfig of an Insula", rooms.host.url());
     }
+    if rooms.whole && rooms.sort != rooms::Sort::Tenants {
+        bail!(
+            "{} has no tenants: --with-controllers is for an Insula; elsewhere controllers run as they do",
+            rooms.host.url()
+        );
+    }
     match benchmark {
         Benchmark::Writes(flags) => writes::run(&flags, rooms, progress).await,
         Benchmark::Reads(flags) => reads::run(&flags, rooms, progress).await,

@@ -4,6 +4,7 @@
 //! EndpointSlices are looked at: whatever forwards to them in the super cluster, an Ingress controller above all, is no
 //! pod of the tenant's and is not held to its NetworkPolicy (CVE-2021-25740).
 
+use crate::configs::Change;
 use crate::difference::merge_patch;
 use crate::isolation;
 use crate::kinds::{Kind, SLICE_MANAGER, SLICES_MANAGED_BY};
@@ -40,17 +41,6 @@ pub fn downward(place: Place<'_>, kind: Kind, object: &Value) -> Result<Value, R
         }
     }
     Ok(out)
-}
-
-/// How the super cluster's object becomes the wanted one.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    /// It is as it should be.
-    None,
-    /// By this merge patch.
-    Patch(Value),
-    /// Only by deleting it and making it anew.
-    Recreate,
 }
 
 /// What must be done to `observed`.

@@ -30,7 +30,7 @@ pub struct Who {
     pub weight: u32,
 }
 
-/// The turns of one thing.
+/// The queue for one thing.
 pub struct FairQueue {
     state: Mutex<State>,
 }
@@ -67,7 +67,7 @@ enum Stage {
 }
 
 impl FairQueue {
-    /// FairQueue at so many slots at a time.
+    /// A queue for so many slots.
     pub fn new(slots: usize) -> Arc<Self> {
         let state = State { slots: slots.max(1), ..State::default() };
         Arc::new(FairQueue { state: Mutex::new(state) })

@@ -10,7 +10,7 @@
 use crate::server::Server;
 use crate::storage;
 use api_resources::cron::Schedule;
-use backup_storage::{Source, Storage, StorageError, names};
+use backup_storage::{Source, Storage, StorageError, chain, names};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use object_store::StoreError;
@@ -182,16 +182,6 @@ fn checked(backup: Backup, held: storage::Held) -> Source {
         while reader.entry().map_err(damaged)?.is_some() {}
         Ok(Some((bytes, (backup, reader, held))))
     }))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
 }
 
 /// Makes them until shutdown.

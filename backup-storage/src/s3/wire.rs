@@ -144,7 +144,7 @@ impl Wire {
         }
         let request = request.body(Full::new(ask.body.clone()));
         let request = request.map_err(|error| self.unreachable(ask, &error.to_string()))?;
-        self.http.request(request).await.map_err(|error| self.unreachable(ask, &chain(&error)))
+        self.http.request(request).await.map_err(|error| self.unreachable(ask, &crate::chain(&error)))
     }
 
     /// The error that an answer tells.
@@ -190,15 +190,4 @@ fn client() -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, Storag
         .enable_http1()
         .build();
     Ok(Client::builder(TokioExecutor::new()).build(connector))
-}
-
-/// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
 }

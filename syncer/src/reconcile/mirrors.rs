@@ -1,8 +1,9 @@
 //! Ingresses, PodDisruptionBudgets and EndpointSlices: down, and what an Ingress is reached by comes up.
 
+use crate::configs::Change;
 use crate::difference::merge_patch;
 use crate::kinds::{Key, Kind, SLICES_MANAGED_BY};
-use crate::mirrors::{Change, SERVICE_NAME, change, downward, forbidden};
+use crate::mirrors::{SERVICE_NAME, change, downward, forbidden};
 use crate::reconcile::services::KUBERNETES;
 use crate::shared_service::is_refusal;
 use crate::super_cache::Cached;

@@ -6,19 +6,8 @@ use api_types::Revision;
 use object_store::{ObjectStore, StoreError, Watch};
 use std::sync::Arc;
 
-/// Receives batches until `last`, each newer than the one before and than `from`.
-async fn until(watch: &mut Watch, from: Revision, last: Revision) -> Vec<Revision> {
-    let mut seen = vec![from];
-    while *seen.last().unwrap() < last {
-        let batch = watch.recv().await.expect("the watch goes on");
-        assert!(batch.revision > *seen.last().unwrap(), "{} came again or late", batch.revision);
-        seen.push(batch.revision);
-    }
-    seen.remove(0);
-    seen
-}
-
-/// The same, by one that goes on with another watch when the first one has ended because it lagged.
+/// Receives batches until `last`, each newer than the one before and than `from`. On a busy machine a reader may
+/// not get its turn until its buffer is full, and its watch then ends: it goes on with another from where it was.
 async fn through(
     store: &dyn ObjectStore,
     watch: &mut Watch,
@@ -99,7 +88,8 @@ pub async fn a_watch_of_the_past_goes_live_without_gap_or_repetition(fixture: &d
         .into_iter()
         .map(|(from, mut watch)| {
             let last = Revision(past[239].0 + 240);
-            tokio::spawn(async move { (from, until(&mut watch, from, last).await) })
+            let store = store.clone();
+            tokio::spawn(async move { (from, through(&*store, &mut watch, from, last).await) })
         })
         .collect();
     let mut all = past;
@@ -126,7 +116,7 @@ pub async fn a_watch_that_lags_ends_and_goes_on(fixture: &dyn Fixture) {
     }
     assert_eq!(count, WATCH_BUFFER);
     let mut again = store.watch(seen).await.unwrap();
-    let rest = until(&mut again, seen, *all.last().unwrap()).await;
+    let rest = through(&*store, &mut again, seen, *all.last().unwrap()).await;
     assert_eq!(count + rest.len(), all.len());
 }
 

@@ -88,7 +88,7 @@ async fn follow(
                     signals.changed.notify_one();
                 }
                 if !was_known && cluster.is_known() {
-                    tenants_due(&state, &cluster).await;
+                    tenants_due(&state, &cluster);
                 }
             }
             Some(SuperItem::Failed(error)) => {
@@ -114,13 +114,10 @@ fn node_due(state: &State, cluster: &SuperCluster, node: &str) {
 }
 
 /// Everything in the cluster is known: now its tenants can be worked on.
-async fn tenants_due(state: &State, cluster: &SuperCluster) {
+fn tenants_due(state: &State, cluster: &SuperCluster) {
     for tenant in state.tenants.all() {
-        if tenant.super_cluster.as_deref() == Some(&cluster.name)
-            && let Err(error) = state.all_due(&tenant).await
-        {
-            // The patrol makes up for it.
-            tracing::warn!(tenant = %tenant.name, %error, "the tenant's objects could not be listed");
+        if tenant.super_cluster.as_deref() == Some(&cluster.name) {
+            state.queue.add(tenant.id, Key::Everything);
         }
     }
 }

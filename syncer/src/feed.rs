@@ -2,7 +2,6 @@
 
 use crate::kinds::{Key, Kind};
 use crate::state::State;
-use crate::tenants::TenantView;
 use crate::work::ACTOR;
 use api_types::condition::{self, Condition};
 use api_types::tenancy::{SYNC_RULES, SyncRule, TENANT_PROFILES, TENANTS, TenantProfile};
@@ -11,6 +10,7 @@ use jiff::Timestamp;
 use plane_client::{Object, Patch, PlaneClient, Scope, Target, Watch, WatchItem, Write};
 use serde_json::json;
 use service_runtime::Shutdown;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Turns changes of one kind in all tenants into keys, until shutdown.
@@ -25,30 +25,43 @@ pub async fn objects(state: Arc<State>, client: Arc<dyn PlaneClient>, kind: Kind
 
 /// Keeps the tenants known, until shutdown.
 pub async fn tenants(state: Arc<State>, client: Arc<dyn PlaneClient>, shutdown: Shutdown) {
-    let mut watch = Watch::new(client, TENANTS.group_resource(), Scope::One(TenantId::HOST), shutdown);
+    let resource = TENANTS.group_resource();
+    let mut watch = Watch::new(client.clone(), resource, Scope::One(TenantId::HOST), shutdown);
     while let Some(item) = watch.next().await {
         match item {
-            WatchItem::Applied(object) => tenant(&state, &object).await,
+            WatchItem::Applied(object) => tenant(&state, &object),
             WatchItem::Deleted(object) => {
                 if let Some(id) = TenantId::parse(&object.meta.uid) {
-                    state.tenants.remove(id);
+                    forget(&state, id);
                 }
             }
-            WatchItem::Synced => {}
+            WatchItem::Synced => match client.list(TenantId::HOST, &TENANTS.group_resource(), "").await {
+                Ok(listed) => forget_others(&state, &listed),
+                Err(error) => tracing::warn!(%error, "the tenants could not be listed"),
+            },
         }
     }
 }
 
-async fn tenant(state: &State, object: &Object) {
-    let applied = object.value().ok().and_then(|value| state.tenants.apply(value));
-    let Some((before, now)) = applied else {
+fn tenant(state: &State, object: &Object) {
+    let Some(now) = object.value().ok().and_then(|value| state.take_tenant(value)) else {
         tracing::error!(tenant = %object.name, "a Tenant cannot be decoded; it is not synced");
         return;
     };
     state.queue.add(now.id, Key::Tenant(now.name.clone()));
-    if before.as_deref().is_none_or(|before| matters(before, &now)) {
-        changed(state, &now).await;
+}
+
+/// A watch that was interrupted does not tell what was deleted meanwhile.
+fn forget_others(state: &State, listed: &[Object]) {
+    let there: HashSet<TenantId> = listed.iter().filter_map(|t| TenantId::parse(&t.meta.uid)).collect();
+    for gone in state.tenants.all().iter().filter(|known| !there.contains(&known.id)) {
+        forget(state, gone.id);
     }
+}
+
+fn forget(state: &State, id: TenantId) {
+    state.tenants.remove(id);
+    state.queue.set_weight(id, 1);
 }
 
 /// Keeps the profiles known, until shutdown.
@@ -63,7 +76,7 @@ pub async fn profiles(state: Arc<State>, client: Arc<dyn PlaneClient>, shutdown:
         };
         let profile = if is_there { object.decode::<TenantProfile>().ok().map(|p| p.spec) } else { None };
         for tenant in state.tenants.apply_profile(&object.name.name, profile) {
-            changed(&state, &tenant).await;
+            state.learnt(&tenant);
         }
     }
 }
@@ -90,17 +103,4 @@ async fn refuse_rule(client: &Arc<dyn PlaneClient>, object: &Object) -> Result<(
     let patch = json!({"metadata": {"uid": object.meta.uid.as_str()}, "status": {"conditions": conditions}});
     let target = Target::new(TenantId::HOST, &SYNC_RULES, "", &object.name.name).subresource("status");
     client.write(&ACTOR, &target, Write::Patch(Patch::Merge(patch))).await.map(drop)
-}
-
-/// True when the change touches what is in super clusters.
-fn matters(before: &TenantView, now: &TenantView) -> bool {
-    before.spec != now.spec || before.super_cluster != now.super_cluster || before.endpoint != now.endpoint
-}
-
-async fn changed(state: &State, tenant: &TenantView) {
-    state.queue.set_weight(tenant.id, tenant.spec.weight);
-    if let Err(error) = state.all_due(tenant).await {
-        // The patrol makes up for it.
-        tracing::warn!(tenant = %tenant.name, %error, "the tenant's objects could not be listed");
-    }
 }

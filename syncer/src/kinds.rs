@@ -30,6 +30,8 @@ pub enum Kind {
 pub enum Key {
     /// Placement, finalizer and removal of the tenant of this name.
     Tenant(String),
+    /// Everything of the tenant, on both sides: each object becomes due.
+    Everything,
     /// An object, by its name in the tenant.
     Object(Kind, ObjectName),
     /// An event, by its namespace and name in the super cluster.

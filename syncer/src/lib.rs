@@ -157,6 +157,9 @@ async fn step(
     let Some(view) = state.tenants.get(tenant).filter(|t| t.synced()) else {
         return Ok(Next::OnEvent);
     };
+    if let Key::Everything = key {
+        return state.all_due(&view).await.map(|()| Next::OnEvent);
+    }
     // Once it is placed, and everything in its cluster is known, all of it becomes due.
     let Some(cluster) = state.placed_on(&view).filter(|c| c.is_known()) else {
         return Ok(Next::OnEvent);

@@ -12,6 +12,7 @@ use crate::ownership;
 use crate::tenants::TenantView;
 use crate::translation::{Place, Refusal, list, list_mut, remove, text};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Label of an EndpointSlice: its Service.
@@ -80,6 +81,15 @@ pub fn forbidden<'a>(
         let ip = address.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
         !ip.is_some_and(|ip| isolation::may_reach(tenant, ip) || is_own(ip))
     })
+}
+
+/// The addresses of an EndpointSlice that a tenant may name only if they are its pods'.
+pub fn private_addresses(tenant: &TenantView, slice: &Value) -> Vec<IpAddr> {
+    let addresses = list(slice, "endpoints").iter().flat_map(|endpoint| list(endpoint, "addresses"));
+    let read = addresses.filter_map(|address| address.as_str()?.parse::<IpAddr>().ok());
+    let private: BTreeSet<IpAddr> =
+        read.map(|ip| ip.to_canonical()).filter(|ip| !isolation::may_reach(tenant, *ip)).collect();
+    private.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ use plane_client::Next;
 /// Works on one key of a tenant whose super cluster is known.
 pub async fn reconcile(work: &Work, key: &Key) -> Result<Next, ApiError> {
     let (kind, object) = match key {
-        // Tenants are worked on without a super cluster too; see `tenants`.
-        Key::Tenant(_) => return Ok(Next::OnEvent),
+        // They are worked on without a super cluster too; see `step`.
+        Key::Tenant(_) | Key::Everything => return Ok(Next::OnEvent),
         Key::Event(at) => return events::event(work, at).await,
         Key::Object(kind, object) => (*kind, object),
     };

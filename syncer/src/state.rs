@@ -5,7 +5,7 @@ use crate::options::address_of;
 use crate::pods::environment::ApiAddress;
 use crate::super_api::SuperApi;
 use crate::super_cache::SuperCache;
-use crate::tenants::{TenantView, Tenants};
+use crate::tenants::{Learnt, TenantView, Tenants};
 use crate::usage::LastUsage;
 use api_types::{ApiError, TenantId};
 use parking_lot::{Mutex, RwLock};
@@ -171,7 +171,27 @@ impl State {
         self.super_cluster(tenant.super_cluster.as_deref()?)
     }
 
-    /// Makes everything of a tenant due, on both sides.
+    /// Takes a `Tenant` in that the watch told of; `None` when it cannot be decoded.
+    pub fn take_tenant(&self, object: Value) -> Option<Arc<TenantView>> {
+        self.tenants.apply(object).map(|learnt| self.learnt(&learnt))
+    }
+
+    /// Takes a `Tenant` in that was read beside the watch; `None` when the watch does not know it.
+    pub fn refresh_tenant(&self, object: Value) -> Option<Arc<TenantView>> {
+        self.tenants.refresh(object).map(|learnt| self.learnt(&learnt))
+    }
+
+    /// Whoever is the first to learn of a change makes everything due that it touches: nobody else sees it as one.
+    pub fn learnt(&self, learnt: &Learnt) -> Arc<TenantView> {
+        let now = &learnt.now;
+        if learnt.matters() {
+            self.queue.set_weight(now.id, now.spec.weight);
+            self.queue.add(now.id, Key::Everything);
+        }
+        now.clone()
+    }
+
+    /// Makes each object of a tenant due, on both sides. When that fails, it is for [`Key::Everything`] to come again.
     pub async fn all_due(&self, tenant: &TenantView) -> Result<(), ApiError> {
         let client = self.client()?;
         self.queue.add(tenant.id, Key::Tenant(tenant.name.clone()));

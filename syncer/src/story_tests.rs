@@ -4,6 +4,8 @@ mod harness;
 
 mod tenant_stories;
 
+mod race_stories;
+
 mod pod_stories;
 
 mod service_stories;

@@ -4,16 +4,22 @@
 //! gone. Assumes that revisions of a cluster can be compared as numbers (KEP-5504); where they cannot, the last
 //! word counts.
 
+mod addresses;
+
 use crate::isolation;
 use crate::kinds::{Key, Kind};
 use crate::names::{self, digest};
 use crate::ownership::Identity;
+use crate::translation::list;
+use addresses::Addresses;
 use api_types::{ApiError, ObjectName, TenantId};
 use bytes::Bytes;
 use compact_str::CompactString;
 use parking_lot::RwLock;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// One object of a super cluster.
@@ -33,6 +39,8 @@ pub struct Cached {
     pub deleting: bool,
     /// The node of a pod.
     pub node: CompactString,
+    /// The addresses that a pod has for itself; none once it has ended, since another one may have them then.
+    addresses: Box<[IpAddr]>,
     /// Its JSON, without history; data of ConfigMaps and Secrets only as a digest.
     bytes: Bytes,
 }
@@ -47,9 +55,10 @@ impl Cached {
         let deleting = meta["deletionTimestamp"].is_string();
         let node =
             if kind == Kind::Pod { text(&object["spec"]["nodeName"]) } else { CompactString::default() };
+        let addresses = if kind == Kind::Pod { addresses(&object) } else { Box::default() };
         shrink(kind, &mut object);
         let bytes = Bytes::from(serde_json::to_vec(&object).ok()?);
-        Some(Cached { kind, at, identity, uid, version, deleting, node, bytes })
+        Some(Cached { kind, at, identity, uid, version, deleting, node, addresses, bytes })
     }
 
     /// Decodes it.
@@ -71,6 +80,14 @@ impl Cached {
         };
         Some((identity.tenant, Key::object(kind, &identity.namespace, &identity.name)))
     }
+}
+
+fn addresses(pod: &Value) -> Box<[IpAddr]> {
+    let has_ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if has_ended || pod["spec"]["hostNetwork"] == true {
+        return Box::default();
+    }
+    list(&pod["status"], "podIPs").iter().filter_map(|address| address["ip"].as_str()?.parse().ok()).collect()
 }
 
 /// Where the digest of a ConfigMap's or Secret's content stands in the cached object.
@@ -103,6 +120,25 @@ struct Inner {
     synced: HashSet<Kind>,
     /// How many pods of a tenant are on a node.
     pods_on: HashMap<(TenantId, CompactString), usize>,
+    by_tenant: HashMap<TenantId, HashSet<ByPointer>>,
+    addresses: Addresses,
+}
+
+/// An object of the cache, told from others by where it is in memory.
+struct ByPointer(Arc<Cached>);
+
+impl PartialEq for ByPointer {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ByPointer {}
+
+impl Hash for ByPointer {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        Arc::as_ptr(&self.0).hash(hasher);
+    }
 }
 
 /// The objects of one super cluster. Clones are not made; it is shared in an `Arc`.
@@ -132,14 +168,13 @@ impl SuperCache {
         }
         let mut due: Vec<(TenantId, Key)> = new.due().into_iter().collect();
         let old = inner.objects.insert(place, new.clone());
-        inner.count(&new, 1);
-        if let Some(old) = old {
-            inner.count(&old, -1);
+        if let Some(old) = &old {
             due.extend(old.due().filter(|d| !due.contains(d)));
             if old.node != new.node {
-                due.extend(node_key(&old));
+                due.extend(node_key(old));
             }
         }
+        due.extend(inner.replaced(old.as_ref(), Some(&new)));
         due
     }
 
@@ -184,9 +219,23 @@ impl SuperCache {
 
     /// The objects of a tenant, of one kind.
     pub fn of_tenant(&self, kind: Kind, tenant: TenantId) -> Vec<Arc<Cached>> {
-        let is_its =
-            |c: &&Arc<Cached>| c.kind == kind && c.identity.as_ref().is_some_and(|i| i.tenant == tenant);
-        self.0.read().objects.values().filter(is_its).cloned().collect()
+        self.all_of_tenant(tenant).into_iter().filter(|c| c.kind == kind).collect()
+    }
+
+    /// The objects of a tenant.
+    pub fn all_of_tenant(&self, tenant: TenantId) -> Vec<Arc<Cached>> {
+        self.0.read().by_tenant.get(&tenant).into_iter().flatten().map(|c| c.0.clone()).collect()
+    }
+
+    /// Notes which addresses an EndpointSlice names that only the tenant's pods may have. Those that they have now; when
+    /// one of them comes or goes, the slice is due.
+    pub fn own_addresses(&self, tenant: TenantId, slice: &ObjectName, named: Vec<IpAddr>) -> HashSet<IpAddr> {
+        self.0.write().addresses.named_by(tenant, slice, named)
+    }
+
+    /// Forgets what a tenant's EndpointSlices name.
+    pub fn forget_slices(&self, tenant: TenantId) {
+        self.0.write().addresses.forget_slices(tenant);
     }
 
     /// All objects of a kind.
@@ -208,8 +257,46 @@ impl SuperCache {
 impl Inner {
     fn drop_object(&mut self, place: &Place) -> Vec<(TenantId, Key)> {
         let Some(old) = self.objects.remove(place) else { return Vec::new() };
-        self.count(&old, -1);
-        old.due().into_iter().chain(node_key(&old)).collect()
+        let slices = self.replaced(Some(&old), None);
+        if old.kind == Kind::Namespace {
+            // What was in it is gone. Of the one thing that pods must not be without, this is not left to a later event.
+            let isolation = ObjectName::new(&old.at.name, names::ISOLATION);
+            self.drop_object(&(Kind::NetworkPolicy, isolation));
+        }
+        old.due().into_iter().chain(node_key(&old)).chain(slices).collect()
+    }
+
+    /// Keeps the indexes in step. The EndpointSlices that are due for it.
+    fn replaced(&mut self, old: Option<&Arc<Cached>>, new: Option<&Arc<Cached>>) -> Vec<(TenantId, Key)> {
+        if let Some(new) = new {
+            self.count(new, 1);
+        }
+        if let Some(old) = old {
+            self.count(old, -1);
+        }
+        let tenant_of = |object: Option<&Arc<Cached>>| Some(object?.identity.as_ref()?.tenant);
+        let (before, now) = (tenant_of(old), tenant_of(new));
+        if let (Some(tenant), Some(old)) = (before, old)
+            && let Some(all) = self.by_tenant.get_mut(&tenant)
+        {
+            all.remove(&ByPointer(old.clone()));
+            if all.is_empty() && now != before {
+                self.by_tenant.remove(&tenant);
+            }
+        }
+        if let (Some(tenant), Some(new)) = (now, new) {
+            self.by_tenant.entry(tenant).or_default().insert(ByPointer(new.clone()));
+        }
+        let addresses = |object: Option<&Arc<Cached>>, of: TenantId| match object {
+            Some(object) if tenant_of(Some(object)) == Some(of) => object.addresses.clone(),
+            _ => Box::default(),
+        };
+        let mut due = Vec::new();
+        for tenant in before.into_iter().chain(now.filter(|now| before != Some(*now))) {
+            let slices = self.addresses.moved(tenant, &addresses(old, tenant), &addresses(new, tenant));
+            due.extend(slices.into_iter().map(|slice| (tenant, Key::Object(Kind::EndpointSlice, slice))));
+        }
+        due
     }
 
     fn count(&mut self, object: &Cached, by: isize) {

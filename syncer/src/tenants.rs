@@ -73,65 +73,117 @@ impl TenantView {
 
 /// All tenants. Shared by the loops and the reserver.
 pub struct Tenants {
-    by_id: RwLock<HashMap<TenantId, Arc<TenantView>>>,
-    /// Raw objects by name, to read anew when a profile changes.
-    raw: RwLock<HashMap<String, Value>>,
-    profiles: RwLock<HashMap<String, TenantProfileSpec>>,
-    /// Counts changes, and is above zero once the first list is complete.
+    inner: RwLock<Inner>,
+    /// Counts changes.
     progress: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    known: HashMap<TenantId, Known>,
+    profiles: HashMap<String, TenantProfileSpec>,
+}
+
+struct Known {
+    view: Arc<TenantView>,
+    /// The `Tenant`, to read anew when its profile changes.
+    object: Value,
+    revision: u64,
+}
+
+/// A tenant before and after what was learnt of it.
+#[derive(Debug)]
+pub struct Learnt {
+    /// As it was known before.
+    pub before: Option<Arc<TenantView>>,
+    /// As it is known now.
+    pub now: Arc<TenantView>,
+}
+
+impl Learnt {
+    /// True when the change touches what is in super clusters.
+    pub fn matters(&self) -> bool {
+        let now = &self.now;
+        self.before.as_ref().is_none_or(|before| {
+            before.spec != now.spec
+                || before.super_cluster != now.super_cluster
+                || before.endpoint != now.endpoint
+        })
+    }
 }
 
 impl Default for Tenants {
     fn default() -> Self {
-        Tenants {
-            by_id: RwLock::default(),
-            raw: RwLock::default(),
-            profiles: RwLock::default(),
-            progress: watch::Sender::new(0),
-        }
+        Tenants { inner: RwLock::default(), progress: watch::Sender::new(0) }
     }
 }
 
 impl Tenants {
     /// A tenant; `None` when there is none of this identity.
     pub fn get(&self, id: TenantId) -> Option<Arc<TenantView>> {
-        self.by_id.read().get(&id).cloned()
+        self.inner.read().known.get(&id).map(|known| known.view.clone())
     }
 
     /// All of them.
     pub fn all(&self) -> Vec<Arc<TenantView>> {
-        self.by_id.read().values().cloned().collect()
+        self.inner.read().known.values().map(|known| known.view.clone()).collect()
     }
 
-    /// Takes a `Tenant` in. The view as it was before and as it is now.
-    pub fn apply(&self, object: Value) -> Option<(Option<Arc<TenantView>>, Arc<TenantView>)> {
-        let view = Arc::new(TenantView::of(&object, &self.profiles.read())?);
-        self.raw.write().insert(view.name.clone(), object);
-        let before = self.by_id.write().insert(view.id, view.clone());
+    /// Takes a `Tenant` in that a watch told of. An older one than is known changes nothing. `None` when it cannot be
+    /// decoded.
+    pub fn apply(&self, object: Value) -> Option<Learnt> {
+        self.take(object, true)
+    }
+
+    /// Takes a `Tenant` in that was read beside the watch, and may be ahead of it or behind it. `None` when the watch has
+    /// not told of it or has told of its end, or when it cannot be decoded.
+    pub fn refresh(&self, object: Value) -> Option<Learnt> {
+        self.take(object, false)
+    }
+
+    fn take(&self, object: Value, may_be_new: bool) -> Option<Learnt> {
+        let mut inner = self.inner.write();
+        let view = Arc::new(TenantView::of(&object, &inner.profiles)?);
+        let revision =
+            object["metadata"]["resourceVersion"].as_str().and_then(|r| r.parse().ok()).unwrap_or(0);
+        let before = match inner.known.get(&view.id) {
+            None if !may_be_new => return None,
+            None => None,
+            Some(known) if known.revision > revision => {
+                return Some(Learnt { before: Some(known.view.clone()), now: known.view.clone() });
+            }
+            Some(known) => Some(known.view.clone()),
+        };
+        inner.known.insert(view.id, Known { view: view.clone(), object, revision });
+        drop(inner);
         self.progress.send_modify(|n| *n += 1);
-        Some((before, view))
+        Some(Learnt { before, now: view })
     }
 
     /// Forgets a tenant.
     pub fn remove(&self, id: TenantId) -> Option<Arc<TenantView>> {
-        let view = self.by_id.write().remove(&id)?;
-        let mut raw = self.raw.write();
-        if raw.get(&view.name).is_some_and(|o| o["metadata"]["uid"] == id.to_string()) {
-            raw.remove(&view.name);
-        }
-        Some(view)
+        self.inner.write().known.remove(&id).map(|known| known.view)
     }
 
-    /// Takes a profile in (`None`: removes it). The tenants whose view changed.
-    pub fn apply_profile(&self, name: &str, profile: Option<TenantProfileSpec>) -> Vec<Arc<TenantView>> {
+    /// Takes a profile in (`None`: removes it). What that changes.
+    pub fn apply_profile(&self, name: &str, profile: Option<TenantProfileSpec>) -> Vec<Learnt> {
+        let mut inner = self.inner.write();
+        let Inner { known, profiles } = &mut *inner;
         match profile {
-            Some(profile) => self.profiles.write().insert(name.to_owned(), profile),
-            None => self.profiles.write().remove(name),
+            Some(profile) => profiles.insert(name.to_owned(), profile),
+            None => profiles.remove(name),
         };
-        let objects: Vec<Value> =
-            self.raw.read().values().filter(|o| o["spec"]["profile"] == name).cloned().collect();
-        let changes = objects.into_iter().filter_map(|object| self.apply(object));
-        changes.filter(|(before, now)| before.as_ref() != Some(now)).map(|(_, now)| now).collect()
+        let mut changed = Vec::new();
+        for tenant in known.values_mut().filter(|tenant| tenant.view.spec.profile == name) {
+            let Some(now) = TenantView::of(&tenant.object, profiles).map(Arc::new) else { continue };
+            if now != tenant.view {
+                let before = std::mem::replace(&mut tenant.view, now.clone());
+                changed.push(Learnt { before: Some(before), now });
+            }
+        }
+        drop(inner);
+        self.progress.send_modify(|n| *n += 1);
+        changed
     }
 
     /// Waits until the tenant is known and as the condition wants it.
@@ -154,19 +206,39 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn object(name: &str, uid: u8, revision: u32, spec: Value) -> Value {
+        json!({"metadata": {"name": name, "uid": format!("00000000-0000-0000-0000-0000000000{uid}"),
+            "resourceVersion": revision.to_string()}, "spec": spec})
+    }
+
     #[test]
     fn a_profile_changes_the_tenants_that_name_it() {
         let tenants = Tenants::default();
-        let object = |name: &str, uid: u8, profile: &str| {
-            json!({"metadata": {"name": name, "uid": format!("00000000-0000-0000-0000-0000000000{uid}")},
-                "spec": {"profile": profile}})
-        };
-        tenants.apply(object("a", 10, "gold")).unwrap();
-        tenants.apply(object("b", 11, "plain")).unwrap();
+        tenants.apply(object("a", 10, 1, json!({"profile": "gold"}))).unwrap();
+        tenants.apply(object("b", 11, 2, json!({"profile": "plain"}))).unwrap();
         let profile = serde_json::from_value(json!({"defaults": {"weight": 9}})).unwrap();
         let changed = tenants.apply_profile("gold", Some(profile));
-        assert_eq!(changed.iter().map(|t| (t.name.as_str(), t.spec.weight)).collect::<Vec<_>>(), [("a", 9)]);
-        assert_eq!(tenants.apply_profile("gold", None)[0].spec.weight, 1);
+        let told: Vec<_> = changed.iter().map(|t| (t.now.name.as_str(), t.now.spec.weight)).collect();
+        assert_eq!(told, [("a", 9)]);
+        assert!(changed[0].matters());
+        assert_eq!(tenants.apply_profile("gold", None)[0].now.spec.weight, 1);
+    }
+
+    #[test]
+    fn what_is_read_beside_the_watch_neither_goes_back_nor_makes_a_tenant() {
+        let tenants = Tenants::default();
+        let of = |revision: u32, weight: u32| object("a", 10, revision, json!({"weight": weight}));
+        assert!(tenants.refresh(of(4, 4)).is_none(), "the watch has not told of it");
+        assert!(tenants.apply(of(5, 5)).unwrap().matters());
+        let ahead = tenants.refresh(of(7, 7)).unwrap();
+        assert!(ahead.matters() && ahead.now.spec.weight == 7);
+        for behind in [tenants.apply(of(6, 6)), tenants.refresh(of(5, 5)), tenants.apply(of(7, 7))] {
+            let behind = behind.unwrap();
+            assert!(!behind.matters() && behind.now.spec.weight == 7);
+        }
+        tenants.remove(ahead.now.id).unwrap();
+        assert!(tenants.refresh(of(8, 8)).is_none(), "the watch has told of its end");
+        assert!(tenants.all().is_empty());
     }
 
     #[tokio::test]

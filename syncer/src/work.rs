@@ -152,6 +152,16 @@ impl Work {
         self.state.due(self.cluster.cache.forget(known.kind, &known.at, &known.uid));
     }
 
+    /// Asks for a super object that is known, and takes in what the cluster answers.
+    pub async fn look_again(&self, known: &Cached) -> Result<(), ApiError> {
+        let at = At::new(&known.at.namespace, &known.at.name);
+        match self.cluster.api.get(known.kind.resource(), &at).await? {
+            None => self.forget(known),
+            Some(object) => self.note(known.kind, object),
+        }
+        Ok(())
+    }
+
     /// Looks whether a super object that the cache lacks is really not there. When it is there it is taken in, and
     /// the work comes again.
     pub async fn confirm_absent(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, ApiError> {
@@ -184,27 +194,34 @@ impl Work {
         let Some(object) = self.get(Kind::Namespace, "", namespace).await? else {
             return Err(ApiError::not_found(&Kind::Namespace.group_resource(), namespace));
         };
-        if known.is_some() {
-            return isolation::isolate(self, &object).await;
+        if known.is_none() {
+            self.hold_tenant().await?;
+            match self.create(Kind::Namespace, &namespaces::downward(&self.tenant, &object)).await {
+                Ok(_) => {}
+                Err(error) if error.is_already_exists() => {}
+                Err(error) => return Err(error),
+            }
+            self.still_wanted(&name).await?;
         }
-        self.hold_tenant().await?;
-        match self.create(Kind::Namespace, &namespaces::downward(&self.tenant, &object)).await {
-            Ok(_) => {}
-            Err(error) if error.is_already_exists() => {}
-            Err(error) => return Err(error),
+        self.furnish(&object).await
+    }
+
+    /// Gives the super namespace of a tenant's namespace what belongs into it. The isolation comes last, so that who
+    /// finds it, finds the rest on its way: what failed before comes again.
+    pub async fn furnish(&self, namespace: &Value) -> Result<(), ApiError> {
+        let name = meta_text(namespace, "name");
+        if !isolation::is_isolated(self, &self.super_namespace(name))? {
+            let mut follow =
+                vec![Kind::ServiceAccount, Kind::EndpointSlice, Kind::Ingress, Kind::DisruptionBudget];
+            if self.tenant.spec.sync.publish == Publish::All {
+                follow.extend([Kind::ConfigMap, Kind::Secret]);
+            }
+            for kind in follow {
+                let objects = self.client.list(self.tenant.id, &kind.group_resource(), name).await?;
+                self.state.due(objects.into_iter().map(|o| (self.tenant.id, Key::Object(kind, o.name))));
+            }
         }
-        self.still_wanted(&name).await?;
-        let mut follow =
-            vec![Kind::ServiceAccount, Kind::EndpointSlice, Kind::Ingress, Kind::DisruptionBudget];
-        if self.tenant.spec.sync.publish == Publish::All {
-            follow.extend([Kind::ConfigMap, Kind::Secret]);
-        }
-        for kind in follow {
-            let objects = self.client.list(self.tenant.id, &kind.group_resource(), namespace).await?;
-            self.state.due(objects.into_iter().map(|o| (self.tenant.id, Key::Object(kind, o.name))));
-        }
-        // Last: who comes again after a failure finds the namespace there, and does this alone.
-        isolation::isolate(self, &object).await
+        isolation::isolate(self, namespace).await
     }
 
     /// Takes a super namespace back that was made while the tenant's deletion began: whoever empties the super

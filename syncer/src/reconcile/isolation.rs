@@ -9,15 +9,21 @@ use crate::names;
 use crate::translation::{Place, text};
 use crate::work::{Work, meta_text};
 use api_types::ApiError;
+use jiff::Timestamp;
 use plane_client::Patch;
 use serde_json::Value;
 
-/// True when the super namespace is known to have its policy, with what it has to say.
+/// True when the super namespace is known to have its policy, with what it has to say. One that is older than the
+/// namespace stood in a former one of the name: news of its end is still on the way.
 pub fn is_isolated(work: &Work, super_namespace: &str) -> Result<bool, ApiError> {
-    match work.cluster.cache.get(Kind::NetworkPolicy, super_namespace, names::ISOLATION) {
-        Some(known) => Ok(known.value()?["spec"] == isolation_spec(&work.tenant, &work.api)),
-        None => Ok(false),
-    }
+    let cache = &work.cluster.cache;
+    let policy = cache.get(Kind::NetworkPolicy, super_namespace, names::ISOLATION);
+    let (Some(policy), Some(namespace)) = (policy, cache.get(Kind::Namespace, "", super_namespace)) else {
+        return Ok(false);
+    };
+    let (policy, namespace) = (policy.value()?, namespace.value()?);
+    let made = |object: &Value| meta_text(object, "creationTimestamp").parse::<Timestamp>().ok();
+    Ok(made(&policy) >= made(&namespace) && policy["spec"] == isolation_spec(&work.tenant, &work.api))
 }
 
 /// Isolates the super namespace of a tenant's namespace.
@@ -45,6 +51,13 @@ pub async fn unpublish(work: &Work, namespace: &str, service: &str) -> Result<()
 async fn keep(work: &Work, wanted: &Value) -> Result<(), ApiError> {
     let (namespace, name) = (meta_text(wanted, "namespace"), meta_text(wanted, "name"));
     let known = || work.cluster.cache.get(Kind::NetworkPolicy, namespace, name);
+    if name == names::ISOLATION
+        && let Some(known) = known()
+        && !is_isolated(work, namespace)?
+    {
+        // Whether it is there at all is asked, not believed.
+        work.look_again(&known).await?;
+    }
     if known().is_none() {
         match work.create(Kind::NetworkPolicy, wanted).await {
             // Another worker was faster; what it made is known now.

@@ -3,17 +3,15 @@
 use crate::configs::Change;
 use crate::difference::merge_patch;
 use crate::kinds::{Key, Kind, SLICES_MANAGED_BY};
-use crate::mirrors::{SERVICE_NAME, change, downward, forbidden};
+use crate::mirrors::{SERVICE_NAME, change, downward, forbidden, private_addresses};
 use crate::reconcile::services::KUBERNETES;
 use crate::shared_service::is_refusal;
 use crate::super_cache::Cached;
-use crate::translation::{Place, Refusal, list};
+use crate::translation::{Place, Refusal};
 use crate::work::{Work, meta_text};
-use api_types::ApiError;
+use api_types::{ApiError, ObjectName};
 use plane_client::{Next, Patch};
 use serde_json::{Value, json};
-use std::collections::HashSet;
-use std::net::IpAddr;
 
 /// The manager of the slices that each cluster makes itself, of Services with a selector.
 const BY_SELECTOR: &str = "endpointslice-controller.k8s.io";
@@ -29,12 +27,16 @@ pub async fn mirror(work: &Work, kind: Kind, namespace: &str, name: &str) -> Res
     let object = match work.get(kind, namespace, name).await? {
         Some(object) if goes_down(work, kind, &object).await? => object,
         _ => {
+            if kind == Kind::EndpointSlice {
+                let at = ObjectName::new(namespace, name);
+                work.cluster.cache.own_addresses(work.tenant.id, &at, Vec::new());
+            }
             remove(work, known.as_deref()).await?;
             return Ok(Next::OnEvent);
         }
     };
     let place = work.place(namespace, &super_namespace);
-    let wanted = match wanted(work, place, kind, &object)? {
+    let wanted = match wanted(work, place, kind, &object) {
         Ok(wanted) => wanted,
         Err(refusal) => {
             // What it was before it was refused is no longer what the tenant says.
@@ -106,41 +108,25 @@ async fn goes_down(work: &Work, kind: Kind, object: &Value) -> Result<bool, ApiE
 }
 
 /// What the super cluster is to have, or why it is not to have it.
-fn wanted(
-    work: &Work,
-    place: Place<'_>,
-    kind: Kind,
-    object: &Value,
-) -> Result<Result<Value, Refusal>, ApiError> {
+fn wanted(work: &Work, place: Place<'_>, kind: Kind, object: &Value) -> Result<Value, Refusal> {
     let wanted = downward(place, kind, object);
     if kind != Kind::EndpointSlice || wanted.is_err() {
-        return Ok(wanted);
+        return wanted;
     }
-    let Some(address) = forbidden(&work.tenant, object, |_| false) else { return Ok(wanted) };
-    // Its own pods are looked at only when something is not allowed to everybody.
-    let own = own_addresses(work)?;
-    Ok(match forbidden(&work.tenant, object, |ip| own.contains(&ip)) {
+    // Noted before it is looked: an address that comes after makes the slice due again.
+    let named = private_addresses(&work.tenant, object);
+    let at = ObjectName::new(place.namespace, meta_text(object, "name"));
+    let own = work.cluster.cache.own_addresses(work.tenant.id, &at, named);
+    match forbidden(&work.tenant, object, |ip| own.contains(&ip)) {
         None => wanted,
-        Some(_) => Err(Refusal::new(
+        Some(address) => Err(Refusal::new(
             "AddressForbidden",
             format!(
                 "the address {address} is neither public nor one of your pods': a platform admin allows others with \
                  spec.egress.allowedCIDRs of the Tenant"
             ),
         )),
-    })
-}
-
-/// The addresses of the tenant's pods.
-fn own_addresses(work: &Work) -> Result<HashSet<IpAddr>, ApiError> {
-    let mut all = HashSet::new();
-    for pod in work.cluster.cache.of_tenant(Kind::Pod, work.tenant.id) {
-        let pod = pod.value()?;
-        let on_the_node = pod["spec"]["hostNetwork"] == true;
-        let addresses = list(&pod["status"], "podIPs").iter().filter(|_| !on_the_node);
-        all.extend(addresses.filter_map(|address| address["ip"].as_str()?.parse::<IpAddr>().ok()));
     }
-    Ok(all)
 }
 
 async fn create(

@@ -3,7 +3,6 @@
 use crate::kinds::Kind;
 use crate::namespaces::downward;
 use crate::ownership;
-use crate::reconcile::isolation;
 use crate::work::Work;
 use api_types::ApiError;
 use plane_client::{Next, Patch};
@@ -23,7 +22,7 @@ pub async fn namespace(work: &Work, name: &str) -> Result<Next, ApiError> {
                 work.patch(&known, "", Patch::Merge(json!({"metadata": metadata}))).await?;
             }
             if !known.deleting {
-                isolation::isolate(work, &object).await?;
+                work.furnish(&object).await?;
             }
         }
     }

@@ -27,8 +27,9 @@ pub async fn tenant(state: &Arc<State>, id: TenantId, name: &str) -> Result<Next
     let Some(object) = object.filter(|o| o.meta.uid == id.to_string()) else {
         return Ok(Next::OnEvent);
     };
-    let Some((_, view)) = state.tenants.apply(object.value()?) else {
-        return Err(ApiError::internal("the tenant cannot be decoded"));
+    // This may be newer than what the watch has told, which then finds no change in it.
+    let Some(view) = state.refresh_tenant(object.value()?) else {
+        return Ok(Next::OnEvent);
     };
     if view.deleting || view.spec.sync.disabled {
         return leave(state, &view, &object).await;
@@ -146,8 +147,9 @@ async fn leave(state: &Arc<State>, view: &TenantView, object: &Object) -> Result
     }
     let mut left = 0;
     for cluster in state.super_clusters() {
+        cluster.cache.forget_slices(view.id);
         let is_its = view.super_cluster.as_deref() == Some(&cluster.name);
-        let has_objects = || Kind::ALL.into_iter().any(|k| !cluster.cache.of_tenant(k, view.id).is_empty());
+        let has_objects = || !cluster.cache.all_of_tenant(view.id).is_empty();
         if is_its || has_objects() {
             left += empty(state, &cluster, view).await?;
         }

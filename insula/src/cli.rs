@@ -2,6 +2,7 @@
 
 pub mod backups;
 pub mod store;
+pub mod supercluster;
 
 use crate::external_address::ExternalAddress;
 use crate::output::{self, Format};
@@ -42,6 +43,9 @@ enum Command {
     /// The store: its size, copies of it, and moving it between engines
     #[command(subcommand)]
     Store(store::Store),
+    /// Clusters that run tenants' pods: what is needed there
+    #[command(subcommand)]
+    Supercluster(supercluster::SuperCluster),
     /// Make simulated nodes fail, heal them, and put load on simulated pods
     #[command(subcommand)]
     Sim(Sim),
@@ -411,6 +415,10 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sim(Sim::Load(load)) => block_on(sim::load(&load)),
         Command::Bench(flags) => block_on(bench::run(flags)),
         Command::Store(command) => block_on(store::run(command)),
+        Command::Supercluster(command) => {
+            supercluster::run(&command);
+            Ok(())
+        }
         Command::Sealing(Sealing::List { common }) => block_on(sealing::list(&common)),
         Command::Sealing(Sealing::Rotate { common }) => block_on(sealing::rotate(&common)),
     }

@@ -124,6 +124,15 @@ impl Kind {
         self.row().side != Side::SuperCluster
     }
 
+    /// What is done with its objects in super clusters, as RBAC names it.
+    pub fn verbs(self) -> &'static [&'static str] {
+        if self.labelled() {
+            &["get", "list", "watch", "create", "patch", "delete"]
+        } else {
+            &["list", "watch"]
+        }
+    }
+
     /// The label selector by which its objects of all tenants, or of this one, are found in super clusters.
     pub fn selector(self, tenant: Option<TenantId>) -> String {
         let ours = match tenant {

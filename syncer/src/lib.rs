@@ -1,6 +1,6 @@
 //! Desired state down to super clusters, observed state up, and the patrol of both.
 //!
-//! Read in this order: [`kinds`], [`names`] and [`ownership`] (what is synced, how it is called, whose it is), the
+//! Read in this order: [`kinds`], [`rights`], [`names`] and [`ownership`] (what is synced, what is needed for it, how it is called, whose it is), the
 //! translations, one file for each resource, all pure ([`namespaces`], [`isolation`], [`service_accounts`], [`configmaps`], [`secrets`], [`claims`],
 //! [`services`], [`pods`], [`nodes`], [`events`]), [`super_api`] (what is asked of a super cluster), `reconcile`
 //! (one key at a time), and the loops around it.
@@ -12,6 +12,8 @@
 //! resources and tenants' own NetworkPolicies do not go down yet.
 
 pub mod kinds;
+
+pub mod rights;
 
 pub mod names;
 

@@ -5,7 +5,7 @@
 //! INSULA_TEST_SUPER_KUBECONFIG=~/.kube/config cargo test -p tests --test real_super_cluster -- --ignored
 //! ```
 //!
-//! It applies `deploy/super-cluster.yaml`, which stays; makes one tenant, whose name is new each time, and removes all of
+//! It applies `insula supercluster manifest`, which stays; makes one tenant, whose name is new each time, and removes all of
 //! it.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 

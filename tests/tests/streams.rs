@@ -1,5 +1,5 @@
 //! What kubectl does with pods where they run: their logs, commands in them, their ports. The super cluster is that of
-//! another server, reached with the rights that `deploy/super-cluster.yaml` gives and no more.
+//! another server, reached with the rights that `insula supercluster manifest` gives and no more.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
 
 use tests::{Insula, Kubectl, super_account, until};

@@ -205,7 +205,7 @@ fn so(is_so: bool) -> Result<(), String> {
     if is_so { Ok(()) } else { Err("not yet".to_owned()) }
 }
 
-/// With the rights of `deploy/super-cluster.yaml`, over TLS.
+/// With the rights of `insula supercluster manifest`, over TLS.
 #[test]
 fn ingresses_budgets_and_endpoints_work_on_a_cluster_of_ones_own() {
     let below = Insula::start();

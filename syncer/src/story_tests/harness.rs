@@ -1,6 +1,7 @@
 //! The planes, the super cluster played by one of them, and what a cluster's own controllers would do in it.
 
 use crate::kinds::Kind;
+use crate::rights;
 use crate::super_api::{At, SuperApi, SuperItem};
 use crate::{ApiAddress, Embedded, Options, Reserver};
 use api_types::tenancy::{API_VERSION, TENANTS};
@@ -41,6 +42,15 @@ pub struct PlaneSuper {
 }
 
 impl PlaneSuper {
+    /// Refuses what is not among the rights that an admin gives us.
+    fn authorize(verb: &str, resource: &Resource, at: &At) -> Result<(), ApiError> {
+        if rights::allow(verb, resource, at.subresource) {
+            return Ok(());
+        }
+        let why = format!("no right to {verb} {} {}", resource.resource, at.subresource);
+        Err(ApiError::forbidden(&resource.group_resource(), &at.name, &why))
+    }
+
     fn target(&self, resource: &Resource, at: &At) -> Target {
         Target::new(SUPER, resource, &at.namespace, &at.name).subresource(at.subresource)
     }
@@ -53,6 +63,7 @@ impl SuperApi for PlaneSuper {
     }
 
     async fn get(&self, resource: &Resource, at: &At) -> Result<Option<Value>, ApiError> {
+        Self::authorize("get", resource, at)?;
         Ok(self.planes.find(SUPER, &resource.group_resource(), &at.namespace, &at.name))
     }
 
@@ -62,11 +73,13 @@ impl SuperApi for PlaneSuper {
         namespace: &str,
         selector: &str,
     ) -> Result<Vec<Value>, ApiError> {
+        Self::authorize("list", resource, &At::new(namespace, ""))?;
         let all = self.planes.all(SUPER, &resource.group_resource(), namespace);
         Ok(all.into_iter().filter(|o| selected(o, selector)).collect())
     }
 
     async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError> {
+        Self::authorize("create", resource, at)?;
         let mut body = body.clone();
         if !at.namespace.is_empty() {
             let namespace = self.planes.find(SUPER, &core("namespaces"), "", &at.namespace);
@@ -88,6 +101,7 @@ impl SuperApi for PlaneSuper {
     }
 
     async fn patch(&self, resource: &Resource, at: &At, patch: &Patch) -> Result<Value, ApiError> {
+        Self::authorize("patch", resource, at)?;
         if let Patch::Strategic(body) = patch
             && body.to_string().contains("SYS_PTRACE")
         {
@@ -103,6 +117,7 @@ impl SuperApi for PlaneSuper {
     }
 
     async fn delete(&self, resource: &Resource, at: &At, how: &Delete) -> Result<(), ApiError> {
+        Self::authorize("delete", resource, at)?;
         self.planes.write(&USER, &self.target(resource, at), Write::Delete(how.clone())).await.map(drop)
     }
 
@@ -112,6 +127,8 @@ impl SuperApi for PlaneSuper {
 
     /// Tells what it is asked, and for whom it does not want to, in words that name the place.
     async fn open(&self, pod: &At, request: PodRequest) -> Result<PodAnswer, ApiError> {
+        let verb = if request.method == http::Method::GET { "get" } else { "create" };
+        Self::authorize(verb, Kind::Pod.resource(), pod)?;
         let At { namespace, name, subresource } = pod;
         match request.query.as_str() {
             "forbidden" => {

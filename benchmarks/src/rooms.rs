@@ -1,7 +1,7 @@
 //! Where benchmarks put their objects: tenants of their own where the server is Insula, namespaces of their own
 //! anywhere else. What was made is removed at the end, whatever that is.
 
-use crate::plane::{Call, Plane, is_missing};
+use crate::plane::{Call, Connection, Plane, is_missing};
 use crate::report::{Figure, Report, Row};
 use crate::{Progress, at_once};
 use anyhow::{Context, bail};
@@ -114,7 +114,7 @@ impl Rooms {
                 let tenants = format!("{TENANCY}/tenants");
                 let tenant = tenant(name, self.whole);
                 connection.ask(Call::with(Method::POST, tenants, &tenant)).await?;
-                let plane = self.wait_for_tenant(name).await?;
+                let plane = self.wait_for_tenant(name, &mut connection).await?;
                 Ok(Room { plane, namespace: "default".into() })
             }
             Sort::Namespaces => {
@@ -130,9 +130,12 @@ impl Rooms {
         }
     }
 
-    /// The plane of a tenant as its admin, once its kubeconfig is there.
-    pub async fn wait_for_tenant(&self, name: &str) -> anyhow::Result<Arc<Plane>> {
-        let mut connection = self.host.connect().await?;
+    /// The plane of a tenant as its admin, once its kubeconfig is there. The host is asked over a connection that is open.
+    pub async fn wait_for_tenant(
+        &self,
+        name: &str,
+        connection: &mut Connection,
+    ) -> anyhow::Result<Arc<Plane>> {
         let begun = Instant::now();
         let reference = loop {
             let tenant = connection.ask(Call::new(Method::GET, format!("{TENANCY}/tenants/{name}"))).await?;

@@ -1,6 +1,6 @@
 //! `insula bench tenants`.
 
-use crate::plane::{Call, is_missing};
+use crate::plane::{Call, Connection, is_missing};
 use crate::report::{Figure, Measure, Report};
 use crate::rooms::Rooms;
 use crate::{Progress, cpu};
@@ -38,9 +38,11 @@ pub async fn run(flags: &Tenants, rooms: &mut Rooms, progress: &dyn Progress) ->
     progress.step(&format!("making {} tenants", flags.tenants));
     let calls: Vec<(String, Call)> = (0..flags.tenants).map(|number| rooms.name_tenant(number)).collect();
     let names: Vec<String> = calls.iter().map(|(name, _)| name.clone()).collect();
-    let (begun, this) = (Instant::now(), &*rooms);
+    // As who provisions tenants: over a connection that stays open.
+    let host = rooms.host.connect().await?;
+    let (begun, this, host) = (Instant::now(), &*rooms, &host);
     let mut making = stream::iter(calls)
-        .map(|(name, call)| async move { make(this, &name, call).await })
+        .map(|(name, call)| async move { make(this, &name, call, host.clone()).await })
         .buffer_unordered(flags.concurrency);
     let (mut created, mut answered) = (Measure::default(), Measure::default());
     while let Some(made) = making.next().await {
@@ -84,12 +86,11 @@ pub async fn run(flags: &Tenants, rooms: &mut Rooms, progress: &dyn Progress) ->
     Ok(rooms.report("tenants", flags.tenants, requests, figures))
 }
 
-async fn make(rooms: &Rooms, name: &str, call: Call) -> anyhow::Result<Made> {
-    let mut connection = rooms.host.connect().await?;
+async fn make(rooms: &Rooms, name: &str, call: Call, mut host: Connection) -> anyhow::Result<Made> {
     let begun = Instant::now();
-    connection.ask(call).await?;
+    host.ask(call).await?;
     let created = begun.elapsed();
-    let plane = rooms.wait_for_tenant(name).await?;
+    let plane = rooms.wait_for_tenant(name, &mut host).await?;
     let path = "/api/v1/namespaces/default".to_owned();
     plane.connect().await?.ask(Call::new(Method::GET, path)).await?;
     Ok(Made { created, answered: begun.elapsed() })
@@ -102,10 +103,11 @@ async fn delete(
     concurrency: usize,
     progress: &dyn Progress,
 ) -> anyhow::Result<Measure> {
-    let begun = Instant::now();
+    let host = rooms.host.connect().await?;
+    let (begun, host) = (Instant::now(), &host);
     let mut deleting = stream::iter(names)
         .map(|name| async move {
-            let (begun, mut connection) = (Instant::now(), rooms.host.connect().await?);
+            let (begun, mut connection) = (Instant::now(), host.clone());
             let path = Rooms::tenant_path(name);
             connection.ask(Call::new(Method::DELETE, path.clone())).await?;
             loop {

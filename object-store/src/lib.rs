@@ -16,6 +16,7 @@ pub mod engine;
 pub mod etcd;
 mod feed;
 pub mod operation;
+mod paging;
 pub mod retention;
 pub mod sealing;
 
@@ -26,5 +27,6 @@ pub use etcd::{CLAIM_SECONDS, EtcdOptions, EtcdStore, EtcdTls};
 pub use operation::{
     Commit, MAX_COMMIT_BYTES, MAX_KEY_BYTES, MAX_OPERATIONS, MAX_VALUE_BYTES, Operation, Precondition, Space,
 };
+pub use paging::Paging;
 pub use retention::Retention;
 pub use sealing::{SealedStore, SealingKeys};

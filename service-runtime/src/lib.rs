@@ -3,7 +3,9 @@
 //! Knows no kinds: queues are generic over the tenant and the key.
 
 pub mod queue;
+pub mod seldom;
 pub mod shutdown;
 
 pub use queue::{FairQueue, Lease, QueueLimits};
+pub use seldom::Seldom;
 pub use shutdown::{Shutdown, ShutdownOnDrop};

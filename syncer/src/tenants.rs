@@ -82,13 +82,37 @@ pub struct Tenants {
 struct Inner {
     known: HashMap<TenantId, Known>,
     profiles: HashMap<String, TenantProfileSpec>,
+    /// How many tenants each super cluster has.
+    placed: HashMap<String, usize>,
 }
 
 struct Known {
     view: Arc<TenantView>,
-    /// The `Tenant`, to read anew when its profile changes.
-    object: Value,
+    /// The `Tenant`, to read anew when its profile changes; `None` where it names none.
+    object: Option<Value>,
     revision: u64,
+}
+
+impl Inner {
+    /// What is known of a tenant, from now on (`None`: nothing). What was known before.
+    fn set(&mut self, id: TenantId, known: Option<Known>) -> Option<Known> {
+        if let Some(cluster) = known.as_ref().and_then(|known| known.view.super_cluster.clone()) {
+            *self.placed.entry(cluster).or_default() += 1;
+        }
+        let before = match known {
+            Some(known) => self.known.insert(id, known),
+            None => self.known.remove(&id),
+        };
+        if let Some(cluster) = before.as_ref().and_then(|known| known.view.super_cluster.as_deref())
+            && let Some(count) = self.placed.get_mut(cluster)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.placed.remove(cluster);
+            }
+        }
+        before
+    }
 }
 
 /// A tenant before and after what was learnt of it.
@@ -129,6 +153,11 @@ impl Tenants {
         self.inner.read().known.values().map(|known| known.view.clone()).collect()
     }
 
+    /// How many of them are on a super cluster.
+    pub fn placed_on(&self, cluster: &str) -> usize {
+        self.inner.read().placed.get(cluster).copied().unwrap_or(0)
+    }
+
     /// Takes a `Tenant` in that a watch told of. An older one than is known changes nothing. `None` when it cannot be
     /// decoded.
     pub fn apply(&self, object: Value) -> Option<Learnt> {
@@ -154,7 +183,8 @@ impl Tenants {
             }
             Some(known) => Some(known.view.clone()),
         };
-        inner.known.insert(view.id, Known { view: view.clone(), object, revision });
+        let object = (!view.spec.profile.is_empty()).then_some(object);
+        inner.set(view.id, Some(Known { view: view.clone(), object, revision }));
         drop(inner);
         self.progress.send_modify(|n| *n += 1);
         Some(Learnt { before, now: view })
@@ -162,20 +192,21 @@ impl Tenants {
 
     /// Forgets a tenant.
     pub fn remove(&self, id: TenantId) -> Option<Arc<TenantView>> {
-        self.inner.write().known.remove(&id).map(|known| known.view)
+        self.inner.write().set(id, None).map(|known| known.view)
     }
 
     /// Takes a profile in (`None`: removes it). What that changes.
     pub fn apply_profile(&self, name: &str, profile: Option<TenantProfileSpec>) -> Vec<Learnt> {
         let mut inner = self.inner.write();
-        let Inner { known, profiles } = &mut *inner;
+        let Inner { known, profiles, .. } = &mut *inner;
         match profile {
             Some(profile) => profiles.insert(name.to_owned(), profile),
             None => profiles.remove(name),
         };
         let mut changed = Vec::new();
         for tenant in known.values_mut().filter(|tenant| tenant.view.spec.profile == name) {
-            let Some(now) = TenantView::of(&tenant.object, profiles).map(Arc::new) else { continue };
+            let Some(object) = &tenant.object else { continue };
+            let Some(now) = TenantView::of(object, profiles).map(Arc::new) else { continue };
             if now != tenant.view {
                 let before = std::mem::replace(&mut tenant.view, now.clone());
                 changed.push(Learnt { before: Some(before), now });
@@ -239,6 +270,28 @@ mod tests {
         tenants.remove(ahead.now.id).unwrap();
         assert!(tenants.refresh(of(8, 8)).is_none(), "the watch has told of its end");
         assert!(tenants.all().is_empty());
+    }
+
+    #[test]
+    fn tenants_are_counted_where_they_are() {
+        let tenants = Tenants::default();
+        let of = |uid: u8, revision: u32, cluster: Option<&str>| {
+            let mut tenant = object("a", uid, revision, json!({}));
+            tenant["status"]["superCluster"] = json!(cluster);
+            tenants.apply(tenant).unwrap().now.id
+        };
+        let counts = || (tenants.placed_on("one"), tenants.placed_on("two"));
+        let first = of(10, 1, None);
+        assert_eq!(counts(), (0, 0));
+        of(10, 2, Some("one"));
+        of(11, 3, Some("one"));
+        of(11, 4, Some("one"));
+        assert_eq!(counts(), (2, 0));
+        of(11, 5, Some("two"));
+        assert_eq!(counts(), (1, 1));
+        tenants.remove(first);
+        tenants.remove(first);
+        assert_eq!(counts(), (0, 1));
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ use http::StatusCode;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use object_store::backup::Backup;
-use object_store::{Item, ObjectStore, Range, Size, Space, StoreError};
+use object_store::{Item, ObjectStore, Paging, Range, Size, Space, StoreError};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -33,8 +33,6 @@ pub const PATH: &str = "/insula/store";
 /// Before the name of a tenant that is backed up or restored.
 pub const TENANTS: &str = "/insula/store/tenants/";
 
-/// Values read at a time.
-const PAGE: usize = 500;
 /// The most faults that are told.
 const FAULTS: usize = 100;
 
@@ -133,9 +131,12 @@ impl Checked {
 async fn check(server: &Server) -> Result<Value, StoreError> {
     // As it lies there: what cannot be opened is then known by its key.
     let engine = server.store.engine();
-    let mut range = Range { limit: PAGE, at: Some(engine.revision().await?), ..Range::default() };
+    let mut range = Range { at: Some(engine.revision().await?), ..Range::default() };
+    let mut paging = Paging::default();
     let mut checked = Checked::default();
     loop {
+        range.limit = paging.limit();
+        let before = checked.bytes;
         let page = match engine.range(range.clone()).await {
             Ok(page) => page,
             Err(error @ StoreError::Corrupt { .. }) => {
@@ -152,6 +153,7 @@ async fn check(server: &Server) -> Result<Value, StoreError> {
                 checked.fault(format!("{} of plane {}: {why}", item.key, item.tenant));
             }
         }
+        paging.had(usize::try_from(checked.bytes - before).unwrap_or(usize::MAX));
         range.after = page.items.last().map(|last| (last.tenant, last.key.clone()));
         if !page.more {
             break;

@@ -13,6 +13,7 @@ pub use frames::{Damage, Entry, Head, Reader};
 
 use crate::engine::{CommitError, Item, ObjectStore, Range, StoreError};
 use crate::operation::{Commit, Space};
+use crate::paging::Paging;
 use api_types::{Revision, TenantId};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -20,10 +21,6 @@ use std::sync::Arc;
 /// How far above a copy's revision those of the store begin into which it is put.
 pub const GAP: u64 = 1_000_000_000;
 
-/// Values read at a time: a few at first, then as many as are not much longer than a page, together.
-const FIRST: usize = 16;
-const PAGE: usize = 500;
-const PAGE_BYTES: usize = 2 << 20;
 /// The most values of a commit of a restore: it has room for the data keys of planes, where values are sealed.
 const COMMIT_ITEMS: usize = 50;
 /// The most bytes of one, unless one value is larger: less than etcd takes.
@@ -38,6 +35,7 @@ pub struct Backup {
     range: Range,
     revision: Revision,
     items: u64,
+    paging: Paging,
     state: State,
 }
 
@@ -55,8 +53,8 @@ impl Backup {
         note: Bytes,
     ) -> Result<Self, StoreError> {
         let revision = store.revision().await?;
-        let range = Range { space, at: Some(revision), limit: FIRST, ..Range::default() };
-        Ok(Backup { store, range, revision, items: 0, state: State::Head(note) })
+        let range = Range { space, at: Some(revision), ..Range::default() };
+        Ok(Backup { store, range, revision, items: 0, paging: Paging::default(), state: State::Head(note) })
     }
 
     /// The revision that it shows.
@@ -75,12 +73,13 @@ impl Backup {
         match std::mem::replace(&mut self.state, State::Items) {
             State::Head(note) => frames::write_head(&Head { revision: self.revision, note }, &mut out),
             State::Items => {
+                self.range.limit = self.paging.limit();
                 let page = self.store.range(self.range.clone()).await?;
                 for item in &page.items {
                     frames::write_item(item, &mut out);
                 }
                 self.items += page.items.len() as u64;
-                self.range.limit = paced(self.range.limit, out.len());
+                self.paging.had(out.len());
                 self.range.after = page.items.last().map(|last| (last.tenant, last.key.clone()));
                 if !page.more {
                     frames::write_end(self.items, &mut out);
@@ -93,15 +92,6 @@ impl Backup {
             }
         }
         Ok(Some(out.freeze()))
-    }
-}
-
-/// How many values are read after a page of so many values, which took so many bytes.
-fn paced(limit: usize, bytes: usize) -> usize {
-    match bytes {
-        _ if bytes > PAGE_BYTES => (limit / 2).max(1),
-        _ if bytes < PAGE_BYTES / 2 => (limit * 2).min(PAGE),
-        _ => limit,
     }
 }
 
@@ -157,28 +147,4 @@ pub async fn is_unfinished(store: &dyn ObjectStore) -> Result<bool, StoreError> 
     let space = Some(Space::new(TenantId::HOST));
     let range = Range { space, prefix: UNFINISHED.to_owned(), limit: 1, ..Range::default() };
     Ok(!store.range(range).await?.items.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The longest page when values are of a length.
-    fn longest(value: usize) -> usize {
-        let pages = std::iter::successors(Some(FIRST), |limit| Some(paced(*limit, limit * value)));
-        pages.take(50).map(|limit| limit * value).max().unwrap()
-    }
-
-    #[test]
-    fn pages_are_bounded_by_their_bytes() {
-        for (value, expected) in [
-            (1 << 10, PAGE << 10),
-            (48 << 10, 32 * (48 << 10)),
-            (1 << 20, FIRST << 20),
-            (3 << 20, FIRST * (3 << 20)),
-        ] {
-            assert_eq!(longest(value), expected, "{value}");
-        }
-        assert_eq!(paced(1, 3 << 20), 1);
-    }
 }

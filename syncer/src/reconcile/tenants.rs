@@ -80,8 +80,7 @@ async fn place(state: &Arc<State>, view: &TenantView, object: &Object) -> Result
     for object in client.list(TenantId::HOST, &SUPER_CLUSTERS.group_resource(), "").await? {
         let cluster: tenancy::SuperCluster = object.decode()?;
         let handle = state.super_cluster(&cluster.metadata.name);
-        let name = cluster.metadata.name.as_str();
-        let tenants = state.tenants.all().iter().filter(|t| t.super_cluster.as_deref() == Some(name)).count();
+        let tenants = state.tenants.placed_on(&cluster.metadata.name);
         let ready = handle.is_some_and(|h| matches!(h.health(), Health::Ready { .. }));
         candidates.push(Candidate { ready, tenants, object: cluster });
     }

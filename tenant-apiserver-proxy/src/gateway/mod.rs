@@ -27,7 +27,9 @@ use compact_str::CompactString;
 use jiff::Timestamp;
 use object_store::{Commit, CommitError, ObjectStore, Operation, Precondition, Space};
 use serde_json::Value;
+use service_runtime::Seldom;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How often a write is tried again when other writes come between. Each time another write has succeeded.
 const TRIES: usize = 128;
@@ -295,9 +297,12 @@ pub(crate) async fn catch_up(server: &Server, actual: Revision) -> Result<(), Ap
     Ok(())
 }
 
-/// What a client is told when the store fails.
+/// What a client is told when the store fails. While it refuses, every write does: the log has one line in ten seconds.
 pub fn store_failed(error: &CommitError) -> ApiError {
-    tracing::error!(%error, "a commit failed");
+    static SAID: Seldom = Seldom::new(Duration::from_secs(10));
+    if let Some(unsaid) = SAID.due() {
+        tracing::error!(%error, unsaid, "a commit failed");
+    }
     match error {
         CommitError::Unknown(_) => {
             ApiError::new(api_types::Reason::Timeout, "it is not known whether the request was carried out")

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use object_store::{Precondition, Space};
 use serde_json::Value;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 /// An object of the host plane, and what must hold for it to be replaced.
 pub fn stored(server: &Server, key: &ResourceKey) -> Option<(Value, Precondition)> {
@@ -78,14 +78,26 @@ pub fn is_current(certificate_pem: &str, ring: &Ring, now: i64) -> bool {
         && signer(certificate_pem, ring).is_some_and(|id| id == ring.current(now).id())
 }
 
-/// The name of the key of a ring that signed a certificate.
+/// The name of the key of a ring that signed a certificate, as the certificate itself says (RFC 5280, 4.2.1.1): the
+/// platform wrote it, and nothing is let in by this. One that does not say is tried with each.
 pub fn signer(certificate_pem: &str, ring: &Ring) -> Option<String> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(certificate_pem.as_bytes()).ok()?;
     let (_, certificate) = X509Certificate::from_der(&pem.contents).ok()?;
+    let said = certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
+        _ => None,
+    });
     let signed = |authority: &str| {
         let (_, pem) = x509_parser::pem::parse_x509_pem(authority.as_bytes()).ok()?;
         let (_, authority) = X509Certificate::from_der(&pem.contents).ok()?;
-        certificate.verify_signature(Some(authority.public_key())).ok()
+        let own = authority.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+            _ => None,
+        });
+        match (said, own) {
+            (Some(said), Some(own)) => (said == own).then_some(()),
+            _ => certificate.verify_signature(Some(authority.public_key())).ok(),
+        }
     };
     ring.all().find(|entry| signed(&entry.certificate_pem).is_some()).map(crate::keyring::Entry::id)
 }

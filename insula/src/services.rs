@@ -94,6 +94,7 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
     let reserver = syncer::Reserver::new();
     wiring.server.set_reserver(Box::new(reserver.clone()));
     wiring.server.set_pod_tunnel(Box::new(reserver.pod_tunnel()));
+    wiring.server.set_metric_sources(vec![Arc::new(reserver.metrics())]);
     let mut meters: Vec<Arc<dyn UsageMeter>> = vec![Arc::new(reserver.tenant_usage())];
     if wiring.local.is_some() {
         let simulated = builtin_controllers::SimulatedUsage::new(client.clone(), TenantId::LOCAL_SUPER);

@@ -61,7 +61,8 @@ struct State<T, K> {
 }
 
 struct Line<K> {
-    waiting: VecDeque<K>,
+    /// Keys, and since when.
+    waiting: VecDeque<(K, Instant)>,
     members: HashSet<K>,
     /// How many more keys this tenant may take before the next tenant's turn.
     credit: u32,
@@ -162,12 +163,35 @@ where
         self.len() == 0
     }
 
+    /// How many keys of each tenant wait, delayed ones not counted.
+    pub fn lengths(&self) -> Vec<(T, usize)> {
+        self.0.state.lock().lines.iter().map(|(tenant, line)| (tenant.clone(), line.waiting.len())).collect()
+    }
+
+    /// How many keys of each tenant failed last and are to come again.
+    pub fn failing(&self) -> Vec<(T, usize)> {
+        let mut count: HashMap<T, usize> = HashMap::new();
+        for (tenant, _) in self.0.state.lock().failures.keys() {
+            *count.entry(tenant.clone()).or_insert(0) += 1;
+        }
+        count.into_iter().collect()
+    }
+
+    /// True when the key waits, is delayed or is worked on: it is on its way.
+    pub fn is_pending(&self, tenant: &T, key: &K) -> bool {
+        let state = self.0.state.lock();
+        let member = (tenant.clone(), key.clone());
+        state.working.contains(&member)
+            || state.delay_of.contains_key(&member)
+            || state.lines.get(tenant).is_some_and(|line| line.members.contains(key))
+    }
+
     /// The next key, if one waits; those that were left when the queue was closed, too.
     pub fn try_next(&self) -> Option<Lease<T, K>> {
         let mut state = self.0.state.lock();
         state.expire_delays();
-        let (tenant, key) = state.take()?;
-        Some(Lease { queue: self.clone(), tenant, key, settled: false })
+        let (tenant, key, since) = state.take()?;
+        Some(Lease { queue: self.clone(), tenant, key, waited: since.elapsed(), settled: false })
     }
 
     /// Waits for the next key. `None` once the queue is closed.
@@ -182,11 +206,12 @@ where
                     return None;
                 }
                 state.expire_delays();
-                if let Some((tenant, key)) = state.take() {
+                if let Some((tenant, key, since)) = state.take() {
                     if !state.turns.is_empty() {
                         self.0.ready.notify_one();
                     }
-                    return Some(Lease { queue: self.clone(), tenant, key, settled: false });
+                    let waited = since.elapsed();
+                    return Some(Lease { queue: self.clone(), tenant, key, waited, settled: false });
                 }
                 state.delays.first_key_value().map(|((at, _), _)| *at)
             };
@@ -246,15 +271,15 @@ where
             if line.waiting.is_empty() {
                 self.turns.push_back(tenant);
             }
-            line.waiting.push_back(key);
+            line.waiting.push_back((key, Instant::now()));
         }
     }
 
-    fn take(&mut self) -> Option<(T, K)> {
+    fn take(&mut self) -> Option<(T, K, Instant)> {
         let tenant = self.turns.pop_front()?;
         let weight = self.weights.get(&tenant).copied().unwrap_or(1);
         let line = self.lines.get_mut(&tenant)?;
-        let key = line.waiting.pop_front()?;
+        let (key, since) = line.waiting.pop_front()?;
         line.members.remove(&key);
         if line.waiting.is_empty() {
             self.lines.remove(&tenant);
@@ -267,9 +292,8 @@ where
                 self.turns.push_front(tenant.clone());
             }
         }
-        let member = (tenant, key);
-        self.working.insert(member.clone());
-        Some(member)
+        self.working.insert((tenant.clone(), key.clone()));
+        Some((tenant, key, since))
     }
 }
 
@@ -284,6 +308,8 @@ where
     pub tenant: T,
     /// What to work on.
     pub key: K,
+    /// How long it stood in the queue.
+    pub waited: Duration,
     settled: bool,
 }
 
@@ -418,6 +444,27 @@ mod tests {
         queue.next().await.unwrap().done(None);
         assert_eq!(start.elapsed().as_secs(), hours(2).as_secs());
         assert!(queue.0.state.lock().delay_of.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_is_pending_until_its_work_is_done() {
+        let queue = FairQueue::<u8, u8>::default();
+        assert!(!queue.is_pending(&1, &1));
+        queue.add(1, 1);
+        queue.add(1, 2);
+        assert!(queue.is_pending(&1, &1) && !queue.is_pending(&2, &1));
+        assert_eq!((queue.lengths(), queue.failing()), (vec![(1, 2)], vec![]));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let lease = queue.next().await.unwrap();
+        assert_eq!(lease.waited.as_secs(), 3);
+        assert!(queue.is_pending(&1, &1), "under work");
+        lease.failed();
+        assert!(queue.is_pending(&1, &1), "delayed");
+        assert_eq!((queue.lengths(), queue.failing()), (vec![(1, 1)], vec![(1, 1)]));
+        for _ in 0..2 {
+            queue.next().await.unwrap().done(None);
+        }
+        assert!(!queue.is_pending(&1, &1) && queue.failing().is_empty());
     }
 
     #[tokio::test]

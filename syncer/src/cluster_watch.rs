@@ -3,6 +3,7 @@
 use crate::clusters::{Counts, say};
 use crate::events::about;
 use crate::kinds::{Key, Kind};
+use crate::metrics::Direction;
 use crate::options::Options;
 use crate::patrol;
 use crate::shared_service;
@@ -44,7 +45,7 @@ pub async fn run(
         tasks.spawn(follow(state.clone(), cluster.clone(), kind, signals.clone(), stop.clone()));
     }
     tasks.spawn(follow_events(state.clone(), cluster.clone(), signals.clone(), stop.clone()));
-    tasks.spawn(patrol::run(state.clone(), cluster.clone(), options.patrol, stop.clone()));
+    tasks.spawn(patrol::run(state.clone(), client.clone(), cluster.clone(), options.clone(), stop.clone()));
     tasks.spawn(health(state, client, cluster, options, signals, stop.clone()));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
@@ -73,17 +74,17 @@ async fn follow(
                 if kind == Kind::Node {
                     node_due(&state, &cluster, meta_text(&object, "name"));
                 }
-                state.due(cluster.cache.apply(kind, object));
+                state.heard(Direction::Up, cluster.cache.apply(kind, object));
             }
             Some(SuperItem::Deleted(object)) => {
-                state.due(cluster.cache.remove(kind, &object));
+                state.heard(Direction::Up, cluster.cache.remove(kind, &object));
                 if kind == Kind::Node {
                     node_due(&state, &cluster, meta_text(&object, "name"));
                 }
             }
             Some(SuperItem::Synced) => {
                 let was_known = cluster.is_known();
-                state.due(cluster.cache.synced(kind));
+                state.heard(Direction::Up, cluster.cache.synced(kind));
                 if signals.failing.lock().remove(kind.name()).is_some() || cluster.is_known() {
                     signals.changed.notify_one();
                 }
@@ -104,7 +105,7 @@ async fn follow(
 }
 
 /// Makes a node due for the tenants that may see it.
-fn node_due(state: &State, cluster: &SuperCluster, node: &str) {
+pub fn node_due(state: &State, cluster: &SuperCluster, node: &str) {
     let key = || Key::object(Kind::Node, "", node);
     state.due(cluster.cache.tenants_on(node).into_iter().map(|tenant| (tenant, key())));
     let wide = |view: NodeView| view != NodeView::Used;

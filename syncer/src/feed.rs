@@ -1,6 +1,7 @@
 //! What makes keys due: changes of tenants' objects, and of tenants and their profiles. And a word on rules.
 
 use crate::kinds::{Key, Kind};
+use crate::metrics::Direction;
 use crate::state::State;
 use crate::work::ACTOR;
 use api_types::condition::{self, Condition};
@@ -18,7 +19,7 @@ pub async fn objects(state: Arc<State>, client: Arc<dyn PlaneClient>, kind: Kind
     let mut watch = Watch::new(client, kind.group_resource(), Scope::Tenants, shutdown);
     while let Some(item) = watch.next().await {
         if let WatchItem::Applied(object) | WatchItem::Deleted(object) = item {
-            state.queue.add(object.tenant, Key::Object(kind, object.name));
+            state.heard(Direction::Down, [(object.tenant, Key::Object(kind, object.name))]);
         }
     }
 }
@@ -62,6 +63,10 @@ fn forget_others(state: &State, listed: &[Object]) {
 fn forget(state: &State, id: TenantId) {
     state.tenants.remove(id);
     state.queue.set_weight(id, 1);
+    for cluster in state.super_clusters() {
+        cluster.settled.forget(id);
+        cluster.cache.forget_slices(id);
+    }
 }
 
 /// Keeps the profiles known, until shutdown.

@@ -147,6 +147,11 @@ impl Kind {
         }
     }
 
+    /// True when tenants make its objects, and ours stand for them.
+    pub fn goes_down(self) -> bool {
+        self.row().side == Side::Tenant
+    }
+
     /// True when changes of it in tenants matter.
     pub fn above(self) -> bool {
         self.row().side != Side::Below

@@ -57,7 +57,11 @@ pub mod super_kube;
 
 pub mod super_cache;
 
+pub mod settled;
+
 pub mod state;
+
+mod metrics;
 
 mod work;
 
@@ -86,6 +90,7 @@ mod usage;
 #[cfg(test)]
 mod story_tests;
 
+pub use metrics::families::SyncMetrics;
 pub use options::{Embedded, LOCAL, Options};
 pub use pod_tunnel::PodTunnels;
 pub use pods::environment::ApiAddress;
@@ -95,6 +100,8 @@ pub use super_kube::{ConnectError, KubeSuper};
 pub use usage::TenantUsage;
 
 use crate::kinds::{Key, Kind};
+use crate::metrics::Wrote;
+use crate::settled::Stand;
 use crate::state::State;
 use crate::work::Work;
 use api_types::{ApiError, TenantId};
@@ -102,6 +109,7 @@ use plane_client::{Next, PlaneClient};
 use service_runtime::Shutdown;
 use std::sync::Arc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Syncs all tenants until shutdown. `reserver` is the one that the API server was given; the two share what they
 /// know.
@@ -129,9 +137,17 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, reserver: Reser
     }
 }
 
+/// Takes key by key, and settles those on which nothing is left to do.
 async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>) {
     while let Some(lease) = state.queue.next().await {
-        match step(&state, &client, lease.tenant, &lease.key).await {
+        let (tenant, began, wrote) = (lease.tenant, Instant::now(), Arc::new(Wrote::default()));
+        let heard = state.metrics.taken(tenant, &lease.key, lease.waited);
+        let done = step(&state, &client, tenant, &lease.key, &wrote).await;
+        match &done {
+            Ok(_) => state.metrics.done(tenant, &lease.key, heard, &wrote, began.elapsed()),
+            Err(error) => state.metrics.failed(tenant, &lease.key, heard, &wrote, began.elapsed(), error),
+        }
+        match done {
             Ok(Next::OnEvent) => lease.done(None),
             Ok(Next::After(delay)) => lease.done(Some(delay)),
             Err(error) => {
@@ -152,6 +168,7 @@ async fn step(
     client: &Arc<dyn PlaneClient>,
     tenant: TenantId,
     key: &Key,
+    wrote: &Arc<Wrote>,
 ) -> Result<Next, ApiError> {
     if let Key::Tenant(name) = key {
         return reconcile::tenants::tenant(state, tenant, name).await;
@@ -169,6 +186,16 @@ async fn step(
     let Some(api) = state.api_address(&view) else {
         return Err(ApiError::unavailable("the tenant has no endpoint yet", 1));
     };
-    let work = Work { state: state.clone(), client: client.clone(), tenant: view, cluster, api };
-    reconcile::reconcile(&work, key).await
+    let wrote = wrote.clone();
+    let work = Work { state: state.clone(), client: client.clone(), tenant: view, cluster, api, wrote };
+    let stand = || Stand::read(&**client, &work.cluster, &work.tenant, key);
+    let before = stand().await?;
+    let next = reconcile::reconcile(&work, key).await?;
+    // Whatever changed meanwhile makes the key due again, our own writes too.
+    if let Some(before) = before
+        && stand().await?.as_ref() == Some(&before)
+    {
+        work.cluster.settled.note(tenant, key, before);
+    }
+    Ok(next)
 }

@@ -27,8 +27,10 @@ pub struct Options {
     pub api_address: Option<ApiAddress>,
     /// How many keys are worked on at a time.
     pub workers: usize,
-    /// The time between two patrols.
+    /// The time between two patrols; more when they take long.
     pub patrol: Duration,
+    /// The time after which everything is worked through once more, for what no version tells of.
+    pub sweep: Duration,
     /// The time between two looks at a super cluster's health.
     pub health: Duration,
 }
@@ -39,7 +41,8 @@ impl Default for Options {
             embedded: None,
             api_address: None,
             workers: 32,
-            patrol: Duration::from_secs(60),
+            patrol: Duration::from_secs(10),
+            sweep: Duration::from_secs(600),
             health: Duration::from_secs(5),
         }
     }

@@ -1,6 +1,7 @@
 //! Addresses of services, reserved where the pods run.
 
 use crate::kinds::Kind;
+use crate::metrics::families::SyncMetrics;
 use crate::pod_tunnel::PodTunnels;
 use crate::reconcile::services::{KUBERNETES, RESERVED_AT, address_differs};
 use crate::services::{addresses, downward, patch};
@@ -37,6 +38,11 @@ impl Reserver {
         PodTunnels::new(self.state.clone())
     }
 
+    /// What the same syncer counts.
+    pub fn metrics(&self) -> SyncMetrics {
+        SyncMetrics::new(self.state.clone())
+    }
+
     /// What the pods of the tenants use that the same syncer knows.
     pub fn tenant_usage(&self) -> TenantUsage {
         TenantUsage::new(self.state.clone())
@@ -49,7 +55,8 @@ impl Reserver {
         };
         cluster.wait_ready().await;
         let api = self.state.api_address(&tenant).ok_or_else(later)?;
-        Ok(Work { client: self.state.client()?, state: self.state.clone(), tenant, cluster, api })
+        let (client, state, wrote) = (self.state.client()?, self.state.clone(), Arc::default());
+        Ok(Work { client, state, tenant, cluster, api, wrote })
     }
 }
 

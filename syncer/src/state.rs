@@ -1,8 +1,10 @@
 //! What the loops and the reserver share.
 
 use crate::kinds::{Key, Kind};
+use crate::metrics::{Direction, Metrics};
 use crate::options::address_of;
 use crate::pods::environment::ApiAddress;
+use crate::settled::Settled;
 use crate::super_api::SuperApi;
 use crate::super_cache::SuperCache;
 use crate::tenants::{Learnt, TenantView, Tenants};
@@ -41,6 +43,8 @@ pub struct SuperCluster {
     pub api: Arc<dyn SuperApi>,
     /// What is in it.
     pub cache: SuperCache,
+    /// What in it was worked through to its end.
+    pub settled: Settled,
     /// What the pods in it use.
     pub usage: LastUsage,
     /// The address of the shared Service for the tenants' API.
@@ -60,6 +64,7 @@ impl SuperCluster {
             name: name.to_owned(),
             api,
             cache: SuperCache::default(),
+            settled: Settled::default(),
             usage: LastUsage::default(),
             shared_address: OnceLock::new(),
             priority_classes: Mutex::default(),
@@ -118,6 +123,8 @@ impl SuperCluster {
 pub struct State {
     /// All tenants.
     pub tenants: Tenants,
+    /// What is counted.
+    pub metrics: Metrics,
     /// What is due, in both directions.
     pub queue: FairQueue<TenantId, Key>,
     supers: RwLock<BTreeMap<String, Arc<SuperCluster>>>,
@@ -164,6 +171,7 @@ impl State {
     /// Forgets a super cluster.
     pub fn remove_super_cluster(&self, name: &str) {
         self.supers.write().remove(name);
+        self.metrics.forget_cluster(name);
     }
 
     /// The super cluster that a tenant is placed on.
@@ -209,6 +217,14 @@ impl State {
             self.due(objects.into_iter().map(|o| (tenant.id, Key::Object(kind, o.name))));
         }
         Ok(())
+    }
+
+    /// Changes were heard of that have to go in this direction.
+    pub fn heard(&self, direction: Direction, keys: impl IntoIterator<Item = (TenantId, Key)>) {
+        for (tenant, key) in keys {
+            self.metrics.heard(tenant, &key, direction);
+            self.queue.add(tenant, key);
+        }
     }
 
     /// Makes keys due.

@@ -6,6 +6,8 @@ mod tenant_stories;
 
 mod race_stories;
 
+mod patrol_stories;
+
 mod pod_stories;
 
 mod service_stories;

@@ -1,7 +1,8 @@
 //! What the syncer asks of a super cluster: plain Kubernetes API, nothing installed in it.
 
-use api_types::{ApiError, Resource};
+use api_types::{ApiError, ObjectName, Resource};
 use async_trait::async_trait;
+use compact_str::CompactString;
 use plane_client::{Delete, Duplex, Patch, PodAnswer, PodRequest};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -25,6 +26,10 @@ pub trait SuperApi: Send + Sync + 'static {
         selector: &str,
     ) -> Result<Vec<Value>, ApiError>;
 
+    /// Of all objects that a label selector selects, in all namespaces: which they are and in which version. It may be
+    /// a little behind, and costs the cluster no look into its store.
+    async fn heads(&self, resource: &Resource, selector: &str) -> Result<Vec<Head>, ApiError>;
+
     /// Creates; gives the object as it was created. With a subresource in `at`, posts to it. Fields that the cluster does
     /// not know are refused (`BadRequest`).
     async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError>;
@@ -46,6 +51,17 @@ pub trait SuperApi: Send + Sync + 'static {
 
     /// Lists, then watches, for ever: made again when it breaks, until the receiver is dropped.
     fn list_watch(&self, resource: &Resource, selector: &str) -> mpsc::Receiver<SuperItem>;
+}
+
+/// Which object it is, and in which version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its name.
+    pub at: ObjectName,
+    /// Its UID.
+    pub uid: CompactString,
+    /// Its revision.
+    pub version: CompactString,
 }
 
 /// Where an object is.

@@ -238,6 +238,21 @@ impl SuperCache {
         self.0.write().addresses.forget_slices(tenant);
     }
 
+    /// The names of all objects.
+    pub fn names(&self) -> HashMap<Kind, HashSet<ObjectName>> {
+        let mut out: HashMap<Kind, HashSet<ObjectName>> = HashMap::new();
+        for (kind, at) in self.0.read().objects.keys() {
+            out.entry(*kind).or_default().insert(at.clone());
+        }
+        out
+    }
+
+    /// How many objects there are of the tenants that the condition names.
+    pub fn count_of(&self, condition: impl Fn(TenantId) -> bool) -> usize {
+        let inner = self.0.read();
+        inner.by_tenant.iter().filter(|(tenant, _)| condition(**tenant)).map(|(_, all)| all.len()).sum()
+    }
+
     /// All objects of a kind.
     pub fn all(&self, kind: Kind) -> Vec<Arc<Cached>> {
         self.0.read().objects.values().filter(|c| c.kind == kind).cloned().collect()
@@ -316,7 +331,8 @@ fn node_key(pod: &Cached) -> Option<(TenantId, Key)> {
     (!pod.node.is_empty()).then(|| (identity.tenant, Key::object(Kind::Node, "", &pod.node)))
 }
 
-fn newer(new: &str, old: &str) -> bool {
+/// Whether a version is later than another one.
+pub fn newer(new: &str, old: &str) -> bool {
     match (new.parse::<u64>(), old.parse::<u64>()) {
         (Ok(new), Ok(old)) => new > old,
         _ => new != old,

@@ -5,9 +5,10 @@
 //! is tried again here but watches; callers work from queues that do.
 
 mod forward;
+mod heads;
 mod streams;
 
-use crate::super_api::{At, SuperApi, SuperItem};
+use crate::super_api::{At, Head, SuperApi, SuperItem};
 use api_types::{ApiError, Reason, Resource};
 use async_trait::async_trait;
 use forward::Forwarded;
@@ -118,6 +119,15 @@ impl SuperApi for KubeSuper {
             if next.is_empty() {
                 return Ok(items);
             }
+        }
+    }
+
+    async fn heads(&self, resource: &Resource, selector: &str) -> Result<Vec<Head>, ApiError> {
+        let asked = heads::request(resource, selector)?;
+        match tokio::time::timeout(CALL_TIMEOUT, self.client.request_text(asked)).await {
+            Err(_) => Err(unreachable_cluster("no answer in 30 s")),
+            Ok(Err(error)) => Err(api_error(error)),
+            Ok(Ok(text)) => heads::read(&text),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One tenant's work on its super cluster: reads and writes on both sides, each with its checks.
 
 use crate::kinds::{Key, Kind};
+use crate::metrics::{Direction, Wrote};
 use crate::names;
 use crate::namespaces;
 use crate::ownership;
@@ -34,6 +35,8 @@ pub struct Work {
     pub cluster: Arc<SuperCluster>,
     /// Where pods reach the tenant's API.
     pub api: ApiAddress,
+    /// What it wrote.
+    pub wrote: Arc<Wrote>,
 }
 
 impl Work {
@@ -68,6 +71,7 @@ impl Work {
         let (namespace, name) = (meta_text(body, "namespace"), meta_text(body, "name"));
         match self.cluster.api.create(kind.resource(), &At::new(namespace, ""), body).await {
             Ok(object) => {
+                self.wrote.note(Direction::Down);
                 self.note(kind, object.clone());
                 Ok(object)
             }
@@ -110,6 +114,7 @@ impl Work {
         let at = At::new(&known.at.namespace, &known.at.name).subresource(subresource);
         match self.cluster.api.patch(known.kind.resource(), &at, &patch).await {
             Ok(object) => {
+                self.wrote.note(Direction::Down);
                 self.note(known.kind, object.clone());
                 Ok(object)
             }
@@ -132,7 +137,10 @@ impl Work {
                 self.forget(known);
                 Ok(())
             }
-            done => done,
+            done => {
+                self.wrote.note(Direction::Down);
+                done
+            }
         }
     }
 
@@ -270,6 +278,7 @@ impl Work {
     ) -> Result<(), ApiError> {
         patch["metadata"]["uid"] = object["metadata"]["uid"].clone();
         let target = self.target(kind, object).subresource(subresource);
+        self.wrote.note(Direction::Up);
         self.client.write(&ACTOR, &target, Write::Patch(Patch::Merge(patch))).await.map(drop)
     }
 
@@ -280,6 +289,7 @@ impl Work {
             grace_period_seconds: grace,
             ..Delete::default()
         };
+        self.wrote.note(Direction::Up);
         match self.client.write(&ACTOR, &self.target(kind, object), Write::Delete(how)).await {
             Err(error) if error.is_not_found() => Ok(()),
             done => done.map(drop),

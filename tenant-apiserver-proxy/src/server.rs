@@ -23,7 +23,7 @@ use crate::{bootstrap, crds, own_address, plane_keys, standing, tenants, usage};
 use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use object_store::{Commit, CommitError, ObjectStore, Retention, SealedStore, Space, StoreError};
-use plane_client::{PodTunnel, ServiceReserver, UsageMeter};
+use plane_client::{MetricSource, PodTunnel, ServiceReserver, UsageMeter};
 use service_runtime::{Shutdown, ShutdownOnDrop};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -85,6 +85,7 @@ pub struct Server {
     /// When the process started.
     pub(crate) started: jiff::Timestamp,
     meters: ArcSwap<Meters>,
+    pub(crate) metric_sources: ArcSwap<Vec<Arc<dyn MetricSource>>>,
     /// What all planes dial with.
     pub(crate) network: Arc<Network>,
     pub(crate) plane_keys: tokio::sync::Mutex<()>,
@@ -172,6 +173,7 @@ impl Server {
             reserver: ArcSwapOption::empty(),
             started: jiff::Timestamp::now(),
             meters: ArcSwap::default(),
+            metric_sources: ArcSwap::default(),
             network: network.clone(),
             plane_keys: tokio::sync::Mutex::default(),
             failed_logins: Failures::new(LOGINS, LOGIN_EVERY),
@@ -291,6 +293,11 @@ impl Server {
     /// Who tells what pods and nodes use, each of some planes. The first that measures a plane is asked.
     pub fn set_usage_meters(&self, meters: Vec<Arc<dyn UsageMeter>>) {
         self.meters.store(Arc::new(Meters::new(meters)));
+    }
+
+    /// Who counts what the host plane's metrics tell beside the server's own.
+    pub fn set_metric_sources(&self, sources: Vec<Arc<dyn MetricSource>>) {
+        self.metric_sources.store(Arc::new(sources));
     }
 
     pub(crate) fn meters(&self) -> Arc<Meters> {

@@ -44,6 +44,19 @@ fn a_cluster_of_ones_own_is_reached_by_its_kubeconfig() {
     // It belongs to the other installation alone.
     assert_eq!(items(&below.host(), &["tenants"]).len(), 0);
 
+    // The patrol looks at all of it with the rights that it has, and finds nothing wrong.
+    let metric = |name: &str| -> f64 {
+        let text = insula.host().run(&["get", "--raw", "/metrics"]);
+        let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    until("a patrol looks at the pods", || {
+        let objects = metric("insula_sync_patrol_objects");
+        if objects >= 4.0 { Ok(()) } else { Err(format!("it looked at {objects}")) }
+    });
+    assert_eq!(metric("insula_sync_drift_found_total"), 0.0);
+    assert!(metric("insula_sync_lag_seconds_count") > 0.0);
+
     // While the super cluster is away, the tenant's API answers; what was asked for is done afterwards.
     below.kill();
     deploy(&acme, "later");

@@ -147,6 +147,7 @@ async fn leave(state: &Arc<State>, view: &TenantView, object: &Object) -> Result
     let mut left = 0;
     for cluster in state.super_clusters() {
         cluster.cache.forget_slices(view.id);
+        cluster.settled.forget(view.id);
         let is_its = view.super_cluster.as_deref() == Some(&cluster.name);
         let has_objects = || !cluster.cache.all_of_tenant(view.id).is_empty();
         if is_its || has_objects() {

@@ -2,14 +2,15 @@
 
 use crate::kinds::Kind;
 use crate::rights;
-use crate::super_api::{At, SuperApi, SuperItem};
+use crate::super_api::{At, Head, SuperApi, SuperItem};
 use crate::{ApiAddress, Embedded, Options, Reserver};
 use api_types::tenancy::{API_VERSION, TENANTS};
 use api_types::{ApiError, GroupResource, ObjectName, Resource, TenantId};
 use async_trait::async_trait;
 use plane_client::fake::FakePlanes;
 use plane_client::{
-    Actor, Delete, Duplex, Object, Patch, PlaneClient, PodAnswer, PodRequest, Scope, Target, WatchItem, Write,
+    Actor, Delete, Duplex, MetricSample, MetricSource, Object, Patch, PlaneClient, PodAnswer, PodRequest,
+    Scope, Target, WatchItem, Write,
 };
 use serde_json::{Value, json};
 use service_runtime::Shutdown;
@@ -35,6 +36,8 @@ pub fn policies() -> GroupResource {
 pub struct PlaneSuper {
     planes: FakePlanes,
     addresses: AtomicU32,
+    /// Objects that were read one by one.
+    reads: Arc<AtomicU32>,
     /// Pods that were made in a namespace without its NetworkPolicy.
     exposed: Arc<AtomicU32>,
     /// Its watches tell nothing any more.
@@ -64,6 +67,7 @@ impl SuperApi for PlaneSuper {
 
     async fn get(&self, resource: &Resource, at: &At) -> Result<Option<Value>, ApiError> {
         Self::authorize("get", resource, at)?;
+        self.reads.fetch_add(1, Ordering::SeqCst);
         Ok(self.planes.find(SUPER, &resource.group_resource(), &at.namespace, &at.name))
     }
 
@@ -76,6 +80,15 @@ impl SuperApi for PlaneSuper {
         Self::authorize("list", resource, &At::new(namespace, ""))?;
         let all = self.planes.all(SUPER, &resource.group_resource(), namespace);
         Ok(all.into_iter().filter(|o| selected(o, selector)).collect())
+    }
+
+    async fn heads(&self, resource: &Resource, selector: &str) -> Result<Vec<Head>, ApiError> {
+        let head = |object: Value| {
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or("").to_owned();
+            let at = ObjectName::new(text("namespace"), text("name"));
+            Head { at, uid: text("uid").into(), version: text("resourceVersion").into() }
+        };
+        Ok(self.list(resource, "", selector).await?.into_iter().map(head).collect())
     }
 
     async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError> {
@@ -194,14 +207,19 @@ fn selected(object: &Value, selector: &str) -> bool {
 pub struct Story {
     pub planes: FakePlanes,
     pub reserver: Reserver,
+    reads: Arc<AtomicU32>,
     exposed: Arc<AtomicU32>,
     silent: Arc<AtomicBool>,
-    shutdown: Shutdown,
+    #[allow(dead_code)]
+    shutdown: End,
 }
 
-impl Drop for Story {
+/// Ends the syncer with its story.
+struct End(Shutdown);
+
+impl Drop for End {
     fn drop(&mut self) {
-        self.shutdown.trigger();
+        self.0.trigger();
     }
 }
 
@@ -219,29 +237,24 @@ impl Story {
     /// Over planes that were prepared before, with a super cluster that a plane plays.
     pub fn on(planes: FakePlanes, patrol: Duration) -> Story {
         let silent = Arc::new(AtomicBool::new(false));
-        let addresses = AtomicU32::new(1);
-        let exposed = Arc::new(AtomicU32::new(0));
+        let (reads, exposed) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let api = Arc::new(PlaneSuper {
             planes: planes.clone(),
-            addresses,
+            addresses: AtomicU32::new(1),
+            reads: reads.clone(),
             exposed: exposed.clone(),
             silent: silent.clone(),
         });
-        Self::start(planes, patrol, silent, exposed, Some(Embedded::Api(api)))
+        let story = Self::start(planes, patrol, Some(Embedded::Api(api)));
+        Story { reads, exposed, silent, ..story }
     }
 
     /// Over planes that were prepared before, without an embedded super cluster.
     pub fn without_embedded(planes: FakePlanes) -> Story {
-        Self::start(planes, Duration::from_secs(60), Arc::default(), Arc::default(), None)
+        Self::start(planes, Duration::from_secs(60), None)
     }
 
-    fn start(
-        planes: FakePlanes,
-        patrol: Duration,
-        silent: Arc<AtomicBool>,
-        exposed: Arc<AtomicU32>,
-        embedded: Option<Embedded>,
-    ) -> Story {
+    fn start(planes: FakePlanes, patrol: Duration, embedded: Option<Embedded>) -> Story {
         let shutdown = Shutdown::new();
         let reserver = Reserver::new();
         let options = Options {
@@ -253,7 +266,14 @@ impl Story {
         };
         tokio::spawn(crate::run(planes.client(), options, reserver.clone(), shutdown.clone()));
         tokio::spawn(empty_namespaces(planes.clone()));
-        Story { planes, reserver, exposed, silent, shutdown }
+        Story {
+            planes,
+            reserver,
+            reads: Arc::default(),
+            exposed: Arc::default(),
+            silent: Arc::default(),
+            shutdown: End(shutdown),
+        }
     }
 
     /// From now on, the watches of the super cluster miss everything.
@@ -261,9 +281,41 @@ impl Story {
         self.silent.store(true, Ordering::SeqCst);
     }
 
+    /// How many objects of the super cluster were read one by one.
+    pub fn reads(&self) -> u32 {
+        self.reads.load(Ordering::SeqCst)
+    }
+
     /// How many pods were made in a namespace of the super cluster that had no NetworkPolicy.
     pub fn exposed(&self) -> u32 {
         self.exposed.load(Ordering::SeqCst)
+    }
+
+    /// Patrols until nothing is found: what has just been written may be told by the watch a moment later.
+    pub async fn patrolled(&self) {
+        let state = self.reserver.state();
+        let cluster = state.super_cluster("local").unwrap();
+        let looked = async {
+            loop {
+                let pass = crate::patrol::pass(&state, &self.planes.client(), &cluster, Duration::ZERO).await;
+                if pass.unwrap().found.is_empty() {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), looked)
+            .await
+            .expect("the patrol goes on finding something");
+    }
+
+    /// The value of a series of the syncer's metrics; nothing where there is none.
+    pub fn metric(&self, name: &str, label: &str) -> f64 {
+        let families = self.reserver.metrics().families();
+        let samples = families.iter().filter(|f| f.name == name).flat_map(|f| &f.samples);
+        let of_label =
+            |sample: &&MetricSample| label.is_empty() || sample.labels.iter().any(|(_, v)| v == label);
+        samples.filter(of_label).map(|sample| sample.value).sum()
     }
 
     /// The super namespace of a tenant's namespace, once it is there.

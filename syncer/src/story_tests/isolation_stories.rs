@@ -60,26 +60,6 @@ async fn what_is_changed_or_deleted_below_comes_back() {
 }
 
 #[tokio::test]
-async fn the_patrol_repairs_what_no_watch_told() {
-    let planes = FakePlanes::new();
-    planes.put(TenantId::HOST, tenant("acme", 0, json!({})));
-    namespace(&planes, id(0), "default");
-    let story = Story::on(planes, Duration::from_millis(50));
-    story.planes.put(id(0), pod("web", json!({})));
-    story.planes.put(id(0), published("NodePort"));
-    let space = story.super_namespace(id(0), "default").await;
-    let own = story.policy(&space, ISOLATION, |_| true).await;
-    let open = story.policy(&space, "insula-sync-published-web", |_| true).await;
-    story.silence();
-    story.planes.remove(SUPER, &policies(), &space, ISOLATION);
-    let mut wider = open.clone();
-    wider["spec"]["podSelector"] = json!({});
-    story.planes.put(SUPER, wider);
-    story.policy(&space, ISOLATION, |p| p["spec"] == own["spec"]).await;
-    story.policy(&space, "insula-sync-published-web", |p| p["spec"] == open["spec"]).await;
-}
-
-#[tokio::test]
 async fn a_policy_of_someone_else_in_the_way_lets_no_pod_in() {
     let planes = FakePlanes::new();
     planes.put(TenantId::HOST, tenant("acme", 0, json!({})));

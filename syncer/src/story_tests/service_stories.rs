@@ -94,14 +94,6 @@ async fn the_patrol_does_not_miss_the_shared_service() {
     story.planes.put(id(0), service("web"));
     let space = story.super_namespace(id(0), "default").await;
     story.in_super("services", &space, "web").await;
-    let state = story.reserver.state();
-    let cluster = state.super_cluster("local").unwrap();
-    // What has just been written may be told by the watch a moment later.
-    let looked = async {
-        while !crate::patrol::pass(&state, &cluster).await.unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(20), looked).await.expect("something is missing");
+    story.patrolled().await;
     assert!(story.planes.find(SUPER, &core("services"), &space, "kubernetes").is_none());
 }

@@ -115,33 +115,6 @@ async fn a_namespace_of_someone_else_is_not_touched() {
 }
 
 #[tokio::test]
-async fn the_patrol_finds_what_the_watches_missed() {
-    let planes = plane_client::fake::FakePlanes::new();
-    planes.put(TenantId::HOST, tenant("acme", 0, json!({})));
-    namespace(&planes, id(0), "default");
-    let story = Story::on(planes, std::time::Duration::from_millis(50));
-    story.planes.put(id(0), config("settings", "1"));
-    story.planes.put(id(0), pod("lost", json!({})));
-    story.planes.put(id(0), pod("moved", json!({})));
-    let space = story.super_namespace(id(0), "default").await;
-    story.in_super("pods", &space, "lost").await;
-    let moved = story.in_super("pods", &space, "moved").await;
-    let mut config = story.in_super("configmaps", &space, "settings").await;
-    story.silence();
-    story.planes.remove(SUPER, &core("pods"), &space, "lost");
-    let mut stray = moved.clone();
-    stray["metadata"]["name"] = json!("stray");
-    stray["metadata"]["annotations"]["insula.dev/name"] = json!("stray");
-    stray["metadata"]["uid"] = json!("00000000-0000-0000-0000-0000000000ff");
-    story.planes.put(SUPER, stray);
-    config["data"]["key"] = json!("tampered");
-    story.planes.put(SUPER, config);
-    story.in_super("pods", &space, "lost").await;
-    story.gone(SUPER, "pods", &space, "stray").await;
-    story.until(SUPER, "configmaps", &space, "settings", |c| c["data"]["key"] == "1").await;
-}
-
-#[tokio::test]
 async fn a_tenant_is_kept_until_its_super_cluster_can_be_looked_at() {
     let planes = plane_client::fake::FakePlanes::new();
     let mut leaving = tenant("acme", 0, json!({}));

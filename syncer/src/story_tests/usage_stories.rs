@@ -1,7 +1,7 @@
 //! What tenants' pods use.
 
 use super::harness::*;
-use crate::super_api::{At, SuperApi, SuperItem};
+use crate::super_api::{At, Head, SuperApi, SuperItem};
 use crate::usage::LastUsage;
 use api_types::{ApiError, Resource, TenantId};
 use async_trait::async_trait;
@@ -71,6 +71,10 @@ impl SuperApi for Counting {
         self.asked.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(100)).await;
         self.answer.clone()
+    }
+
+    async fn heads(&self, _: &Resource, _: &str) -> Result<Vec<Head>, ApiError> {
+        Err(ApiError::no_such_path())
     }
 
     async fn create(&self, _: &Resource, _: &At, _: &Value) -> Result<Value, ApiError> {

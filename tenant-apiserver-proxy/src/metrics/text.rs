@@ -3,6 +3,7 @@
 use super::{Labels, Metrics, Series, histogram};
 use crate::planes::{Plane, PlaneKind};
 use crate::server::Server;
+use plane_client::MetricFamily;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
@@ -54,6 +55,15 @@ impl Text {
         self.line(&format!("{name}_count"), labels, values.count as f64);
     }
 
+    /// What a service counts.
+    fn counted(&mut self, family: &MetricFamily) {
+        self.family(family.name, family.kind, family.about);
+        for sample in &family.samples {
+            let labels: Vec<_> = sample.labels.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            self.line(&format!("{}{}", family.name, sample.suffix), &labels, sample.value);
+        }
+    }
+
     /// The text.
     pub fn end(self) -> String {
         self.0
@@ -90,6 +100,9 @@ pub fn of(server: &Server, plane: &Plane, version: &serde_json::Value) -> String
                 let labels: Vec<_> = result.map(|result| ("result", result)).into_iter().collect();
                 text.line(family.name, &labels, value);
             }
+        }
+        for family in server.metric_sources.load().iter().flat_map(|source| source.families()) {
+            text.counted(&family);
         }
     }
     text.end()

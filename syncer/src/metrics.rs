@@ -1,0 +1,180 @@
+//! What the syncer counts: how long work waits and takes, how far each side is behind the other, what failed, what the
+//! patrol found.
+//!
+//! Guarantees: all of it in total, and of tenants only the few worst of the last minutes, so that the number of series
+//! does not grow with the number of tenants. Caveat: each process counts alone, from its start.
+
+pub mod families;
+mod histogram;
+mod worst;
+
+use crate::kinds::{Key, Kind};
+use crate::patrol::{Finding, Found, Round};
+use api_types::{ApiError, TenantId};
+use histogram::Histogram;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+use worst::Worst;
+
+/// In which direction something is synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// From the tenant to the super cluster.
+    Down,
+    /// From the super cluster to the tenant.
+    Up,
+}
+
+impl Direction {
+    const ALL: [Direction; 2] = [Direction::Down, Direction::Up];
+
+    fn name(self) -> &'static str {
+        match self {
+            Direction::Down => "down",
+            Direction::Up => "up",
+        }
+    }
+}
+
+/// What one piece of work wrote.
+#[derive(Debug, Default)]
+pub struct Wrote([AtomicU32; 2]);
+
+impl Wrote {
+    /// One write.
+    pub fn note(&self, direction: Direction) {
+        self.0[direction as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self, direction: Direction) -> u32 {
+        self.0[direction as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// When a change of a key was first heard of that is not synced yet, by direction.
+pub type Heard = [Option<Instant>; 2];
+
+/// What the last patrol of a super cluster did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Patrolled {
+    objects: usize,
+    unknown: usize,
+    took: Duration,
+}
+
+#[derive(Default)]
+struct Counts {
+    queue: Histogram,
+    work: BTreeMap<&'static str, Histogram>,
+    lag: [Histogram; 2],
+    writes: [u64; 2],
+    errors: BTreeMap<String, u64>,
+    found: BTreeMap<Finding, u64>,
+    repaired: BTreeMap<Finding, u64>,
+    patrols: Histogram,
+    patrolled: BTreeMap<String, Patrolled>,
+    worst: Worst,
+}
+
+/// What the syncer counts.
+#[derive(Default)]
+pub struct Metrics {
+    counts: Mutex<Counts>,
+    /// No larger than the keys that are on their way.
+    heard: Mutex<HashMap<(TenantId, Key), Heard>>,
+}
+
+impl Metrics {
+    /// A change was heard of, which has to go in this direction.
+    pub fn heard(&self, tenant: TenantId, key: &Key, direction: Direction) {
+        let mut heard = self.heard.lock();
+        let since = heard.entry((tenant, key.clone())).or_default();
+        since[direction as usize].get_or_insert_with(Instant::now);
+    }
+
+    /// A worker took a key. What it is to bring to the other side, and since when.
+    pub fn taken(&self, tenant: TenantId, key: &Key, waited: Duration) -> Heard {
+        let mut counts = self.counts.lock();
+        counts.queue.add(waited);
+        counts.worst.waited(tenant, waited);
+        drop(counts);
+        self.heard.lock().remove(&(tenant, key.clone())).unwrap_or_default()
+    }
+
+    /// The worker is done with it.
+    pub fn done(&self, tenant: TenantId, key: &Key, heard: Heard, wrote: &Wrote, took: Duration) {
+        let mut counts = self.counts.lock();
+        counts.worked(key, took, wrote);
+        for direction in Direction::ALL {
+            // What brought nothing to the other side was no news for it: an echo of our own write, mostly.
+            if let Some(since) = heard[direction as usize].filter(|_| wrote.count(direction) > 0) {
+                counts.lag[direction as usize].add(since.elapsed());
+                counts.worst.behind(tenant, direction, since.elapsed());
+            }
+        }
+    }
+
+    /// The worker could not do it: it comes again, and is as late as it was.
+    pub fn failed(
+        &self,
+        tenant: TenantId,
+        key: &Key,
+        heard: Heard,
+        wrote: &Wrote,
+        took: Duration,
+        error: &ApiError,
+    ) {
+        let mut counts = self.counts.lock();
+        counts.worked(key, took, wrote);
+        *counts.errors.entry(format!("{:?}", error.reason())).or_insert(0) += 1;
+        drop(counts);
+        if heard == Heard::default() {
+            return;
+        }
+        let mut all = self.heard.lock();
+        let since = all.entry((tenant, key.clone())).or_default();
+        for (known, before) in since.iter_mut().zip(heard) {
+            *known = before.or(*known);
+        }
+    }
+
+    /// A patrol went round: what it found for the first time, and what is repaired of what was found before.
+    pub fn patrolled(&self, cluster: &str, round: &Round, new: &Found, repaired: &BTreeMap<Finding, u64>) {
+        let mut counts = self.counts.lock();
+        counts.patrols.add(round.took);
+        let (objects, unknown, took) = (round.objects, round.unknown, round.took);
+        counts.patrolled.insert(cluster.to_owned(), Patrolled { objects, unknown, took });
+        for finding in new.values().flat_map(|keys| keys.values()) {
+            *counts.found.entry(*finding).or_insert(0) += 1;
+        }
+        for (finding, count) in repaired {
+            *counts.repaired.entry(*finding).or_insert(0) += count;
+        }
+    }
+
+    /// A super cluster was let go.
+    pub fn forget_cluster(&self, cluster: &str) {
+        self.counts.lock().patrolled.remove(cluster);
+    }
+}
+
+impl Counts {
+    fn worked(&mut self, key: &Key, took: Duration, wrote: &Wrote) {
+        self.work.entry(kind(key)).or_default().add(took);
+        for direction in Direction::ALL {
+            self.writes[direction as usize] += u64::from(wrote.count(direction));
+        }
+    }
+}
+
+/// What a key is about, as a label's value.
+fn kind(key: &Key) -> &'static str {
+    match key {
+        Key::Tenant(_) | Key::Everything => "Tenant",
+        Key::Object(kind, _) => Kind::name(*kind),
+        Key::Event(_) => "Event",
+    }
+}

@@ -1,0 +1,129 @@
+//! Brings what is known of a super cluster up to what it says now, reading only what differs.
+
+use crate::kinds::{Key, Kind};
+use crate::state::SuperCluster;
+use crate::super_api::{At, Head};
+use crate::super_cache::newer;
+use api_types::{ApiError, ObjectName, TenantId};
+use compact_str::CompactString;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// Up to so many objects of a kind are read one by one; more are read as a list.
+const ONE_BY_ONE: usize = 100;
+
+/// What was not as the watches had told.
+#[derive(Default)]
+pub struct Below {
+    /// The keys of tenants' objects.
+    pub touched: HashSet<(TenantId, Key)>,
+    /// Those of them for which objects of another kind stand: policies for their Service, tokens for their pod.
+    pub beside: HashSet<(TenantId, Key)>,
+    /// Nodes, which no key stands for.
+    pub nodes: HashSet<CompactString>,
+    /// Objects that were looked at.
+    pub objects: usize,
+    /// How long watches were waited for.
+    pub waited: Duration,
+}
+
+/// An object that differs, and its version in the super cluster; `None` when it seems to be gone.
+type Suspects = HashMap<ObjectName, Option<Head>>;
+
+/// Compares with the versions that the super cluster tells. Watches get `grace` to tell it themselves.
+pub async fn refresh(cluster: &SuperCluster, grace: Duration) -> Result<Below, ApiError> {
+    let mut below = Below::default();
+    let mut suspects = Vec::new();
+    let mut known = cluster.cache.names();
+    for kind in Kind::ALL {
+        let heads = cluster.api.heads(kind.resource(), &kind.selector(None)).await?;
+        below.objects += heads.len();
+        let differing = differing(cluster, kind, known.remove(&kind).unwrap_or_default(), heads);
+        if !differing.is_empty() {
+            suspects.push((kind, differing));
+        }
+    }
+    if suspects.is_empty() {
+        return Ok(below);
+    }
+    tokio::time::sleep(grace).await;
+    below.waited = grace;
+    for (kind, mut differing) in suspects {
+        differing.retain(|at, head| differs(cluster, kind, at, head.as_ref()));
+        let due = if differing.len() <= ONE_BY_ONE && kind.labelled() {
+            read_each(cluster, kind, &differing).await?
+        } else {
+            read_all(cluster, kind, &differing).await?
+        };
+        let is_beside = |key: &Key| !matches!(key, Key::Object(of, _) if *of == kind);
+        below.beside.extend(due.iter().filter(|(_, key)| is_beside(key)).cloned());
+        below.touched.extend(due);
+        if kind == Kind::Node {
+            below.nodes.extend(differing.into_keys().map(|at| at.name));
+        }
+    }
+    Ok(below)
+}
+
+fn differing(
+    cluster: &SuperCluster,
+    kind: Kind,
+    mut gone: HashSet<ObjectName>,
+    heads: Vec<Head>,
+) -> Suspects {
+    let mut out = Suspects::new();
+    for head in heads {
+        gone.remove(&head.at);
+        if differs(cluster, kind, &head.at, Some(&head)) {
+            out.insert(head.at.clone(), Some(head));
+        }
+    }
+    out.extend(gone.into_iter().map(|at| (at, None)));
+    out
+}
+
+/// A list from memory may be behind what a watch or an answer told: that is no difference.
+fn differs(cluster: &SuperCluster, kind: Kind, at: &ObjectName, head: Option<&Head>) -> bool {
+    match (cluster.cache.get(kind, &at.namespace, &at.name), head) {
+        (None, None) => false,
+        (None, Some(_)) | (Some(_), None) => true,
+        (Some(known), Some(head)) if known.uid != head.uid => newer(&head.version, &known.version),
+        (Some(known), Some(head)) => newer(&head.version, &known.version),
+    }
+}
+
+async fn read_each(
+    cluster: &SuperCluster,
+    kind: Kind,
+    differing: &Suspects,
+) -> Result<Vec<(TenantId, Key)>, ApiError> {
+    let mut due = Vec::new();
+    for at in differing.keys() {
+        let known = cluster.cache.get(kind, &at.namespace, &at.name);
+        match cluster.api.get(kind.resource(), &At::new(&at.namespace, &at.name)).await? {
+            Some(object) => due.extend(cluster.cache.apply(kind, object)),
+            None => due.extend(known.iter().flat_map(|known| cluster.cache.forget(kind, at, &known.uid))),
+        }
+    }
+    Ok(due)
+}
+
+async fn read_all(
+    cluster: &SuperCluster,
+    kind: Kind,
+    differing: &Suspects,
+) -> Result<Vec<(TenantId, Key)>, ApiError> {
+    // Only what stood in the cache before the listing can be known to be gone.
+    let before: Vec<_> =
+        differing.keys().filter_map(|at| cluster.cache.get(kind, &at.namespace, &at.name)).collect();
+    let mut due = Vec::new();
+    let mut listed = HashSet::new();
+    for object in cluster.api.list(kind.resource(), "", &kind.selector(None)).await? {
+        listed.insert(object["metadata"]["uid"].as_str().unwrap_or("").to_owned());
+        due.extend(cluster.cache.apply(kind, object));
+    }
+    for gone in before.iter().filter(|known| !listed.contains(known.uid.as_str())) {
+        due.extend(cluster.cache.forget(kind, &gone.at, &gone.uid));
+    }
+    Ok(due)
+}

@@ -10,6 +10,11 @@ pub const NAMESPACE: &str = "insula.dev/namespace";
 pub const NAME: &str = "insula.dev/name";
 /// Annotation on every object in a super cluster: the UID of the tenant's object.
 pub const UID: &str = "insula.dev/uid";
+/// Label on every pod in a super cluster: `open` when no NetworkPolicy of the tenant holds for what comes in, else
+/// `closed`.
+pub const INGRESS: &str = "insula.dev/ingress";
+/// The same for what goes out.
+pub const EGRESS: &str = "insula.dev/egress";
 /// Label, `"true"` on simulated nodes and their pods.
 pub const SIMULATED: &str = "insula.dev/simulated";
 /// Annotation on a pod that is to end on a simulated node: after how long, such as `5s`.

@@ -1,18 +1,22 @@
-//! What may reach a tenant's pods and what they may reach: NetworkPolicies (`networking.k8s.io/v1`), which exist in
-//! super clusters only.
+//! What may reach a tenant's pods and what they may reach: the platform's NetworkPolicies (`networking.k8s.io/v1`), which
+//! exist in super clusters only.
 //!
 //! Guarantees: the pods of a super namespace exchange packets with pods of their own tenant alone; both sides of every
 //! connection are held to it, so that one policy that is late or gone opens no way between tenants. Assumes that the
 //! super cluster's network enforces NetworkPolicies. Caveat: pods in the network of their node are beyond them.
+
+pub mod ranges;
 
 use crate::difference::merge_patch;
 use crate::kinds::Kind;
 use crate::names;
 use crate::ownership::{self, Identity};
 use crate::pods::environment::ApiAddress;
+use crate::policies::open::OPEN;
 use crate::tenants::TenantView;
 use crate::translation::{Place, list, text};
 use api_types::labels;
+use ranges::{Block, Range};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
@@ -62,39 +66,61 @@ pub fn may_reach(tenant: &TenantView, ip: IpAddr) -> bool {
 
 /// Whether an address is in a range; not in one that cannot be read.
 fn is_in(ip: IpAddr, range: &str) -> bool {
-    let bits = |ip: IpAddr| match ip {
-        IpAddr::V4(v4) => u128::from(u32::from(v4)) << 96,
-        IpAddr::V6(v6) => u128::from(v6),
-    };
-    let read = |range: &str| {
-        let (network, length) = range.split_once('/')?;
-        Some((network.parse::<IpAddr>().ok()?, length.parse::<u32>().ok()?))
-    };
-    read(range).is_some_and(|(network, length)| {
-        ip.is_ipv4() == network.is_ipv4() && (bits(ip) ^ bits(network)).leading_zeros() >= length
+    Range::parse(range).is_some_and(|range| range.has(ip))
+}
+
+/// Where a tenant's pods may send to on every port: public addresses, and those in `spec.egress.allowedCIDRs`.
+pub fn reachable(tenant: &TenantView) -> Vec<Block> {
+    let read = |ranges: &[&str]| ranges.iter().copied().filter_map(Range::parse).collect();
+    let public = PRIVATE
+        .iter()
+        .filter_map(|(all, except)| Some(Block { cidr: Range::parse(all)?, except: read(except) }));
+    let allowed = tenant.spec.egress.allowed_cidrs.iter().filter_map(|cidr| Range::parse(cidr));
+    public.chain(allowed.map(Block::whole)).collect()
+}
+
+/// The ports of DNS servers, which are open wherever they are.
+pub fn dns_ports() -> Vec<Value> {
+    DNS_PORTS.iter().flat_map(|p| ["UDP", "TCP"].map(|protocol| port(protocol, &json!(p)))).collect()
+}
+
+/// The policies of a super namespace, for the tenant's namespace, the one last without which no pod may be: it holds for
+/// all pods and lets nothing through. The others let through what the platform allows, for the pods that no policy of the
+/// tenant closes.
+pub fn policies(tenant: &TenantView, api: &ApiAddress, namespace: &Value) -> [Value; 3] {
+    let super_namespace =
+        names::super_namespace(&tenant.name, tenant.id, text(&namespace["metadata"], "name"));
+    [
+        (names::OPEN_INGRESS, ingress_spec(tenant)),
+        (names::OPEN_EGRESS, egress_spec(tenant, api)),
+        (names::ISOLATION, isolation_spec()),
+    ]
+    .map(|(name, spec)| policy(tenant, &super_namespace, name, namespace, spec))
+}
+
+/// Nothing comes in and nothing goes out, but by another policy.
+pub fn isolation_spec() -> Value {
+    json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})
+}
+
+fn own(tenant: &TenantView) -> Value {
+    json!([{"namespaceSelector": {"matchLabels": {labels::TENANT_UID: tenant.id.to_string()}}}])
+}
+
+fn ingress_spec(tenant: &TenantView) -> Value {
+    json!({
+        "podSelector": {"matchLabels": {labels::INGRESS: OPEN}},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": own(tenant)}],
     })
 }
 
-/// The policy of a super namespace, for the tenant's namespace.
-pub fn isolation(tenant: &TenantView, api: &ApiAddress, namespace: &Value) -> Value {
-    let super_namespace =
-        names::super_namespace(&tenant.name, tenant.id, text(&namespace["metadata"], "name"));
-    policy(tenant, &super_namespace, names::ISOLATION, namespace, isolation_spec(tenant, api))
-}
-
-/// What the policy of each of a tenant's super namespaces says.
-pub fn isolation_spec(tenant: &TenantView, api: &ApiAddress) -> Value {
-    let own = json!([{"namespaceSelector": {"matchLabels": {labels::TENANT_UID: tenant.id.to_string()}}}]);
-    let dns: Vec<Value> =
-        DNS_PORTS.iter().flat_map(|p| ["UDP", "TCP"].map(|protocol| port(protocol, &json!(p)))).collect();
-    let public = PRIVATE.iter().map(|(all, except)| json!({"ipBlock": {"cidr": all, "except": except}}));
-    let allowed = tenant.spec.egress.allowed_cidrs.iter().map(|cidr| json!({"ipBlock": {"cidr": cidr}}));
-    let outside: Vec<Value> = public.chain(allowed).collect();
+fn egress_spec(tenant: &TenantView, api: &ApiAddress) -> Value {
+    let outside: Vec<Value> = reachable(tenant).iter().map(Block::peer).collect();
     json!({
-        "podSelector": {},
-        "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": own}],
-        "egress": [{"to": own}, {"ports": dns}, {"to": outside}, to_api(api)],
+        "podSelector": {"matchLabels": {labels::EGRESS: OPEN}},
+        "policyTypes": ["Egress"],
+        "egress": [{"to": own(tenant)}, {"ports": dns_ports()}, {"to": outside}, to_api(api)],
     })
 }
 
@@ -110,16 +136,23 @@ fn to_api(api: &ApiAddress) -> Value {
     }
 }
 
-/// The policy that opens the pods of a tenant's Service to everyone; `None` for one that is not reached from outside.
-pub fn published(place: Place<'_>, service: &Value) -> Option<Value> {
+/// Which pods a tenant's Service publishes, by their labels, and which of their ports; `None` for one that is not
+/// reached from outside.
+pub fn published_ports(service: &Value) -> Option<(&Map<String, Value>, Vec<Value>)> {
     let spec = &service["spec"];
     let is_published = matches!(text(spec, "type"), "NodePort" | "LoadBalancer");
     // Without a selector there are no pods to open.
     let selector = spec["selector"].as_object().filter(|selector| !selector.is_empty())?;
     let ports: Vec<Value> = list(spec, "ports").iter().map(target).collect();
-    if !is_published || ports.is_empty() {
-        return None;
-    }
+    (is_published && !ports.is_empty()).then_some((selector, ports))
+}
+
+/// The policy that opens the pods of a tenant's Service to everyone, but for those that a policy of the tenant closes;
+/// `None` for one that is not reached from outside.
+pub fn published(place: Place<'_>, service: &Value) -> Option<Value> {
+    let (selector, ports) = published_ports(service)?;
+    let mut selector = selector.clone();
+    selector.insert(labels::INGRESS.into(), json!(OPEN));
     let opened = json!({
         "podSelector": {"matchLabels": selector},
         "policyTypes": ["Ingress"],
@@ -155,9 +188,13 @@ fn policy(tenant: &TenantView, super_namespace: &str, name: &str, stands_for: &V
     })
 }
 
-/// The kind of the tenant's object for which a policy was made.
-pub fn stands_for(identity: &Identity) -> Kind {
-    if identity.namespace.is_empty() { Kind::Namespace } else { Kind::Service }
+/// The kind of the tenant's object for which the policy of this name was made.
+pub fn stands_for(policy: &str, identity: &Identity) -> Kind {
+    match policy {
+        _ if identity.namespace.is_empty() => Kind::Namespace,
+        _ if names::is_published(policy) => Kind::Service,
+        _ => Kind::NetworkPolicy,
+    }
 }
 
 /// The merge patch that makes a policy as it is wanted, to the letter: a peer more or a label less is another policy.
@@ -174,7 +211,7 @@ pub fn patch(observed: &Value, wanted: &Value) -> Option<Value> {
 }
 
 #[cfg(test)]
-mod packets;
+pub(crate) mod packets;
 
 #[cfg(test)]
 mod tests {
@@ -187,7 +224,7 @@ mod tests {
 
     /// The addresses and ports that a pod of the tenant may send to, as `CIDR-EXCEPTIONS:PORTS`.
     fn egress(tenant: &TenantView, api: &ApiAddress) -> Vec<String> {
-        let spec = isolation_spec(tenant, api);
+        let spec = egress_spec(tenant, api);
         let texts = |rule: &Value| -> Vec<String> {
             let ports: Vec<String> = list(rule, "ports").iter().map(|p| p["port"].to_string()).collect();
             let ports = if ports.is_empty() { "all".to_owned() } else { ports.join(",") };
@@ -226,26 +263,31 @@ mod tests {
     }
 
     #[test]
-    fn all_pods_of_a_namespace_are_reached_by_their_own_tenant_alone() {
+    fn all_pods_are_closed_and_those_without_policies_are_reached_by_their_own_tenant_alone() {
         let tenant = TenantView::for_tests("acme", 7);
         let namespace = json!({"metadata": {"name": "shop", "uid": "u", "labels": {"team": "a"}}});
-        let policy = isolation(&tenant, &api("10.0.0.1"), &namespace);
-        assert_eq!(policy["spec"]["podSelector"], json!({}));
-        assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+        let [ingress, egress, all] = policies(&tenant, &api("10.0.0.1"), &namespace);
+        assert_eq!(all["spec"], json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}));
         let uid = tenant.id.to_string();
         assert_eq!(
-            policy["spec"]["ingress"],
-            json!([{"from": [{"namespaceSelector": {"matchLabels": {"insula.dev/tenant-uid": uid}}}]}])
+            ingress["spec"],
+            json!({"podSelector": {"matchLabels": {"insula.dev/ingress": "open"}}, "policyTypes": ["Ingress"],
+                "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"insula.dev/tenant-uid": uid}}}]}]})
         );
+        assert_eq!(egress["spec"]["podSelector"], json!({"matchLabels": {"insula.dev/egress": "open"}}));
+        assert_eq!(egress["spec"]["policyTypes"], json!(["Egress"]));
         let space = names::super_namespace("acme", tenant.id, "shop");
-        assert_eq!(
-            policy["metadata"],
-            json!({"name": "insula-sync-isolation", "namespace": space,
-                "labels": {"insula.dev/tenant": "acme", "insula.dev/tenant-uid": uid},
-                "annotations": {"insula.dev/namespace": "", "insula.dev/name": "shop", "insula.dev/uid": "u"}})
-        );
-        let identity = Identity::of(&policy).unwrap();
-        assert_eq!(stands_for(&identity), Kind::Namespace);
+        for (policy, name) in
+            [(all, names::ISOLATION), (ingress, names::OPEN_INGRESS), (egress, names::OPEN_EGRESS)]
+        {
+            assert_eq!(
+                policy["metadata"],
+                json!({"name": name, "namespace": space,
+                    "labels": {"insula.dev/tenant": "acme", "insula.dev/tenant-uid": uid},
+                    "annotations": {"insula.dev/namespace": "", "insula.dev/name": "shop", "insula.dev/uid": "u"}})
+            );
+            assert_eq!(stands_for(name, &Identity::of(&policy).unwrap()), Kind::Namespace);
+        }
     }
 
     #[test]
@@ -263,13 +305,15 @@ mod tests {
                 opened(json!({"type": kind, "selector": selector.clone(), "ports": ports.clone()})).unwrap();
             assert_eq!(
                 policy["spec"],
-                json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"],
+                json!({"podSelector": {"matchLabels": {"app": "web", "insula.dev/ingress": "open"}}, "policyTypes": ["Ingress"],
                     "ingress": [{"ports": [{"port": 80, "protocol": "TCP"}, {"port": 5300, "protocol": "UDP"},
                         {"port": "tls", "protocol": "TCP"}]}]})
             );
             assert_eq!(policy["metadata"]["name"], "insula-sync-published-web");
             assert_eq!(policy["metadata"]["namespace"], "acme-shop-hash");
-            assert_eq!(stands_for(&Identity::of(&policy).unwrap()), Kind::Service);
+            let identity = Identity::of(&policy).unwrap();
+            assert_eq!(stands_for("insula-sync-published-web", &identity), Kind::Service);
+            assert_eq!(stands_for("web", &identity), Kind::NetworkPolicy);
         }
         for closed in [
             json!({"type": "ClusterIP", "selector": selector.clone(), "ports": ports.clone()}),
@@ -286,7 +330,7 @@ mod tests {
     fn every_deviation_is_set_right() {
         let tenant = TenantView::for_tests("acme", 7);
         let namespace = json!({"metadata": {"name": "shop", "uid": "u"}});
-        let wanted = isolation(&tenant, &api("10.0.0.1"), &namespace);
+        let [ingress, wanted, _] = policies(&tenant, &api("10.0.0.1"), &namespace);
         let changed = |pointer: &str, value: Value| {
             let mut observed = wanted.clone();
             *observed.pointer_mut(pointer).unwrap() = value;
@@ -297,19 +341,16 @@ mod tests {
             (
                 "/spec/podSelector",
                 json!({"matchLabels": {"a": "b"}}),
-                json!({"podSelector": {"matchLabels": null}}),
+                json!({"podSelector": {"matchLabels": {"a": null, "insula.dev/egress": "open"}}}),
             ),
-            ("/spec/ingress", json!([{}]), json!({"ingress": wanted["spec"]["ingress"]})),
-            (
-                "/spec/ingress/0/from/0",
-                json!({"podSelector": {}}),
-                json!({"ingress": wanted["spec"]["ingress"]}),
-            ),
-            ("/spec/policyTypes", json!(["Egress"]), json!({"policyTypes": ["Ingress", "Egress"]})),
+            ("/spec/egress", json!([{}]), json!({"egress": wanted["spec"]["egress"]})),
+            ("/spec/egress/0/to/0", json!({"podSelector": {}}), json!({"egress": wanted["spec"]["egress"]})),
+            ("/spec/policyTypes", json!(["Ingress"]), json!({"policyTypes": ["Egress"]})),
             ("/spec/egress/3/ports/0/port", json!(1), json!({"egress": wanted["spec"]["egress"]})),
         ] {
             assert_eq!(changed(pointer, value), Some(json!({"spec": expected})), "{pointer}");
         }
+        assert!(patch(&ingress, &wanted).is_some());
         let metadata = changed("/metadata/labels", json!({})).unwrap();
         assert_eq!(metadata["metadata"]["labels"], wanted["metadata"]["labels"]);
     }

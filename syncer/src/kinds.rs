@@ -56,8 +56,6 @@ struct Row {
 enum Side {
     /// By tenants. Those in super clusters are ours and carry our labels.
     Tenant,
-    /// By us in super clusters only, labelled too. What a tenant has of the kind stays with the tenant.
-    Below,
     /// By the super cluster. It is watched whole.
     SuperCluster,
 }
@@ -65,7 +63,7 @@ enum Side {
 /// In the order of the kinds.
 static ROWS: [Row; 12] = [
     row("Namespace", "", "namespaces", Side::Tenant),
-    row("NetworkPolicy", "networking.k8s.io", "networkpolicies", Side::Below),
+    row("NetworkPolicy", "networking.k8s.io", "networkpolicies", Side::Tenant),
     row("ServiceAccount", "", "serviceaccounts", Side::Tenant),
     row("ConfigMap", "", "configmaps", Side::Tenant),
     row("Secret", "", "secrets", Side::Tenant),
@@ -150,11 +148,6 @@ impl Kind {
     /// True when tenants make its objects, and ours stand for them.
     pub fn goes_down(self) -> bool {
         self.row().side == Side::Tenant
-    }
-
-    /// True when changes of it in tenants matter.
-    pub fn above(self) -> bool {
-        self.row().side != Side::Below
     }
 
     /// The kind with this name in JSON.

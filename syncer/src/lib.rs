@@ -1,15 +1,14 @@
 //! Desired state down to super clusters, observed state up, and the patrol of both.
 //!
 //! Read in this order: [`kinds`], [`rights`], [`names`] and [`ownership`] (what is synced, what is needed for it, how it is called, whose it is), the
-//! translations, one file for each resource, all pure ([`namespaces`], [`isolation`], [`service_accounts`], [`configmaps`], [`secrets`], [`claims`],
+//! translations, one file for each resource, all pure ([`namespaces`], [`isolation`], [`policies`], [`service_accounts`], [`configmaps`], [`secrets`], [`claims`],
 //! [`services`], [`pods`], [`nodes`], [`events`]), [`super_api`] (what is asked of a super cluster), `reconcile`
 //! (one key at a time), and the loops around it.
 //!
 //! Guarantees: an object of a super cluster is written only after its tenant was checked, and by its UID; a tenant
 //! that is deleted keeps a finalizer until a listing finds nothing of it; each kind of all tenants is watched
 //! once; both directions wait in one queue that is fair to tenants by weight; nothing that failed is dropped. Assumes
-//! that one process at a time works on a tenant. Caveat: endpoints without a selector, custom
-//! resources and tenants' own NetworkPolicies do not go down yet.
+//! that one process at a time works on a tenant. Caveat: custom resources do not go down yet.
 
 pub mod kinds;
 
@@ -26,6 +25,8 @@ pub mod difference;
 pub mod namespaces;
 
 pub mod isolation;
+
+pub mod policies;
 
 pub mod service_accounts;
 
@@ -121,7 +122,7 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, reserver: Reser
     tasks.spawn(feed::profiles(state.clone(), client.clone(), shutdown.clone()));
     tasks.spawn(feed::tenants(state.clone(), client.clone(), shutdown.clone()));
     tasks.spawn(feed::rules(client.clone(), shutdown.clone()));
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.above()) {
+    for kind in Kind::ALL {
         tasks.spawn(feed::objects(state.clone(), client.clone(), kind, shutdown.clone()));
     }
     tasks.spawn(clusters::run(state.clone(), client.clone(), options.clone(), shutdown.clone()));

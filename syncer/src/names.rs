@@ -18,6 +18,12 @@ const HASH_LENGTH: usize = 13;
 const RESERVED: &str = "insula-sync-";
 /// The NetworkPolicy of every super namespace.
 pub const ISOLATION: &str = "insula-sync-isolation";
+/// The NetworkPolicy of every super namespace for the pods that no policy of the tenant closes to what comes in.
+pub const OPEN_INGRESS: &str = "insula-sync-open-ingress";
+/// The same for what goes out.
+pub const OPEN_EGRESS: &str = "insula-sync-open-egress";
+/// Names of policies begin so that open the ports of published Services.
+const PUBLISHED: &str = "insula-sync-published-";
 /// The ConfigMap that every Kubernetes writes into every namespace. The super cluster's own stands in its place.
 const ROOT_CA: &str = "kube-root-ca.crt";
 /// What the tenant's own is called in the super namespace.
@@ -47,7 +53,17 @@ pub fn token_secret(pod_uid: &str) -> String {
 
 /// The NetworkPolicy in the super namespace that opens the ports of a published Service.
 pub fn published(service: &str) -> String {
-    format!("{RESERVED}published-{service}")
+    format!("{PUBLISHED}{service}")
+}
+
+/// True for the name of such a policy.
+pub fn is_published(policy: &str) -> bool {
+    policy.starts_with(PUBLISHED)
+}
+
+/// The NetworkPolicy that lets through a published Service what a tenant's policy allows.
+pub fn through(policy: &str, service: &str) -> String {
+    format!("{RESERVED}through-{}", hash(&[policy.as_bytes(), service.as_bytes()]))
 }
 
 /// True for the name of a pod's token Secret.

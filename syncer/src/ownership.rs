@@ -80,10 +80,15 @@ pub fn downward(tenant: &TenantView, super_namespace: &str, super_name: &str, ob
     out
 }
 
+/// True for keys of labels and annotations that stay in the tenant.
+pub fn stays(key: &str) -> bool {
+    key.starts_with(OURS) || KEPT_BACK.iter().any(|prefix| key.starts_with(prefix))
+}
+
 fn taken_down(map: &Value, sort: char, keys: &mut BTreeSet<String>) -> Map<String, Value> {
     let mut out = Map::new();
     for (key, value) in map.as_object().into_iter().flatten() {
-        if key.starts_with(OURS) || KEPT_BACK.iter().any(|prefix| key.starts_with(prefix)) {
+        if stays(key) {
             continue;
         }
         keys.insert(format!("{sort}:{key}"));

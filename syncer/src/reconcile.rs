@@ -9,6 +9,8 @@ pub mod namespaces;
 
 pub mod isolation;
 
+pub mod policies;
+
 pub mod service_accounts;
 
 pub mod configs;
@@ -45,8 +47,7 @@ pub async fn reconcile(work: &Work, key: &Key) -> Result<Next, ApiError> {
     let (namespace, name) = (object.namespace.as_str(), object.name.as_str());
     match kind {
         Kind::Namespace => namespaces::namespace(work, name).await,
-        // Those below stand for namespaces and Services, whose keys are due in their place.
-        Kind::NetworkPolicy => Ok(Next::OnEvent),
+        Kind::NetworkPolicy => policies::policy(work, namespace, name).await,
         Kind::ServiceAccount => service_accounts::service_account(work, namespace, name).await,
         Kind::ConfigMap | Kind::Secret => {
             configs::config(work, kind, namespace, name, configs::Need::ByRule).await

@@ -212,7 +212,7 @@ impl State {
                 self.due(nodes.iter().map(|n| (tenant.id, Key::object(Kind::Node, "", &n.at.name))));
             }
         }
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.above()) {
+        for kind in Kind::ALL {
             let objects = client.list(tenant.id, &kind.group_resource(), "").await?;
             self.due(objects.into_iter().map(|o| (tenant.id, Key::Object(kind, o.name))));
         }

@@ -16,6 +16,8 @@ mod mirror_stories;
 
 mod isolation_stories;
 
+mod policy_stories;
+
 mod tunnel_stories;
 
 mod usage_stories;

@@ -75,7 +75,7 @@ impl Cached {
             return Some((identity.tenant, Key::object(Kind::Pod, &identity.namespace, &identity.name)));
         }
         let kind = match self.kind {
-            Kind::NetworkPolicy => isolation::stands_for(identity),
+            Kind::NetworkPolicy => isolation::stands_for(&self.at.name, identity),
             kind => kind,
         };
         Some((identity.tenant, Key::object(kind, &identity.namespace, &identity.name)))

@@ -219,8 +219,14 @@ impl Work {
     pub async fn furnish(&self, namespace: &Value) -> Result<(), ApiError> {
         let name = meta_text(namespace, "name");
         if !isolation::is_isolated(self, &self.super_namespace(name))? {
-            let mut follow =
-                vec![Kind::ServiceAccount, Kind::EndpointSlice, Kind::Ingress, Kind::DisruptionBudget];
+            let mut follow = [
+                Kind::ServiceAccount,
+                Kind::NetworkPolicy,
+                Kind::EndpointSlice,
+                Kind::Ingress,
+                Kind::DisruptionBudget,
+            ]
+            .to_vec();
             if self.tenant.spec.sync.publish == Publish::All {
                 follow.extend([Kind::ConfigMap, Kind::Secret]);
             }

@@ -5,7 +5,6 @@
 const IDLE: &[(&str, &str, &str)] = &[
     ("flowcontrol.apiserver.k8s.io", "flowschemas", "requests are queued by tenant"),
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "requests are queued by tenant"),
-    ("networking.k8s.io", "networkpolicies", "it isolates nothing"),
     ("resource.k8s.io", "deviceclasses", "no devices are allocated"),
     ("resource.k8s.io", "resourceclaims", "no devices are allocated"),
     ("resource.k8s.io", "resourceclaimtemplates", "no claims are made of it"),
@@ -44,8 +43,7 @@ mod tests {
             );
         }
         assert!(
-            idle("networking.k8s.io", "networkpolicies")
-                .is_some_and(|warning| warning.contains("isolates nothing"))
+            idle("resource.k8s.io", "resourceclaims").is_some_and(|warning| warning.contains("no devices"))
         );
         assert_eq!(idle("apps", "deployments"), None);
     }

@@ -1,38 +1,61 @@
-//! Which packets the policies let pass, by the rules of `networking.k8s.io/v1`, where blocks of addresses hold for pods
-//! too: some network plugins read them so.
+//! Which packets policies let pass, by the rules of `networking.k8s.io/v1`. A part of tests alone.
 
 use super::*;
+use crate::policies::open::{Open, labels_of};
 use crate::translation::tests::shop;
+use api_types::tenancy::LabelSelector;
 
-/// One end of a connection.
-struct End {
-    ip: &'static str,
-    /// The labels of its namespace; `None` outside of the cluster and on its machines.
-    namespace: Option<Value>,
-    labels: Value,
-    /// The specs of the policies in its namespace.
-    policies: Vec<Value>,
+/// Whether blocks of addresses hold for pods too: some network plugins read them so.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blocks {
+    ForAll,
+    ForOthers,
 }
 
-fn machine(ip: &'static str) -> End {
+/// One end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub ip: &'static str,
+    /// The labels of its namespace; `None` outside of the cluster and on its machines.
+    pub namespace: Option<Value>,
+    pub labels: Value,
+    /// The specs of the policies in its namespace.
+    pub policies: Vec<Value>,
+}
+
+pub(crate) fn machine(ip: &'static str) -> End {
     End { ip, namespace: None, labels: json!({}), policies: Vec::new() }
 }
 
 /// A pod in the cluster's own namespaces.
-fn system(ip: &'static str) -> End {
+pub(crate) fn system(ip: &'static str) -> End {
     End { namespace: Some(json!({"kubernetes.io/metadata.name": "kube-system"})), ..machine(ip) }
 }
 
-/// A pod of a tenant.
-fn pod(tenant: &TenantView, ip: &'static str) -> End {
-    let namespace = crate::namespaces::downward(tenant, &json!({"metadata": {"name": "shop"}}));
+/// A pod of a tenant in a namespace of it, under the platform's policies, with these labels of its own. The tenant's
+/// policies of the namespace say which directions they close.
+pub(crate) fn pod_in(
+    tenant: &TenantView,
+    namespace: &Value,
+    ip: &'static str,
+    labels: Value,
+    own: &[Value],
+) -> End {
     let api = ApiAddress { host: "10.0.0.1".into(), port: 7443 };
-    End {
-        ip,
-        namespace: Some(namespace["metadata"]["labels"].clone()),
-        labels: json!({"app": "web"}),
-        policies: vec![isolation_spec(tenant, &api)],
+    let down = crate::namespaces::downward(tenant, namespace);
+    let mut space = down["metadata"]["labels"].clone();
+    space["kubernetes.io/metadata.name"] = down["metadata"]["name"].clone();
+    let mut labels = labels;
+    let open = Open::of(own, &labels_of(&json!({"metadata": {"labels": labels}})));
+    for (key, value) in open.labels() {
+        labels[key] = json!(value);
     }
+    let policies = super::policies(tenant, &api, namespace).map(|policy| policy["spec"].clone()).to_vec();
+    End { ip, namespace: Some(space), labels, policies }
+}
+
+fn pod(tenant: &TenantView, ip: &'static str) -> End {
+    pod_in(tenant, &json!({"metadata": {"name": "shop"}}), ip, json!({"app": "web"}), &[])
 }
 
 /// The same pod behind a published Service.
@@ -45,38 +68,59 @@ fn behind_service(tenant: &TenantView, ip: &'static str) -> End {
 }
 
 fn passes(from: &End, to: &End, port: u16) -> bool {
-    lets(from, to, "Egress", "egress", "to", port) && lets(to, from, "Ingress", "ingress", "from", port)
+    goes(from, to, port, Blocks::ForAll)
 }
 
-fn lets(own: &End, other: &End, direction: &str, rules: &str, peers: &str, port: u16) -> bool {
-    let mut of_direction = own
-        .policies
-        .iter()
-        .filter(|p| {
-            list(p, "policyTypes").contains(&json!(direction)) && selects(&p["podSelector"], &own.labels)
-        })
-        .peekable();
-    let has_port = |rule: &Value| {
-        rule["ports"].is_null()
-            || list(rule, "ports").iter().any(|p| p["port"] == port && p["protocol"] == "TCP")
+/// Whether TCP goes from one end to a port of the other.
+pub(crate) fn goes(from: &End, to: &End, port: u16, blocks: Blocks) -> bool {
+    lets(from, to, ["Egress", "egress", "to"], port, blocks)
+        && lets(to, from, ["Ingress", "ingress", "from"], port, blocks)
+}
+
+fn lets(own: &End, other: &End, names: [&str; 3], port: u16, blocks: Blocks) -> bool {
+    let [direction, rules, peers] = names;
+    let holds = |policy: &&Value| {
+        let (ingress, egress) = crate::policies::open::directions(policy);
+        let of_direction = if direction == "Ingress" { ingress } else { egress };
+        of_direction && selects(&policy["podSelector"], &own.labels)
     };
-    let has_peer =
-        |rule: &Value| rule[peers].is_null() || list(rule, peers).iter().any(|p| is_peer(p, other));
+    let mut of_direction = own.policies.iter().filter(holds).peekable();
+    let has_port =
+        |rule: &Value| list(rule, "ports").is_empty() || list(rule, "ports").iter().any(|p| is_port(p, port));
+    let has_peer = |rule: &Value| {
+        list(rule, peers).is_empty() || list(rule, peers).iter().any(|p| is_peer(p, own, other, blocks))
+    };
     of_direction.peek().is_none()
         || of_direction.any(|policy| list(policy, rules).iter().any(|rule| has_port(rule) && has_peer(rule)))
 }
 
-fn is_peer(peer: &Value, end: &End) -> bool {
-    if let Some(cidr) = peer["ipBlock"]["cidr"].as_str() {
-        let except = list(&peer["ipBlock"], "except");
-        let ip = end.ip.parse().unwrap();
-        return is_in(ip, cidr) && !except.iter().any(|e| is_in(ip, e.as_str().unwrap()));
+fn is_port(allowed: &Value, port: u16) -> bool {
+    if allowed["protocol"].as_str().unwrap_or("TCP") != "TCP" {
+        return false;
     }
-    end.namespace.as_ref().is_some_and(|labels| selects(&peer["namespaceSelector"], labels))
+    match (allowed["port"].as_u64(), allowed["endPort"].as_u64()) {
+        (Some(from), Some(to)) => (from..=to).contains(&port.into()),
+        (Some(one), None) => one == u64::from(port),
+        (None, _) => allowed["port"].is_null(),
+    }
+}
+
+fn is_peer(peer: &Value, own: &End, end: &End, blocks: Blocks) -> bool {
+    if peer["ipBlock"].is_object() {
+        let block = Block::read(&peer["ipBlock"]).unwrap();
+        return block.has(end.ip.parse().unwrap()) && (blocks == Blocks::ForAll || end.namespace.is_none());
+    }
+    let Some(namespace) = &end.namespace else { return false };
+    let in_namespace = match peer.get("namespaceSelector") {
+        Some(selector) => selects(selector, namespace),
+        None => own.namespace.as_ref() == Some(namespace),
+    };
+    in_namespace && peer.get("podSelector").is_none_or(|selector| selects(selector, &end.labels))
 }
 
 fn selects(selector: &Value, labels: &Value) -> bool {
-    selector["matchLabels"].as_object().into_iter().flatten().all(|(key, value)| labels[key] == *value)
+    let selector: LabelSelector = serde_json::from_value(selector.clone()).unwrap();
+    selector.matches(&labels_of(&json!({"metadata": {"labels": labels}})))
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::pods::environment::{self, ApiAddress};
 use crate::pods::priority::{self, PriorityWanted};
 use crate::pods::volumes::{self, TokenWanted, named};
 use crate::pods::{affinity, fields};
+use crate::policies::open::Open;
 use crate::translation::{Place, Refusal, list, list_mut, remove, text};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -18,6 +19,8 @@ pub struct PodContext<'a> {
     pub api: &'a ApiAddress,
     /// The services of its namespace.
     pub services: &'a [Value],
+    /// In which directions no policy of the tenant selects it.
+    pub open: Open,
 }
 
 /// A pod for the super cluster, and what it needs there.
@@ -68,7 +71,10 @@ pub fn downward(pod: &Value, context: &PodContext<'_>) -> Result<TranslatedPod, 
     let mut tokens = Vec::new();
     volumes::downward(place, &mut spec, &pod["metadata"], &mut tokens)?;
     containers(context, &mut spec)?;
-    let metadata = metadata(place, pod, &spec)?;
+    let mut metadata = metadata(place, pod, &spec)?;
+    for (key, value) in context.open.labels() {
+        metadata["labels"][key] = json!(value);
+    }
     let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
     Ok(TranslatedPod { object, tokens, references, priority })
 }
@@ -224,7 +230,15 @@ mod tests {
         let api = ApiAddress { host: "10.0.0.1".into(), port: 7443 };
         let services = [json!({"metadata": {"name": "db"}, "spec": {"clusterIP": "10.1.0.9",
             "ports": [{"port": 5432, "protocol": "TCP"}]}})];
-        downward(&pod(spec), &PodContext { place: shop(tenant), api: &api, services: &services })
+        downward(
+            &pod(spec),
+            &PodContext {
+                place: shop(tenant),
+                api: &api,
+                services: &services,
+                open: Open { ingress: true, egress: false },
+            },
+        )
     }
 
     fn tenant() -> TenantView {
@@ -254,6 +268,8 @@ mod tests {
         }
         assert!(down["metadata"].get("ownerReferences").is_none());
         assert_eq!(down["metadata"]["labels"]["app"], "web");
+        assert_eq!(down["metadata"]["labels"]["insula.dev/ingress"], "open");
+        assert_eq!(down["metadata"]["labels"]["insula.dev/egress"], "closed");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! Guarantee: a policy that stands in the way and is not the tenant's fails the work that needs the namespace, so that
 //! no pod is made without its own.
 
-use crate::isolation::{isolation, isolation_spec, patch, published};
+use crate::isolation::{isolation_spec, patch, policies, published};
 use crate::kinds::Kind;
 use crate::names;
+use crate::reconcile::policies::due;
 use crate::translation::{Place, text};
 use crate::work::{Work, meta_text};
 use api_types::ApiError;
@@ -23,18 +24,25 @@ pub fn is_isolated(work: &Work, super_namespace: &str) -> Result<bool, ApiError>
     };
     let (policy, namespace) = (policy.value()?, namespace.value()?);
     let made = |object: &Value| meta_text(object, "creationTimestamp").parse::<Timestamp>().ok();
-    Ok(made(&policy) >= made(&namespace) && policy["spec"] == isolation_spec(&work.tenant, &work.api))
+    Ok(made(&policy) >= made(&namespace) && policy["spec"] == isolation_spec())
 }
 
 /// Isolates the super namespace of a tenant's namespace.
 pub async fn isolate(work: &Work, namespace: &Value) -> Result<(), ApiError> {
-    keep(work, &isolation(&work.tenant, &work.api, namespace)).await
+    for policy in policies(&work.tenant, &work.api, namespace) {
+        keep(work, &policy).await?;
+    }
+    Ok(())
 }
 
 /// Opens the pods of a Service that is reached from outside, and closes those of any other.
 pub async fn publish(work: &Work, place: Place<'_>, service: &Value) -> Result<(), ApiError> {
     match published(place, service) {
-        Some(wanted) => keep(work, &wanted).await,
+        Some(wanted) => {
+            keep(work, &wanted).await?;
+            // What the tenant's policies let through depends on its ports.
+            due(work, place.namespace).await
+        }
         None => unpublish(work, place.namespace, text(&service["metadata"], "name")).await,
     }
 }
@@ -43,12 +51,16 @@ pub async fn publish(work: &Work, place: Place<'_>, service: &Value) -> Result<(
 pub async fn unpublish(work: &Work, namespace: &str, service: &str) -> Result<(), ApiError> {
     let (super_namespace, name) = (work.super_namespace(namespace), names::published(service));
     match work.cluster.cache.get(Kind::NetworkPolicy, &super_namespace, &name) {
-        Some(known) if !known.deleting => work.delete(&known, None).await,
+        Some(known) if !known.deleting => {
+            work.delete(&known, None).await?;
+            due(work, namespace).await
+        }
         _ => Ok(()),
     }
 }
 
-async fn keep(work: &Work, wanted: &Value) -> Result<(), ApiError> {
+/// Writes a policy of a super namespace, if it is not so already.
+pub async fn keep(work: &Work, wanted: &Value) -> Result<(), ApiError> {
     let (namespace, name) = (meta_text(wanted, "namespace"), meta_text(wanted, "name"));
     let known = || work.cluster.cache.get(Kind::NetworkPolicy, namespace, name);
     if name == names::ISOLATION

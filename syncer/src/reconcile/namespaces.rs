@@ -3,6 +3,7 @@
 use crate::kinds::Kind;
 use crate::namespaces::downward;
 use crate::ownership;
+use crate::reconcile::policies;
 use crate::work::Work;
 use api_types::ApiError;
 use plane_client::{Next, Patch};
@@ -10,6 +11,8 @@ use serde_json::json;
 
 /// A namespace of the tenant. It is not created here: that is for its first pod, service or claim.
 pub async fn namespace(work: &Work, name: &str) -> Result<Next, ApiError> {
+    // Policies choose namespaces by labels.
+    policies::due(work, "").await?;
     let Some(known) = work.cluster.cache.get(Kind::Namespace, "", &work.super_namespace(name)) else {
         return Ok(Next::OnEvent);
     };

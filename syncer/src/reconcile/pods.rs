@@ -10,7 +10,8 @@ use crate::kinds::Kind;
 use crate::pods::downward::{PodContext, TranslatedPod, container_down, downward};
 use crate::pods::priority::{self, PriorityWanted};
 use crate::pods::{update, upward};
-use crate::reconcile::{claims, configs, nodes, tokens};
+use crate::policies::open::Open;
+use crate::reconcile::{claims, configs, nodes, policies, tokens};
 use crate::super_api::At;
 use crate::super_cache::Cached;
 use crate::translation::{Place, Refusal, list, now_text, text};
@@ -86,7 +87,8 @@ fn lost_its_node(pod: &Value) -> bool {
 
 async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
     let namespace = meta_text(pod, "namespace");
-    let translated = match translate(work, pod, &services(work, pod).await?) {
+    let open = policies::open(work, pod).await?;
+    let translated = match translate(work, pod, &services(work, pod).await?, open) {
         Ok(translated) => translated,
         Err(refusal) => return refuse(work, pod, &refusal).await,
     };
@@ -161,11 +163,11 @@ async fn services(work: &Work, pod: &Value) -> Result<Vec<Value>, ApiError> {
     services.iter().map(|service| service.value()).collect()
 }
 
-fn translate(work: &Work, pod: &Value, services: &[Value]) -> Result<TranslatedPod, Refusal> {
+fn translate(work: &Work, pod: &Value, services: &[Value], open: Open) -> Result<TranslatedPod, Refusal> {
     let namespace = meta_text(pod, "namespace");
     let super_namespace = work.super_namespace(namespace);
     let place = work.place(namespace, &super_namespace);
-    downward(pod, &PodContext { place, api: &work.api, services })
+    downward(pod, &PodContext { place, api: &work.api, services, open })
 }
 
 /// Tells the tenant why the pod does not run: on the pod and in an event.
@@ -221,9 +223,14 @@ async fn update_down(
     known: &Cached,
     observed: &mut Value,
 ) -> Result<Option<std::time::Duration>, ApiError> {
+    let open = policies::open(work, pod).await?;
+    // Before all else, and also when nothing else of it changes any more.
+    if let Some(patch) = open.patch(observed) {
+        *observed = work.patch(known, "", Patch::Merge(patch)).await?;
+    }
     // A running pod stays as it is when the tenant's spec would refuse it by now.
     // Its environment was set when it was made, so that services do not matter now.
-    let Ok(translated) = translate(work, pod, &[]) else { return Ok(None) };
+    let Ok(translated) = translate(work, pod, &[], open) else { return Ok(None) };
     let again = tokens::ensure(work, pod, &known.at.namespace, &translated.tokens).await?;
     if let Some(patch) = update::patch(observed, &translated.object) {
         change(work, pod, known, observed, "", patch).await?;

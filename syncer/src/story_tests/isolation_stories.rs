@@ -38,7 +38,7 @@ async fn every_namespace_is_isolated_before_its_first_pod() {
         let space = story.super_namespace(tenant, "default").await;
         story.in_super("pods", &space, "web").await;
         story.in_super("pods", &space, "second").await;
-        let policy = story.policy(&space, ISOLATION, |_| true).await;
+        let policy = story.policy(&space, "insula-sync-open-ingress", |_| true).await;
         let from = &policy["spec"]["ingress"][0]["from"][0]["namespaceSelector"]["matchLabels"];
         assert_eq!(*from, json!({"insula.dev/tenant-uid": tenant.to_string()}));
     }
@@ -120,7 +120,10 @@ async fn a_service_opens_its_ports_for_as_long_as_it_is_published() {
     story.planes.put(acme, published("LoadBalancer"));
     let space = story.super_namespace(acme, "default").await;
     let policy = story.policy(&space, name, |_| true).await;
-    assert_eq!(policy["spec"]["podSelector"], json!({"matchLabels": {"app": "web"}}));
+    assert_eq!(
+        policy["spec"]["podSelector"],
+        json!({"matchLabels": {"app": "web", "insula.dev/ingress": "open"}})
+    );
     assert_eq!(policy["spec"]["ingress"], json!([{"ports": [{"port": 8080, "protocol": "TCP"}]}]));
     let mut moved = published("LoadBalancer");
     moved["spec"]["ports"][0]["targetPort"] = json!(9090);
@@ -141,29 +144,24 @@ async fn what_the_tenant_may_reach_follows_its_spec() {
     let story = Story::with_tenants(&["acme"]);
     story.planes.put(id(0), pod("web", json!({})));
     let space = story.super_namespace(id(0), "default").await;
-    let policy = story.policy(&space, ISOLATION, |_| true).await;
+    let policy = story.policy(&space, "insula-sync-open-egress", |_| true).await;
     assert_eq!(policy["spec"]["egress"][3]["to"][0]["ipBlock"]["cidr"], "10.0.0.1/32");
     let mut changed = story.planes.find(TenantId::HOST, &tenants(), "", "acme").unwrap();
     changed["spec"]["egress"] = json!({"allowedCIDRs": ["10.9.0.0/16"]});
     story.planes.put(TenantId::HOST, changed);
     let is_allowed = |p: &Value| p["spec"]["egress"][2]["to"][2]["ipBlock"]["cidr"] == "10.9.0.0/16";
-    story.policy(&space, ISOLATION, is_allowed).await;
+    story.policy(&space, "insula-sync-open-egress", is_allowed).await;
 }
 
 #[tokio::test]
-async fn policies_of_tenants_stay_with_them_and_ours_go_with_the_tenant() {
+async fn policies_go_with_the_tenant() {
     let story = Story::with_tenants(&["acme"]);
-    let mut own = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-        "metadata": {"name": "open", "namespace": "default"}, "spec": {"podSelector": {}, "ingress": [{}]}});
-    story.planes.put(id(0), own.clone());
-    own["metadata"]["name"] = json!("insula-sync-published-x");
-    story.planes.put(id(0), own);
     story.planes.put(id(0), pod("web", json!({})));
     let space = story.super_namespace(id(0), "default").await;
     story.in_super("pods", &space, "web").await;
     let there = story.planes.all(SUPER, &policies(), "");
     let names: Vec<&str> = there.iter().filter_map(|p| p["metadata"]["name"].as_str()).collect();
-    assert_eq!(names, [ISOLATION]);
+    assert_eq!(names, [ISOLATION, "insula-sync-open-egress", "insula-sync-open-ingress"]);
     story.delete(TenantId::HOST, &TENANTS, "", "acme").await;
     story.gone(SUPER, "namespaces", "", &space).await;
     story.no_policy(&space, ISOLATION).await;

@@ -2,6 +2,7 @@
 
 use crate::difference::merge_patch;
 use crate::kinds::Kind;
+use crate::names;
 use crate::ownership;
 use crate::tenants::TenantView;
 use crate::translation::{Place, Refusal, remove, text};
@@ -11,7 +12,9 @@ use serde_json::{Map, Value, json};
 pub fn downward(place: Place<'_>, claim: &Value) -> Result<Value, Refusal> {
     let name = place.super_name(Kind::Claim, text(&claim["metadata"], "name"))?;
     let mut spec = claim["spec"].clone();
-    if !text(&spec, "volumeName").is_empty() {
+    let volume = text(&spec, "volumeName");
+    // That one is the tenant's view of what the super cluster chose.
+    if !volume.is_empty() && volume != names::volume(text(&claim["metadata"], "uid")) {
         return Err(Refusal::new(
             "VolumeNameForbidden",
             "spec.volumeName is not allowed: volumes of the super cluster cannot be chosen",
@@ -23,7 +26,7 @@ pub fn downward(place: Place<'_>, claim: &Value) -> Result<Value, Refusal> {
             "spec.selector is not allowed: volumes of the super cluster cannot be chosen",
         ));
     }
-    remove(&mut spec, &["volumeAttributesClassName"]);
+    remove(&mut spec, &["volumeName", "volumeAttributesClassName"]);
     storage_class(place.tenant, &mut spec)?;
     Ok(json!({
         "apiVersion": "v1",
@@ -118,11 +121,20 @@ mod tests {
         let tenant = tenant(json!([]));
         for (spec, reason) in [
             (json!({"volumeName": "pv"}), "VolumeNameForbidden"),
+            (json!({"volumeName": "pvc-another"}), "VolumeNameForbidden"),
             (json!({"selector": {}}), "VolumeSelectorForbidden"),
         ] {
             let claim = json!({"metadata": {"name": "data", "namespace": "shop"}, "spec": spec});
             assert_eq!(downward(shop(&tenant), &claim).unwrap_err().reason, reason);
         }
+    }
+
+    #[test]
+    fn the_name_of_its_own_volume_stays_in_the_tenant() {
+        let tenant = tenant(json!([]));
+        let claim = json!({"metadata": {"name": "data", "namespace": "shop", "uid": "u1"},
+            "spec": {"volumeName": "pvc-u1"}});
+        assert_eq!(downward(shop(&tenant), &claim).unwrap()["spec"], json!({}));
     }
 
     #[test]

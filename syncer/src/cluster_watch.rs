@@ -1,5 +1,6 @@
 //! One super cluster, watched: one watch for each kind over all tenants, its health, and its patrol.
 
+use crate::classes::published;
 use crate::clusters::{Counts, say};
 use crate::events::about;
 use crate::kinds::{Key, Kind};
@@ -9,6 +10,7 @@ use crate::patrol;
 use crate::shared_service;
 use crate::state::{Health, State, SuperCluster};
 use crate::super_api::SuperItem;
+use crate::translation::text;
 use crate::work::{EVENTS, meta_text};
 use api_types::tenancy::{NodeView, SUPER_CLUSTERS};
 use api_types::{ObjectName, TenantId};
@@ -71,16 +73,13 @@ async fn follow(
         match item {
             Some(SuperItem::Restart) => cluster.cache.restart(kind),
             Some(SuperItem::Applied(object)) => {
-                if kind == Kind::Node {
-                    node_due(&state, &cluster, meta_text(&object, "name"));
-                }
+                let name = meta_text(&object, "name").to_owned();
                 state.heard(Direction::Up, cluster.cache.apply(kind, object));
+                seen(&state, &cluster, kind, &name);
             }
             Some(SuperItem::Deleted(object)) => {
                 state.heard(Direction::Up, cluster.cache.remove(kind, &object));
-                if kind == Kind::Node {
-                    node_due(&state, &cluster, meta_text(&object, "name"));
-                }
+                seen(&state, &cluster, kind, meta_text(&object, "name"));
             }
             Some(SuperItem::Synced) => {
                 let was_known = cluster.is_known();
@@ -104,8 +103,29 @@ async fn follow(
     }
 }
 
-/// Makes a node due for the tenants that may see it.
-pub fn node_due(state: &State, cluster: &SuperCluster, node: &str) {
+/// An object of the super cluster's own changed: it is due for the tenants that may see it.
+pub fn seen(state: &State, cluster: &SuperCluster, kind: Kind, name: &str) {
+    match kind {
+        Kind::Node => node_due(state, cluster, name),
+        Kind::StorageClass | Kind::RuntimeClass => {
+            for tenant in state.tenants.all() {
+                let is_there = tenant.super_cluster.as_deref() == Some(&cluster.name);
+                let shown =
+                    published(&tenant, kind).into_iter().filter(|(_, there)| is_there && *there == name);
+                state.due(shown.map(|(own, _)| (tenant.id, Key::object(kind, "", own))));
+            }
+        }
+        Kind::Volume => {
+            let volume = cluster.cache.get(Kind::Volume, "", name).and_then(|known| known.value().ok());
+            let claim = volume.map(|volume| volume["spec"]["claimRef"].clone()).unwrap_or_default();
+            let (namespace, name) = (text(&claim, "namespace"), text(&claim, "name"));
+            state.due(cluster.cache.get(Kind::Claim, namespace, name).and_then(|claim| claim.due()));
+        }
+        _ => {}
+    }
+}
+
+fn node_due(state: &State, cluster: &SuperCluster, node: &str) {
     let key = || Key::object(Kind::Node, "", node);
     state.due(cluster.cache.tenants_on(node).into_iter().map(|tenant| (tenant, key())));
     let wide = |view: NodeView| view != NodeView::Used;

@@ -2,6 +2,7 @@
 
 use crate::kinds::{Key, Kind};
 use crate::metrics::Direction;
+use crate::names;
 use crate::state::State;
 use crate::work::ACTOR;
 use api_types::condition::{self, Condition};
@@ -18,6 +19,12 @@ use std::sync::Arc;
 pub async fn objects(state: Arc<State>, client: Arc<dyn PlaneClient>, kind: Kind, shutdown: Shutdown) {
     let mut watch = Watch::new(client, kind.group_resource(), Scope::Tenants, shutdown);
     while let Some(item) = watch.next().await {
+        if let WatchItem::Deleted(claim) = &item
+            && kind == Kind::Claim
+        {
+            let volume = names::volume(&claim.meta.uid);
+            state.queue.add(claim.tenant, Key::object(Kind::Volume, "", volume));
+        }
         if let WatchItem::Applied(object) | WatchItem::Deleted(object) = item {
             state.heard(Direction::Down, [(object.tenant, Key::Object(kind, object.name))]);
         }

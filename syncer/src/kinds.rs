@@ -23,6 +23,9 @@ pub enum Kind {
     DisruptionBudget,
     Pod,
     Node,
+    Volume,
+    StorageClass,
+    RuntimeClass,
 }
 
 /// What is due: one object of a tenant, or the tenant itself.
@@ -61,7 +64,7 @@ enum Side {
 }
 
 /// In the order of the kinds.
-static ROWS: [Row; 12] = [
+static ROWS: [Row; 15] = [
     row("Namespace", "", "namespaces", Side::Tenant),
     row("NetworkPolicy", "networking.k8s.io", "networkpolicies", Side::Tenant),
     row("ServiceAccount", "", "serviceaccounts", Side::Tenant),
@@ -74,6 +77,9 @@ static ROWS: [Row; 12] = [
     row("PodDisruptionBudget", "policy", "poddisruptionbudgets", Side::Tenant),
     row("Pod", "", "pods", Side::Tenant),
     row("Node", "", "nodes", Side::SuperCluster),
+    row("PersistentVolume", "", "persistentvolumes", Side::SuperCluster),
+    row("StorageClass", "storage.k8s.io", "storageclasses", Side::SuperCluster),
+    row("RuntimeClass", "node.k8s.io", "runtimeclasses", Side::SuperCluster),
 ];
 
 const fn row(name: &'static str, group: &'static str, plural: &'static str, side: Side) -> Row {
@@ -82,7 +88,7 @@ const fn row(name: &'static str, group: &'static str, plural: &'static str, side
 
 impl Kind {
     /// Every kind, in the order in which objects need each other.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Namespace,
         Kind::NetworkPolicy,
         Kind::ServiceAccount,
@@ -95,6 +101,9 @@ impl Kind {
         Kind::DisruptionBudget,
         Kind::Pod,
         Kind::Node,
+        Kind::Volume,
+        Kind::StorageClass,
+        Kind::RuntimeClass,
     ];
 
     fn row(self) -> &'static Row {

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`kinds`], [`rights`], [`names`] and [`ownership`] (what is synced, what is needed for it, how it is called, whose it is), the
 //! translations, one file for each resource, all pure ([`namespaces`], [`isolation`], [`policies`], [`service_accounts`], [`configmaps`], [`secrets`], [`claims`],
-//! [`services`], [`pods`], [`nodes`], [`events`]), [`super_api`] (what is asked of a super cluster), `reconcile`
+//! [`services`], [`pods`], [`nodes`], [`volumes`], [`classes`], [`events`]), [`super_api`] (what is asked of a super cluster), `reconcile`
 //! (one key at a time), and the loops around it.
 //!
 //! Guarantees: an object of a super cluster is written only after its tenant was checked, and by its UID; a tenant
@@ -45,6 +45,10 @@ pub mod mirrors;
 pub mod pods;
 
 pub mod nodes;
+
+pub mod volumes;
+
+pub mod classes;
 
 pub mod events;
 

@@ -24,6 +24,8 @@ pub const OPEN_INGRESS: &str = "insula-sync-open-ingress";
 pub const OPEN_EGRESS: &str = "insula-sync-open-egress";
 /// Names of policies begin so that open the ports of published Services.
 const PUBLISHED: &str = "insula-sync-published-";
+/// Names of volumes begin so, and end with the UID of their claim, as provisioners have it.
+pub const VOLUME: &str = "pvc-";
 /// The ConfigMap that every Kubernetes writes into every namespace. The super cluster's own stands in its place.
 const ROOT_CA: &str = "kube-root-ca.crt";
 /// What the tenant's own is called in the super namespace.
@@ -64,6 +66,11 @@ pub fn is_published(policy: &str) -> bool {
 /// The NetworkPolicy that lets through a published Service what a tenant's policy allows.
 pub fn through(policy: &str, service: &str) -> String {
     format!("{RESERVED}through-{}", hash(&[policy.as_bytes(), service.as_bytes()]))
+}
+
+/// The volume of a tenant's claim, in the tenant.
+pub fn volume(claim_uid: &str) -> String {
+    format!("{VOLUME}{claim_uid}")
 }
 
 /// True for the name of a pod's token Secret.

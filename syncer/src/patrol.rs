@@ -9,7 +9,7 @@
 mod below;
 mod tell;
 
-use crate::cluster_watch::node_due;
+use crate::cluster_watch::seen;
 use crate::kinds::{Key, Kind};
 use crate::names;
 use crate::options::Options;
@@ -157,8 +157,8 @@ pub async fn pass(
 ) -> Result<Round, ApiError> {
     let began = Instant::now();
     let below = below::refresh(cluster, grace).await?;
-    for node in &below.nodes {
-        node_due(state, cluster, node);
+    for (kind, name) in &below.shown {
+        seen(state, cluster, *kind, name);
     }
     let mut round = Round { objects: below.objects, ..Round::default() };
     let mut known = HashSet::new();

@@ -25,6 +25,8 @@ pub mod tokens;
 
 pub mod nodes;
 
+pub mod views;
+
 pub mod pods;
 
 pub mod events;
@@ -59,5 +61,7 @@ pub async fn reconcile(work: &Work, key: &Key) -> Result<Next, ApiError> {
         }
         Kind::Pod => pods::pod(work, namespace, name).await,
         Kind::Node => nodes::node(work, name).await,
+        Kind::Volume => views::volume(work, name).await,
+        Kind::StorageClass | Kind::RuntimeClass => views::class(work, kind, name).await,
     }
 }

@@ -4,6 +4,7 @@ use crate::kinds::{Key, Kind};
 use crate::metrics::{Direction, Metrics};
 use crate::options::address_of;
 use crate::pods::environment::ApiAddress;
+use crate::reconcile::views::classes_due;
 use crate::settled::Settled;
 use crate::super_api::SuperApi;
 use crate::super_cache::SuperCache;
@@ -212,6 +213,7 @@ impl State {
                 self.due(nodes.iter().map(|n| (tenant.id, Key::object(Kind::Node, "", &n.at.name))));
             }
         }
+        self.due(classes_due(tenant).map(|key| (tenant.id, key)));
         for kind in Kind::ALL {
             let objects = client.list(tenant.id, &kind.group_resource(), "").await?;
             self.due(objects.into_iter().map(|o| (tenant.id, Key::Object(kind, o.name))));

@@ -21,3 +21,5 @@ mod policy_stories;
 mod tunnel_stories;
 
 mod usage_stories;
+
+mod view_stories;

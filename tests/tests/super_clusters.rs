@@ -298,3 +298,71 @@ ports: [{port: 9200}]
             && down("endpointslices", "search-1").is_none())
     });
 }
+
+#[test]
+fn classes_and_volumes_of_a_cluster_of_ones_own_are_seen_by_the_tenants_names() {
+    let below = Insula::start();
+    let insula = Insula::start_with_super_cluster(&kubeconfig_of_super_cluster(&below));
+    below.super_cluster().apply(
+        "{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: kata}, handler: kata-qemu, \
+         overhead: {podFixed: {memory: 64Mi}}}",
+    );
+    insula.host().apply(
+        "
+apiVersion: tenancy.insula.dev/v1alpha1
+kind: Tenant
+metadata: {name: acme}
+spec:
+  runtime: {className: kata}
+  storage: {classes: [{tenant: fast, super: standard, default: true}]}
+",
+    );
+    insula.host().run(&["wait", "tenant/acme", "--for=condition=Ready", "--timeout=60s"]);
+    let acme = insula.tenant_admin("acme");
+    let class = until("the class is there", || acme.look(&["get", "storageclass", "fast"]));
+    assert_eq!(class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"], "true");
+    let runtime = until("the sandbox is there", || acme.look(&["get", "runtimeclass", "kata"]));
+    assert_eq!(
+        (&runtime["handler"], &runtime["overhead"]["podFixed"]["memory"]),
+        (&"kata".into(), &"64Mi".into())
+    );
+
+    acme.apply(
+        "
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  runtimeClassName: kata
+  containers: [{name: c, image: nginx:1, volumeMounts: [{name: data, mountPath: /data}]}]
+  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+",
+    );
+    acme.run(&["wait", "pod/web", "--for=condition=Ready", "--timeout=60s"]);
+    assert_eq!(acme.json(&["get", "pod", "web"])["spec"]["overhead"]["memory"], "64Mi");
+    acme.run(&["wait", "pvc/data", "--for=jsonpath={.status.phase}=Bound", "--timeout=60s"]);
+    let claim = acme.json(&["get", "pvc", "data"]);
+    assert_eq!(claim["spec"]["storageClassName"], "fast");
+    let name = format!("pvc-{}", claim["metadata"]["uid"].as_str().unwrap());
+    let table = acme.run(&["get", "pvc", "data"]);
+    assert!(table.contains(&name), "{table}");
+    let volume = acme.json(&["get", "pv", &name]);
+    assert_eq!(volume["status"]["phase"], "Bound");
+    assert_eq!(
+        (&volume["spec"]["claimRef"]["namespace"], &volume["spec"]["claimRef"]["name"]),
+        (&"default".into(), &"data".into())
+    );
+    for object in [&volume, &claim, &class] {
+        assert!(!object.to_string().contains("acme-default-"), "{object:#}");
+    }
+    acme.run(&["delete", "pod/web", "pvc/data", "--timeout=60s"]);
+    until("the volume is gone", || match acme.say(&["get", "pv", &name]) {
+        said if said.stderr.contains("(NotFound)") => Ok(()),
+        said => Err(format!("{said:?}")),
+    });
+}

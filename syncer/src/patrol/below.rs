@@ -19,8 +19,8 @@ pub struct Below {
     pub touched: HashSet<(TenantId, Key)>,
     /// Those of them for which objects of another kind stand: policies for their Service, tokens for their pod.
     pub beside: HashSet<(TenantId, Key)>,
-    /// Nodes, which no key stands for.
-    pub nodes: HashSet<CompactString>,
+    /// Objects of the cluster's own, which no key stands for.
+    pub shown: HashSet<(Kind, CompactString)>,
     /// Objects that were looked at.
     pub objects: usize,
     /// How long watches were waited for.
@@ -58,8 +58,8 @@ pub async fn refresh(cluster: &SuperCluster, grace: Duration) -> Result<Below, A
         let is_beside = |key: &Key| !matches!(key, Key::Object(of, _) if *of == kind);
         below.beside.extend(due.iter().filter(|(_, key)| is_beside(key)).cloned());
         below.touched.extend(due);
-        if kind == Kind::Node {
-            below.nodes.extend(differing.into_keys().map(|at| at.name));
+        if !kind.labelled() {
+            below.shown.extend(differing.into_keys().map(|at| (kind, at.name)));
         }
     }
     Ok(below)

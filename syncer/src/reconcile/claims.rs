@@ -3,6 +3,8 @@
 use crate::claims::{downward, patch, upward};
 use crate::difference::merge_patch;
 use crate::kinds::Kind;
+use crate::names;
+use crate::reconcile::views;
 use crate::shared_service::is_refusal;
 use crate::translation::Refusal;
 use crate::work::{Work, meta_text};
@@ -18,6 +20,9 @@ pub async fn claim(work: &Work, namespace: &str, name: &str) -> Result<Next, Api
         (None, Some(known)) => {
             if !known.deleting {
                 work.delete(&known, None).await?;
+            }
+            if let Some(identity) = &known.identity {
+                views::remove(work, Kind::Volume, &names::volume(&identity.uid)).await?;
             }
             return Ok(Next::OnEvent);
         }
@@ -55,6 +60,7 @@ pub async fn claim(work: &Work, namespace: &str, name: &str) -> Result<Next, Api
     if let Some(patch) = patch(&observed, &wanted) {
         observed = work.patch(&known, "", Patch::Merge(patch)).await?;
     }
+    views::of_claim(work, &object, &observed).await?;
     let status = upward(place, &observed);
     if let Some(change) = merge_patch(&object["status"], &status) {
         work.patch_up(Kind::Claim, &object, "status", json!({"status": change})).await?;

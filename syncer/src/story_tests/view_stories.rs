@@ -1,0 +1,132 @@
+//! Classes and volumes of the super cluster, as tenants see them.
+
+use super::harness::*;
+use crate::kinds::Kind;
+use api_types::{GroupResource, TenantId};
+use plane_client::fake::FakePlanes;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn storage_classes() -> GroupResource {
+    Kind::StorageClass.group_resource()
+}
+
+fn storage_class(name: &str, policy: &str) -> Value {
+    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+        "provisioner": "disks.example.com", "parameters": {"secret": "hidden"}, "reclaimPolicy": policy,
+        "volumeBindingMode": "Immediate"})
+}
+
+fn story_with(spec: Value) -> Story {
+    let planes = FakePlanes::new();
+    planes.put(TenantId::HOST, tenant("acme", 0, spec));
+    namespace(&planes, id(0), "default");
+    Story::on(planes, Duration::from_secs(60))
+}
+
+#[tokio::test]
+async fn classes_that_are_published_are_there_and_stay_as_they_are() {
+    let story = story_with(json!({"storage": {"classes": [
+        {"tenant": "fast", "super": "cloud-ssd", "default": true}]}, "runtime": {"className": "kata"}}));
+    let (acme, planes) = (id(0), &story.planes);
+    planes.put(SUPER, storage_class("cloud-ssd", "Delete"));
+    planes.put(SUPER, storage_class("internal", "Delete"));
+    planes.put(
+        SUPER,
+        json!({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "kata"},
+            "handler": "kata-qemu"}),
+    );
+    let class = |name: &'static str, is_so: fn(Option<&Value>) -> bool| {
+        let classes = storage_classes();
+        async move { planes.wait_for(acme, &classes, "", name, is_so).await }
+    };
+    let fast = class("fast", |c| c.is_some()).await.unwrap();
+    assert_eq!(fast["provisioner"], "disks.example.com");
+    assert!(fast.get("parameters").is_none());
+    let annotations = &fast["metadata"]["annotations"];
+    assert_eq!(annotations["storageclass.kubernetes.io/is-default-class"], "true");
+    let runtimes = Kind::RuntimeClass.group_resource();
+    let kata = planes.wait_for(acme, &runtimes, "", "kata", |c| c.is_some()).await.unwrap();
+    assert_eq!(kata["handler"], "kata");
+
+    // What the tenant changes or removes comes back; what it makes itself is its own.
+    let mut changed = fast.clone();
+    changed["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] = json!("false");
+    planes.put(acme, changed);
+    let is_default = |c: Option<&Value>| {
+        let key = "storageclass.kubernetes.io/is-default-class";
+        c.is_some_and(|c| c["metadata"]["annotations"][key] == "true")
+    };
+    class("fast", is_default).await;
+    planes.remove(acme, &storage_classes(), "", "fast");
+    class("fast", |c| c.is_some()).await;
+    planes.put(acme, storage_class("own", "Retain"));
+
+    // It follows the super cluster's, and the tenant's spec.
+    planes.put(SUPER, storage_class("cloud-ssd", "Retain"));
+    class("fast", |c| c.is_some_and(|c| c["reclaimPolicy"] == "Retain")).await;
+    let mut spec = planes.find(TenantId::HOST, &tenants(), "", "acme").unwrap();
+    spec["spec"]["storage"]["classes"] = json!([{"tenant": "inner", "super": "internal"}]);
+    planes.put(TenantId::HOST, spec);
+    class("inner", |c| c.is_some()).await;
+    class("fast", |c| c.is_none()).await;
+    planes.remove(SUPER, &storage_classes(), "", "internal");
+    class("inner", |c| c.is_none()).await;
+    assert!(planes.find(acme, &storage_classes(), "", "own").is_some());
+}
+
+#[tokio::test]
+async fn a_bound_claim_shows_its_volume_under_the_tenants_names() {
+    let story = story_with(json!({"storage": {"classes": [{"tenant": "fast", "super": "cloud-ssd"}]}}));
+    let (acme, planes) = (id(0), &story.planes);
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": "default"},
+        "spec": {"storageClassName": "fast", "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}}}});
+    planes.put(acme, claim);
+    let space = story.super_namespace(acme, "default").await;
+    let mut below = story.in_super("persistentvolumeclaims", &space, "data").await;
+    let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "disk-of-shelf-7"},
+        "spec": {"capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "cloud-ssd",
+            "persistentVolumeReclaimPolicy": "Delete", "csi": {"driver": "disks.example.com", "volumeHandle": "7"},
+            "claimRef": {"kind": "PersistentVolumeClaim", "namespace": space, "name": "data",
+                "uid": below["metadata"]["uid"]}},
+        "status": {"phase": "Bound"}});
+    below["spec"]["volumeName"] = json!("disk-of-shelf-7");
+    below["status"] = json!({"phase": "Bound", "capacity": {"storage": "5Gi"}});
+    planes.put(SUPER, below);
+    planes.put(SUPER, volume);
+    let bound = |c: &Value| !c["spec"]["volumeName"].is_null() && c["status"]["phase"] == "Bound";
+    let claim = story.until(acme, "persistentvolumeclaims", "default", "data", bound).await;
+    let name = claim["spec"]["volumeName"].as_str().unwrap();
+    assert_eq!(name, format!("pvc-{}", claim["metadata"]["uid"].as_str().unwrap()));
+    let is_bound = |v: &Value| v["status"]["phase"] == "Bound";
+    let shown = story.until(acme, "persistentvolumes", "", name, is_bound).await;
+    assert_eq!(shown["spec"]["claimRef"]["namespace"], "default");
+    assert_eq!(shown["spec"]["claimRef"]["uid"], claim["metadata"]["uid"]);
+    assert_eq!(shown["spec"]["storageClassName"], "fast");
+    for hidden in [space.as_str(), "disk-of-shelf-7", "cloud-ssd"] {
+        assert!(!shown.to_string().contains(hidden), "{hidden}: {shown:#}");
+    }
+    // The claim goes on: its own volume's name is nothing that it chose.
+    let mut larger = claim.clone();
+    larger["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
+    planes.put(acme, larger);
+    let grown = |c: &Value| c["spec"]["resources"]["requests"]["storage"] == "2Gi";
+    story.until(SUPER, "persistentvolumeclaims", &space, "data", grown).await;
+
+    let mut grown = planes.find(SUPER, &core("persistentvolumes"), "", "disk-of-shelf-7").unwrap();
+    grown["spec"]["capacity"]["storage"] = json!("9Gi");
+    planes.put(SUPER, grown);
+    let has_nine = |v: &Value| v["spec"]["capacity"]["storage"] == "9Gi";
+    let mut shown = story.until(acme, "persistentvolumes", "", name, has_nine).await;
+    shown["spec"]["capacity"]["storage"] = json!("900Gi");
+    planes.put(acme, shown);
+    story.until(acme, "persistentvolumes", "", name, has_nine).await;
+    planes.remove(acme, &core("persistentvolumes"), "", name);
+    story.until(acme, "persistentvolumes", "", name, is_bound).await;
+
+    planes.remove(acme, &core("persistentvolumeclaims"), "default", "data");
+    story.gone(acme, "persistentvolumes", "", name).await;
+    story.gone(SUPER, "persistentvolumeclaims", &space, "data").await;
+}

@@ -334,12 +334,17 @@ where
     }
 
     /// The work failed; the key comes again after a delay that doubles with each failure in a row.
-    pub fn failed(mut self) {
-        self.settled = true;
-        self.fail();
+    pub fn failed(self) {
+        self.failed_for(Duration::ZERO);
     }
 
-    fn fail(&self) {
+    /// The same, where the delay is at least so long.
+    pub fn failed_for(mut self, at_least: Duration) {
+        self.settled = true;
+        self.fail(at_least);
+    }
+
+    fn fail(&self, at_least: Duration) {
         let member = (self.tenant.clone(), self.key.clone());
         let count = {
             let mut state = self.queue.0.state.lock();
@@ -350,7 +355,7 @@ where
         self.release();
         let limits = self.queue.0.limits;
         let delay = limits.base_delay.saturating_mul(1 << (count - 1).min(16)).min(limits.max_delay);
-        self.queue.add_after(member.0, member.1, delay);
+        self.queue.add_after(member.0, member.1, delay.max(at_least.min(limits.max_delay)));
     }
 
     fn release(&self) {
@@ -372,126 +377,10 @@ where
 {
     fn drop(&mut self) {
         if !self.settled {
-            self.fail();
+            self.fail(Duration::ZERO);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn tenants_take_turns_by_weight() {
-        let queue = FairQueue::<&str, u32>::default();
-        queue.set_weight("heavy", 2);
-        for n in 0..4 {
-            queue.add("greedy", n);
-            queue.add("heavy", n);
-        }
-        queue.add("small", 0);
-        let mut order = Vec::new();
-        while !queue.is_empty() {
-            let lease = queue.next().await.unwrap();
-            order.push(lease.tenant);
-            lease.done(None);
-        }
-        assert_eq!(
-            order,
-            ["greedy", "heavy", "heavy", "small", "greedy", "heavy", "heavy", "greedy", "greedy"]
-        );
-    }
-
-    #[tokio::test]
-    async fn a_key_is_worked_on_by_one_worker_and_comes_again_if_added_meanwhile() {
-        let queue = FairQueue::<u8, u8>::default();
-        queue.add(1, 1);
-        let lease = queue.next().await.unwrap();
-        queue.add(1, 1);
-        queue.add(1, 1);
-        assert!(queue.is_empty());
-        lease.done(None);
-        queue.next().await.unwrap().done(None);
-        assert!(queue.is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn failures_wait_longer_each_time_and_are_never_dropped() {
-        let queue = FairQueue::<u8, u8>::default();
-        queue.add(1, 1);
-        let start = tokio::time::Instant::now();
-        for _ in 0..30 {
-            queue.next().await.unwrap().failed();
-        }
-        let waited = start.elapsed();
-        assert!(waited > Duration::from_secs(300), "waited only {waited:?}");
-        drop(queue.next().await.unwrap());
-        queue.next().await.unwrap().done(None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_last_answer_says_when_a_key_comes_again() {
-        let queue = FairQueue::<u8, u8>::default();
-        let hours = |count: u64| Duration::from_secs(3600 * count);
-        let start = tokio::time::Instant::now();
-        for key in 0..100 {
-            queue.add(1, key);
-            queue.next().await.unwrap().done(Some(hours(1)));
-            queue.add(1, key);
-            queue.next().await.unwrap().done((key == 7).then(|| hours(2)));
-        }
-        assert_eq!(queue.0.state.lock().delays.len(), 1);
-        queue.next().await.unwrap().done(None);
-        assert_eq!(start.elapsed().as_secs(), hours(2).as_secs());
-        assert!(queue.0.state.lock().delay_of.is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_key_is_pending_until_its_work_is_done() {
-        let queue = FairQueue::<u8, u8>::default();
-        assert!(!queue.is_pending(&1, &1));
-        queue.add(1, 1);
-        queue.add(1, 2);
-        assert!(queue.is_pending(&1, &1) && !queue.is_pending(&2, &1));
-        assert_eq!((queue.lengths(), queue.failing()), (vec![(1, 2)], vec![]));
-        tokio::time::advance(Duration::from_secs(3)).await;
-        let lease = queue.next().await.unwrap();
-        assert_eq!(lease.waited.as_secs(), 3);
-        assert!(queue.is_pending(&1, &1), "under work");
-        lease.failed();
-        assert!(queue.is_pending(&1, &1), "delayed");
-        assert_eq!((queue.lengths(), queue.failing()), (vec![(1, 1)], vec![(1, 1)]));
-        for _ in 0..2 {
-            queue.next().await.unwrap().done(None);
-        }
-        assert!(!queue.is_pending(&1, &1) && queue.failing().is_empty());
-    }
-
-    #[tokio::test]
-    async fn what_waits_in_a_closed_queue_can_still_be_taken() {
-        let queue = FairQueue::<u8, u8>::default();
-        assert!(queue.try_next().is_none());
-        queue.add(1, 1);
-        queue.close();
-        assert!(queue.next().await.is_none());
-        queue.try_next().unwrap().done(None);
-        assert!(queue.try_next().is_none());
-    }
-
-    #[tokio::test]
-    async fn closing_ends_every_waiter() {
-        let queue = FairQueue::<u8, u8>::default();
-        let waiters: Vec<_> = (0..3)
-            .map(|_| {
-                tokio::spawn({
-                    let q = queue.clone();
-                    async move { q.next().await.is_none() }
-                })
-            })
-            .collect();
-        queue.close();
-        for waiter in waiters {
-            assert!(waiter.await.unwrap());
-        }
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use crate::metrics::Direction;
 use crate::options::Options;
 use crate::patrol;
 use crate::shared_service;
-use crate::state::{Health, State, SuperCluster};
+use crate::state::{Health, State, SuperCluster, UNREACHABLE};
 use crate::super_api::SuperItem;
 use crate::translation::text;
 use crate::work::{EVENTS, meta_text};
@@ -20,8 +20,12 @@ use serde_json::Value;
 use service_runtime::Shutdown;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+
+/// How long a super cluster may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the watches of one super cluster tell its health loop.
 #[derive(Default)]
@@ -192,9 +196,13 @@ async fn health(
     stop: Shutdown,
 ) {
     loop {
-        let health = look(&cluster, &options, &signals).await;
+        let (before, health) = (cluster.health(), look(&cluster, &options, &signals).await);
         if cluster.set_health(health.clone()) {
             tracing::info!(cluster = %cluster.name, ?health, "the health of a super cluster changed");
+            if is_away(&before) && !is_away(&health) {
+                // What was put off while it was away does not wait for its time.
+                tenants_due(&state, &cluster);
+            }
             for tenant in state.tenants.all() {
                 let on_it = tenant.super_cluster.as_deref().is_none_or(|name| name == cluster.name);
                 if on_it {
@@ -223,10 +231,15 @@ async fn health(
     }
 }
 
+fn is_away(health: &Health) -> bool {
+    matches!(health, Health::Failed(UNREACHABLE, _))
+}
+
 async fn look(cluster: &SuperCluster, options: &Options, signals: &Signals) -> Health {
-    let version = match cluster.api.version().await {
-        Ok(version) => version,
-        Err(error) => return Health::Failed("Unreachable", error.to_string()),
+    let version = match tokio::time::timeout(PATIENCE, cluster.api.version()).await {
+        Ok(Ok(version)) => version,
+        Ok(Err(error)) => return Health::Failed(UNREACHABLE, error.to_string()),
+        Err(_) => return Health::Failed(UNREACHABLE, format!("no answer in {} s", PATIENCE.as_secs())),
     };
     let failing = signals.failing.lock().iter().next().map(|(kind, error)| format!("{kind}: {error}"));
     if let Some(failing) = failing {

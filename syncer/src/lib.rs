@@ -20,6 +20,8 @@ pub mod ownership;
 
 pub mod translation;
 
+pub mod refusals;
+
 pub mod difference;
 
 pub mod namespaces;
@@ -107,12 +109,14 @@ pub use usage::TenantUsage;
 use crate::kinds::{Key, Kind};
 use crate::metrics::Wrote;
 use crate::settled::Stand;
-use crate::state::State;
+use crate::state::{Health, State, UNREACHABLE};
 use crate::work::Work;
-use api_types::{ApiError, TenantId};
+use api_types::{ApiError, Reason, TenantId};
+use parking_lot::Mutex;
 use plane_client::{Next, PlaneClient};
 use service_runtime::Shutdown;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -157,12 +161,16 @@ async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>) {
             Ok(Next::After(delay)) => lease.done(Some(delay)),
             Err(error) => {
                 // Conflicts and races are the ordinary way to learn of a newer state.
-                if error.is_conflict() || error.is_already_exists() || error.is_not_found() {
+                let is_away = error.reason() == Reason::ServiceUnavailable;
+                if is_away || error.is_conflict() || error.is_already_exists() || error.is_not_found() {
                     tracing::debug!(tenant = %lease.tenant, key = ?lease.key, %error, "again");
                 } else {
                     tracing::warn!(tenant = %lease.tenant, key = ?lease.key, %error, "failed; it comes again");
                 }
-                lease.failed();
+                // Who asks for time gets it.
+                let patience =
+                    error.retry_after_seconds().filter(|_| error.reason() == Reason::TooManyRequests);
+                lease.failed_for(Duration::from_secs(patience.unwrap_or(0).into()));
             }
         }
     }
@@ -192,10 +200,21 @@ async fn step(
         return Err(ApiError::unavailable("the tenant has no endpoint yet", 1));
     };
     let wrote = wrote.clone();
-    let work = Work { state: state.clone(), client: client.clone(), tenant: view, cluster, api, wrote };
+    let (state, client_of_work, refused) = (state.clone(), client.clone(), Mutex::default());
+    let work = Work { state, client: client_of_work, tenant: view, cluster, api, wrote, refused };
+    if let Health::Failed(UNREACHABLE, why) = work.cluster.health() {
+        // Everything of its tenants is due when it is back. Meanwhile nobody waits for its answers.
+        return Err(ApiError::unavailable(format!("the super cluster is away: {why}"), 1));
+    }
     let stand = || Stand::read(&**client, &work.cluster, &work.tenant, key);
     let before = stand().await?;
-    let next = reconcile::reconcile(&work, key).await?;
+    let next = match reconcile::reconcile(&work, key).await {
+        Ok(next) => next,
+        Err(error) => {
+            work.tell_refusal(key).await?;
+            return Err(error);
+        }
+    };
     // Whatever changed meanwhile makes the key due again, our own writes too.
     if let Some(before) = before
         && stand().await?.as_ref() == Some(&before)

@@ -13,6 +13,7 @@ use crate::work::{Work, meta_text};
 use api_types::{ApiError, TenantId, labels};
 use async_trait::async_trait;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use plane_client::{Patch, Reservation, ServiceReserver};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -55,8 +56,8 @@ impl Reserver {
         };
         cluster.wait_ready().await;
         let api = self.state.api_address(&tenant).ok_or_else(later)?;
-        let (client, state, wrote) = (self.state.client()?, self.state.clone(), Arc::default());
-        Ok(Work { client, state, tenant, cluster, api, wrote })
+        let (client, state) = (self.state.client()?, self.state.clone());
+        Ok(Work { client, state, tenant, cluster, api, wrote: Arc::default(), refused: Mutex::default() })
     }
 }
 

@@ -22,6 +22,9 @@ use tokio::sync::watch;
 /// Events of a super cluster that wait for their turn, at most.
 const PENDING_EVENTS: usize = 10_000;
 
+/// The reason of a super cluster that does not answer.
+pub const UNREACHABLE: &str = "Unreachable";
+
 /// Whether a super cluster can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {

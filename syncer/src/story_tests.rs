@@ -2,9 +2,13 @@
 
 mod harness;
 
+mod faults;
+
 mod tenant_stories;
 
 mod race_stories;
+
+mod fault_stories;
 
 mod patrol_stories;
 

@@ -6,7 +6,8 @@ use crate::names;
 use crate::namespaces;
 use crate::ownership;
 use crate::pods::environment::ApiAddress;
-use crate::reconcile::isolation;
+use crate::reconcile::{isolation, pods};
+use crate::refusals::{is_answer, told};
 use crate::state::{State, SuperCluster};
 use crate::super_api::At;
 use crate::super_cache::Cached;
@@ -14,6 +15,7 @@ use crate::tenants::TenantView;
 use crate::translation::{Place, Refusal, list, now_text};
 use api_types::tenancy::{Publish, TENANTS};
 use api_types::{ApiError, ObjectName, Resource, TenantId, labels};
+use parking_lot::Mutex;
 use plane_client::{Actor, Delete, Patch, PlaneClient, Target, Write};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -37,6 +39,8 @@ pub struct Work {
     pub api: ApiAddress,
     /// What it wrote.
     pub wrote: Arc<Wrote>,
+    /// The last no of the super cluster to one of the tenant's objects.
+    pub refused: Mutex<Option<ApiError>>,
 }
 
 impl Work {
@@ -89,7 +93,33 @@ impl Work {
                 }
                 Err(error)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(self.noted(error)),
+        }
+    }
+
+    /// Keeps what the tenant should read of a refusal.
+    fn noted(&self, error: ApiError) -> ApiError {
+        if is_answer(&error) {
+            *self.refused.lock() = Some(error.clone());
+        }
+        error
+    }
+
+    /// Tells the tenant that the super cluster refused the object of this key, when that is why the work failed.
+    pub async fn tell_refusal(&self, key: &Key) -> Result<(), ApiError> {
+        let (Some(error), Key::Object(kind, at)) = (self.refused.lock().take(), key) else { return Ok(()) };
+        let namespace = if *kind == Kind::Namespace { &at.name } else { &at.namespace };
+        let super_namespace = self.super_namespace(namespace);
+        match self.get(*kind, &at.namespace, &at.name).await? {
+            // What it refers to was refused, or it itself; one that runs is told by whoever changes it.
+            Some(pod) if *kind == Kind::Pod && self.cached(*kind, &at.namespace, &at.name).is_none() => {
+                let refusal = told(self.place(namespace, &super_namespace), &error);
+                pods::refuse(self, &pod, &refusal).await.map(drop)
+            }
+            Some(object) if *kind != Kind::Pod => {
+                self.say_refused(*kind, &object, &told(self.place(namespace, &super_namespace), &error)).await
+            }
+            _ => Ok(()),
         }
     }
 
@@ -122,7 +152,7 @@ impl Work {
                 self.forget(known);
                 Err(error)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(self.noted(error)),
         }
     }
 
@@ -315,7 +345,9 @@ impl Work {
         let uid = meta_text(object, "uid");
         let mark = names::digest(format!("{uid} {} {}", refusal.reason, refusal.message).as_bytes());
         let event_name = format!("{}.{mark}", name.chars().take(200).collect::<String>());
-        let at = ObjectName::new(namespace, &event_name);
+        // Events about what is in no namespace are in this one.
+        let event_namespace = if namespace.is_empty() { "default" } else { namespace };
+        let at = ObjectName::new(event_namespace, &event_name);
         if self.client.get(self.tenant.id, &EVENTS.group_resource(), &at).await?.is_some() {
             return Ok(());
         }
@@ -323,7 +355,7 @@ impl Work {
         let event = json!({
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": event_name, "namespace": namespace},
+            "metadata": {"name": event_name, "namespace": event_namespace},
             "involvedObject": {"apiVersion": "v1", "kind": kind.name(), "namespace": namespace, "name": name, "uid": uid},
             "type": "Warning",
             "reason": refusal.reason,
@@ -334,7 +366,7 @@ impl Work {
             "source": {"component": "insula-syncer"},
             "reportingComponent": "insula-syncer",
         });
-        let target = Target::new(self.tenant.id, &EVENTS, namespace, "");
+        let target = Target::new(self.tenant.id, &EVENTS, event_namespace, "");
         match self.client.write(&ACTOR, &target, Write::Create(event)).await {
             Err(error) if error.is_already_exists() => Ok(()),
             done => done.map(drop),

@@ -5,8 +5,6 @@ use crate::difference::merge_patch;
 use crate::kinds::Kind;
 use crate::names;
 use crate::reconcile::views;
-use crate::shared_service::is_refusal;
-use crate::translation::Refusal;
 use crate::work::{Work, meta_text};
 use api_types::ApiError;
 use plane_client::{Next, Patch};
@@ -40,13 +38,7 @@ pub async fn claim(work: &Work, namespace: &str, name: &str) -> Result<Next, Api
     let Some(known) = known else {
         if object["metadata"]["deletionTimestamp"].is_null() {
             work.ensure_namespace(namespace).await?;
-            if let Err(error) = work.create(Kind::Claim, &wanted).await {
-                if is_refusal(&error) {
-                    let refusal = Refusal::new("SuperClusterRefused", place.scrub(error.message()));
-                    work.say_refused(Kind::Claim, &object, &refusal).await?;
-                }
-                return Err(error);
-            }
+            work.create(Kind::Claim, &wanted).await?;
         }
         return Ok(Next::OnEvent);
     };

@@ -5,7 +5,6 @@ use crate::difference::merge_patch;
 use crate::kinds::{Key, Kind, SLICES_MANAGED_BY};
 use crate::mirrors::{SERVICE_NAME, change, downward, forbidden, private_addresses};
 use crate::reconcile::services::KUBERNETES;
-use crate::shared_service::is_refusal;
 use crate::super_cache::Cached;
 use crate::translation::{Place, Refusal};
 use crate::work::{Work, meta_text};
@@ -47,7 +46,7 @@ pub async fn mirror(work: &Work, kind: Kind, namespace: &str, name: &str) -> Res
     };
     let Some(known) = known else {
         if object["metadata"]["deletionTimestamp"].is_null() {
-            create(work, place, kind, &object, &wanted).await?;
+            work.create(kind, &wanted).await?;
         }
         return Ok(Next::OnEvent);
     };
@@ -57,14 +56,11 @@ pub async fn mirror(work: &Work, kind: Kind, namespace: &str, name: &str) -> Res
     let mut observed = known.value()?;
     match change(&observed, &wanted) {
         Change::None => {}
-        Change::Patch(patch) => match work.patch(&known, "", Patch::Merge(patch)).await {
-            Err(error) if is_refusal(&error) => return refused(work, place, kind, &object, error).await,
-            done => observed = done?,
-        },
+        Change::Patch(patch) => observed = work.patch(&known, "", Patch::Merge(patch)).await?,
         Change::Recreate => {
             work.delete(&known, None).await?;
             work.forget(&known);
-            create(work, place, kind, &object, &wanted).await?;
+            work.create(kind, &wanted).await?;
             return Ok(Next::OnEvent);
         }
     }
@@ -127,32 +123,6 @@ fn wanted(work: &Work, place: Place<'_>, kind: Kind, object: &Value) -> Result<V
             ),
         )),
     }
-}
-
-async fn create(
-    work: &Work,
-    place: Place<'_>,
-    kind: Kind,
-    object: &Value,
-    wanted: &Value,
-) -> Result<(), ApiError> {
-    match work.create(kind, wanted).await {
-        Err(error) if is_refusal(&error) => refused(work, place, kind, object, error).await.map(drop),
-        done => done.map(drop),
-    }
-}
-
-/// Tells the tenant that the super cluster refuses an object; it is tried again.
-async fn refused(
-    work: &Work,
-    place: Place<'_>,
-    kind: Kind,
-    object: &Value,
-    error: ApiError,
-) -> Result<Next, ApiError> {
-    let refusal = Refusal::new("SuperClusterRefused", place.scrub(error.message()));
-    work.say_refused(kind, object, &refusal).await?;
-    Err(error)
 }
 
 async fn remove(work: &Work, known: Option<&Cached>) -> Result<(), ApiError> {

@@ -12,11 +12,12 @@ use crate::pods::priority::{self, PriorityWanted};
 use crate::pods::{update, upward};
 use crate::policies::open::Open;
 use crate::reconcile::{claims, configs, nodes, policies, tokens};
+use crate::refusals::{is_answer, told};
 use crate::super_api::At;
 use crate::super_cache::Cached;
-use crate::translation::{Place, Refusal, list, now_text, text};
+use crate::translation::{Refusal, list, now_text, text};
 use crate::work::{ACTOR, Work, has_condition, meta_text};
-use api_types::{ApiError, Reason, Resource, labels};
+use api_types::{ApiError, Resource, labels};
 use jiff::Timestamp;
 use plane_client::{Next, Patch, Write};
 use serde_json::{Value, json};
@@ -109,7 +110,7 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
     match work.create(Kind::Pod, &translated.object).await {
         Ok(_) => Ok(again.map_or(Next::OnEvent, Next::After)),
         Err(error) if is_answer(&error) => {
-            refuse(work, pod, &refusal(work.place(namespace, &super_namespace), &error)).await?;
+            refuse(work, pod, &told(work.place(namespace, &super_namespace), &error)).await?;
             Err(error)
         }
         Err(error) => Err(error),
@@ -140,19 +141,6 @@ async fn ensure_priority(work: &Work, wanted: &PriorityWanted) -> Result<Option<
     Ok(None)
 }
 
-/// True when the super cluster says no to the pod itself, so that the tenant should read why. A namespace that is
-/// still being set up or torn down is not the pod's fault, nor are rights that we lack.
-fn is_answer(error: &ApiError) -> bool {
-    let others = ["service account", "serviceaccount", "being terminated", "not found", "User \""];
-    matches!(error.reason(), Reason::Forbidden | Reason::Invalid | Reason::BadRequest)
-        && !others.iter().any(|o| error.message().contains(o))
-}
-
-/// Such a no, for the tenant's eyes.
-fn refusal(place: Place<'_>, error: &ApiError) -> Refusal {
-    Refusal::new("SuperClusterRefused", place.scrub(error.message()))
-}
-
 /// The services whose addresses a pod reads in its environment.
 async fn services(work: &Work, pod: &Value) -> Result<Vec<Value>, ApiError> {
     if pod["spec"]["enableServiceLinks"] == false {
@@ -171,7 +159,7 @@ fn translate(work: &Work, pod: &Value, services: &[Value], open: Open) -> Result
 }
 
 /// Tells the tenant why the pod does not run: on the pod and in an event.
-async fn refuse(work: &Work, pod: &Value, refusal: &Refusal) -> Result<Next, ApiError> {
+pub async fn refuse(work: &Work, pod: &Value, refusal: &Refusal) -> Result<Next, ApiError> {
     let status = upward::refused(pod, refusal.reason, &refusal.message, &now_text());
     if let Some(change) = merge_patch(&pod["status"], &status) {
         work.patch_up(Kind::Pod, pod, "status", json!({"status": change})).await?;
@@ -272,7 +260,7 @@ async fn change(
         }
         Err(error) if is_answer(&error) => {
             let place = work.place(meta_text(pod, "namespace"), &known.at.namespace);
-            work.say_refused(Kind::Pod, pod, &refusal(place, &error)).await
+            work.say_refused(Kind::Pod, pod, &told(place, &error)).await
         }
         Err(error) => Err(error),
     }

@@ -8,7 +8,6 @@ use crate::kinds::{Key, Kind};
 use crate::policies::open::{Open, labels_of};
 use crate::policies::{Context, downward};
 use crate::reconcile::isolation;
-use crate::shared_service::is_refusal;
 use crate::translation::Refusal;
 use crate::work::{Work, meta_text};
 use api_types::ApiError;
@@ -33,16 +32,7 @@ pub async fn policy(work: &Work, namespace: &str, name: &str) -> Result<Next, Ap
         }
     }
     for policy in &wanted {
-        if let Err(error) = isolation::keep(work, policy).await {
-            if is_refusal(&error) {
-                let place = work.place(namespace, &super_namespace);
-                let refusal = Refusal::new("SuperClusterRefused", place.scrub(error.message()));
-                if let Some(object) = &object {
-                    work.say_refused(Kind::NetworkPolicy, object, &refusal).await?;
-                }
-            }
-            return Err(error);
-        }
+        isolation::keep(work, policy).await?;
     }
     for known in work.cluster.cache.of_tenant(Kind::NetworkPolicy, work.tenant.id) {
         let Some(identity) = &known.identity else { continue };

@@ -1,5 +1,6 @@
 //! The planes, the super cluster played by one of them, and what a cluster's own controllers would do in it.
 
+use super::faults::Faults;
 use crate::kinds::Kind;
 use crate::rights;
 use crate::super_api::{At, Head, SuperApi, SuperItem};
@@ -35,6 +36,7 @@ pub fn policies() -> GroupResource {
 /// A super cluster that a plane plays.
 pub struct PlaneSuper {
     planes: FakePlanes,
+    faults: Arc<Faults>,
     addresses: AtomicU32,
     /// Objects that were read one by one.
     reads: Arc<AtomicU32>,
@@ -45,8 +47,9 @@ pub struct PlaneSuper {
 }
 
 impl PlaneSuper {
-    /// Refuses what is not among the rights that an admin gives us.
-    fn authorize(verb: &str, resource: &Resource, at: &At) -> Result<(), ApiError> {
+    /// Refuses what is not among the rights that an admin gives us, and does what else it is to do to its clients.
+    async fn authorize(&self, verb: &'static str, resource: &Resource, at: &At) -> Result<(), ApiError> {
+        self.faults.meet(verb, resource, at).await?;
         if rights::allow(verb, resource, at.subresource) {
             return Ok(());
         }
@@ -62,11 +65,12 @@ impl PlaneSuper {
 #[async_trait]
 impl SuperApi for PlaneSuper {
     async fn version(&self) -> Result<String, ApiError> {
+        self.faults.meet("get", &Resource::new("", "v1", "version"), &At::new("", "")).await?;
         Ok("v1.36.0".to_owned())
     }
 
     async fn get(&self, resource: &Resource, at: &At) -> Result<Option<Value>, ApiError> {
-        Self::authorize("get", resource, at)?;
+        self.authorize("get", resource, at).await?;
         self.reads.fetch_add(1, Ordering::SeqCst);
         Ok(self.planes.find(SUPER, &resource.group_resource(), &at.namespace, &at.name))
     }
@@ -77,7 +81,7 @@ impl SuperApi for PlaneSuper {
         namespace: &str,
         selector: &str,
     ) -> Result<Vec<Value>, ApiError> {
-        Self::authorize("list", resource, &At::new(namespace, ""))?;
+        self.authorize("list", resource, &At::new(namespace, "")).await?;
         let all = self.planes.all(SUPER, &resource.group_resource(), namespace);
         Ok(all.into_iter().filter(|o| selected(o, selector)).collect())
     }
@@ -92,7 +96,7 @@ impl SuperApi for PlaneSuper {
     }
 
     async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError> {
-        Self::authorize("create", resource, at)?;
+        self.authorize("create", resource, at).await?;
         let mut body = body.clone();
         if !at.namespace.is_empty() {
             let namespace = self.planes.find(SUPER, &core("namespaces"), "", &at.namespace);
@@ -114,7 +118,7 @@ impl SuperApi for PlaneSuper {
     }
 
     async fn patch(&self, resource: &Resource, at: &At, patch: &Patch) -> Result<Value, ApiError> {
-        Self::authorize("patch", resource, at)?;
+        self.authorize("patch", resource, at).await?;
         if let Patch::Strategic(body) = patch
             && body.to_string().contains("SYS_PTRACE")
         {
@@ -130,7 +134,7 @@ impl SuperApi for PlaneSuper {
     }
 
     async fn delete(&self, resource: &Resource, at: &At, how: &Delete) -> Result<(), ApiError> {
-        Self::authorize("delete", resource, at)?;
+        self.authorize("delete", resource, at).await?;
         self.planes.write(&USER, &self.target(resource, at), Write::Delete(how.clone())).await.map(drop)
     }
 
@@ -141,7 +145,7 @@ impl SuperApi for PlaneSuper {
     /// Tells what it is asked, and for whom it does not want to, in words that name the place.
     async fn open(&self, pod: &At, request: PodRequest) -> Result<PodAnswer, ApiError> {
         let verb = if request.method == http::Method::GET { "get" } else { "create" };
-        Self::authorize(verb, Kind::Pod.resource(), pod)?;
+        self.authorize(verb, Kind::Pod.resource(), pod).await?;
         let At { namespace, name, subresource } = pod;
         match request.query.as_str() {
             "forbidden" => {
@@ -167,26 +171,41 @@ impl SuperApi for PlaneSuper {
 
     fn list_watch(&self, resource: &Resource, selector: &str) -> mpsc::Receiver<SuperItem> {
         let (sender, receiver) = mpsc::channel(64);
-        let mut watch = self.planes.list_watch(&resource.group_resource(), Scope::One(SUPER));
-        let (selector, silent) = (selector.to_owned(), self.silent.clone());
+        let (planes, faults) = (self.planes.clone(), self.faults.clone());
+        let (resource, selector, silent) = (resource.clone(), selector.to_owned(), self.silent.clone());
         tokio::spawn(async move {
-            let _ = sender.send(SuperItem::Restart).await;
-            while let Some(item) = watch.recv().await {
-                if silent.load(Ordering::SeqCst) {
+            let mut cuts = faults.cuts();
+            while !sender.is_closed() {
+                if let Err(error) = faults.meet("watch", &resource, &At::new("", "")).await {
+                    let _ = sender.send(SuperItem::Failed(error)).await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                     continue;
                 }
-                let item = match item {
-                    WatchItem::Applied(o) => SuperItem::Applied(o.value().unwrap()),
-                    WatchItem::Deleted(o) => SuperItem::Deleted(o.value().unwrap()),
-                    WatchItem::Synced => SuperItem::Synced,
-                };
-                if let SuperItem::Applied(o) | SuperItem::Deleted(o) = &item
-                    && !selected(o, &selector)
-                {
-                    continue;
-                }
-                if sender.send(item).await.is_err() {
-                    return;
+                let _ = sender.send(SuperItem::Restart).await;
+                let mut watch = planes.list_watch(&resource.group_resource(), Scope::One(SUPER));
+                loop {
+                    let item = tokio::select! {
+                        item = watch.recv() => item,
+                        // A cut loses what was under way.
+                        _ = cuts.changed() => break,
+                    };
+                    let Some(item) = item else { return };
+                    if silent.load(Ordering::SeqCst) {
+                        continue;
+                    }
+                    let item = match item {
+                        WatchItem::Applied(o) => SuperItem::Applied(o.value().unwrap()),
+                        WatchItem::Deleted(o) => SuperItem::Deleted(o.value().unwrap()),
+                        WatchItem::Synced => SuperItem::Synced,
+                    };
+                    if let SuperItem::Applied(o) | SuperItem::Deleted(o) = &item
+                        && !selected(o, &selector)
+                    {
+                        continue;
+                    }
+                    if sender.send(item).await.is_err() {
+                        return;
+                    }
                 }
             }
         });
@@ -207,6 +226,7 @@ fn selected(object: &Value, selector: &str) -> bool {
 pub struct Story {
     pub planes: FakePlanes,
     pub reserver: Reserver,
+    pub faults: Arc<Faults>,
     reads: Arc<AtomicU32>,
     exposed: Arc<AtomicU32>,
     silent: Arc<AtomicBool>,
@@ -237,16 +257,18 @@ impl Story {
     /// Over planes that were prepared before, with a super cluster that a plane plays.
     pub fn on(planes: FakePlanes, patrol: Duration) -> Story {
         let silent = Arc::new(AtomicBool::new(false));
+        let faults = Arc::new(Faults::default());
         let (reads, exposed) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let api = Arc::new(PlaneSuper {
             planes: planes.clone(),
+            faults: faults.clone(),
             addresses: AtomicU32::new(1),
             reads: reads.clone(),
             exposed: exposed.clone(),
             silent: silent.clone(),
         });
         let story = Self::start(planes, patrol, Some(Embedded::Api(api)));
-        Story { reads, exposed, silent, ..story }
+        Story { faults, reads, exposed, silent, ..story }
     }
 
     /// Over planes that were prepared before, without an embedded super cluster.
@@ -262,6 +284,7 @@ impl Story {
             api_address: Some(ApiAddress { host: "10.0.0.1".into(), port: 7443 }),
             workers: 4,
             patrol,
+            health: Duration::from_millis(100),
             ..Options::default()
         };
         tokio::spawn(crate::run(planes.client(), options, reserver.clone(), shutdown.clone()));
@@ -269,6 +292,7 @@ impl Story {
         Story {
             planes,
             reserver,
+            faults: Arc::default(),
             reads: Arc::default(),
             exposed: Arc::default(),
             silent: Arc::default(),
@@ -370,6 +394,19 @@ impl Story {
         let target = Target::new(tenant, resource, namespace, name);
         self.planes.write(&USER, &target, Write::Delete(Delete::default())).await.unwrap()
     }
+}
+
+/// Waits for something that no plane tells of.
+pub async fn comes(what: &str, is_so: impl Fn() -> bool) {
+    let looked = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(Duration::from_secs(60), looked).await.is_ok(),
+        "waited for too long: {what}"
+    );
 }
 
 /// The identity of the tenant of this index.

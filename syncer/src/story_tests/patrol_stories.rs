@@ -89,7 +89,7 @@ async fn what_is_done_behind_our_back_is_found_told_and_repaired() {
     for finding in ["missing", "orphaned", "changed", "replaced"] {
         assert!(story.metric("insula_sync_drift_found_total", finding) >= 1.0, "{finding}");
         let is_repaired = |_: &FakePlanes| story.metric("insula_sync_drift_repaired_total", finding) >= 1.0;
-        until(finding, || is_repaired(&story.planes)).await;
+        comes(finding, || is_repaired(&story.planes)).await;
     }
     let said = |planes: &FakePlanes| {
         let events = planes.all(TenantId::HOST, &core("events"), "default");
@@ -100,19 +100,6 @@ async fn what_is_done_behind_our_back_is_found_told_and_repaired() {
         })
     };
     story.planes.wait_until("the event", said).await;
-}
-
-/// Waits for something that no plane tells of.
-async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let looked = async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(
-        tokio::time::timeout(Duration::from_secs(60), looked).await.is_ok(),
-        "waited for too long: {what}"
-    );
 }
 
 #[tokio::test]

@@ -30,6 +30,18 @@ const REST: u32 = 19;
 /// The longest that a pass is put off for that.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
+/// Tenants that have nothing in super clusters are looked at in each pass of so many: there are many of them.
+const IDLE_EVERY: u32 = 6;
+
+/// Which tenants a pass looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// All of the super cluster's.
+    All,
+    /// Those that have, or may have, something in it.
+    Held,
+}
+
 /// What can be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Finding {
@@ -89,6 +101,7 @@ pub async fn run(
     let mut open = Found::new();
     let mut swept = Instant::now();
     let mut wait = options.patrol;
+    let mut passes = 0_u32;
     loop {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
@@ -99,11 +112,13 @@ pub async fn run(
         }
         if swept.elapsed() >= options.sweep {
             swept = Instant::now();
-            for tenant in tenants(&state, &cluster) {
+            for tenant in tenants(&state, &cluster, Whose::Held) {
                 state.queue.add(tenant.id, Key::Everything);
             }
         }
-        match pass(&state, &client, &cluster, options.patrol / 10).await {
+        let whose = if passes.is_multiple_of(IDLE_EVERY) { Whose::All } else { Whose::Held };
+        passes = passes.wrapping_add(1);
+        match pass(&state, &client, &cluster, whose, options.patrol / 10).await {
             Ok(round) => {
                 wait = options.patrol.max((round.took * REST).min(LONGEST_REST));
                 let repaired = repaired(&state, &mut open, &round.found);
@@ -142,8 +157,12 @@ fn repaired(state: &State, open: &mut Found, found: &Found) -> BTreeMap<Finding,
     out
 }
 
-fn tenants(state: &State, cluster: &SuperCluster) -> Vec<Arc<TenantView>> {
-    let is_there = |t: &Arc<TenantView>| t.synced() && t.super_cluster.as_deref() == Some(&cluster.name);
+fn tenants(state: &State, cluster: &SuperCluster, whose: Whose) -> Vec<Arc<TenantView>> {
+    let is_there = |t: &Arc<TenantView>| {
+        t.synced()
+            && t.super_cluster.as_deref() == Some(&cluster.name)
+            && (t.finalizer || whose == Whose::All)
+    };
     state.tenants.all().into_iter().filter(is_there).collect()
 }
 
@@ -153,6 +172,7 @@ pub async fn pass(
     state: &State,
     client: &Arc<dyn PlaneClient>,
     cluster: &SuperCluster,
+    whose: Whose,
     grace: Duration,
 ) -> Result<Round, ApiError> {
     let began = Instant::now();
@@ -162,7 +182,7 @@ pub async fn pass(
     }
     let mut round = Round { objects: below.objects, ..Round::default() };
     let mut known = HashSet::new();
-    for tenant in tenants(state, cluster) {
+    for tenant in tenants(state, cluster, whose) {
         known.insert(tenant.id);
         let found = compare(state, client, cluster, &tenant).await?;
         if !found.is_empty() {

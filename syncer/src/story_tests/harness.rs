@@ -2,6 +2,7 @@
 
 use super::faults::Faults;
 use crate::kinds::Kind;
+use crate::patrol::{Whose, pass};
 use crate::rights;
 use crate::super_api::{At, Head, SuperApi, SuperItem};
 use crate::{ApiAddress, Embedded, Options, Reserver};
@@ -321,7 +322,8 @@ impl Story {
         let cluster = state.super_cluster("local").unwrap();
         let looked = async {
             loop {
-                let pass = crate::patrol::pass(&state, &self.planes.client(), &cluster, Duration::ZERO).await;
+                let client = self.planes.client();
+                let pass = pass(&state, &client, &cluster, Whose::All, Duration::ZERO).await;
                 if pass.unwrap().found.is_empty() {
                     return;
                 }

@@ -2,6 +2,7 @@
 
 use super::harness::*;
 use crate::kinds::{Key, Kind};
+use crate::patrol::{Whose, pass};
 use crate::settled::Stand;
 use api_types::{Revision, TenantId};
 use plane_client::fake::FakePlanes;
@@ -114,7 +115,8 @@ async fn what_a_worker_did_not_see_of_the_tenant_is_stale() {
     let now = cluster.settled.get(id(0), &key).expect("it was worked on");
     // As if the watch had not told of the tenant's last change.
     cluster.settled.note(id(0), &key, Stand { above: Some(Revision(1)), ..now });
-    let pass = crate::patrol::pass(&state, &story.planes.client(), &cluster, Duration::ZERO).await.unwrap();
+    let client = story.planes.client();
+    let pass = pass(&state, &client, &cluster, Whose::Held, Duration::ZERO).await.unwrap();
     assert_eq!(pass.found[&id(0)][&key], crate::patrol::Finding::Stale);
     story.patrolled().await;
 }

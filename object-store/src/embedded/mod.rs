@@ -65,7 +65,7 @@ pub struct EmbeddedOptions {
 impl Default for EmbeddedOptions {
     fn default() -> Self {
         EmbeddedOptions {
-            page_cache_bytes: 64 << 20,
+            page_cache_bytes: 16 << 20,
             queue: 1024,
             group: 256,
             watch_buffer: 4096,

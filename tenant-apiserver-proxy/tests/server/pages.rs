@@ -2,6 +2,7 @@
 
 use crate::harness::{CONFIGMAPS, Client, Installation, configmap, eventually, text};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 async fn metrics(client: &Client) -> Vec<String> {
     let answer = client.get("/metrics").await.expect_code(200);
@@ -68,6 +69,29 @@ async fn each_plane_counts_its_own_requests() {
     let checks = acme.get("/metrics/slis").await.expect_code(200);
     let checks = String::from_utf8(checks.body.to_vec()).unwrap();
     assert!(checks.contains("kubernetes_healthcheck{name=\"etcd\",type=\"livez\"} 1\n"), "{checks}");
+}
+
+#[tokio::test]
+async fn the_platforms_series_do_not_grow_with_tenants() {
+    let insula = Installation::start().await;
+    let admin = insula.admin().await;
+    let series = async || -> BTreeSet<String> {
+        let lines = metrics(&admin).await.into_iter().filter(|line| !line.starts_with('#'));
+        lines.filter_map(|line| line.rsplit_once(' ').map(|(series, _)| series.to_owned())).collect()
+    };
+    let use_one = async |name: String| {
+        let (_, tenant) = insula.tenant(&name).await;
+        tenant.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201);
+        tenant.get("/api/v1/namespaces/default/made-up").await.expect_code(404);
+    };
+    use_one("first".into()).await;
+    // To read them is counted too.
+    series().await;
+    let of_one = series().await;
+    for number in 0..20 {
+        use_one(format!("tenant-{number}")).await;
+    }
+    assert_eq!(series().await, of_one);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: a pass learns from the super cluster of every object which version it has, and reads only what differs
 //! from what the watches told; what stands otherwise on either side than a worker left it (see [`crate::settled`]) and is
-//! not on its way is found, counted, told in events and made due. A pass takes a twentieth of the time: after a long one
+//! not on its way is found, counted, told in events and made due. A pass takes a quarter of the time: after a long one
 //! the next comes later, up to a minute. Now and then everything is made due, for what no version tells of. Caveat: objects of
 //! tenants that the host plane does not know are counted and left alone, since they may be another installation's.
 
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How many times its own duration a pass waits for the next one, at least.
-const REST: u32 = 19;
+const REST: u32 = 3;
 /// The longest that a pass is put off for that.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 

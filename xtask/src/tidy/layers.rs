@@ -39,6 +39,7 @@ pub const LAYERS: &[Layer] = &[
     ("syncer", SERVICE),
     ("oam-runtime", SERVICE),
     ("cloud-adapters", SERVICE),
+    ("tenant-dns", SERVICE),
     // It knows servers by their API alone.
     ("benchmarks", &[]),
     (
@@ -57,6 +58,7 @@ pub const LAYERS: &[Layer] = &[
             "syncer",
             "oam-runtime",
             "cloud-adapters",
+            "tenant-dns",
         ],
     ),
     // They know the binary from outside, and read what it leaves in its store.

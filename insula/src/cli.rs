@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod backups;
+pub mod dns;
 pub mod store;
 pub mod supercluster;
 
@@ -124,6 +125,8 @@ pub struct Up {
     /// A kubeconfig of a real Kubernetes cluster to use as super cluster, instead of the embedded one. Can be repeated
     #[arg(long, value_name = "FILE")]
     pub super_kubeconfig: Vec<PathBuf>,
+    #[command(flatten)]
+    pub dns: dns::Dns,
     /// How to say where the server is once it is ready; json and yaml show no progress
     #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
     pub output: Format,

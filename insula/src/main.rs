@@ -7,6 +7,7 @@ mod certs;
 mod cli;
 mod client;
 mod copies;
+mod dns;
 mod external_address;
 mod kubeconfigs;
 mod node_templates;

@@ -1,12 +1,13 @@
 //! Wires the services into the process.
 
+use crate::dns;
 use crate::tasks::Tasks;
 use anyhow::Context;
 use api_types::{Resource, TenantId, tenancy};
 use base64::Engine;
 use builtin_controllers::Template;
 use kube::config::Kubeconfig;
-use plane_client::{Actor, Patch, PlaneClient, Target, UsageMeter, Write};
+use plane_client::{Actor, MetricSource, Patch, PlaneClient, Target, UsageMeter, Write};
 use serde_json::json;
 use service_runtime::Shutdown;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,8 @@ pub struct Wiring<'a> {
     pub local: Option<watch::Receiver<String>>,
     /// Real super clusters.
     pub supers: Vec<SuperKubeconfig>,
+    /// DNS for tenants' pods.
+    pub dns: Option<dns::Plan>,
 }
 
 /// Starts every service. Each supervises its own tasks and runs until shutdown.
@@ -94,7 +97,12 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
     let reserver = syncer::Reserver::new();
     wiring.server.set_reserver(Box::new(reserver.clone()));
     wiring.server.set_pod_tunnel(Box::new(reserver.pod_tunnel()));
-    wiring.server.set_metric_sources(vec![Arc::new(reserver.metrics())]);
+    let questions = Arc::new(tenant_dns::Counts::default());
+    let mut sources: Vec<Arc<dyn MetricSource>> = vec![Arc::new(reserver.metrics())];
+    if wiring.dns.is_some() {
+        sources.push(questions.clone());
+    }
+    wiring.server.set_metric_sources(sources);
     let mut meters: Vec<Arc<dyn UsageMeter>> = vec![Arc::new(reserver.tenant_usage())];
     if wiring.local.is_some() {
         let simulated = builtin_controllers::SimulatedUsage::new(client.clone(), TenantId::LOCAL_SUPER);
@@ -113,6 +121,7 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
     };
     let syncing = syncer::Options {
         embedded: wiring.local.map(syncer::Embedded::Kubeconfig),
+        dns: wiring.dns.as_ref().map(|plan| plan.pods.clone()),
         ..syncer::Options::default()
     };
     tasks.spawn(
@@ -124,6 +133,18 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
             shutdown.clone(),
         ),
     );
+    if let Some(dns) = wiring.dns {
+        let directory = Arc::new(reserver.whereabouts());
+        let server = tenant_dns::run(
+            dns.sockets,
+            client.clone(),
+            directory,
+            dns.upstreams,
+            questions,
+            shutdown.clone(),
+        );
+        tasks.spawn("DNS", server);
+    }
     tasks.spawn("syncer", syncer::run(client.clone(), syncing, reserver, shutdown.clone()));
     tasks.spawn(
         "applications",

@@ -3,6 +3,7 @@
 use crate::audit;
 use crate::backup_plan;
 use crate::cli::Up;
+use crate::dns;
 use crate::external_address::ExternalAddress;
 use crate::node_templates;
 use crate::output::{self, Format};
@@ -27,6 +28,7 @@ use tenant_apiserver_proxy::listener;
 use tenant_apiserver_proxy::renewal::Admins;
 use tenant_apiserver_proxy::scheduled_backups::Plan;
 use tenant_apiserver_proxy::server::{Options, Server};
+use tenant_dns::Sockets;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -77,6 +79,9 @@ async fn serve(
         format!("cannot listen on {}; choose another address with --listen", flags.listen)
     })?;
     let address = listener.local_addr()?;
+    let dns = dns::plan(&flags.dns).await?;
+    let dns_addresses: Vec<SocketAddr> =
+        dns.iter().flat_map(|plan| &plan.sockets).map(Sockets::local_addr).collect::<Result<_, _>>()?;
 
     progress.step("starting the API server");
     let shutdown = Shutdown::new();
@@ -107,11 +112,12 @@ async fn serve(
         event_ttl: flags.event_ttl,
         local,
         supers,
+        dns,
     };
     services::start(&mut tasks, wiring, &shutdown).await?;
 
     let took = progress.done();
-    announce(flags, &base_url, &path, &super_names, took)?;
+    announce(flags, &base_url, &path, &super_names, &dns_addresses, took)?;
     let failed = tokio::select! {
         signal = wait_for_signal() => signal.map(|()| None)?,
         ended = tasks.ended() => ended,
@@ -246,6 +252,7 @@ fn announce(
     base_url: &str,
     path: &Path,
     supers: &[String],
+    dns: &[SocketAddr],
     took: Duration,
 ) -> anyhow::Result<()> {
     let embedded = supers.is_empty();
@@ -256,7 +263,11 @@ fn announce(
         if embedded {
             contexts.push("local");
         }
-        let ready = json!({"address": base_url, "kubeconfig": kubeconfig.to_string(), "contexts": contexts});
+        let mut ready =
+            json!({"address": base_url, "kubeconfig": kubeconfig.to_string(), "contexts": contexts});
+        if !dns.is_empty() {
+            ready["dns"] = dns.iter().map(SocketAddr::to_string).collect();
+        }
         match flags.output {
             Format::Yaml => output::value(&ready, Format::Yaml)?,
             _ => output::line(&ready.to_string()),
@@ -273,6 +284,9 @@ fn announce(
             "  super cluster      local, embedded: its {} nodes are simulated, no container runs",
             flags.nodes
         ));
+    }
+    for dns in dns {
+        output::line(&format!("  DNS of pods        {dns}"));
     }
     output::line("\nNext, in another terminal:\n");
     output::line(&format!("  export INSULA_KUBECONFIG={kubeconfig}"));

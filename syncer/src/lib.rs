@@ -94,17 +94,21 @@ mod reserver;
 
 mod usage;
 
+mod whereabouts;
+
 #[cfg(test)]
 mod story_tests;
 
 pub use metrics::families::SyncMetrics;
 pub use options::{Embedded, LOCAL, Options};
 pub use pod_tunnel::PodTunnels;
+pub use pods::dns::PodDns;
 pub use pods::environment::ApiAddress;
 pub use reserver::Reserver;
 pub use super_api::SuperApi;
 pub use super_kube::{ConnectError, KubeSuper};
 pub use usage::TenantUsage;
+pub use whereabouts::Whereabouts;
 
 use crate::kinds::{Key, Kind};
 use crate::metrics::Wrote;
@@ -124,7 +128,7 @@ use tokio::time::Instant;
 /// know.
 pub async fn run(client: Arc<dyn PlaneClient>, options: Options, reserver: Reserver, shutdown: Shutdown) {
     let state = reserver.state();
-    state.start(client.clone(), options.api_address.clone());
+    state.start(client.clone(), options.api_address.clone(), options.dns.clone());
     let mut tasks = JoinSet::new();
     // Feeds and workers end at shutdown; what fails in them is tried again inside.
     tasks.spawn(feed::profiles(state.clone(), client.clone(), shutdown.clone()));

@@ -1,5 +1,6 @@
 //! What the syncer is told at its start.
 
+use crate::pods::dns::PodDns;
 use crate::pods::environment::ApiAddress;
 use crate::super_api::SuperApi;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct Options {
     pub embedded: Option<Embedded>,
     /// Where pods reach the tenants' API; `None`: at the host and port of the tenant's `status.endpoint`.
     pub api_address: Option<ApiAddress>,
+    /// The DNS server of tenants' pods; `None`: that of their super cluster.
+    pub dns: Option<PodDns>,
     /// How many keys are worked on at a time.
     pub workers: usize,
     /// The time between two patrols; more when they take long.
@@ -40,6 +43,7 @@ impl Default for Options {
         Options {
             embedded: None,
             api_address: None,
+            dns: None,
             workers: 32,
             patrol: Duration::from_secs(10),
             sweep: Duration::from_secs(600),

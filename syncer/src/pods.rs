@@ -2,6 +2,8 @@
 
 pub mod environment;
 
+pub mod dns;
+
 pub mod fields;
 
 pub mod volumes;

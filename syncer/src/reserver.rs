@@ -9,6 +9,7 @@ use crate::shared_service::is_refusal;
 use crate::state::State;
 use crate::tenants::TenantView;
 use crate::usage::TenantUsage;
+use crate::whereabouts::Whereabouts;
 use crate::work::{Work, meta_text};
 use api_types::{ApiError, TenantId, labels};
 use async_trait::async_trait;
@@ -47,6 +48,11 @@ impl Reserver {
     /// What the pods of the tenants use that the same syncer knows.
     pub fn tenant_usage(&self) -> TenantUsage {
         TenantUsage::new(self.state.clone())
+    }
+
+    /// Whose addresses are, as far as the same syncer knows.
+    pub fn whereabouts(&self) -> Whereabouts {
+        Whereabouts::new(self.state.clone())
     }
 
     async fn work(&self, tenant: Arc<TenantView>) -> Result<Work, ApiError> {

@@ -3,6 +3,7 @@
 use crate::kinds::{Key, Kind};
 use crate::metrics::{Direction, Metrics};
 use crate::options::address_of;
+use crate::pods::dns::PodDns;
 use crate::pods::environment::ApiAddress;
 use crate::reconcile::views::classes_due;
 use crate::settled::Settled;
@@ -135,15 +136,24 @@ pub struct State {
     client: OnceLock<Arc<dyn PlaneClient>>,
     /// Where pods reach all tenants' APIs, when that is not what the tenants' endpoints say.
     shared_api: OnceLock<ApiAddress>,
+    dns: OnceLock<PodDns>,
 }
 
 impl State {
-    /// Gives the client, and where pods reach all tenants' APIs; later ones are ignored.
-    pub fn start(&self, client: Arc<dyn PlaneClient>, shared_api: Option<ApiAddress>) {
+    /// Gives the client, where pods reach all tenants' APIs, and the DNS server of tenants' pods; later ones are ignored.
+    pub fn start(&self, client: Arc<dyn PlaneClient>, shared_api: Option<ApiAddress>, dns: Option<PodDns>) {
+        if let Some(dns) = dns {
+            let _ = self.dns.set(dns);
+        }
         if let Some(address) = shared_api {
             let _ = self.shared_api.set(address);
         }
         let _ = self.client.set(client);
+    }
+
+    /// The DNS server of tenants' pods; `None`: that of their super cluster.
+    pub fn dns(&self) -> Option<&PodDns> {
+        self.dns.get()
     }
 
     /// Where pods reach the tenant's API; `None` while its endpoint is not known.

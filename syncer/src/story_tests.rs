@@ -14,6 +14,8 @@ mod patrol_stories;
 
 mod pod_stories;
 
+mod address_stories;
+
 mod service_stories;
 
 mod mirror_stories;

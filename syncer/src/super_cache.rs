@@ -5,6 +5,7 @@
 //! word counts.
 
 mod addresses;
+mod holders;
 
 use crate::isolation;
 use crate::kinds::{Key, Kind};
@@ -15,6 +16,7 @@ use addresses::Addresses;
 use api_types::{ApiError, ObjectName, TenantId};
 use bytes::Bytes;
 use compact_str::CompactString;
+use holders::Holders;
 use parking_lot::RwLock;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -39,7 +41,8 @@ pub struct Cached {
     pub deleting: bool,
     /// The node of a pod.
     pub node: CompactString,
-    /// The addresses that a pod has for itself; none once it has ended, since another one may have them then.
+    /// The addresses that a pod has for itself, none once it has ended, since another one may have them then; and the
+    /// cluster IPs of a Service.
     addresses: Box<[IpAddr]>,
     /// Its JSON, without history; data of ConfigMaps and Secrets only as a digest.
     bytes: Bytes,
@@ -55,7 +58,11 @@ impl Cached {
         let deleting = meta["deletionTimestamp"].is_string();
         let node =
             if kind == Kind::Pod { text(&object["spec"]["nodeName"]) } else { CompactString::default() };
-        let addresses = if kind == Kind::Pod { addresses(&object) } else { Box::default() };
+        let addresses = match kind {
+            Kind::Pod => addresses(&object),
+            Kind::Service => cluster_ips(&object),
+            _ => Box::default(),
+        };
         shrink(kind, &mut object);
         let bytes = Bytes::from(serde_json::to_vec(&object).ok()?);
         Some(Cached { kind, at, identity, uid, version, deleting, node, addresses, bytes })
@@ -90,6 +97,10 @@ fn addresses(pod: &Value) -> Box<[IpAddr]> {
     list(&pod["status"], "podIPs").iter().filter_map(|address| address["ip"].as_str()?.parse().ok()).collect()
 }
 
+fn cluster_ips(service: &Value) -> Box<[IpAddr]> {
+    list(&service["spec"], "clusterIPs").iter().filter_map(|ip| ip.as_str()?.parse().ok()).collect()
+}
+
 /// Where the digest of a ConfigMap's or Secret's content stands in the cached object.
 pub const CONTENT: &str = "contentDigest";
 
@@ -122,6 +133,7 @@ struct Inner {
     pods_on: HashMap<(TenantId, CompactString), usize>,
     by_tenant: HashMap<TenantId, HashSet<ByPointer>>,
     addresses: Addresses,
+    holders: Holders,
 }
 
 /// An object of the cache, told from others by where it is in memory.
@@ -253,6 +265,11 @@ impl SuperCache {
         inner.by_tenant.iter().filter(|(tenant, _)| condition(**tenant)).map(|(_, all)| all.len()).sum()
     }
 
+    /// Those of a kind that have an address: pods for themselves, Services as a cluster IP.
+    pub fn at_address(&self, kind: Kind, ip: IpAddr) -> Vec<Arc<Cached>> {
+        self.0.read().holders.of(ip).iter().filter(|holder| holder.kind == kind).cloned().collect()
+    }
+
     /// All objects of a kind.
     pub fn all(&self, kind: Kind) -> Vec<Arc<Cached>> {
         self.0.read().objects.values().filter(|c| c.kind == kind).cloned().collect()
@@ -283,6 +300,7 @@ impl Inner {
 
     /// Keeps the indexes in step. The EndpointSlices that are due for it.
     fn replaced(&mut self, old: Option<&Arc<Cached>>, new: Option<&Arc<Cached>>) -> Vec<(TenantId, Key)> {
+        self.holders.replace(old, new);
         if let Some(new) = new {
             self.count(new, 1);
         }
@@ -303,7 +321,9 @@ impl Inner {
             self.by_tenant.entry(tenant).or_default().insert(ByPointer(new.clone()));
         }
         let addresses = |object: Option<&Arc<Cached>>, of: TenantId| match object {
-            Some(object) if tenant_of(Some(object)) == Some(of) => object.addresses.clone(),
+            Some(object) if object.kind == Kind::Pod && tenant_of(Some(object)) == Some(of) => {
+                object.addresses.clone()
+            }
             _ => Box::default(),
         };
         let mut due = Vec::new();

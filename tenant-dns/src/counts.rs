@@ -1,5 +1,6 @@
 //! What is counted of questions, over all tenants: the number of series does not grow with them.
 
+use plane_client::{MetricFamily, MetricSource};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How a question ended.
@@ -69,6 +70,17 @@ impl Counts {
     }
 }
 
+impl MetricSource for Counts {
+    fn families(&self) -> Vec<MetricFamily> {
+        let about = "Questions of tenants' pods, by how they ended.";
+        let family = MetricFamily::new("insula_dns_questions_total", "counter", about);
+        let told = |family: MetricFamily, (outcome, count): (&'static str, u64)| {
+            family.with(vec![("outcome", outcome.to_owned())], count as f64)
+        };
+        vec![self.all().fold(family, told)]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +94,8 @@ mod tests {
         }
         let all: Vec<_> = counts.all().collect();
         assert_eq!((all[0], all[7]), (("own", 1), ("dropped", 8)));
+        let families = counts.families();
+        let last = families[0].samples.last().unwrap();
+        assert_eq!((last.labels.as_slice(), last.value), (&[("outcome", "dropped".to_owned())][..], 8.0));
     }
 }

@@ -34,10 +34,11 @@ use plane_client::{PlaneClient, PodDirectory};
 use service_runtime::Shutdown;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::task::JoinSet;
 
-/// Answers until shutdown. `upstreams` are asked in order for names that are not a cluster's.
+/// Answers on all sockets until shutdown. `upstreams` are asked in order for names that are not a cluster's.
 pub async fn run(
-    sockets: Sockets,
+    sockets: Vec<Sockets>,
     client: Arc<dyn PlaneClient>,
     directory: Arc<dyn PodDirectory>,
     upstreams: Vec<SocketAddr>,
@@ -45,6 +46,15 @@ pub async fn run(
     shutdown: Shutdown,
 ) {
     let zone = Zone::new(client, directory.clone());
-    let answerer = Answerer::new(zone, directory, Upstreams::new(upstreams), counts.clone());
-    listen::serve(sockets, Arc::new(answerer), counts, shutdown).await;
+    let answerer = Arc::new(Answerer::new(zone, directory, Upstreams::new(upstreams), counts.clone()));
+    let mut tasks = JoinSet::new();
+    for sockets in sockets {
+        // Each ends at shutdown; what fails in it is tried again inside.
+        tasks.spawn(listen::serve(sockets, answerer.clone(), counts.clone(), shutdown.clone()));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a task of the DNS server failed");
+        }
+    }
 }

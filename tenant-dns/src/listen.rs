@@ -1,7 +1,7 @@
 //! The sockets: questions in datagrams and over connections (RFC 7766), each bounded in number and time.
 //!
-//! Guarantees: no more than [`UNDER_WAY`] questions are under way, [`CONNECTIONS`] connections open, and [`OF_ONE`] of
-//! them from one address; a datagram beyond that is dropped, and a connection closed. A connection that is silent for
+//! Guarantees, for each pair of sockets: no more than [`UNDER_WAY`] questions are under way, [`CONNECTIONS`] connections
+//! open, and [`OF_ONE`] of them from one address; a datagram beyond that is dropped, and a connection closed. A connection that is silent for
 //! [`SILENCE`] is closed. Caveat: on a machine with several addresses, bound to all of them, a datagram is answered from
 //! the address that the routes choose.
 

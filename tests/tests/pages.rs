@@ -99,6 +99,7 @@ const NEEDS: &[(&str, Needs)] = &[
     ("applications.md", Needs::Tenant),
     ("autoscaling.md", Needs::Tenant),
     ("databases.md", Needs::Postgres),
+    ("dns.md", Needs::Dns),
     ("quota.md", Needs::Tenant),
     ("simulation.md", Needs::Tenant),
     ("super-clusters.md", Needs::Tenant),
@@ -110,6 +111,8 @@ enum Needs {
     Tenant,
     /// The same, and a PostgreSQL server.
     Postgres,
+    /// The same as the first, and DNS for pods, at a port that is free in place of the page's.
+    Dns,
 }
 
 #[test]
@@ -135,7 +138,16 @@ fn follow(name: &str) {
         return;
     }
     let needs = NEEDS.iter().find(|(page, _)| *page == name).map(|(_, needs)| *needs);
-    let insula = Insula::start();
+    let insula = match needs {
+        Some(Needs::Dns) => {
+            let listen = format!("127.0.0.1:{}", tools::free_port());
+            page.iter_mut().for_each(|block| {
+                block.text = block.text.replace("-p 5353", &listen.replace("127.0.0.1:", "-p "))
+            });
+            Insula::start_with(&["--dns-listen", &listen, "--dns-upstream", "192.0.2.53"], &[])
+        }
+        _ => Insula::start(),
+    };
     let folder = folder(&insula);
     symlink(tools::insula_binary(), folder.join("bin/insula")).unwrap();
     let postgres = (needs == Some(Needs::Postgres)).then(Postgres::start);

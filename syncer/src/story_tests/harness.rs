@@ -4,6 +4,7 @@ use super::faults::Faults;
 use crate::kinds::Kind;
 use crate::patrol::{Whose, pass};
 use crate::rights;
+use crate::state::SuperCluster;
 use crate::super_api::{At, Head, SuperApi, SuperItem};
 use crate::{ApiAddress, Embedded, Options, Reserver};
 use api_types::tenancy::{API_VERSION, TENANTS};
@@ -61,6 +62,19 @@ impl PlaneSuper {
     fn target(&self, resource: &Resource, at: &At) -> Target {
         Target::new(SUPER, resource, &at.namespace, &at.name).subresource(at.subresource)
     }
+}
+
+/// A super cluster in which there is nothing.
+pub fn cluster(name: &str) -> Arc<SuperCluster> {
+    let api = PlaneSuper {
+        planes: FakePlanes::new(),
+        addresses: AtomicU32::new(1),
+        exposed: Arc::default(),
+        silent: Arc::default(),
+        reads: Arc::default(),
+        faults: Arc::default(),
+    };
+    Arc::new(SuperCluster::new(name, Arc::new(api)))
 }
 
 #[async_trait]

@@ -25,7 +25,7 @@ async fn a_change_that_a_reconciler_reads_before_the_watch_tells_of_it_is_not_lo
     let planes = FakePlanes::new();
     planes.put(TenantId::HOST, tenant("acme", 0, json!({})));
     let state = Arc::new(State::default());
-    state.start(planes.client(), None);
+    state.start(planes.client(), None, None);
     let read = || planes.find(TenantId::HOST, &tenants(), "", "acme").unwrap();
     state.take_tenant(read()).unwrap();
     assert_eq!(due(&state), [Key::Everything]);

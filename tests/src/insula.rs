@@ -79,6 +79,14 @@ impl Insula {
         Self::start_on(Some(kubeconfig.to_owned()), "")
     }
 
+    /// The same with more flags.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_with_super_cluster_and(kubeconfig: &Path, flags: &[&str]) -> Self {
+        Self::start_as(Some(kubeconfig.to_owned()), "", flags, &[], None)
+    }
+
     fn start_on(super_kubeconfig: Option<PathBuf>, log: &'static str) -> Self {
         Self::start_as(super_kubeconfig, log, &[], &[], None)
     }

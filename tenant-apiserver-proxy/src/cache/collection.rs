@@ -124,6 +124,16 @@ impl Collection {
         (Snapshot { stored, shared: self.shared.clone(), newer: Vec::new() }, changes)
     }
 
+    /// What was there at a revision, and what came and comes after it, in one step.
+    pub fn list_at_and_watch(&self, namespace: &str, at: Revision) -> Result<(Snapshot, Resumed), Forgotten> {
+        let mut inner = self.inner.write();
+        let newer: Vec<Arc<Change>> = inner.history.after(at)?.cloned().collect();
+        let missed = newer.iter().filter(|change| in_namespace(change, namespace)).cloned().collect();
+        let changes = inner.watchers.add(namespace);
+        let snapshot = Snapshot { stored: inner.live.clone(), shared: self.shared.clone(), newer };
+        Ok((snapshot, (missed, changes)))
+    }
+
     /// Objects read at start, before anything is served: they have no history.
     pub(super) fn load(&self, record: Arc<Record>) {
         let mut inner = self.inner.write();
@@ -256,6 +266,21 @@ mod tests {
             assert_eq!(names(&snapshot, "a", None), ["a/x@1", "a/y@2"]);
         }
         assert_eq!(now(&collection), ["a/x@3", "a/z@5"]);
+    }
+
+    /// A commit may be in the collection before reads show its revision.
+    #[test]
+    fn a_list_that_a_watch_begins_with_shows_nothing_newer_than_it_says() {
+        let collection = Collection::new(None, Revision::ZERO, Arc::default());
+        collection.put(make("a", "x", 1));
+        collection.put(make("a", "y", 2));
+        collection.put(make("b", "z", 2));
+        let (listed, (missed, mut stream)) = collection.list_at_and_watch("a", Revision(1)).unwrap();
+        collection.put(make("a", "x", 3));
+        assert_eq!(names(&listed, "a", None), ["a/x@1"]);
+        assert_eq!(missed.iter().map(|c| c.object.name.name.as_str()).collect::<Vec<_>>(), ["y"]);
+        assert_eq!(stream.try_recv().unwrap().change.revision, Revision(3));
+        assert!(stream.try_recv().is_err());
     }
 
     #[test]

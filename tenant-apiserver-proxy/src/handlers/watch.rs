@@ -63,12 +63,19 @@ pub async fn watch(
     {
         return Ok(answer(auth, body, format, ended(&error, format)));
     }
-    // Read before the list: whatever is at or before it is in the list.
-    let begun = server.cache.revision();
+    let mut begun = server.cache.revision();
     let from = if asked == Revision::ZERO { begun } else { asked };
     let (records, missed, changes) = if initial {
-        let (snapshot, changes) = collection.list_and_watch(&place.namespace);
-        (Some(selection.records(&snapshot, place, None)), Vec::new(), changes)
+        // All of that revision and nothing of a newer one, of which a part may be there already.
+        let (snapshot, (missed, changes)) = loop {
+            match collection.list_at_and_watch(&place.namespace, begun) {
+                Ok(found) => break found,
+                // So large a commit is entering that its beginning is history already.
+                Err(forgotten) => list::wait_for(server, forgotten.oldest).await?,
+            }
+            begun = server.cache.revision();
+        };
+        (Some(selection.records(&snapshot, place, None)), missed, changes)
     } else {
         match collection.watch(&place.namespace, from) {
             Ok((missed, changes)) => (None, missed, changes),
@@ -90,7 +97,7 @@ pub async fn watch(
         frames,
         bookmarks: options.bookmarks,
         initial_end: initial.then_some(begun),
-        after: if initial { Revision::ZERO } else { from },
+        after: if initial { begun } else { from },
         sent: begun,
     };
     let deadline = tokio::time::Instant::now() + timeout(&options);
@@ -165,8 +172,7 @@ struct Stream {
     changes: Changes,
     frames: mpsc::Sender<Bytes>,
     bookmarks: bool,
-    /// What the bookmark says that ends the initial events: whoever comes again with it has missed nothing, though
-    /// objects of newer commits, of which not all was to be read yet, may have been among them.
+    /// What the bookmark says that ends the initial events: they are what was there at this revision.
     initial_end: Option<Revision>,
     /// Changes up to this one are known to the client, even when they are still to come.
     after: Revision,
@@ -219,12 +225,12 @@ impl Stream {
         self.converted(&mut buffer, &mut strange).await?;
         // What they were part of may be freed as it changes.
         drop(records);
-        for change in missed {
-            self.change(&mut buffer, &change, None).await?;
-        }
         if let Some(begun) = self.initial_end.filter(|_| self.bookmarks) {
             let bookmark = self.encoder.bookmark(begun, true);
             self.put(&mut buffer, bookmark).await?;
+        }
+        for change in missed {
+            self.change(&mut buffer, &change, None).await?;
         }
         self.flush(&mut buffer).await?;
         let mut idle = tokio::time::interval(BOOKMARK_INTERVAL);

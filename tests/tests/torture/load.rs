@@ -6,7 +6,7 @@ use crate::watcher;
 use http::Method;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -38,9 +38,37 @@ pub struct Load {
 pub struct Shared {
     pub history: Mutex<History>,
     pub stopped: AtomicBool,
-    /// The generation of objects: a new one after each fault, so that what is unknown of one is not of all.
-    generation: AtomicU64,
+    generations: Mutex<Generations>,
     marks: AtomicU64,
+}
+
+/// Generations of objects: a new one begins after each fault, so that what is unknown of one object is not of all.
+#[derive(Default)]
+struct Generations {
+    now: u64,
+    /// How many clients are at work on one of before.
+    busy: BTreeMap<u64, u32>,
+}
+
+impl Shared {
+    /// A client begins something with an object of this generation, or of the one before.
+    fn begin(&self, of_before: bool) -> u64 {
+        let mut generations = self.generations.lock();
+        let generation = generations.now.saturating_sub(u64::from(of_before));
+        *generations.busy.entry(generation).or_default() += 1;
+        generation
+    }
+
+    /// It is written down what became of that.
+    fn end(&self, generation: u64) {
+        let mut generations = self.generations.lock();
+        if let Some(count) = generations.busy.get_mut(&generation) {
+            *count -= 1;
+            if *count == 0 {
+                generations.busy.remove(&generation);
+            }
+        }
+    }
 }
 
 impl Load {
@@ -50,7 +78,7 @@ impl Load {
         let shared = Arc::new(Shared {
             history: Mutex::default(),
             stopped: AtomicBool::new(false),
-            generation: AtomicU64::new(0),
+            generations: Mutex::default(),
             marks: AtomicU64::new(1),
         });
         let origin = Instant::now();
@@ -93,8 +121,19 @@ impl Load {
 
     /// Begins a new generation of objects, and checks those that nobody uses any more.
     pub fn next_generation(&mut self) {
-        let now = self.shared.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = {
+            let mut generations = self.shared.generations.lock();
+            generations.now += 1;
+            generations.now
+        };
         while self.checked + 2 <= now {
+            // Nobody begins anything with it any more. What is under way could be seen, and not be written down yet.
+            until("a generation is left alone", || {
+                match self.shared.generations.lock().busy.get(&self.checked) {
+                    None => Ok(()),
+                    Some(busy) => Err(format!("{busy} clients")),
+                }
+            });
             self.read_all(self.checked);
             self.shared.history.lock().check(&prefix(self.checked));
             self.checked += 1;
@@ -165,9 +204,8 @@ struct Writer {
 impl Writer {
     async fn run(mut self) {
         while !self.shared.stopped.load(Ordering::Relaxed) {
-            let now = self.shared.generation.load(Ordering::Relaxed);
             // Now and then one of before the last fault.
-            let generation = now.saturating_sub(u64::from(self.dice.below(4) == 0));
+            let generation = self.shared.begin(self.dice.below(4) == 0);
             let name = format!("{}{}", prefix(generation), self.dice.below(OBJECTS));
             let answered = match self.dice.below(12) {
                 0..3 => self.read(&name).await,
@@ -177,6 +215,7 @@ impl Writer {
                 9 | 10 => self.patch(&name).await,
                 _ => self.delete(&name).await,
             };
+            self.shared.end(generation);
             if !answered {
                 tokio::time::sleep(PAUSE).await;
             }

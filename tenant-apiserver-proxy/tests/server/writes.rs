@@ -136,11 +136,11 @@ async fn generation_counts_what_is_desired() {
 async fn who_creates_what_nothing_acts_on_is_warned() {
     let insula = Installation::start().await;
     let (_, acme) = insula.tenant("acme").await;
-    let policy = json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"},
-        "spec": {"podSelector": {}}});
-    let path = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
-    let answer = acme.post(path, &policy).await.expect_code(201);
-    assert!(answer.header("warning").contains("isolates nothing"), "{}", answer.header("warning"));
+    let claim = json!({"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": "gpu"},
+        "spec": {}});
+    let path = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims";
+    let answer = acme.post(path, &claim).await.expect_code(201);
+    assert!(answer.header("warning").contains("no devices are allocated"), "{}", answer.header("warning"));
     let answer = acme.post(CONFIGMAPS, &configmap("a", json!({}))).await.expect_code(201);
     assert_eq!(answer.header("warning"), "");
 }

@@ -44,9 +44,10 @@ impl Reconciler for RoleAggregation {
             let Some(rules) = aggregated_rules(&roles[index], roles.iter()) else { continue };
             let rules: Vec<Value> = rules.iter().map(Rule::to_json).collect();
             if roles[index]["rules"].as_array().map_or(&[][..], Vec::as_slice) != rules {
-                let name = &roles[index]["metadata"]["name"];
+                let metadata = &roles[index]["metadata"];
+                // What is applied without a UID makes a role anew that was deleted meanwhile.
                 let wanted = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-                    "metadata": {"name": name}, "rules": rules});
+                    "metadata": {"name": metadata["name"], "uid": metadata["uid"]}, "rules": rules});
                 let target = self.access.target_of(tenant, &CLUSTER_ROLES, &roles[index]);
                 match self.access.apply(&target, wanted).await {
                     Ok(_) => roles[index]["rules"] = rules.into(),

@@ -1,26 +1,23 @@
 //! Numbers that follow from a seed, and the seeds of a run.
 #![allow(clippy::print_stderr)]
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use std::time::{Duration, Instant};
 
-/// Numbers that look random and follow from a seed (splitmix64).
+/// Numbers that look random and follow from a seed.
 #[derive(Clone, Debug)]
-pub struct Dice(pub u64);
+pub struct Dice(StdRng);
 
 impl Dice {
-    /// The next number.
-    #[allow(clippy::should_implement_trait)]
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+    /// The numbers of a seed.
+    pub fn new(seed: u64) -> Self {
+        Dice(StdRng::seed_from_u64(seed))
     }
 
     /// One below a limit, which is not zero.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
+        self.0.random_range(..limit)
     }
 
     /// One of some.

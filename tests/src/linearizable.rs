@@ -395,7 +395,7 @@ mod tests {
     #[test]
     fn it_agrees_with_trying_every_order() {
         let (mut sound, mut broken) = (0, 0);
-        let mut dice = Dice(1);
+        let mut dice = Dice::new(1);
         for number in 0..20_000 {
             let count = 1 + dice.below(7);
             let history: Vec<Operation> = (0..count)
@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn long_histories_are_checked_and_one_wrong_answer_in_them_is_found() {
         for seed in 0..20 {
-            let mut dice = Dice(seed);
+            let mut dice = Dice::new(seed);
             let mut state = None;
             let mut mark = 0;
             let mut operations = Vec::new();

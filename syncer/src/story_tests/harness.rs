@@ -245,8 +245,7 @@ pub struct Story {
     reads: Arc<AtomicU32>,
     exposed: Arc<AtomicU32>,
     silent: Arc<AtomicBool>,
-    #[allow(dead_code)]
-    shutdown: End,
+    _shutdown: End,
 }
 
 /// Ends the syncer with its story.
@@ -311,7 +310,7 @@ impl Story {
             reads: Arc::default(),
             exposed: Arc::default(),
             silent: Arc::default(),
-            shutdown: End(shutdown),
+            _shutdown: End(shutdown),
         }
     }
 

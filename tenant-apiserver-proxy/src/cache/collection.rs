@@ -27,6 +27,15 @@ impl Change {
         Change { revision: object.revision, object, previous: None, deleted: false }
     }
 
+    /// One whose object has about so many bytes.
+    #[cfg(test)]
+    pub(super) fn of_size(revision: u64, bytes: usize) -> Arc<Self> {
+        let object = serde_json::json!({"metadata": {"name": "x"}, "data": "x".repeat(bytes)});
+        let stored = super::record::encode(&object, Vec::new(), 0);
+        let made = super::record::decode(ObjectName::new("a", "x"), &stored, Revision(revision)).unwrap();
+        Arc::new(Change::loaded(Arc::new(made)))
+    }
+
     /// True when the object is gone.
     pub fn is_deleted(&self) -> bool {
         self.deleted

@@ -136,17 +136,9 @@ fn weight(change: &Change) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Cache, Incoming, SharedByPlane, SharedObjects, record};
+    use super::super::{Cache, Incoming, SharedByPlane, SharedObjects};
     use super::*;
-    use api_types::{GroupResource, ObjectName, TenantId};
-    use serde_json::json;
-
-    fn change(revision: u64, size: usize) -> Arc<Change> {
-        let object = json!({"metadata": {"name": "x"}, "data": "x".repeat(size)});
-        let stored = record::encode(&object, Vec::new(), 0);
-        let made = record::decode(ObjectName::new("a", "x"), &stored, Revision(revision)).unwrap();
-        Arc::new(Change::loaded(Arc::new(made)))
-    }
+    use api_types::{GroupResource, TenantId};
 
     #[test]
     fn the_largest_give() {
@@ -168,7 +160,7 @@ mod tests {
         let total = || held.0.load(Ordering::Relaxed);
         let mut history = History::new(Revision::ZERO, held.clone());
         for revision in 1..=10 {
-            history.push(change(revision, 1000));
+            history.push(Change::of_size(revision, 1000));
         }
         assert!(history.bytes() > 10_000 && total() == history.bytes());
         history.shorten(5_000);
@@ -191,7 +183,7 @@ mod tests {
         let cache = Cache::new(SharedByPlane { host, tenant, superior });
         let [busy, quiet] = ["busy", "quiet"].map(|name| GroupResource::new("", name));
         let put = |resource: &GroupResource, revision, size| {
-            let change = change(revision, size);
+            let change = Change::of_size(revision, size);
             let name = change.object.name.clone();
             let record = change.object.at(Revision(revision));
             cache.apply(TenantId::HOST, resource, name, Incoming::Put(record));
@@ -218,7 +210,7 @@ mod tests {
     fn there_are_never_more_than_so_many() {
         let mut history = History::new(Revision::ZERO, Arc::default());
         for revision in 1..=MAX_CHANGES as u64 + 5 {
-            history.push(change(revision, 0));
+            history.push(Change::of_size(revision, 0));
         }
         assert_eq!(history.after(Revision(5)).unwrap().count(), MAX_CHANGES);
         assert!(history.after(Revision(4)).is_err());

@@ -166,24 +166,15 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record;
     use super::*;
-    use api_types::{ObjectName, Revision};
-    use serde_json::json;
-
-    fn change(revision: u64, size: usize) -> Arc<Change> {
-        let object = json!({"metadata": {"name": "x"}, "data": "x".repeat(size)});
-        let stored = record::encode(&object, Vec::new(), 0);
-        let made = record::decode(ObjectName::new("a", "x"), &stored, Revision(revision)).unwrap();
-        Arc::new(Change::loaded(Arc::new(made)))
-    }
+    use api_types::Revision;
 
     #[test]
     fn a_watcher_that_lags_in_number_is_ended() {
         let mut watchers = Watchers::default();
         let mut changes = watchers.add("");
         for revision in 0..=MAX_CHANGES as u64 {
-            watchers.send(&change(revision, 1));
+            watchers.send(&Change::of_size(revision, 1));
         }
         assert!(watchers.0.is_empty());
         for _ in 0..MAX_CHANGES {
@@ -197,18 +188,18 @@ mod tests {
         let mut watchers = Watchers::default();
         let (slow, mut quick) = (watchers.add("a"), watchers.add("a"));
         let other = watchers.add("b");
-        watchers.send(&change(1, MAX_BYTES));
+        watchers.send(&Change::of_size(1, MAX_BYTES));
         assert_eq!(watchers.0.len(), 3);
         quick.recv().await.unwrap();
         assert!(futures::poll!(std::pin::pin!(slow.ended())).is_pending());
-        watchers.send(&change(2, 1));
+        watchers.send(&Change::of_size(2, 1));
         slow.ended().await;
         assert_eq!(watchers.0.len(), 2, "only the one that does not read is ended");
         assert_eq!(quick.recv().await.unwrap().change.revision, Revision(2));
         assert!(other.is_empty());
         // What has been read does not count.
         for revision in 3..6 {
-            watchers.send(&change(revision, MAX_BYTES / 2));
+            watchers.send(&Change::of_size(revision, MAX_BYTES / 2));
             quick.recv().await.unwrap();
         }
     }
@@ -217,7 +208,7 @@ mod tests {
     fn those_who_see_the_same_share_it() {
         let mut watchers = Watchers::default();
         let (mut first, mut second) = (watchers.add(""), watchers.add("a"));
-        watchers.send(&change(1, 1));
+        watchers.send(&Change::of_size(1, 1));
         let form = |of| Form { of, shape: "json v1".into() };
         let made = first.try_recv().unwrap().encoded(&form("ADDED"), || Bytes::from("made once".to_owned()));
         let event = second.try_recv().unwrap();
@@ -228,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_has_to_be_waited_for_is_made_once_and_again_only_after_a_failure() {
-        let event = Event::new(change(1, 1));
+        let event = Event::new(Change::of_size(1, 1));
         let form = Form { of: "ADDED", shape: "json v1".into() };
         let failed = event.awaited(&form, async { Err("no") }).await;
         assert_eq!(failed, Err("no"));

@@ -11,7 +11,7 @@ const WRITES: u64 = 60;
 fn killed(mut insula: Insula, what: &str, short: u64) {
     let torture = Torture::begin(what);
     insula.tenant("acme");
-    let mut dice = Dice(torture.seed);
+    let mut dice = Dice::new(torture.seed);
     let mut load = Load::start(&insula.scratch("acme.yaml"), torture.seed);
     let mut rounds = 0;
     while torture.goes_on(rounds, short) {

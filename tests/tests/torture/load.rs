@@ -92,7 +92,7 @@ impl Load {
         };
         for number in 0..CLIENTS {
             let (client, shared) = (load.client(), load.shared.clone());
-            let dice = Dice(seed.wrapping_mul(1000) + number);
+            let dice = Dice::new(seed.wrapping_mul(1000) + number);
             load.tasks.push(load.runtime.spawn(Writer { client, shared, dice, known: HashMap::new() }.run()));
         }
         for number in 0..WATCHERS {
@@ -143,16 +143,14 @@ impl Load {
     /// What is left of a generation, read once more.
     fn read_all(&self, generation: u64) {
         let client = self.client();
-        let mut dice = Dice(0);
         let mut writer =
-            Writer { client, shared: self.shared.clone(), dice: dice.clone(), known: HashMap::new() };
+            Writer { client, shared: self.shared.clone(), dice: Dice::new(0), known: HashMap::new() };
         for number in 0..OBJECTS {
             let name = format!("{}{number}", prefix(generation));
             until("a read is answered", || {
                 if self.runtime.block_on(writer.read(&name)) { Ok(()) } else { Err("nothing".to_owned()) }
             });
         }
-        dice.next();
     }
 
     /// Lets them end, and checks everything.

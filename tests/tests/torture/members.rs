@@ -29,7 +29,7 @@ fn histories_are_linearizable_while_members_of_etcd_fail() {
     let mut etcd = EtcdCluster::start();
     let insula = Insula::start_with(&[&format!("--etcd-servers={}", etcd.urls())], &[]);
     let acme = insula.tenant("acme");
-    let mut dice = Dice(torture.seed);
+    let mut dice = Dice::new(torture.seed);
     let mut load = Load::start(&insula.scratch("acme.yaml"), torture.seed);
     let mut rounds = 0;
     while torture.goes_on(rounds, FAULTS.len() as u64) {

@@ -173,7 +173,7 @@ async fn round(all: &[Arc<Asking>], seed: u64) {
     let mut workers = JoinSet::new();
     for number in 0..WORKERS {
         let (all, left) = (all.to_vec(), left.clone());
-        let mut dice = Dice(seed.wrapping_mul(1000) + number);
+        let mut dice = Dice::new(seed.wrapping_mul(1000) + number);
         workers.spawn(async move {
             while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
             {

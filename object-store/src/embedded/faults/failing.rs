@@ -37,7 +37,7 @@ async fn fails(seed: u64, fault: Fault, step: usize) -> bool {
     let store = open(disk.clone()).unwrap();
     let mut live = store.watch(Revision(0)).await.unwrap();
     let mut history = History::default();
-    let mut dice = Dice(seed);
+    let mut dice = Dice::of(seed);
     history.write(&store, &mut dice, 2, |_| {}).await.unwrap();
     disk.fail_after(step, fault);
     let failure = history.write(&store, &mut dice, GROUPS, |_| {}).await.err();

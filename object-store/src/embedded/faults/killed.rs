@@ -94,7 +94,7 @@ async fn write_until_the_end(dir: &Path, seed: u64, step: u64) {
         }
         io::stdout().lock().write_all(line.as_bytes()).unwrap();
     };
-    History::default().write(&store, &mut Dice(seed), GROUPS, noted).await.unwrap();
+    History::default().write(&store, &mut Dice::of(seed), GROUPS, noted).await.unwrap();
 }
 
 /// One process that ends at a step; false when all was written before.
@@ -118,7 +118,7 @@ async fn ends_at(seed: u64, step: u64) -> bool {
     // The same again, without a fault: what it wrote, and in which order.
     let mut all = History::default();
     let twin = open(super::simulated::Simulated::default()).unwrap();
-    all.write(&twin, &mut Dice(seed), GROUPS, |_| {}).await.unwrap();
+    all.write(&twin, &mut Dice::of(seed), GROUPS, |_| {}).await.unwrap();
     let mut left = all.up_to(last("acknowledged"), last("compacted"));
     let store =
         EmbeddedStore::open(dir.path(), options()).unwrap_or_else(|error| panic!("step {step}: {error}"));

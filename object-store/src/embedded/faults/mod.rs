@@ -13,6 +13,8 @@ mod power_loss;
 mod simulated;
 mod workload;
 
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use std::time::{Duration, Instant};
 
 /// The seeds of a test's rounds.
@@ -30,19 +32,15 @@ fn is_long() -> bool {
     std::env::var_os("TORTURE_SECONDS").is_some()
 }
 
-/// Numbers that follow from a seed (splitmix64).
-pub(super) struct Dice(pub u64);
+/// Numbers that follow from a seed.
+pub(super) struct Dice(StdRng);
 
 impl Dice {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+    pub fn of(seed: u64) -> Self {
+        Dice(StdRng::seed_from_u64(seed))
     }
 
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
+        self.0.random_range(..limit)
     }
 }

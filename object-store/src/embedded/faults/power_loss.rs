@@ -25,7 +25,7 @@ async fn power_loss_at_every_step_loses_nothing_that_was_synced() {
     for seed in seeds("power loss") {
         let (history, disk) = written(seed, 14).await;
         let steps = disk.steps();
-        let mut dice = Dice(seed);
+        let mut dice = Dice::of(seed);
         let mut durable = Vec::new();
         let mut synced = 0;
         let (mut acknowledged, mut compacted) = (0, 0);

@@ -210,7 +210,7 @@ pub async fn written(seed: u64, groups: u64) -> (History, Simulated) {
     let store = open(disk.clone()).unwrap();
     let mut history = History::default();
     let noted = |step| disk.note(step);
-    history.write(&store, &mut Dice(seed), groups, noted).await.unwrap();
+    history.write(&store, &mut Dice::of(seed), groups, noted).await.unwrap();
     drop(store);
     (history, disk)
 }

@@ -19,6 +19,7 @@ pub mod gateway;
 pub mod handlers;
 mod heavy;
 pub mod impersonation;
+pub mod joined;
 pub mod lifetime;
 pub mod limits;
 pub mod metrics;

@@ -2,6 +2,7 @@
 
 use crate::audit::Trail;
 use crate::heavy;
+use crate::joined::Joined;
 use crate::negotiation::{Format, Offer, Rendering, Wish};
 use api_types::ApiError;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -37,6 +38,8 @@ pub struct Reply {
 pub enum Content {
     /// JSON, which may be sent as YAML too.
     Json(Bytes),
+    /// A list in JSON.
+    Joined(Joined),
     /// A `Status`, which may be sent in each format.
     Status(Value),
     /// Another type as it is.
@@ -127,14 +130,18 @@ impl Reply {
     /// True when [`Reply::into_response`] takes long.
     pub fn is_long(&self, wish: &Wish, accepts_gzip: bool) -> bool {
         match &self.content {
-            Content::Json(bytes) => {
-                let rendering = self.rendering(wish);
-                let changed = rendering.format == Format::Yaml || rendering.pretty;
-                (changed && bytes.len() > heavy::YAML_BYTES) || (accepts_gzip && bytes.len() > COMPRESS_FROM)
-            }
+            Content::Json(bytes) => self.is_changed(wish, accepts_gzip, bytes.len()),
+            Content::Joined(list) => self.is_changed(wish, accepts_gzip, list.len()),
             Content::Raw(_, bytes) => accepts_gzip && bytes.len() > COMPRESS_FROM,
             Content::Status(_) | Content::Encoded(..) | Content::Stream(..) | Content::Foreign(_) => false,
         }
+    }
+
+    /// True when so many bytes of JSON are so many that writing them otherwise takes long.
+    fn is_changed(&self, wish: &Wish, accepts_gzip: bool, bytes: usize) -> bool {
+        let rendering = self.rendering(wish);
+        let changed = rendering.format == Format::Yaml || rendering.pretty;
+        (changed && bytes > heavy::YAML_BYTES) || (accepts_gzip && bytes > COMPRESS_FROM)
     }
 
     /// Encodes it for a client. YAML is made from JSON; objects in protobuf are made where the content was.
@@ -143,6 +150,13 @@ impl Reply {
         let mut headers = self.headers;
         let (of, bytes) = match self.content {
             Content::Json(bytes) => render(bytes, rendering),
+            Content::Joined(list) => {
+                let compressed = accepts_gzip && list.len() >= COMPRESS_FROM;
+                if rendering.format != Format::Yaml && !rendering.pretty && !compressed {
+                    return respond("application/json", parts(list), self.code, headers, &self.warnings);
+                }
+                render(list.whole(), rendering)
+            }
             Content::Status(status) => render_status(&status, rendering),
             Content::Raw(of, bytes) => (of, bytes),
             Content::Encoded(of, bytes) => {
@@ -237,6 +251,11 @@ impl From<ApiError> for Reply {
         }
         reply
     }
+}
+
+/// A list that is put together while it is sent.
+fn parts(list: Joined) -> Body {
+    list.parts().map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body that is there as a whole.

@@ -82,6 +82,7 @@ fn asked(info: &RequestInfo) -> String {
 async fn read(reply: Reply, asked: &str) -> Result<Value, ApiError> {
     let bytes = match reply.content {
         Content::Json(bytes) | Content::Raw(_, bytes) => bytes,
+        Content::Joined(list) => list.whole(),
         Content::Status(status) => Bytes::from(status.to_string()),
         Content::Foreign(body) => {
             let whole = Limited::new(body, LONGEST).collect().await;

@@ -150,6 +150,9 @@ impl Event {
             Content::Json(bytes) if level >= Level::RequestResponse => {
                 object(serde_json::from_slice(bytes).ok())
             }
+            Content::Joined(list) if level >= Level::RequestResponse => {
+                object(serde_json::from_slice(&list.clone().whole()).ok())
+            }
             Content::Raw(PROTOBUF, bytes) if level >= Level::RequestResponse => {
                 object(from_protobuf(&self.plane, bytes))
             }

@@ -9,13 +9,14 @@ use crate::cache::snapshot::{Records, Snapshot};
 use crate::conversion::{self, Caller};
 use crate::gateway::Place;
 use crate::heavy;
+use crate::joined::Joined;
 use crate::negotiation::{self, Format, MetaVersion, View};
 use crate::reply::{Content, Reply};
 use crate::server::Server;
 use crate::stages::{Authorized, Query};
 use api_resources::selectors::{FieldSelector, LabelSelector};
 use api_types::{ApiError, Cause, CauseReason, ObjectName, Reason, Revision};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -242,7 +243,7 @@ pub fn show(form: &Form, place: &Place, page: &Page) -> Result<Reply, ApiError> 
             list["apiVersion"] = place.api_version().into();
             protobuf_list(place, &list)?
         }
-        View::Object => Content::Json(join(place, page)?),
+        View::Object => Content::Joined(join(place, page)?),
         View::Metadata(_) => {
             let is = format!("a list (*{})", get::go_type(place, &place.row.list_kind));
             return Err(negotiation::misfit("PartialObjectMetadata", &is));
@@ -342,9 +343,9 @@ fn list_metadata(page: &Page) -> Value {
     metadata
 }
 
-/// The list in JSON: stored bytes, joined. Items of built-in kinds carry no `kind` and `apiVersion`, as in Kubernetes:
+/// The list in JSON: stored bytes, to be joined. Items of built-in kinds carry no `kind` and `apiVersion`, as in Kubernetes:
 /// those come first in the bytes and are left out.
-fn join(place: &Place, page: &Page) -> Result<Bytes, ApiError> {
+fn join(place: &Place, page: &Page) -> Result<Joined, ApiError> {
     let api_version = place.api_version();
     let lead = if place.row.is_custom() {
         0
@@ -356,32 +357,14 @@ fn join(place: &Place, page: &Page) -> Result<Bytes, ApiError> {
         // Lists of custom resources have one, be it empty.
         metadata["continue"] = "".into();
     }
-    let size: usize = page.records.iter().map(|record| record.bytes.len() + 1).sum();
-    let mut out = BytesMut::with_capacity(size + 256);
     let head = format!(
         "{{\"kind\":\"{}\",\"apiVersion\":\"{api_version}\",\"metadata\":{},\"items\":[",
         place.row.list_kind, metadata
     );
-    out.extend_from_slice(head.as_bytes());
-    for (index, record) in page.records.iter().enumerate() {
-        if index > 0 {
-            out.put_u8(b',');
-        }
-        let converted;
-        let as_stored = conversion::is_in_form(place, record);
-        let bytes = if as_stored {
-            &record.bytes
-        } else {
-            converted = item_in_version(place, record)?;
-            &converted
-        };
-        if lead > 0 && as_stored {
-            out.put_u8(b'{');
-            out.extend_from_slice(&bytes[lead + 1..]);
-        } else {
-            out.extend_from_slice(bytes);
-        }
-    }
-    out.extend_from_slice(b"]}");
-    Ok(out.freeze())
+    let item = |record: &Arc<Record>| match conversion::is_in_form(place, record) {
+        true => Ok(record.bytes.slice(lead..)),
+        false => item_in_version(place, record),
+    };
+    let items = page.records.iter().map(item).collect::<Result<_, ApiError>>()?;
+    Ok(Joined::new(Bytes::from(head), items))
 }

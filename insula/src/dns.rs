@@ -33,6 +33,9 @@ pub async fn plan(flags: &Dns) -> anyhow::Result<Option<Plan>> {
         }
         given => given.to_vec(),
     };
+    if upstreams.is_empty() {
+        tracing::warn!("{RESOLV_CONF} names no resolver: names that are not a cluster's get no answer; give --dns-upstream");
+    }
     let mut sockets = Vec::new();
     for listen in &flags.dns_listen {
         ensure!(
@@ -67,7 +70,7 @@ fn pods(flags: &Dns) -> anyhow::Result<PodDns> {
     Ok(PodDns { servers })
 }
 
-/// The resolvers in a `resolv.conf`. Without any, it means the machine itself.
+/// The resolvers in a `resolv.conf`.
 fn resolvers(text: &str) -> Vec<SocketAddr> {
     let named = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();

@@ -83,26 +83,32 @@ impl Answerer {
         answer
     }
 
+    /// Whose pod has an address; the host plane stands for nobody.
+    pub fn asker(&self, source: IpAddr) -> TenantId {
+        self.directory.pod_at(source.to_canonical()).map_or(TenantId::HOST, |(tenant, _)| tenant)
+    }
+
     async fn consider(
         &self,
         bytes: &[u8],
         source: IpAddr,
         transport: Transport,
     ) -> (Option<Vec<u8>>, Outcome) {
+        let asker = self.asker(source);
+        // A source may be forged: whoever it is hears no more than so much.
+        let may = self.limits.take(asker);
         let asked = match Message::from_vec(bytes) {
             Ok(asked) if asked.metadata.message_type == MessageType::Query => asked,
             // An answer to an answer could go on for ever.
             Ok(_) => return (None, Outcome::NotUnderstood),
-            Err(_) => return (malformed(bytes), Outcome::NotUnderstood),
+            Err(_) => return (may.then(|| malformed(bytes)).flatten(), Outcome::NotUnderstood),
         };
-        let tenant = self.directory.pod_at(source).map(|(tenant, _)| tenant);
-        let Some(tenant) = tenant else {
-            // The source may be forged: what is sent there is no larger than what came, and not without limit.
-            let may = self.limits.take(TenantId::HOST);
+        if asker == TenantId::HOST {
             let refused = || reply(&asked, Said::only(ResponseCode::Refused), transport, Some(NOT_A_POD));
             return (may.then(refused).flatten(), Outcome::UnknownSource);
-        };
-        if !self.limits.take(tenant) {
+        }
+        let tenant = asker;
+        if !may {
             return (reply(&asked, Said::only(ResponseCode::ServFail), transport, None), Outcome::Limited);
         }
         let (said, outcome) = match understood(&asked) {

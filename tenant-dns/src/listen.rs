@@ -1,8 +1,8 @@
 //! The sockets: questions in datagrams and over connections (RFC 7766), each bounded in number and time.
 //!
 //! Guarantees, for each pair of sockets: no more than [`UNDER_WAY`] questions are under way, [`CONNECTIONS`] connections
-//! open, and [`OF_ONE`] of them from one address; a datagram beyond that is dropped, and a connection closed. A connection that is silent for
-//! [`SILENCE`] is closed. Caveat: on a machine with several addresses, bound to all of them, a datagram is answered from
+//! open, [`OF_ONE`] of them from one address and [`OF_TENANT`] from one tenant's pods, or from all that are nobody's; a datagram
+//! beyond that is dropped, and a connection closed. A connection that is silent for [`SILENCE`] is closed. Caveat: on a machine with several addresses, bound to all of them, a datagram is answered from
 //! the address that the routes choose.
 
 use crate::answer::{Answerer, Transport};
@@ -10,6 +10,7 @@ use crate::counts::{Counts, Outcome};
 use parking_lot::Mutex;
 use service_runtime::Shutdown;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ const UNDER_WAY: usize = 4_096;
 const CONNECTIONS: usize = 1_024;
 /// Connections from one address at a time.
 const OF_ONE: u32 = 32;
+/// Connections from one tenant's pods at a time, so that one cannot take them all.
+const OF_TENANT: u32 = 256;
 /// How long a connection may be silent, and how long it may take to take an answer.
 const SILENCE: Duration = Duration::from_secs(10);
 /// The largest datagram that is read. No question is larger.
@@ -101,7 +104,7 @@ async fn datagrams(socket: Arc<UdpSocket>, answerer: Arc<Answerer>, counts: Arc<
 
 async fn connections(listener: TcpListener, answerer: Arc<Answerer>, shutdown: &Shutdown) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let sources = Sources::default();
+    let (addresses, tenants) = (Open::default(), Open::default());
     loop {
         let (stream, source) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -112,7 +115,8 @@ async fn connections(listener: TcpListener, answerer: Arc<Answerer>, shutdown: &
             }
         };
         let Ok(place) = places.clone().try_acquire_owned() else { continue };
-        let Some(counted) = sources.enter(source.ip()) else { continue };
+        let Some(of_one) = addresses.enter(source.ip(), OF_ONE) else { continue };
+        let Some(of_tenant) = tenants.enter(answerer.asker(source.ip()), OF_TENANT) else { continue };
         let (answerer, shutdown) = (answerer.clone(), shutdown.clone());
         // Ends when the client closes, is silent or does wrong, and at shutdown.
         tokio::spawn(async move {
@@ -124,7 +128,7 @@ async fn connections(listener: TcpListener, answerer: Arc<Answerer>, shutdown: &
                 }
                 () = shutdown.requested() => {}
             }
-            drop((place, counted));
+            drop((place, of_one, of_tenant));
         });
     }
 }
@@ -140,35 +144,40 @@ async fn connection(mut stream: TcpStream, source: IpAddr, answerer: &Answerer) 
     }
 }
 
-/// How many connections each address has; no larger than the connections.
-#[derive(Clone, Default)]
-struct Sources(Arc<Mutex<HashMap<IpAddr, u32>>>);
+/// How many connections each has; no larger than the connections.
+struct Open<T>(Arc<Mutex<HashMap<T, u32>>>);
 
-/// One connection of an address, until it is dropped.
-struct Counted {
-    sources: Sources,
-    address: IpAddr,
-}
-
-impl Sources {
-    fn enter(&self, address: IpAddr) -> Option<Counted> {
-        let mut sources = self.0.lock();
-        let count = sources.entry(address).or_insert(0);
-        if *count >= OF_ONE {
-            return None;
-        }
-        *count += 1;
-        Some(Counted { sources: self.clone(), address })
+impl<T> Default for Open<T> {
+    fn default() -> Self {
+        Open(Arc::default())
     }
 }
 
-impl Drop for Counted {
+/// One connection, until it is dropped.
+struct Counted<T: Eq + Hash> {
+    all: Arc<Mutex<HashMap<T, u32>>>,
+    whose: T,
+}
+
+impl<T: Copy + Eq + Hash> Open<T> {
+    fn enter(&self, whose: T, most: u32) -> Option<Counted<T>> {
+        let mut all = self.0.lock();
+        let count = all.entry(whose).or_insert(0);
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Counted { all: self.0.clone(), whose })
+    }
+}
+
+impl<T: Eq + Hash> Drop for Counted<T> {
     fn drop(&mut self) {
-        let mut sources = self.sources.0.lock();
-        if let Some(count) = sources.get_mut(&self.address) {
+        let mut all = self.all.lock();
+        if let Some(count) = all.get_mut(&self.whose) {
             *count -= 1;
             if *count == 0 {
-                sources.remove(&self.address);
+                all.remove(&self.whose);
             }
         }
     }

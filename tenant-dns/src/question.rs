@@ -63,9 +63,9 @@ pub enum Asked {
 
 /// Reads a name.
 pub fn read(name: &Name) -> Asked {
-    let labels: Option<Vec<String>> =
-        name.iter().rev().map(|label| Some(std::str::from_utf8(label).ok()?.to_ascii_lowercase())).collect();
-    let Some(labels) = labels else { return Asked::Elsewhere };
+    // What is no text names nothing, and what is below the zone does not leave it for that.
+    let read = |label: &[u8]| String::from_utf8_lossy(label).to_ascii_lowercase();
+    let labels: Vec<String> = name.iter().rev().map(read).collect();
     // From the last label on.
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     match labels.as_slice() {
@@ -210,6 +210,16 @@ mod tests {
             ),
         ] {
             assert_eq!(asked(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_does_not_leave_the_zone() {
+        for (labels, expected) in [
+            (&[&b"\xff"[..], b"cluster", b"local"][..], Asked::Nothing),
+            (&[b"\xff", b"example", b"com"], Asked::Elsewhere),
+        ] {
+            assert_eq!(read(&Name::from_labels(labels.iter().copied()).unwrap()), expected);
         }
     }
 

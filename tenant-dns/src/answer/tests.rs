@@ -21,8 +21,8 @@ pub struct Loopback;
 impl PodDirectory for Loopback {
     fn pod_at(&self, address: IpAddr) -> Option<(TenantId, ObjectName)> {
         let of = match address.to_string().as_str() {
-            "127.0.0.1" => tenant(1),
-            "127.0.0.2" => tenant(2),
+            "127.0.0.1" => tenant(101),
+            "127.0.0.2" => tenant(102),
             _ => return None,
         };
         Some((of, ObjectName::new("shop", "web")))
@@ -42,25 +42,25 @@ async fn put(planes: &FakePlanes, of: TenantId, group: &'static str, plural: &'s
 /// Two tenants with a Service of one name, and one with a headless Service of many endpoints.
 pub async fn answerer(upstreams: Vec<SocketAddr>) -> (Arc<Answerer>, Arc<Counts>) {
     let planes = FakePlanes::new();
-    for (of, ip) in [(tenant(1), "10.96.0.1"), (tenant(2), "10.96.0.2")] {
+    for (of, ip) in [(tenant(101), "10.96.0.1"), (tenant(102), "10.96.0.2")] {
         let service = json!({"metadata": {"name": "db", "namespace": "shop"}, "spec": {"clusterIP": ip}});
         put(&planes, of, "", "services", service).await;
     }
     let service =
         |name: &str, spec: Value| json!({"metadata": {"name": name, "namespace": "shop"}, "spec": spec});
-    put(&planes, tenant(1), "", "services", service("many", json!({"clusterIP": "None"}))).await;
+    put(&planes, tenant(101), "", "services", service("many", json!({"clusterIP": "None"}))).await;
     for (name, other) in [
         ("far", "far.example.com"),
         ("near", "db.shop.svc.cluster.local"),
         ("loop", "loop.shop.svc.cluster.local"),
     ] {
         let spec = json!({"type": "ExternalName", "externalName": other});
-        put(&planes, tenant(1), "", "services", service(name, spec)).await;
+        put(&planes, tenant(101), "", "services", service(name, spec)).await;
     }
     let endpoints: Vec<Value> = (0..200).map(|n| json!({"addresses": [format!("10.1.0.{n}")]})).collect();
     let slice = json!({"metadata": {"name": "many-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "many"}},
         "endpoints": endpoints, "ports": []});
-    put(&planes, tenant(1), "discovery.k8s.io", "endpointslices", slice).await;
+    put(&planes, tenant(101), "discovery.k8s.io", "endpointslices", slice).await;
     let client: Arc<dyn PlaneClient> = Arc::new(planes);
     let counts = Arc::new(Counts::default());
     let zone = Zone::new(client, Arc::new(Loopback));
@@ -279,6 +279,19 @@ async fn who_asks_too_much_is_told_to_wait() {
     let other = ask(&answerer, &asked, "127.0.0.2", Transport::Udp).await;
     assert_eq!(other.metadata.response_code, ResponseCode::NoError);
     assert!(counts.all().any(|counted| counted == ("limited", 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_sent_without_limit_what_others_ask_in_their_name() {
+    let asked = question("db.shop.svc.cluster.local.", RecordType::A, None).to_vec().unwrap();
+    for bytes in [&asked[..], &asked[..20]] {
+        let (answerer, _) = answerer(Vec::new()).await;
+        let source = "192.0.2.9".parse().unwrap();
+        for _ in 0..4_000 {
+            assert!(answerer.answer(bytes, source, Transport::Udp).await.is_some());
+        }
+        assert_eq!(answerer.answer(bytes, source, Transport::Udp).await, None);
+    }
 }
 
 proptest! {

@@ -68,3 +68,20 @@ async fn one_address_has_so_many_connections_and_no_more() {
     assert_eq!(beyond.read(&mut [0; 1]).await.unwrap_or(0), 0, "it is closed");
     over_tcp(&mut connect(address, "127.0.0.2").await, "db.shop.svc.cluster.local.").await;
 }
+
+#[tokio::test]
+async fn one_tenant_cannot_take_all_connections() {
+    // Addresses that are nobody's are one asker together.
+    let (address, _shutdown) = served().await;
+    let mut open = Vec::new();
+    for n in 0..OF_TENANT / OF_ONE {
+        for _ in 0..OF_ONE {
+            let mut stream = connect(address, &format!("127.0.1.{}", n + 1)).await;
+            over_tcp(&mut stream, "db.shop.svc.cluster.local.").await;
+            open.push(stream);
+        }
+    }
+    let mut beyond = connect(address, "127.0.2.1").await;
+    assert_eq!(beyond.read(&mut [0; 1]).await.unwrap_or(0), 0, "it is closed");
+    over_tcp(&mut connect(address, "127.0.0.2").await, "db.shop.svc.cluster.local.").await;
+}

@@ -138,12 +138,10 @@ fn egress(context: &Context<'_>, rules: &[Value]) -> Result<Vec<Value>, Refusal>
         add(&mut out, "to", peers, ports);
         let asked: Vec<Value> = blocks.iter().map(Block::peer).collect();
         // The platform lets everybody ask DNS servers, wherever they are.
-        if let Some(ports) = ports::meet(ports, &dns_ports()) {
-            if to.is_empty() || names_dns(context, to) {
-                out.push(json!({"ports": ports}));
-            } else {
-                add(&mut out, "to", asked.clone(), &ports);
-            }
+        if to.is_empty() || names_dns(context, to) {
+            out.extend(ports::meet(&ports::of_dns(ports), &dns_ports()).map(|ports| json!({"ports": ports})));
+        } else if let Some(ports) = ports::meet(ports, &dns_ports()) {
+            add(&mut out, "to", asked.clone(), &ports);
         }
         // And reach the tenant's API.
         if let Some(ports) = ports::meet(ports, &api) {

@@ -21,6 +21,15 @@ pub fn meet(a: &[Value], b: &[Value]) -> Option<Vec<Value>> {
     }
 }
 
+/// Ports of a rule about DNS servers, where those that every cluster's server has by name are numbers.
+pub fn of_dns(ports: &[Value]) -> Vec<Value> {
+    let numbered = |port: &Value| match port["port"].as_str() {
+        Some("dns" | "dns-tcp") => json!({"port": 53, "protocol": protocol(port)}),
+        _ => port.clone(),
+    };
+    ports.iter().map(numbered).collect()
+}
+
 fn common(a: &Value, b: &Value) -> Option<Value> {
     if protocol(a) != protocol(b) {
         return None;

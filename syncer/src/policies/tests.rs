@@ -153,6 +153,12 @@ fn what_goes_out_goes_where_the_tenant_may_reach() {
             json!([{"to": [dns_pods], "ports": [{"port": 53, "protocol": "UDP"}]},
                 {"ports": [{"port": 53, "protocol": "UDP"}]}]),
         ),
+        (
+            kube_dns.clone(),
+            json!([{"port": "dns", "protocol": "UDP"}, {"port": "metrics"}]),
+            json!([{"to": [dns_pods], "ports": [{"port": "dns", "protocol": "UDP"}, {"port": "metrics"}]},
+                {"ports": [{"port": 53, "protocol": "UDP"}]}]),
+        ),
         (kube_dns, at(80), json!([{"to": [dns_pods], "ports": at(80)}])),
         // The tenant's API has a private address here.
         (block("10.0.0.0/24"), at(7443), json!([{"to": block("10.0.0.1/32"), "ports": tcp(7443)}])),

@@ -2,7 +2,7 @@
 
 use crate::kinds::Kind;
 use crate::ownership::Identity;
-use crate::translation::{Place, text};
+use crate::translation::text;
 use serde_json::{Value, json};
 
 /// Which object an event of a super cluster is about: its kind, super namespace and name. `None` for kinds that are
@@ -14,8 +14,9 @@ pub fn about(event: &Value) -> Option<(Kind, &str, &str)> {
         .then(|| (kind, text(object, "namespace"), text(object, "name")))
 }
 
-/// The event in the tenant; `identity` is that of the object which it is about.
-pub fn upward(place: Place<'_>, identity: &Identity, event: &Value) -> Value {
+/// The event in the tenant; `identity` is that of the object which it is about. `shown` gives a text of the super cluster
+/// without its names.
+pub fn upward(identity: &Identity, event: &Value, shown: impl Fn(&str) -> String) -> Value {
     let mut out = json!({
         "apiVersion": "v1",
         "kind": "Event",
@@ -27,7 +28,7 @@ pub fn upward(place: Place<'_>, identity: &Identity, event: &Value) -> Value {
             "name": identity.name.as_str(),
             "uid": identity.uid.as_str(),
         },
-        "message": place.scrub(text(event, "message")),
+        "message": shown(text(event, "message")),
     });
     if let Some(path) = event["involvedObject"]["fieldPath"].as_str() {
         out["involvedObject"]["fieldPath"] = json!(path);
@@ -74,7 +75,7 @@ mod tests {
             "message": "Successfully assigned acme-shop-hash/web to n1", "source": {"component": "default-scheduler"}});
         assert_eq!(about(&event), Some((Kind::Pod, "acme-shop-hash", "web")));
         assert_eq!(
-            upward(shop(&tenant), &identity, &event),
+            upward(&identity, &event, |text| shop(&tenant).scrub(text)),
             json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "web.17", "namespace": "shop"},
                 "involvedObject": {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "web",
                     "uid": "tenant-uid", "fieldPath": "spec.containers{c}"},

@@ -48,6 +48,17 @@ pub fn super_name(kind: Kind, name: &str) -> Option<String> {
     }
 }
 
+/// True for names of what the syncer makes for itself.
+pub fn is_reserved(name: &str) -> bool {
+    name.starts_with(RESERVED)
+}
+
+/// True for what may be a super namespace's name, by its form.
+pub fn may_be_super_namespace(word: &str) -> bool {
+    let hash = word.rsplit_once('-').map_or("", |(_, hash)| hash);
+    hash.len() == HASH_LENGTH && hash.bytes().all(|c| matches!(c, b'a'..=b'z' | b'2'..=b'7'))
+}
+
 /// The Secret in the super namespace with the service account tokens of a pod.
 pub fn token_secret(pod_uid: &str) -> String {
     format!("{RESERVED}token-{}", hash(&[pod_uid.as_bytes()]))
@@ -137,6 +148,7 @@ mod tests {
             let id = TenantId::new(Uuid::from_u128(uid));
             let name = super_namespace(&tenant, id, &namespace);
             prop_assert!(is_label(&name), "{name}");
+            prop_assert!(may_be_super_namespace(&name), "{name}");
             prop_assert_eq!(&name, &super_namespace(&tenant, id, &namespace));
         }
 

@@ -4,10 +4,11 @@ use crate::kinds::Kind;
 use crate::metrics::families::SyncMetrics;
 use crate::pod_tunnel::PodTunnels;
 use crate::reconcile::services::{KUBERNETES, RESERVED_AT, address_differs};
+use crate::refusals::No;
 use crate::services::{addresses, downward, patch};
-use crate::shared_service::is_refusal;
 use crate::state::State;
 use crate::tenants::TenantView;
+use crate::translation::Place;
 use crate::usage::TenantUsage;
 use crate::whereabouts::Whereabouts;
 use crate::work::{Work, meta_text};
@@ -95,10 +96,10 @@ impl ServiceReserver for Reserver {
             ApiError::forbidden(&Kind::Service.group_resource(), name, &refusal.message)
         })?;
         wanted["metadata"]["annotations"][RESERVED_AT] = json!(Timestamp::now().as_second().to_string());
-        work.ensure_namespace(namespace).await.map_err(|error| told(&error, name, place.super_namespace))?;
+        work.ensure_namespace(namespace).await.map_err(|error| told(&work, &error, name, place))?;
         match reserve(&work, namespace, name, &wanted).await {
             Ok(there) => Ok(Some(addresses(&there))),
-            Err(error) => Err(told(&error, name, place.super_namespace)),
+            Err(error) => Err(told(&work, &error, name, place)),
         }
     }
 }
@@ -145,12 +146,18 @@ impl Reserver {
 
 /// What the tenant is told: why the super cluster refuses, without its names; anything else only that it did not
 /// work now.
-fn told(error: &ApiError, name: &str, super_namespace: &str) -> ApiError {
-    tracing::warn!(%error, super_namespace, service = name, "a service could not be reserved");
-    if is_refusal(error) && !error.message().contains(super_namespace) {
-        return ApiError::new(error.reason(), error.message()).about("", "services", name);
+fn told(work: &Work, error: &ApiError, name: &str, place: Place<'_>) -> ApiError {
+    tracing::warn!(%error, super_namespace = place.super_namespace, service = name, "a service could not be reserved");
+    let no = work.refused.lock().take();
+    match no.map(|no| (work.told(place, &no).message, no)) {
+        Some((message, No::Said(error))) => {
+            ApiError::new(error.reason(), message).about("", "services", name)
+        }
+        Some((message, No::Taken(..))) => {
+            ApiError::forbidden(&Kind::Service.group_resource(), name, &message)
+        }
+        None => later(),
     }
-    later()
 }
 
 fn later() -> ApiError {

@@ -5,7 +5,7 @@ use crate::services::addresses;
 use crate::state::SuperCluster;
 use crate::super_api::At;
 use api_types::tenancy::SYSTEM_NAMESPACE;
-use api_types::{ApiError, Reason, Resource};
+use api_types::{ApiError, Resource};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -74,11 +74,6 @@ fn endpoints(api: &ApiAddress) -> Option<Value> {
         "endpoints": [{"addresses": [ip.to_string()], "conditions": {"ready": true}}],
         "ports": [{"name": "https", "port": api.port, "protocol": "TCP"}],
     }))
-}
-
-/// True for errors that another address may cure.
-pub fn is_refusal(error: &ApiError) -> bool {
-    matches!(error.reason(), Reason::Invalid | Reason::Forbidden | Reason::BadRequest)
 }
 
 #[cfg(test)]

@@ -117,6 +117,11 @@ impl SuperCluster {
         true
     }
 
+    /// Keeps an event again that was taken; one that came meanwhile is newer and stays.
+    pub fn give_event_back(&self, namespace: &str, name: &str, event: Value) {
+        self.events.lock().entry((namespace.to_owned(), name.to_owned())).or_insert(event);
+    }
+
     /// Takes an event whose turn has come.
     pub fn take_event(&self, namespace: &str, name: &str) -> Option<Value> {
         self.events.lock().remove(&(namespace.to_owned(), name.to_owned()))

@@ -10,6 +10,8 @@ mod race_stories;
 
 mod fault_stories;
 
+mod refusal_stories;
+
 mod patrol_stories;
 
 mod pod_stories;

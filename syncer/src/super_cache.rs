@@ -6,6 +6,7 @@
 
 mod addresses;
 mod holders;
+mod without_names;
 
 use crate::isolation;
 use crate::kinds::{Key, Kind};

@@ -1,18 +1,20 @@
 //! One tenant's work on its super cluster: reads and writes on both sides, each with its checks.
 
+mod telling;
+
 use crate::kinds::{Key, Kind};
 use crate::metrics::{Direction, Wrote};
 use crate::names;
 use crate::namespaces;
 use crate::ownership;
 use crate::pods::environment::ApiAddress;
-use crate::reconcile::{isolation, pods};
-use crate::refusals::{is_answer, told};
+use crate::reconcile::isolation;
+use crate::refusals::No;
 use crate::state::{State, SuperCluster};
 use crate::super_api::At;
 use crate::super_cache::Cached;
 use crate::tenants::TenantView;
-use crate::translation::{Place, Refusal, list, now_text};
+use crate::translation::{Place, list};
 use api_types::tenancy::{Publish, TENANTS};
 use api_types::{ApiError, ObjectName, Resource, TenantId, labels};
 use parking_lot::Mutex;
@@ -40,7 +42,7 @@ pub struct Work {
     /// What it wrote.
     pub wrote: Arc<Wrote>,
     /// The last no of the super cluster to one of the tenant's objects.
-    pub refused: Mutex<Option<ApiError>>,
+    pub refused: Mutex<Option<No>>,
 }
 
 impl Work {
@@ -81,7 +83,7 @@ impl Work {
             }
             Err(error) if error.is_already_exists() => {
                 if let Some(there) = self.cluster.api.get(kind.resource(), &At::new(namespace, name)).await? {
-                    ownership::check(&self.tenant, &there)?;
+                    self.own(kind, &there, body)?;
                     self.note(kind, there);
                 }
                 Err(error)
@@ -94,32 +96,6 @@ impl Work {
                 Err(error)
             }
             Err(error) => Err(self.noted(error)),
-        }
-    }
-
-    /// Keeps what the tenant should read of a refusal.
-    fn noted(&self, error: ApiError) -> ApiError {
-        if is_answer(&error) {
-            *self.refused.lock() = Some(error.clone());
-        }
-        error
-    }
-
-    /// Tells the tenant that the super cluster refused the object of this key, when that is why the work failed.
-    pub async fn tell_refusal(&self, key: &Key) -> Result<(), ApiError> {
-        let (Some(error), Key::Object(kind, at)) = (self.refused.lock().take(), key) else { return Ok(()) };
-        let namespace = if *kind == Kind::Namespace { &at.name } else { &at.namespace };
-        let super_namespace = self.super_namespace(namespace);
-        match self.get(*kind, &at.namespace, &at.name).await? {
-            // What it refers to was refused, or it itself; one that runs is told by whoever changes it.
-            Some(pod) if *kind == Kind::Pod && self.cached(*kind, &at.namespace, &at.name).is_none() => {
-                let refusal = told(self.place(namespace, &super_namespace), &error);
-                pods::refuse(self, &pod, &refusal).await.map(drop)
-            }
-            Some(object) if *kind != Kind::Pod => {
-                self.say_refused(*kind, &object, &told(self.place(namespace, &super_namespace), &error)).await
-            }
-            _ => Ok(()),
         }
     }
 
@@ -207,8 +183,9 @@ impl Work {
         let at = At::new(&self.super_namespace(namespace), &name);
         match self.cluster.api.get(kind.resource(), &at).await? {
             None => Ok(true),
+            // What others have there is not what the tenant had.
+            Some(object) if ownership::check(&self.tenant, &object).is_err() => Ok(true),
             Some(object) => {
-                ownership::check(&self.tenant, &object)?;
                 self.note(kind, object);
                 Ok(false)
             }
@@ -336,41 +313,6 @@ impl Work {
     pub fn target(&self, kind: Kind, object: &Value) -> Target {
         let (namespace, name) = (meta_text(object, "namespace"), meta_text(object, "name"));
         Target::new(self.tenant.id, kind.resource(), namespace, name)
-    }
-
-    /// Tells the tenant in an event why an object of theirs does not go to the super cluster. Said once for each
-    /// object and reason; again only with another message.
-    pub async fn say_refused(&self, kind: Kind, object: &Value, refusal: &Refusal) -> Result<(), ApiError> {
-        let (namespace, name) = (meta_text(object, "namespace"), meta_text(object, "name"));
-        let uid = meta_text(object, "uid");
-        let mark = names::digest(format!("{uid} {} {}", refusal.reason, refusal.message).as_bytes());
-        let event_name = format!("{}.{mark}", name.chars().take(200).collect::<String>());
-        // Events about what is in no namespace are in this one.
-        let event_namespace = if namespace.is_empty() { "default" } else { namespace };
-        let at = ObjectName::new(event_namespace, &event_name);
-        if self.client.get(self.tenant.id, &EVENTS.group_resource(), &at).await?.is_some() {
-            return Ok(());
-        }
-        let now = now_text();
-        let event = json!({
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": event_name, "namespace": event_namespace},
-            "involvedObject": {"apiVersion": "v1", "kind": kind.name(), "namespace": namespace, "name": name, "uid": uid},
-            "type": "Warning",
-            "reason": refusal.reason,
-            "message": refusal.message,
-            "count": 1,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "source": {"component": "insula-syncer"},
-            "reportingComponent": "insula-syncer",
-        });
-        let target = Target::new(self.tenant.id, &EVENTS, event_namespace, "");
-        match self.client.write(&ACTOR, &target, Write::Create(event)).await {
-            Err(error) if error.is_already_exists() => Ok(()),
-            done => done.map(drop),
-        }
     }
 
     /// True when the tenant has pods, by name, that refer to a ConfigMap or Secret.

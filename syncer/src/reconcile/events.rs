@@ -14,8 +14,8 @@ pub async fn event(work: &Work, at: &ObjectName) -> Result<Next, ApiError> {
     let Some(event) = work.cluster.take_event(&at.namespace, &at.name) else { return Ok(Next::OnEvent) };
     let result = bring_up(work, &event).await;
     if result.is_err() {
-        // It comes again; a newer one may have come meanwhile, and would be in its place.
-        work.cluster.keep_event(&at.namespace, &at.name, event);
+        // It comes again, unless a newer one has come meanwhile.
+        work.cluster.give_event_back(&at.namespace, &at.name, event);
     }
     result.map(|()| Next::OnEvent)
 }
@@ -26,7 +26,9 @@ async fn bring_up(work: &Work, event: &Value) -> Result<(), ApiError> {
     let Some(identity) = known.and_then(|k| k.identity.clone()).filter(|i| i.tenant == work.tenant.id) else {
         return Ok(());
     };
-    let wanted = upward(work.place(&identity.namespace, super_namespace), &identity, event);
+    let place = work.place(&identity.namespace, super_namespace);
+    let shown = |text: &str| work.cluster.cache.without_names(work.tenant.id, &place.scrub(text));
+    let wanted = upward(&identity, event, shown);
     let name = meta_text(&wanted, "name").to_owned();
     let target = Target::new(work.tenant.id, &EVENTS, &identity.namespace, &name);
     let there = work.client.get(work.tenant.id, &EVENTS.group_resource(), &target.object).await?;

@@ -12,7 +12,7 @@ use crate::pods::priority::{self, PriorityWanted};
 use crate::pods::{update, upward};
 use crate::policies::open::Open;
 use crate::reconcile::{claims, configs, nodes, policies, tokens};
-use crate::refusals::{is_answer, told};
+use crate::refusals::{No, is_answer};
 use crate::super_api::At;
 use crate::super_cache::Cached;
 use crate::translation::{Refusal, list, now_text, text};
@@ -110,7 +110,8 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
     match work.create(Kind::Pod, &translated.object).await {
         Ok(_) => Ok(again.map_or(Next::OnEvent, Next::After)),
         Err(error) if is_answer(&error) => {
-            refuse(work, pod, &told(work.place(namespace, &super_namespace), &error)).await?;
+            let no = No::Said(error.clone());
+            refuse(work, pod, &work.told(work.place(namespace, &super_namespace), &no)).await?;
             Err(error)
         }
         Err(error) => Err(error),
@@ -132,7 +133,13 @@ async fn ensure_priority(work: &Work, wanted: &PriorityWanted) -> Result<Option<
         Err(error) if error.is_already_exists() => {
             let there = api.get(&PRIORITY_CLASSES, &At::new("", &wanted.class)).await?;
             if !there.is_some_and(|there| priority::agrees(&there, wanted)) {
-                return Err(ApiError::internal(format_args!("{} has another meaning already", wanted.class)));
+                tracing::warn!(class = wanted.class, cluster = %work.cluster.name, "the PriorityClass means something else there");
+                let message = format!(
+                    "where pods run, what stands for the priority {} is another one: use another priority, or ask the \
+                     platform's admin",
+                    wanted.value
+                );
+                return Ok(Some(Refusal::new("NameTaken", message)));
             }
         }
         done => drop(done?),
@@ -260,7 +267,7 @@ async fn change(
         }
         Err(error) if is_answer(&error) => {
             let place = work.place(meta_text(pod, "namespace"), &known.at.namespace);
-            work.say_refused(Kind::Pod, pod, &told(place, &error)).await
+            work.say_refused(Kind::Pod, pod, &work.told(place, &No::Said(error))).await
         }
         Err(error) => Err(error),
     }

@@ -213,11 +213,11 @@ impl SuperApi for PlaneSuper {
                         WatchItem::Deleted(o) => SuperItem::Deleted(o.value().unwrap()),
                         WatchItem::Synced => SuperItem::Synced,
                     };
-                    if let SuperItem::Applied(o) | SuperItem::Deleted(o) = &item
-                        && !selected(o, &selector)
-                    {
-                        continue;
-                    }
+                    let item = match item {
+                        // What is selected no more is gone for who watches what is.
+                        SuperItem::Applied(o) if !selected(&o, &selector) => SuperItem::Deleted(o),
+                        item => item,
+                    };
                     if sender.send(item).await.is_err() {
                         return;
                     }

@@ -2,7 +2,7 @@
 
 use crate::load::{self, Make, Shape, Until};
 use crate::objects::{Kind, name};
-use crate::plane::Call;
+use crate::plane::{Call, Plane};
 use crate::reads::fill;
 use crate::report::{Figure, Measure, Report};
 use crate::rooms::{Room, Rooms};
@@ -15,6 +15,9 @@ use std::time::Duration;
 
 /// Objects of each tenant.
 const OBJECTS: u64 = 200;
+
+/// How much lower the greedy tenant's threads stand with the system's scheduler, as `nice` counts.
+const PRIORITY: i32 = 5;
 
 /// Flags of `insula bench fairness`.
 #[derive(Args, Clone, Debug)]
@@ -69,19 +72,45 @@ pub async fn run(flags: &Fairness, rooms: &mut Rooms, progress: &dyn Progress) -
         }
     };
     let before = rooms.taken().await;
-    let (beside, taken) = tokio::try_join!(
-        regulars(&all, flags),
-        load::run(&greedy.plane, shape, Until::Time(flags.time), make, (&Silent, "")),
-    )?;
+    let (beside, taken) =
+        tokio::try_join!(regulars(&all, flags), greedy_load(greedy.plane.clone(), shape, flags.time, make),)?;
     let cpu = cpu(before, rooms.taken().await);
-    let p99 = |measure: &Measure| measure.times.value_at_quantile(0.99) as f64;
-    let figures = vec![Figure::new("p99 beside / p99 alone", p99(&beside) / p99(&alone).max(1.0), "times")];
+    let figures = vec![
+        times_as_long("p99 beside / p99 alone", &alone.both(), &beside.both()),
+        times_as_long("the same of reads", &alone.reads, &beside.reads),
+        times_as_long("the same of changes", &alone.changes, &beside.changes),
+    ];
     let requests = vec![
-        alone.row("regular tenants alone", None),
-        beside.row("regular tenants beside it", None),
+        alone.both().row("regular tenants alone", None),
+        alone.reads.row("- their reads", None),
+        alone.changes.row("- their changes", None),
+        beside.both().row("regular tenants beside it", None),
+        beside.reads.row("- their reads", None),
+        beside.changes.row("- their changes", None),
         taken.row("the greedy tenant", cpu),
     ];
     Ok(rooms.report("fairness", flags.tenants + 1, requests, figures))
+}
+
+/// How many times as long the slowest of a hundred took.
+fn times_as_long(what: &'static str, alone: &Measure, beside: &Measure) -> Figure {
+    let p99 = |measure: &Measure| measure.times.value_at_quantile(0.99) as f64;
+    Figure::new(what, p99(beside) / p99(alone).max(1.0), "times")
+}
+
+/// What regular tenants saw.
+#[derive(Default)]
+struct Seen {
+    reads: Measure,
+    changes: Measure,
+}
+
+impl Seen {
+    fn both(&self) -> Measure {
+        let mut both = self.reads.clone();
+        both.join(self.changes.clone());
+        both
+    }
 }
 
 /// An object, and a change of one, in turns.
@@ -97,40 +126,64 @@ fn mixed(room: &Room) -> Make {
     })
 }
 
-/// All regular tenants at once, each at its pace: on a thread of their own, so that nobody waits for the greedy one on
-/// this side.
-async fn regulars(rooms: &[Room], flags: &Fairness) -> anyhow::Result<Measure> {
-    let (rooms, flags, time) = (rooms.to_vec(), flags.clone(), flags.time);
+/// The load of the greedy tenant, on threads of low priority: on a machine that also runs the server, those who ask much
+/// take no processor from whom they ask, as if they were elsewhere.
+async fn greedy_load(plane: Arc<Plane>, shape: Shape, time: Duration, make: Make) -> anyhow::Result<Measure> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // Where it cannot be lowered, it is as it was.
+    runtime.enable_all().on_thread_start(|| {
+        let _ = rustix::process::nice(PRIORITY);
+    });
+    on_a_thread(runtime, async move || load::run(&plane, shape, Until::Time(time), make, (&Silent, "")).await)
+        .await
+}
+
+/// Runs something on a runtime of its own.
+async fn on_a_thread<T: Send + 'static>(
+    mut runtime: tokio::runtime::Builder,
+    work: impl AsyncFnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
     let (tell, told) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let measured = runtime
-            .map_err(anyhow::Error::from)
-            .and_then(|runtime| runtime.block_on(at_once(rooms.len(), &rooms, |room| paced(room, &flags))));
+        let done = runtime.build().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(work()));
         // Nobody waits any more when the benchmark was interrupted.
-        let _ = tell.send(measured);
+        let _ = tell.send(done);
     });
-    let mut all = Measure { elapsed: time, ..Default::default() };
-    for measure in told.await?? {
-        all.join(measure);
+    told.await?
+}
+
+/// All regular tenants at once, each at its pace: on a thread of their own, so that nobody waits for the greedy one on
+/// this side.
+async fn regulars(rooms: &[Room], flags: &Fairness) -> anyhow::Result<Seen> {
+    let (rooms, flags, time) = (rooms.to_vec(), flags.clone(), flags.time);
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all();
+    let measured =
+        on_a_thread(runtime, async move || at_once(rooms.len(), &rooms, |room| paced(room, &flags)).await);
+    let mut all = Seen::default();
+    for seen in measured.await? {
+        all.reads.join(seen.reads);
+        all.changes.join(seen.changes);
     }
+    (all.reads.elapsed, all.changes.elapsed) = (time, time);
     Ok(all)
 }
 
 /// One tenant: a request at each tick. A time begins when its request should have been sent.
-async fn paced(room: &Room, flags: &Fairness) -> anyhow::Result<Measure> {
+async fn paced(room: &Room, flags: &Fairness) -> anyhow::Result<Seen> {
     let (mut connection, make) = (room.plane.connect().await?, mixed(room));
     let begun = tokio::time::Instant::now();
-    let mut measure = Measure::default();
+    let mut seen = Seen::default();
     for number in 0..(flags.time.as_secs_f64() * flags.pace as f64) as u64 {
         let due = begun + Duration::from_secs_f64(number as f64 / flags.pace as f64);
         tokio::time::sleep_until(due).await;
+        let measure = if number % 2 == 0 { &mut seen.reads } else { &mut seen.changes };
         match connection.measure(make(number)).await? {
             answer if answer.refusal.is_none() => measure.add(due.elapsed(), answer.bytes),
             answer => measure.fail(answer.refusal.unwrap_or_default()),
         }
     }
-    Ok(measure)
+    Ok(seen)
 }
 
 /// Nobody hears it.

@@ -74,6 +74,7 @@ impl Figure {
 }
 
 /// Times, counts and refusals while requests run.
+#[derive(Clone)]
 pub struct Measure {
     pub times: Histogram<u64>,
     pub failed: BTreeMap<String, u64>,

@@ -430,6 +430,8 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
 /// Runs a command to its end; what it left under way is given up soon after.
 fn block_on(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // One more than processors: while those are busy with requests, it takes what comes in to the line of its tenant.
+    runtime.worker_threads(std::thread::available_parallelism().map_or(1, usize::from) + 1);
     // Under load a thread looks at its sockets, and at what other threads have woken (the store's, above all), after so many
     // steps: who asks for little waits behind few steps of those who ask for much. Decision 0018 has the figures.
     runtime.event_interval(15).global_queue_interval(7);

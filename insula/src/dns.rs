@@ -34,7 +34,9 @@ pub async fn plan(flags: &Dns) -> anyhow::Result<Option<Plan>> {
         given => given.to_vec(),
     };
     if upstreams.is_empty() {
-        tracing::warn!("{RESOLV_CONF} names no resolver: names that are not a cluster's get no answer; give --dns-upstream");
+        tracing::warn!(
+            "{RESOLV_CONF} names no resolver: names that are not a cluster's get no answer; give --dns-upstream"
+        );
     }
     let mut sockets = Vec::new();
     for listen in &flags.dns_listen {

@@ -73,6 +73,14 @@ impl FairQueue {
         Arc::new(FairQueue { state: Mutex::new(state) })
     }
 
+    /// A queue for the threads of this runtime, all but one: that one takes what is ready to its line. With a slot for each
+    /// thread whoever is polled would find one free, and the order would be the runtime's, first come, first served.
+    pub fn of_threads() -> Arc<Self> {
+        let threads =
+            tokio::runtime::Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        Self::new(threads.saturating_sub(1))
+    }
+
     /// Does something of a plane, each step of it in the plane's turn.
     pub fn fairly<'a, T>(
         self: &Arc<Self>,
@@ -268,6 +276,7 @@ impl<T> Future for Fairly<'_, T> {
 mod tests {
     use super::*;
     use futures::FutureExt;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use uuid::Uuid;
 
     fn who(number: u128, weight: u32) -> Who {
@@ -369,6 +378,30 @@ mod tests {
         assert!(waits.await.unwrap());
         let state = queue.state.lock();
         assert_eq!((state.busy, state.order.len()), (0, 0));
+    }
+
+    /// As a server is built: a greedy plane has much ready when another one comes.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn who_asks_for_little_is_served_while_much_of_others_is_ready() {
+        const STEPS: usize = 20;
+        let queue = FairQueue::of_threads();
+        let steps = |done: Arc<AtomicUsize>| async move {
+            for _ in 0..STEPS {
+                std::hint::black_box((0..20_000_u64).fold(1, |of, by| of ^ by.wrapping_mul(of | 1)));
+                tokio::task::yield_now().await;
+            }
+            done.fetch_add(1, Ordering::Relaxed)
+        };
+        let mut greedy = tokio::task::JoinSet::new();
+        let (done, last) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..400 {
+            greedy.spawn(queue.fairly(who(1, 1), steps(done.clone())));
+        }
+        tokio::spawn(queue.fairly(who(2, 1), steps(last))).await.unwrap();
+        let before = done.load(Ordering::Relaxed);
+        assert_eq!(greedy.join_all().await.len(), 400);
+        // By the runtime's order all would have ended at about the same time.
+        assert!(before < 200, "{before} of 400 had ended");
     }
 
     #[tokio::test]

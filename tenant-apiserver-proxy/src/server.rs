@@ -181,7 +181,7 @@ impl Server {
             crds: crds::Schemas::default(),
             documents: crate::documents::Documents::default(),
             heavy: crate::heavy::Heavy::default(),
-            processors: FairQueue::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            processors: FairQueue::of_threads(),
             commits: FairQueue::new(COMMITS),
             quota_turns: crate::admission::quotas::Turns::default(),
             backups: Backups::default(),

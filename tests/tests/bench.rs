@@ -82,8 +82,15 @@ fn each_benchmark_measures_and_leaves_nothing() {
         ],
     );
     assert_eq!(
-        counts(&fairness)[..2],
-        pairs(&[("regular tenants alone", 20), ("regular tenants beside it", 20)])
+        counts(&fairness)[..6],
+        pairs(&[
+            ("regular tenants alone", 20),
+            ("- their reads", 10),
+            ("- their changes", 10),
+            ("regular tenants beside it", 20),
+            ("- their reads", 10),
+            ("- their changes", 10),
+        ])
     );
 
     let left = insula.host().json(&["get", "tenants"]);

@@ -111,7 +111,7 @@ async fn follow(
 pub fn seen(state: &State, cluster: &SuperCluster, kind: Kind, name: &str) {
     match kind {
         Kind::Node => node_due(state, cluster, name),
-        Kind::StorageClass | Kind::RuntimeClass => {
+        kind if Kind::CLASSES.contains(&kind) => {
             for tenant in state.tenants.all() {
                 let is_there = tenant.super_cluster.as_deref() == Some(&cluster.name);
                 let shown =

@@ -26,6 +26,8 @@ pub enum Kind {
     Volume,
     StorageClass,
     RuntimeClass,
+    IngressClass,
+    PriorityClass,
 }
 
 /// What is due: one object of a tenant, or the tenant itself.
@@ -64,7 +66,7 @@ enum Side {
 }
 
 /// In the order of the kinds.
-static ROWS: [Row; 15] = [
+static ROWS: [Row; 17] = [
     row("Namespace", "", "namespaces", Side::Tenant),
     row("NetworkPolicy", "networking.k8s.io", "networkpolicies", Side::Tenant),
     row("ServiceAccount", "", "serviceaccounts", Side::Tenant),
@@ -80,6 +82,8 @@ static ROWS: [Row; 15] = [
     row("PersistentVolume", "", "persistentvolumes", Side::SuperCluster),
     row("StorageClass", "storage.k8s.io", "storageclasses", Side::SuperCluster),
     row("RuntimeClass", "node.k8s.io", "runtimeclasses", Side::SuperCluster),
+    row("IngressClass", "networking.k8s.io", "ingressclasses", Side::SuperCluster),
+    row("PriorityClass", "scheduling.k8s.io", "priorityclasses", Side::SuperCluster),
 ];
 
 const fn row(name: &'static str, group: &'static str, plural: &'static str, side: Side) -> Row {
@@ -88,7 +92,7 @@ const fn row(name: &'static str, group: &'static str, plural: &'static str, side
 
 impl Kind {
     /// Every kind, in the order in which objects need each other.
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Namespace,
         Kind::NetworkPolicy,
         Kind::ServiceAccount,
@@ -104,7 +108,13 @@ impl Kind {
         Kind::Volume,
         Kind::StorageClass,
         Kind::RuntimeClass,
+        Kind::IngressClass,
+        Kind::PriorityClass,
     ];
+
+    /// Classes, of which tenants see those that are published to them.
+    pub const CLASSES: [Kind; 4] =
+        [Kind::StorageClass, Kind::RuntimeClass, Kind::IngressClass, Kind::PriorityClass];
 
     fn row(self) -> &'static Row {
         // `the_rows_are_in_order` proves that the index is that of the kind.

@@ -17,6 +17,8 @@ use std::net::IpAddr;
 
 /// Label of an EndpointSlice: its Service.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// Annotation of an Ingress: its class, from before `spec.ingressClassName`.
+const OLD_CLASS: &str = "kubernetes.io/ingress.class";
 /// What else an object of these kinds says, in the order of the API.
 const FIELDS: [&str; 4] = ["spec", "addressType", "endpoints", "ports"];
 /// What of an endpoint is about the tenant's own objects and nodes.
@@ -35,6 +37,9 @@ pub fn downward(place: Place<'_>, kind: Kind, object: &Value) -> Result<Value, R
             out[field] = value.clone();
         }
     }
+    if kind == Kind::Ingress {
+        ingress_class(place.tenant, &mut out)?;
+    }
     if kind == Kind::EndpointSlice {
         out["metadata"]["labels"][SLICES_MANAGED_BY] = json!(SLICE_MANAGER);
         for endpoint in list_mut(&mut out, "endpoints").into_iter().flatten() {
@@ -42,6 +47,29 @@ pub fn downward(place: Place<'_>, kind: Kind, object: &Value) -> Result<Value, R
         }
     }
     Ok(out)
+}
+
+/// Translates the class of an Ingress, where the tenant has classes. Without one it is the super cluster's default.
+fn ingress_class(tenant: &TenantView, ingress: &mut Value) -> Result<(), Refusal> {
+    let classes = &tenant.spec.network.ingress_classes;
+    if classes.is_empty() {
+        return Ok(());
+    }
+    let Value::Object(fields) = ingress else { return Ok(()) };
+    for (of, field) in [("spec", "ingressClassName"), ("metadata", OLD_CLASS)] {
+        let holder =
+            fields.get_mut(of).map(|of| if field == OLD_CLASS { &mut of["annotations"] } else { of });
+        let Some(name) = holder.and_then(|holder| holder.get_mut(field)) else { continue };
+        let asked = name.as_str().unwrap_or("");
+        let Some(class) = classes.iter().find(|class| class.tenant == asked) else {
+            let known: Vec<&str> = classes.iter().map(|class| class.tenant.as_str()).collect();
+            let message =
+                format!("the class {asked:?} is not known: the platform offers {}", known.join(", "));
+            return Err(Refusal::new("IngressClassUnknown", message));
+        };
+        *name = json!(class.super_class);
+    }
+    Ok(())
 }
 
 /// What must be done to `observed`.
@@ -113,6 +141,35 @@ mod tests {
         assert_eq!(down["ports"][0]["port"], 5432);
         assert_eq!(down["metadata"]["labels"][SERVICE_NAME], "db");
         assert_eq!(down["metadata"]["labels"][SLICES_MANAGED_BY], SLICE_MANAGER);
+    }
+
+    #[test]
+    fn classes_of_ingresses_are_those_of_the_tenants_spec() {
+        let classes =
+            json!([{"tenant": "web", "super": "nginx", "default": true}, {"tenant": "inner", "super": "x"}]);
+        for (classes, asked, old, expected) in [
+            (json!([]), json!("nginx"), json!("any"), Ok((json!("nginx"), json!("any")))),
+            (classes.clone(), json!("inner"), json!(null), Ok((json!("x"), json!(null)))),
+            (classes.clone(), json!(null), json!("web"), Ok((json!(null), json!("nginx")))),
+            (classes.clone(), json!(null), json!(null), Ok((json!(null), json!(null)))),
+            (classes.clone(), json!("nginx"), json!(null), Err("IngressClassUnknown")),
+            (classes, json!(null), json!("nginx"), Err("IngressClassUnknown")),
+        ] {
+            let mut tenant = TenantView::for_tests("acme", 7);
+            tenant.spec.network.ingress_classes = serde_json::from_value(classes).unwrap();
+            let mut ingress = json!({"metadata": {"name": "web", "annotations": {}}, "spec": {}});
+            if !asked.is_null() {
+                ingress["spec"]["ingressClassName"] = asked;
+            }
+            if !old.is_null() {
+                ingress["metadata"]["annotations"][OLD_CLASS] = old;
+            }
+            let got = downward(shop(&tenant), Kind::Ingress, &ingress).map_err(|refusal| refusal.reason);
+            let read = |i: Value| {
+                (i["spec"]["ingressClassName"].clone(), i["metadata"]["annotations"][OLD_CLASS].clone())
+            };
+            assert_eq!(got.map(read), expected, "{ingress}");
+        }
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub async fn reconcile(work: &Work, key: &Key) -> Result<Next, ApiError> {
         Kind::Pod => pods::pod(work, namespace, name).await,
         Kind::Node => nodes::node(work, name).await,
         Kind::Volume => views::volume(work, name).await,
-        Kind::StorageClass | Kind::RuntimeClass => views::class(work, kind, name).await,
+        Kind::StorageClass | Kind::RuntimeClass | Kind::IngressClass | Kind::PriorityClass => {
+            views::class(work, kind, name).await
+        }
     }
 }

@@ -5,6 +5,7 @@ use crate::metrics::{Direction, Metrics};
 use crate::options::address_of;
 use crate::pods::dns::PodDns;
 use crate::pods::environment::ApiAddress;
+use crate::pods::priority::Priorities;
 use crate::reconcile::views::classes_due;
 use crate::settled::Settled;
 use crate::super_api::SuperApi;
@@ -16,7 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use plane_client::{PlaneClient, Reservation};
 use serde_json::Value;
 use service_runtime::FairQueue;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
@@ -55,7 +56,7 @@ pub struct SuperCluster {
     /// The address of the shared Service for the tenants' API.
     pub shared_address: OnceLock<Reservation>,
     /// Priority classes of ours that are known to be there.
-    pub priority_classes: Mutex<BTreeSet<String>>,
+    pub priority_classes: Mutex<Priorities>,
     /// As whom it knows us, once that was asked.
     pub user: tokio::sync::OnceCell<String>,
     health: watch::Sender<Health>,
@@ -252,5 +253,24 @@ impl State {
         for (tenant, key) in keys {
             self.queue.add(tenant, key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::story_tests::harness::cluster;
+    use serde_json::json;
+
+    #[test]
+    fn an_event_that_comes_again_does_not_replace_a_newer_one() {
+        let cluster = cluster("one");
+        let take = || cluster.take_event("s", "web.1");
+        assert!(cluster.keep_event("s", "web.1", json!({"count": 1})));
+        let older = take().unwrap();
+        assert!(cluster.keep_event("s", "web.1", json!({"count": 2})));
+        cluster.give_event_back("s", "web.1", older.clone());
+        assert_eq!(take(), Some(json!({"count": 2})));
+        cluster.give_event_back("s", "web.1", older.clone());
+        assert_eq!((take(), take()), (Some(older), None));
     }
 }

@@ -1,6 +1,6 @@
 //! Whole stories: the syncer against fake planes, one of which plays the super cluster.
 
-mod harness;
+pub(crate) mod harness;
 
 mod faults;
 

@@ -307,6 +307,12 @@ fn classes_and_volumes_of_a_cluster_of_ones_own_are_seen_by_the_tenants_names() 
         "{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: kata}, handler: kata-qemu, \
          overhead: {podFixed: {memory: 64Mi}}}",
     );
+    below.super_cluster().apply(
+        "{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: tenants-high}, value: 700}",
+    );
+    below.super_cluster().apply(
+        "{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: nginx}, spec: {controller: example.com/c}}",
+    );
     insula.host().apply(
         "
 apiVersion: tenancy.insula.dev/v1alpha1
@@ -315,6 +321,8 @@ metadata: {name: acme}
 spec:
   runtime: {className: kata}
   storage: {classes: [{tenant: fast, super: standard, default: true}]}
+  network: {ingressClasses: [{tenant: outer, super: nginx, default: true}]}
+  scheduling: {priorityClasses: [{tenant: high, super: tenants-high}]}
 ",
     );
     insula.host().run(&["wait", "tenant/acme", "--for=condition=Ready", "--timeout=60s"]);
@@ -327,8 +335,16 @@ spec:
         (&"kata".into(), &"64Mi".into())
     );
 
+    until("the priority is there", || acme.look(&["get", "priorityclass", "high"]));
+    until("the class of Ingresses is there", || acme.look(&["get", "ingressclass", "outer"]));
+
     acme.apply(
         "
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
+---
 apiVersion: v1
 kind: PersistentVolumeClaim
 metadata: {name: data}
@@ -339,12 +355,23 @@ kind: Pod
 metadata: {name: web}
 spec:
   runtimeClassName: kata
+  priorityClassName: high
   containers: [{name: c, image: nginx:1, volumeMounts: [{name: data, mountPath: /data}]}]
   volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
 ",
     );
     acme.run(&["wait", "pod/web", "--for=condition=Ready", "--timeout=60s"]);
-    assert_eq!(acme.json(&["get", "pod", "web"])["spec"]["overhead"]["memory"], "64Mi");
+    let pod = acme.json(&["get", "pod", "web"]);
+    assert_eq!((&pod["spec"]["overhead"]["memory"], &pod["spec"]["priority"]), (&"64Mi".into(), &700.into()));
+    assert_eq!(acme.json(&["get", "ingress", "web"])["spec"]["ingressClassName"], "outer");
+    let there = |plural: &str| {
+        below.super_cluster().json(&["get", plural, "--all-namespaces"])["items"][0]["spec"].clone()
+    };
+    assert_eq!(there("pods")["priorityClassName"], "tenants-high");
+    until("the Ingress is there", || match there("ingresses")["ingressClassName"] == "nginx" {
+        true => Ok(()),
+        false => Err("not yet".to_owned()),
+    });
     acme.run(&["wait", "pvc/data", "--for=jsonpath={.status.phase}=Bound", "--timeout=60s"]);
     let claim = acme.json(&["get", "pvc", "data"]);
     assert_eq!(claim["spec"]["storageClassName"], "fast");

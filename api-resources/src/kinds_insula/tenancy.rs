@@ -143,8 +143,9 @@ fn tenant_spec(out: &mut Vec<Cause>, spec: &Place<'_>) {
     if runtime.flag("enforce") && runtime.lacks("className") {
         out.push(Cause::required(runtime.of("className"), "when enforce is true"));
     }
-    storage(out, &spec.field("storage"));
+    classes(out, &spec.field("storage"), "classes");
     let scheduling = spec.field("scheduling");
+    classes(out, &scheduling, "priorityClasses");
     one_of(out, &scheduling, "podSecurity", &["privileged", "baseline", "restricted"]);
     for (key, value) in scheduling.map("nodeSelector") {
         invalid_all(out, &scheduling.of("nodeSelector"), key, names::qualified_name(key));
@@ -227,6 +228,7 @@ fn audit(out: &mut Vec<Cause>, audit: &Place<'_>) {
 
 fn network(out: &mut Vec<Cause>, network: &Place<'_>) {
     one_of(out, network, "driver", &["networkPolicy", "kubeOvn", "template"]);
+    classes(out, network, "ingressClasses");
     if let Some(vpc) = network.present("vpc") {
         let cidr = vpc.text("cidr");
         if !cidr.is_empty() {
@@ -235,10 +237,15 @@ fn network(out: &mut Vec<Cause>, network: &Place<'_>) {
     }
 }
 
-fn storage(out: &mut Vec<Cause>, storage: &Place<'_>) {
-    let classes: Vec<Place<'_>> = storage.list("classes").collect();
+/// Classes of the super cluster, each under a name of the tenant's, but for priorities that Kubernetes keeps for itself.
+fn classes(out: &mut Vec<Cause>, of: &Place<'_>, field: &str) {
+    let classes: Vec<Place<'_>> = of.list(field).collect();
     unique(out, classes.iter().map(|class| (class.of("tenant"), class.text("tenant"))));
     for class in &classes {
+        if field == "priorityClasses" && class.text("tenant").starts_with("system-") {
+            let name = json!(class.text("tenant"));
+            out.push(Cause::invalid(class.of("tenant"), &name, "system- is Kubernetes' own"));
+        }
         for name in ["tenant", "super"] {
             let text = class.text(name);
             if !text.is_empty() {
@@ -346,9 +353,9 @@ mod tests {
         let spec = json!({"profile": "standard", "suspended": false, "weight": 1,
             "limits": {"requestsPerSecond": 500, "concurrentRequests": 50, "watches": 500, "streams": 100, "objects": 100_000, "bytes": "1Gi"},
             "placement": {"superClusterSelector": {"matchLabels": {"region": "hangzhou"}}},
-            "network": {"driver": "networkPolicy"}, "runtime": {"className": "kata", "enforce": true},
+            "network": {"driver": "networkPolicy", "ingressClasses": [{"tenant": "web", "super": "nginx"}]}, "runtime": {"className": "kata", "enforce": true},
             "storage": {"classes": [{"tenant": "standard", "super": "cloud-ssd", "default": true}]},
-            "scheduling": {"nodeSelector": {}, "tolerations": [], "maxPriority": 1_000_000, "podSecurity": "baseline"},
+            "scheduling": {"nodeSelector": {}, "tolerations": [], "maxPriority": 1_000_000, "podSecurity": "baseline", "priorityClasses": [{"tenant": "a", "super": "b"}]},
             "controllers": {"disabled": []}, "sync": {"disabled": false, "nodes": "used", "publish": "all"},
             "oam": {"disabled": false}, "cloud": {"accounts": ["aliyun-main", "datacenter"]},
             "authentication": {"oidc": []}, "egress": {"allowedCIDRs": ["10.9.0.0/16", "fd00:9::/32"]}});
@@ -376,6 +383,10 @@ mod tests {
                 "spec.storage.classes[1].tenant",
             ),
             (json!({"scheduling": {"podSecurity": "loose"}}), "spec.scheduling.podSecurity"),
+            (
+                json!({"scheduling": {"priorityClasses": [{"tenant": "system-x", "super": "b"}]}}),
+                "spec.scheduling.priorityClasses[0].tenant",
+            ),
             (json!({"sync": {"nodes": "none"}}), "spec.sync.nodes"),
             (json!({"cloud": {"accounts": ["a", "a"]}}), "spec.cloud.accounts[1]"),
             (

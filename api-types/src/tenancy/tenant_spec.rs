@@ -185,6 +185,10 @@ pub struct Network {
     /// The tenant's VPC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpc: Option<Vpc>,
+    /// The tenant's classes of Ingresses, and what they are in the super cluster. Default none: Ingresses name those of the
+    /// super cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ingress_classes: Vec<ClassMap>,
 }
 
 /// How tenants' pods are kept apart.
@@ -226,19 +230,19 @@ pub struct Runtime {
 pub struct Storage {
     /// The tenant's storage classes, and what they are in the super cluster. Default none: claims that name a
     /// class are refused.
-    pub classes: Vec<StorageClassMap>,
+    pub classes: Vec<ClassMap>,
 }
 
-/// A tenant's storage class.
+/// A class of the super cluster, as the tenant sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StorageClassMap {
+pub struct ClassMap {
     /// Its name in the tenant.
     pub tenant: String,
     /// Its name in the super cluster.
     #[serde(rename = "super")]
     pub super_class: String,
-    /// Claims without a class get it. Default false.
+    /// What names no class gets it. Default false.
     #[serde(default)]
     pub default: bool,
 }
@@ -253,6 +257,9 @@ pub struct Scheduling {
     pub tolerations: Vec<Value>,
     /// Pods' priority is cut to this. Default 1,000,000.
     pub max_priority: i32,
+    /// The tenant's priority classes that are classes of the super cluster, whatever their priority is. Default none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub priority_classes: Vec<ClassMap>,
     /// The Pod Security Standard of the super namespaces. Default `baseline`.
     pub pod_security: PodSecurity,
 }
@@ -263,6 +270,7 @@ impl Default for Scheduling {
             node_selector: StringMap::new(),
             tolerations: Vec::new(),
             max_priority: 1_000_000,
+            priority_classes: Vec::new(),
             pod_security: PodSecurity::default(),
         }
     }

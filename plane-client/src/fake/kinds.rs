@@ -129,6 +129,7 @@ const BUILT_IN: &[Row] = &[
     ("core.oam.dev", "v1alpha2", "traitdefinitions", "TraitDefinition", "sg"),
     ("core.oam.dev", "v1alpha2", "workloaddefinitions", "WorkloadDefinition", "sg"),
     ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", "ng"),
+    ("networking.k8s.io", "v1", "ingressclasses", "IngressClass", "g"),
     ("networking.k8s.io", "v1", "ingresses", "Ingress", "nsg"),
     ("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", "ng"),
     ("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", ""),

@@ -61,12 +61,16 @@ pub fn downward(pod: &Value, context: &PodContext<'_>) -> Result<TranslatedPod, 
     let mut spec = pod["spec"].clone();
     refuse(&spec)?;
     let references = references(pod);
-    let priority = priority::wanted(&spec, place.tenant.spec.scheduling.max_priority);
+    let class = priority::published(place.tenant, &spec);
+    let priority = match class {
+        Some(_) => None,
+        None => priority::wanted(&spec, place.tenant.spec.scheduling.max_priority),
+    };
     remove(&mut spec, DECIDED_THERE);
     spec["serviceAccountName"] = json!("default");
     spec["automountServiceAccountToken"] = json!(false);
-    if let Some(priority) = &priority {
-        spec["priorityClassName"] = json!(priority.class);
+    if let Some(class) = class.or(priority.as_ref().map(|priority| priority.class.as_str())) {
+        spec["priorityClassName"] = json!(class);
     }
     runtime_class(place, &mut spec)?;
     scheduling(place, &mut spec);

@@ -23,8 +23,6 @@ use plane_client::{Next, Patch, Write};
 use serde_json::{Value, json};
 
 const PRIORITY_CLASSES: Resource = Resource::new("scheduling.k8s.io", "v1", "priorityclasses");
-/// How many classes of priority are made in a super cluster.
-const PRIORITIES: usize = 200;
 
 /// A pod of the tenant.
 pub async fn pod(work: &Work, namespace: &str, name: &str) -> Result<Next, ApiError> {
@@ -120,13 +118,8 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
 
 /// Makes sure that the class of a priority is there, or says why there will be none.
 async fn ensure_priority(work: &Work, wanted: &PriorityWanted) -> Result<Option<Refusal>, ApiError> {
-    let known = &work.cluster.priority_classes;
-    if known.lock().contains(&wanted.class) {
-        return Ok(None);
-    }
-    if known.lock().len() >= PRIORITIES {
-        let message = format!("the platform has {PRIORITIES} different priorities already; use one of them");
-        return Ok(Some(Refusal::new("TooManyPriorities", message)));
+    if let Err(refusal) = work.cluster.priority_classes.lock().may_have(work.tenant.id, &wanted.class) {
+        return Ok(refusal);
     }
     let api = &work.cluster.api;
     match api.create(&PRIORITY_CLASSES, &At::new("", ""), &priority::class(wanted)).await {
@@ -144,7 +137,7 @@ async fn ensure_priority(work: &Work, wanted: &PriorityWanted) -> Result<Option<
         }
         done => drop(done?),
     }
-    known.lock().insert(wanted.class.clone());
+    work.cluster.priority_classes.lock().note(work.tenant.id, wanted.class.clone());
     Ok(None)
 }
 

@@ -99,6 +99,6 @@ pub async fn remove(work: &Work, kind: Kind, name: &str) -> Result<(), ApiError>
 /// The keys of all classes that a tenant is to see.
 pub fn classes_due(tenant: &crate::tenants::TenantView) -> impl Iterator<Item = Key> {
     let of = |kind: Kind| published(tenant, kind).into_iter().map(move |(own, _)| (kind, own.to_owned()));
-    let all: Vec<_> = of(Kind::StorageClass).chain(of(Kind::RuntimeClass)).collect();
+    let all: Vec<_> = Kind::CLASSES.into_iter().flat_map(of).collect();
     all.into_iter().map(|(kind, name)| Key::Object(kind, ObjectName::cluster(name)))
 }

@@ -76,6 +76,59 @@ async fn classes_that_are_published_are_there_and_stay_as_they_are() {
 }
 
 #[tokio::test]
+async fn classes_of_ingresses_and_priorities_are_those_of_the_super_cluster_under_the_tenants_names() {
+    let story = story_with(json!({
+        "network": {"ingressClasses": [{"tenant": "web", "super": "nginx", "default": true}]},
+        "scheduling": {"maxPriority": 0, "priorityClasses": [{"tenant": "high", "super": "tenants-high"}]}}));
+    let (acme, planes) = (id(0), &story.planes);
+    let class = |kind: &str, api_version: &str, name: &str| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
+    let mut nginx = class("IngressClass", "networking.k8s.io/v1", "nginx");
+    nginx["spec"] = json!({"controller": "k8s.io/ingress-nginx", "parameters": {"kind": "X", "name": "y"}});
+    let mut high = class("PriorityClass", "scheduling.k8s.io/v1", "tenants-high");
+    high["value"] = json!(500);
+    planes.put(SUPER, nginx);
+    planes.put(SUPER, high.clone());
+    let seen = |kind: Kind, name: &'static str, is_so: fn(Option<&Value>) -> bool| {
+        let resource = kind.group_resource();
+        async move { planes.wait_for(acme, &resource, "", name, is_so).await }
+    };
+    let web = seen(Kind::IngressClass, "web", |c| c.is_some()).await.unwrap();
+    assert_eq!(web["spec"], json!({"controller": "k8s.io/ingress-nginx"}));
+    let own = seen(Kind::PriorityClass, "high", |c| c.is_some()).await.unwrap();
+    assert_eq!((&own["value"], &own["globalDefault"]), (&json!(500), &json!(false)));
+    high["value"] = json!(600);
+    planes.put(SUPER, high);
+    seen(Kind::PriorityClass, "high", |c| c.is_some_and(|c| c["value"] == 600)).await;
+
+    planes.put(acme, pod("web", json!({"priorityClassName": "high", "priority": 600})));
+    let space = story.super_namespace(acme, "default").await;
+    let below = story.in_super("pods", &space, "web").await;
+    assert_eq!(below["spec"]["priorityClassName"], "tenants-high");
+    let ingress = |name: &str, class: &str| {
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": {"name": name, "namespace": "default"}, "spec": {"ingressClassName": class}})
+    };
+    planes.put(acme, ingress("known", "web"));
+    planes.put(acme, ingress("unknown", "nginx"));
+    let ingresses = Kind::Ingress.group_resource();
+    let known = planes.wait_for(SUPER, &ingresses, &space, "known", |i| i.is_some()).await.unwrap();
+    assert_eq!(known["spec"]["ingressClassName"], "nginx");
+    let is_told = |planes: &FakePlanes| {
+        planes.all(acme, &core("events"), "default").iter().any(|e| e["reason"] == "IngressClassUnknown")
+    };
+    planes.wait_until("the refusal", is_told).await;
+    assert!(planes.find(SUPER, &ingresses, &space, "unknown").is_none());
+
+    // What is published no more is seen no more.
+    let mut spec = planes.find(TenantId::HOST, &tenants(), "", "acme").unwrap();
+    spec["spec"] = json!({});
+    planes.put(TenantId::HOST, spec);
+    seen(Kind::IngressClass, "web", |c| c.is_none()).await;
+    seen(Kind::PriorityClass, "high", |c| c.is_none()).await;
+    planes.wait_for(SUPER, &ingresses, &space, "unknown", |i| i.is_some()).await;
+}
+
+#[tokio::test]
 async fn a_bound_claim_shows_its_volume_under_the_tenants_names() {
     let story = story_with(json!({"storage": {"classes": [{"tenant": "fast", "super": "cloud-ssd"}]}}));
     let (acme, planes) = (id(0), &story.planes);

@@ -2,10 +2,12 @@
 //!
 //! Guarantees: a watch is resumed at the last revision seen, and begun anew with a list when the cluster no longer
 //! has that revision; it ends when its receiver is dropped. Assumes that an ordinary call is answered in 30 s. Caveat: nothing
-//! is tried again here but watches; callers work from queues that do.
+//! is tried again here but watches, and what changes nothing when its connection was just closed; callers work from queues
+//! that do.
 
 mod forward;
 mod heads;
+mod just_closed;
 mod streams;
 
 use crate::super_api::{At, Head, SuperApi, SuperItem};
@@ -14,6 +16,7 @@ use async_trait::async_trait;
 use forward::Forwarded;
 use futures::{AsyncBufReadExt, StreamExt};
 use http::{Method, Request, header};
+use just_closed::again;
 use k8s_openapi::api::core::v1::Pod;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use plane_client::{Delete, Duplex, Patch, PodAnswer, PodRequest, Propagation};
@@ -74,13 +77,18 @@ impl KubeSuper {
         Ok(KubeSuper { client })
     }
 
+    /// Sends a request, and gives the body of its answer.
+    async fn text(&self, request: Request<Vec<u8>>) -> Result<String, ApiError> {
+        let changes_nothing = request.method() == Method::GET;
+        let asked = again(changes_nothing, || self.client.request_text(request.clone()));
+        match tokio::time::timeout(CALL_TIMEOUT, asked).await {
+            Err(_) => Err(unreachable_cluster("no answer in 30 s")),
+            Ok(answer) => answer.map_err(api_error),
+        }
+    }
+
     async fn call(&self, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
-        let answer = tokio::time::timeout(CALL_TIMEOUT, self.client.request_text(request)).await;
-        let text = match answer {
-            Err(_) => return Err(unreachable_cluster("no answer in 30 s")),
-            Ok(Err(error)) => return Err(api_error(error)),
-            Ok(Ok(text)) => text,
-        };
+        let text = self.text(request).await?;
         serde_json::from_str(&text)
             .map_err(|error| ApiError::internal(format_args!("the super cluster's answer: {error}")))
     }
@@ -123,12 +131,7 @@ impl SuperApi for KubeSuper {
     }
 
     async fn heads(&self, resource: &Resource, selector: &str) -> Result<Vec<Head>, ApiError> {
-        let asked = heads::request(resource, selector)?;
-        match tokio::time::timeout(CALL_TIMEOUT, self.client.request_text(asked)).await {
-            Err(_) => Err(unreachable_cluster("no answer in 30 s")),
-            Ok(Err(error)) => Err(api_error(error)),
-            Ok(Ok(text)) => heads::read(&text),
-        }
+        heads::read(&self.text(heads::request(resource, selector)?).await?)
     }
 
     async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError> {

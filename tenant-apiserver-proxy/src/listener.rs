@@ -38,8 +38,11 @@ use tokio_rustls::TlsAcceptor;
 const MAX_CONNECTIONS: usize = 20_000;
 /// Handshakes at a time of one source, which cost the most before anyone is known.
 const MAX_HANDSHAKES: usize = 128;
-/// How long a handshake, and then the first request's head, may take.
+/// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an HTTP/1.1 connection may be open without a request, or with half of one's head, as in Kubernetes. Clients keep
+/// connections for later and are unlucky when they take one that is just closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// How long a connection may be open before its first request.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a request that is no watch may take.
@@ -131,7 +134,7 @@ async fn connection(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HANDSHAKE_TIMEOUT)
+        .header_read_timeout(IDLE_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD as usize);
     builder

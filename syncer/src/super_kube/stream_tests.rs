@@ -4,30 +4,42 @@ use super::*;
 use http::HeaderMap;
 use plane_client::{PodAnswer, PodRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// A server that answers one request with this head, and echoes after it when that is an upgrade. It gives the request.
 async fn server(answer: &'static str, echoes: bool) -> (KubeSuper, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/supers/local", listener.local_addr().unwrap());
-    let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "users": [{"name": "u", "user": {"token": "ours"}}],
-        "clusters": [{"name": "c", "cluster": {"server": url}}]});
+    let api = reached(&listener).await;
     let asked = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
-        }
+        let head = head(&mut stream).await;
         stream.write_all(answer.as_bytes()).await.unwrap();
         if echoes {
             let (mut from, mut to) = stream.split();
             tokio::io::copy(&mut from, &mut to).await.unwrap();
         }
-        String::from_utf8(head).unwrap()
+        head
     });
-    (KubeSuper::from_kubeconfig(&kubeconfig.to_string()).await.unwrap(), asked)
+    (api, asked)
+}
+
+/// The API of what listens there.
+async fn reached(listener: &TcpListener) -> KubeSuper {
+    let url = format!("http://{}/supers/local", listener.local_addr().unwrap());
+    let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "users": [{"name": "u", "user": {"token": "ours"}}],
+        "clusters": [{"name": "c", "cluster": {"server": url}}]});
+    KubeSuper::from_kubeconfig(&kubeconfig.to_string()).await.unwrap()
+}
+
+/// All of a request that has no body.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
 }
 
 fn request(
@@ -123,4 +135,55 @@ async fn the_cluster_says_as_whom_it_knows_us() {
         asked.starts_with("POST /supers/local/apis/authentication.k8s.io/v1/selfsubjectreviews "),
         "{asked}"
     );
+}
+
+/// A server that closes its first connection when the second request comes on it, and answers one on each that follows.
+/// It gives the first lines of all requests.
+async fn closing(connections: usize) -> (KubeSuper, tokio::task::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = reached(&listener).await;
+    let served = tokio::spawn(async move {
+        let mut heard = Vec::new();
+        for connection in 0..connections {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            heard.push(head(&mut stream).await);
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n{\"gitVersion\": \"v\"}";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            if connection == 0 {
+                heard.push(head(&mut stream).await);
+            }
+        }
+        heard.iter().map(|head| head.lines().next().unwrap_or("").to_owned()).collect()
+    });
+    (api, served)
+}
+
+#[tokio::test]
+async fn what_changes_nothing_is_asked_again_when_its_connection_was_just_closed() {
+    let log = "GET /supers/local/api/v1/namespaces/acme-shop-x/pods/web/log HTTP/1.1";
+    let (api, served) = closing(2).await;
+    assert_eq!(api.version().await.unwrap(), "v");
+    assert!(api.open(&at("log"), request("log", Method::GET, "", &[])).await.is_ok());
+    assert_eq!(served.await.unwrap(), ["GET /supers/local/version HTTP/1.1", log, log]);
+    let (api, served) = closing(2).await;
+    assert_eq!(
+        (api.version().await.unwrap(), api.version().await.unwrap()),
+        ("v".to_owned(), "v".to_owned())
+    );
+    assert_eq!(served.await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn what_would_be_done_twice_is_not_asked_again() {
+    let upgrade = [("connection", "Upgrade"), ("upgrade", "websocket")];
+    let (api, served) = closing(1).await;
+    api.version().await.unwrap();
+    let error =
+        api.open(&at("exec"), request("exec", Method::GET, "command=ls", &upgrade)).await.err().unwrap();
+    assert_eq!((error.code(), served.await.unwrap().len()), (503, 2));
+    let (api, served) = closing(1).await;
+    api.version().await.unwrap();
+    let error =
+        api.create(&Resource::new("", "v1", "pods"), &At::new("s", ""), &json!({})).await.unwrap_err();
+    assert_eq!((error.code(), served.await.unwrap().len()), (503, 2));
 }

@@ -3,12 +3,13 @@
 //! Guarantees: what is upgraded is passed on byte by byte, in both directions, and read only as fast as the other side
 //! takes it.
 
+use super::just_closed::again;
 use super::{CALL_TIMEOUT, path, unreachable_cluster};
 use crate::super_api::At;
 use api_types::{ApiError, Resource};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use http::{Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
 use kube::client::Body;
@@ -28,12 +29,14 @@ pub(super) async fn open(
     let path = path(&Resource::new("", "v1", "pods"), pod);
     let ask = if request.query.is_empty() { "" } else { "?" };
     let upgrade = request.headers.contains_key(header::UPGRADE);
+    let changes_nothing = request.method == Method::GET && !upgrade;
     let built = Request::builder().method(request.method).uri(format!("{path}{ask}{}", request.query));
     let mut built = built
-        .body(Body::from(Bytes::new()))
+        .body(())
         .map_err(|error| ApiError::internal(format_args!("a request cannot be made: {error}")))?;
     *built.headers_mut() = request.headers;
-    let answered = tokio::time::timeout(CALL_TIMEOUT, client.send(built)).await;
+    let sent = || client.send(built.clone().map(|()| Body::from(Bytes::new())));
+    let answered = tokio::time::timeout(CALL_TIMEOUT, again(changes_nothing, sent)).await;
     let answer = answered.map_err(|_| unreachable_cluster("no answer in 30 s"))?;
     let answer = answer.map_err(unreachable_cluster)?;
     match answer.status() {

@@ -2,6 +2,9 @@
 //!
 //! The modules stand in the order in which a request passes them, then what they stand on.
 
+// Every request and every watch holds its future's room.
+#![warn(clippy::large_futures)]
+
 pub mod listener;
 pub mod tls;
 

@@ -28,7 +28,8 @@ pub(super) async fn convert(
     version: &Version,
     objects: Vec<Value>,
 ) -> Result<Vec<Value>, ApiError> {
-    let work = convert_here(caller, hook, row, version, objects);
+    // Of its own: there is room for it in every request and every watch, and few need it.
+    let work = Box::pin(convert_here(caller, hook, row, version, objects));
     match caller.request {
         Some((server, auth)) => outside(server, auth, work).await?,
         None => work.await,

@@ -33,7 +33,9 @@ impl Dialer {
     /// Sends a request over a connection of its own, and takes the whole answer. A redirect is an error.
     pub async fn exchange(&self, exchange: Exchange<'_>) -> Result<Answer, DialError> {
         let timeout = exchange.timeout;
-        tokio::time::timeout(timeout, converse(self, exchange)).await.unwrap_or(Err(DialError::Timeout))
+        // On the heap: what may ask a webhook, as every request and every watch may, keeps no room for its handshake.
+        let converse = Box::pin(converse(self, exchange));
+        tokio::time::timeout(timeout, converse).await.unwrap_or(Err(DialError::Timeout))
     }
 }
 

@@ -254,7 +254,7 @@ async fn whole(
             if place.row.verbs == [Verb::Create] {
                 return match (place.row.group.as_str(), place.row.plural.as_str()) {
                     ("", "bindings") => bindings::bind_named(server, auth, place, &body).await,
-                    _ => reviews::create(server, auth, place, &body).await,
+                    _ => Box::pin(reviews::create(server, auth, place, &body)).await,
                 };
             }
             write::create(server, auth, place, &body).await

@@ -270,7 +270,7 @@ impl Stream {
             let event = self.encoder.encode(of, &record, event);
             return self.event(buffer, event).await;
         }
-        let event = self.encoder.convert(&self.caller, of, &record, event).await;
+        let event = Box::pin(self.encoder.convert(&self.caller, of, &record, event)).await;
         self.event(buffer, event).await
     }
 

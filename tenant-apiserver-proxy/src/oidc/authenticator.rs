@@ -56,7 +56,8 @@ impl Authenticator {
         let now = Timestamp::now().as_second();
         let mut looked = self.look(token, now);
         if looked.as_ref().is_err_and(|why| *why == Refusal::UnknownKey) {
-            if !self.keys.refresh(&self.said.issuer, || keys::fetch(dialer, &self.said.issuer)).await {
+            let fetch = || Box::pin(keys::fetch(dialer, &self.said.issuer));
+            if !self.keys.refresh(&self.said.issuer, fetch).await {
                 return Err(ApiError::unavailable("too many wait for the keys of the token's issuer", 1));
             }
             looked = self.look(token, now);

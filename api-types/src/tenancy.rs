@@ -213,8 +213,12 @@ mod tests {
     #[test]
     fn super_clusters_and_rules_decode() {
         let cluster: SuperCluster = serde_json::from_value(json!({"metadata": {"name": "hz-1"}, "spec": {
-            "kubeconfigSecret": {"name": "hz-1"}, "reach": "apiServerProxy"}}))
+            "kubeconfigSecret": {"name": "hz-1"}, "reach": "apiServerProxy", "dnsAddresses": ["10.0.0.53", "fd00::53"]}}))
         .unwrap();
+        assert_eq!(
+            serde_json::to_value(&cluster.spec).unwrap()["dnsAddresses"],
+            json!(["10.0.0.53", "fd00::53"])
+        );
         let secret = cluster.spec.kubeconfig_secret.unwrap();
         assert_eq!((secret.namespace.as_str(), secret.key.as_str()), (SYSTEM_NAMESPACE, "value"));
         let rule: SyncRule = serde_json::from_value(json!({"metadata": {"name": "certificates"}, "spec": {

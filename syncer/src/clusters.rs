@@ -6,6 +6,7 @@
 use crate::cluster_watch;
 use crate::names::digest;
 use crate::options::{Embedded, LOCAL, Options};
+use crate::pods::dns::PodDns;
 use crate::state::{Health, State, SuperCluster};
 use crate::super_api::SuperApi;
 use crate::super_kube::KubeSuper;
@@ -116,7 +117,12 @@ async fn connect_all(
             }
         };
         let mark = wanted.mark();
+        let servers = cluster.spec.dns_addresses;
+        let dns = (!servers.is_empty()).then_some(PodDns { servers });
         if running.get(&name).is_some_and(|r| r.source == mark) {
+            if let Some(known) = state.super_cluster(&name) {
+                *known.dns.write() = dns;
+            }
             continue;
         }
         let api = match wanted.connect().await {
@@ -130,6 +136,7 @@ async fn connect_all(
             old.stop.trigger();
         }
         let handle = Arc::new(SuperCluster::new(&name, api));
+        *handle.dns.write() = dns;
         state.put_super_cluster(handle.clone());
         let stop = Shutdown::new();
         running.insert(name, Running { source: mark, stop: stop.clone() });

@@ -57,6 +57,8 @@ pub struct SuperCluster {
     pub shared_address: OnceLock<Reservation>,
     /// Priority classes of ours that are known to be there.
     pub priority_classes: Mutex<Priorities>,
+    /// The DNS server of tenants' pods as it is reached from there, when its `SuperCluster` says so.
+    pub dns: RwLock<Option<PodDns>>,
     /// As whom it knows us, once that was asked.
     pub user: tokio::sync::OnceCell<String>,
     health: watch::Sender<Health>,
@@ -74,6 +76,7 @@ impl SuperCluster {
             usage: LastUsage::default(),
             shared_address: OnceLock::new(),
             priority_classes: Mutex::default(),
+            dns: RwLock::default(),
             user: tokio::sync::OnceCell::new(),
             health: watch::Sender::new(Health::Unknown),
             events: Mutex::default(),
@@ -157,9 +160,9 @@ impl State {
         let _ = self.client.set(client);
     }
 
-    /// The DNS server of tenants' pods; `None`: that of their super cluster.
-    pub fn dns(&self) -> Option<&PodDns> {
-        self.dns.get()
+    /// The DNS server of tenants' pods in a super cluster; `None`: that of the super cluster.
+    pub fn dns(&self, cluster: &SuperCluster) -> Option<PodDns> {
+        cluster.dns.read().clone().or_else(|| self.dns.get().cloned())
     }
 
     /// Where pods reach the tenant's API; `None` while its endpoint is not known.

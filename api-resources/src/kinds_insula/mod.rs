@@ -7,6 +7,7 @@ mod cloud;
 mod oam;
 mod oidc;
 mod required;
+mod super_clusters;
 mod tenancy;
 
 use crate::kinds;
@@ -18,7 +19,7 @@ use serde_json::Value;
 /// The strategy of one of the platform's kinds.
 pub fn strategy(group: &str, kind: &str) -> Strategy {
     let plain = Strategy { generation: true, unconditional_update: true, ..kinds::strategy(group, kind) };
-    [tenancy::STRATEGIES, cloud::STRATEGIES, oam::STRATEGIES]
+    [tenancy::STRATEGIES, super_clusters::STRATEGIES, cloud::STRATEGIES, oam::STRATEGIES]
         .iter()
         .flat_map(|list| list.iter())
         .find(|(g, k, _)| *g == group && *k == kind)

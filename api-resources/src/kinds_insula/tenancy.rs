@@ -1,18 +1,15 @@
-//! Tenants, their profiles, super clusters, rules for more kinds to sync.
+//! Tenants, their profiles, rules for more kinds to sync.
 
 use super::required::required;
 use super::{Row, Rules, not_yet, unique, unless_same_spec, within};
 use crate::audit::Policy;
-use crate::kinds::place::{
-    Place, immutable, invalid_all, one_of, positive, required_one_of, set_default, set_default_text,
-};
+use crate::kinds::place::{Place, immutable, invalid_all, one_of, positive, set_default};
 use crate::names;
 use crate::selectors::LabelSelector;
 use api_schema::quantity::Quantity;
 use api_types::Cause;
 use api_types::tenancy::{
-    ALL_CONTROLLERS, CONTROLLERS, GROUP, OLD_NAMES, SYSTEM_NAMESPACE, TENANT_NAME_MAX, TenantProfileSpec,
-    TenantSpec,
+    ALL_CONTROLLERS, CONTROLLERS, GROUP, OLD_NAMES, TENANT_NAME_MAX, TenantProfileSpec, TenantSpec,
 };
 use base64::Engine;
 use serde_json::{Value, json};
@@ -37,16 +34,6 @@ pub(super) const STRATEGIES: &[Row] = &[
             validate_create: profile,
             validate_update: |new, old| unless_same_spec(new, old, profile),
             name: None,
-        },
-    ),
-    (
-        GROUP,
-        "SuperCluster",
-        Rules {
-            default: default_super_cluster,
-            validate_create: super_cluster,
-            validate_update: |new, old| unless_same_spec(new, old, super_cluster),
-            name: Some(names::dns_label),
         },
     ),
     (
@@ -277,39 +264,6 @@ fn refused_options(out: &mut Vec<Cause>, spec: &Place<'_>) {
     }
 }
 
-fn default_super_cluster(object: &mut Value) {
-    let Some(spec) = object.get_mut("spec") else { return };
-    set_default_text(spec, "reach", "direct");
-    if let Some(secret) = spec.get_mut("kubeconfigSecret") {
-        set_default_text(secret, "namespace", SYSTEM_NAMESPACE);
-        set_default_text(secret, "key", "value");
-    }
-}
-
-fn super_cluster(object: &Value) -> Vec<Cause> {
-    let mut out = required(GROUP, "SuperCluster", object);
-    let spec = Place::root(object).field("spec");
-    one_of(&mut out, &spec, "reach", &["direct", "apiServerProxy"]);
-    if spec.text("reach") == "apiServerProxy" {
-        let what = "reaching pods through the super cluster's API server is";
-        not_yet(&mut out, &spec.field("reach"), what, "use direct");
-    }
-    for taint in spec.list("taints") {
-        let (key, value) = (taint.text("key"), taint.text("value"));
-        invalid_all(&mut out, &taint.of("key"), key, names::qualified_name(key));
-        invalid_all(&mut out, &taint.of("value"), value, names::label_value(value));
-        required_one_of(&mut out, &taint, "effect", &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
-        if taint.text("effect") == "NoExecute" {
-            let what = "moving tenants away from a super cluster is";
-            not_yet(&mut out, &taint.field("effect"), what, "use NoSchedule or PreferNoSchedule");
-        }
-        if taint.has("timeAdded") {
-            out.push(Cause::forbidden(taint.of("timeAdded"), "says nothing about a super cluster"));
-        }
-    }
-    out
-}
-
 fn sync_rule(object: &Value) -> Vec<Cause> {
     let mut out = required(GROUP, "SyncRule", object);
     let spec = Place::root(object).field("spec");
@@ -448,37 +402,6 @@ mod tests {
         assert_eq!(profile(json!({"defaults": {"weight": 0}})), ["spec.defaults.weight"]);
         assert_eq!(profile(json!({"ceilings": {"weight": 10}})), ["spec.ceilings"]);
         assert_eq!(profile(json!({"defaults": {"profile": "p"}})), ["spec.defaults.profile"]);
-    }
-
-    #[test]
-    fn super_clusters_get_defaults() {
-        let mut object = json!({"spec": {"kubeconfigSecret": {"name": "hz-1"}}});
-        default_super_cluster(&mut object);
-        assert_eq!(
-            object["spec"],
-            json!({"reach": "direct",
-            "kubeconfigSecret": {"name": "hz-1", "namespace": "insula-system", "key": "value"}})
-        );
-        assert_eq!(super_cluster(&object), []);
-    }
-
-    #[test]
-    fn super_clusters_take_what_has_an_effect() {
-        let given = |spec: Value| fields(GROUP, "SuperCluster", &json!({"spec": spec}));
-        for effect in ["NoSchedule", "PreferNoSchedule"] {
-            let taint = json!({"key": "gpu", "value": "a", "effect": effect});
-            assert_eq!(given(json!({"cordoned": true, "taints": [taint]})), Vec::<String>::new());
-        }
-        for (spec, field) in [
-            (json!({"reach": "tunnel"}), "spec.reach"),
-            (json!({"reach": "apiServerProxy"}), "spec.reach"),
-            (json!({"taints": [{"key": "gpu"}]}), "spec.taints[0].effect"),
-            (json!({"taints": [{"key": "gpu", "effect": "NoExecute"}]}), "spec.taints[0].effect"),
-            (json!({"taints": [{"effect": "NoSchedule"}]}), "spec.taints[0].key"),
-            (json!({"taints": [{"key": "a", "value": "?", "effect": "NoSchedule"}]}), "spec.taints[0].value"),
-        ] {
-            assert_eq!(given(spec.clone()), [field], "{spec}");
-        }
     }
 
     #[test]

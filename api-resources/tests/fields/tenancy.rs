@@ -116,10 +116,11 @@ const SUPER_CLUSTER: KindFields = KindFields {
         (
             "spec.reach",
             Partly(
-                "api-resources/src/kinds_insula/tenancy.rs",
+                "api-resources/src/kinds_insula/super_clusters.rs",
                 &[value(r#"{"reach": "apiServerProxy"}"#, "not implemented in this release; use direct")],
             ),
         ),
+        ("spec.dnsAddresses", Enforced(CLUSTERS)),
         ("spec.cordoned", Enforced(PLACEMENT)),
         ("spec.taints[].key", Enforced(PLACEMENT)),
         ("spec.taints[].value", Enforced(PLACEMENT)),

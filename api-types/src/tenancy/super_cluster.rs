@@ -4,6 +4,7 @@ use super::SecretKeyRef;
 use crate::condition::Condition;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::net::IpAddr;
 
 /// How a super cluster is reached and used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -14,6 +15,10 @@ pub struct SuperClusterSpec {
     pub kubeconfig_secret: Option<SecretKeyRef>,
     /// How pods and services in it are reached. Default `direct`.
     pub reach: Reach,
+    /// The IP addresses by which pods in it reach the DNS server of tenants' pods, at port 53; at most three. Default those
+    /// that the server is started with.
+    #[serde(rename = "dnsAddresses", skip_serializing_if = "Vec::is_empty")]
+    pub dns_addresses: Vec<IpAddr>,
     /// No more tenants are placed on it. Default false.
     pub cordoned: bool,
     /// Keep tenants away that do not tolerate them (`v1.Taint`). Default none.

@@ -155,7 +155,8 @@ fn translate(work: &Work, pod: &Value, services: &[Value], open: Open) -> Result
     let namespace = meta_text(pod, "namespace");
     let super_namespace = work.super_namespace(namespace);
     let place = work.place(namespace, &super_namespace);
-    downward(pod, &PodContext { place, api: &work.api, services, dns: work.state.dns(), open })
+    let dns = work.state.dns(&work.cluster);
+    downward(pod, &PodContext { place, api: &work.api, services, dns: dns.as_ref(), open })
 }
 
 /// Tells the tenant why the pod does not run: on the pod and in an event.

@@ -3,6 +3,7 @@
 use super::harness::*;
 use api_types::Resource;
 use api_types::TenantId;
+use api_types::tenancy::SUPER_CLUSTERS;
 use plane_client::PlaneClient;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -267,4 +268,23 @@ async fn a_priority_has_a_class_of_its_own_there() {
     let classes = api_types::GroupResource::new("scheduling.k8s.io", "priorityclasses");
     let class = story.planes.find(SUPER, &classes, "", "insula-7").unwrap();
     assert_eq!(class["value"], 7);
+}
+
+#[tokio::test]
+async fn pods_ask_the_dns_server_by_the_address_that_it_has_in_their_super_cluster() {
+    let story = Story::with_tenants(&["acme"]);
+    story.planes.put(id(0), pod("early", json!({})));
+    let space = story.super_namespace(id(0), "default").await;
+    let early = story.in_super("pods", &space, "early").await;
+    assert!(early["spec"]["dnsConfig"].is_null(), "no DNS is served here");
+    let clusters = SUPER_CLUSTERS.group_resource();
+    let mut local = story.planes.find(TenantId::HOST, &clusters, "", "local").unwrap();
+    local["spec"]["dnsAddresses"] = json!(["10.7.0.53", "fd00::53"]);
+    story.planes.put(TenantId::HOST, local);
+    let state = story.reserver.state();
+    comes("the address is known", || state.super_cluster("local").unwrap().dns.read().is_some()).await;
+    story.planes.put(id(0), pod("late", json!({})));
+    let late = story.in_super("pods", &space, "late").await;
+    assert_eq!(late["spec"]["dnsConfig"]["nameservers"], json!(["10.7.0.53", "fd00::53"]));
+    assert_eq!(late["spec"]["dnsPolicy"], "None");
 }

@@ -12,6 +12,7 @@ use crate::state::{Health, State, SuperCluster, UNREACHABLE};
 use crate::super_api::SuperItem;
 use crate::translation::text;
 use crate::work::{EVENTS, meta_text};
+use crate::worker;
 use api_types::tenancy::{NodeView, SUPER_CLUSTERS};
 use api_types::{ObjectName, TenantId};
 use parking_lot::Mutex;
@@ -52,6 +53,9 @@ pub async fn run(
     }
     tasks.spawn(follow_events(state.clone(), cluster.clone(), signals.clone(), stop.clone()));
     tasks.spawn(patrol::run(state.clone(), client.clone(), cluster.clone(), options.clone(), stop.clone()));
+    for _ in 0..options.workers.max(1) {
+        tasks.spawn(worker(state.clone(), client.clone(), stop.clone()));
+    }
     tasks.spawn(health(state, client, cluster, options, signals, stop.clone()));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {

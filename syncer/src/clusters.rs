@@ -135,7 +135,7 @@ async fn connect_all(
         if let Some(old) = running.remove(&name) {
             old.stop.trigger();
         }
-        let handle = Arc::new(SuperCluster::new(&name, api));
+        let handle = Arc::new(SuperCluster::new(&name, api, options.workers));
         *handle.dns.write() = dns;
         state.put_super_cluster(handle.clone());
         let stop = Shutdown::new();

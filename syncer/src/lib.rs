@@ -66,6 +66,8 @@ pub mod super_cache;
 
 pub mod settled;
 
+pub mod seats;
+
 pub mod state;
 
 mod metrics;
@@ -113,7 +115,7 @@ pub use whereabouts::Whereabouts;
 use crate::kinds::{Key, Kind};
 use crate::metrics::Wrote;
 use crate::settled::Stand;
-use crate::state::{Health, State, UNREACHABLE};
+use crate::state::{Health, State, SuperCluster, UNREACHABLE};
 use crate::work::Work;
 use api_types::{ApiError, Reason, TenantId};
 use parking_lot::Mutex;
@@ -138,8 +140,9 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, reserver: Reser
         tasks.spawn(feed::objects(state.clone(), client.clone(), kind, shutdown.clone()));
     }
     tasks.spawn(clusters::run(state.clone(), client.clone(), options.clone(), shutdown.clone()));
+    // And as many for each super cluster.
     for _ in 0..options.workers.max(1) {
-        tasks.spawn(worker(state.clone(), client.clone()));
+        tasks.spawn(worker(state.clone(), client.clone(), shutdown.clone()));
     }
     shutdown.requested().await;
     state.queue.close();
@@ -150,9 +153,20 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, reserver: Reser
     }
 }
 
-/// Takes key by key, and settles those on which nothing is left to do.
-async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>) {
-    while let Some(lease) = state.queue.next().await {
+/// Takes key by key, and settles those on which nothing is left to do, until it is let go.
+async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, stop: Shutdown) {
+    loop {
+        let lease = tokio::select! {
+            lease = state.queue.next() => lease,
+            () = stop.requested() => return,
+        };
+        let Some(lease) = lease else { return };
+        let cluster = cluster_of(&state, lease.tenant, &lease.key);
+        let seat = cluster.as_ref().map(|cluster| cluster.seats.take(&state.queue, lease.tenant, &lease.key));
+        if matches!(seat, Some(None)) {
+            lease.done(None);
+            continue;
+        }
         let (tenant, began, wrote) = (lease.tenant, Instant::now(), Arc::new(Wrote::default()));
         let heard = state.metrics.taken(tenant, &lease.key, lease.waited);
         let done = step(&state, &client, tenant, &lease.key, &wrote).await;
@@ -178,6 +192,12 @@ async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>) {
             }
         }
     }
+}
+
+/// Which super cluster work on a key has to wait for.
+fn cluster_of(state: &State, tenant: TenantId, key: &Key) -> Option<Arc<SuperCluster>> {
+    let asks = !matches!(key, Key::Everything);
+    state.placed_on(&*state.tenants.get(tenant).filter(|_| asks)?)
 }
 
 async fn step(

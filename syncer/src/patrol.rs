@@ -146,7 +146,7 @@ fn repaired(state: &State, open: &mut Found, found: &Found) -> BTreeMap<Finding,
     open.retain(|tenant, keys| {
         keys.retain(|key, finding| {
             let is_still_so = found.get(tenant).is_some_and(|now| now.contains_key(key));
-            let stays = is_still_so || state.queue.is_pending(tenant, key);
+            let stays = is_still_so || state.is_pending(*tenant, key);
             if !stays {
                 *out.entry(*finding).or_insert(0) += 1;
             }
@@ -191,7 +191,7 @@ pub async fn pass(
     }
     // What has no version of its own among those compared: policies, and the Secrets with pods' tokens.
     for (tenant, key) in below.beside {
-        if known.contains(&tenant) && !state.queue.is_pending(&tenant, &key) {
+        if known.contains(&tenant) && !state.is_pending(tenant, &key) {
             round.found.entry(tenant).or_default().entry(key).or_insert(Finding::Changed);
         }
     }
@@ -270,7 +270,7 @@ async fn look(
     tenant: &TenantView,
     key: &Key,
 ) -> Result<Option<Finding>, ApiError> {
-    let is_pending = || state.queue.is_pending(&tenant.id, key);
+    let is_pending = || state.is_pending(tenant.id, key);
     let Key::Object(kind, at) = key else { return Ok(None) };
     if is_pending() {
         return Ok(None);

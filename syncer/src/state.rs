@@ -7,6 +7,7 @@ use crate::pods::dns::PodDns;
 use crate::pods::environment::ApiAddress;
 use crate::pods::priority::Priorities;
 use crate::reconcile::views::classes_due;
+use crate::seats::Seats;
 use crate::settled::Settled;
 use crate::super_api::SuperApi;
 use crate::super_cache::SuperCache;
@@ -49,6 +50,8 @@ pub struct SuperCluster {
     pub api: Arc<dyn SuperApi>,
     /// What is in it.
     pub cache: SuperCache,
+    /// How many workers it may keep busy.
+    pub seats: Seats,
     /// What in it was worked through to its end.
     pub settled: Settled,
     /// What the pods in it use.
@@ -66,12 +69,13 @@ pub struct SuperCluster {
 }
 
 impl SuperCluster {
-    /// A super cluster of which nothing is known yet.
-    pub fn new(name: &str, api: Arc<dyn SuperApi>) -> Self {
+    /// A super cluster of which nothing is known yet, which may keep so many workers busy.
+    pub fn new(name: &str, api: Arc<dyn SuperApi>, workers: usize) -> Self {
         SuperCluster {
             name: name.to_owned(),
             api,
             cache: SuperCache::default(),
+            seats: Seats::new(workers),
             settled: Settled::default(),
             usage: LastUsage::default(),
             shared_address: OnceLock::new(),
@@ -188,13 +192,27 @@ impl State {
 
     /// Adds or replaces a super cluster.
     pub fn put_super_cluster(&self, cluster: Arc<SuperCluster>) {
-        self.supers.write().insert(cluster.name.clone(), cluster);
+        let old = self.supers.write().insert(cluster.name.clone(), cluster);
+        self.let_go(old);
     }
 
     /// Forgets a super cluster.
     pub fn remove_super_cluster(&self, name: &str) {
-        self.supers.write().remove(name);
+        let old = self.supers.write().remove(name);
+        self.let_go(old);
         self.metrics.forget_cluster(name);
+    }
+
+    fn let_go(&self, old: Option<Arc<SuperCluster>>) {
+        if let Some(old) = old {
+            old.seats.close(&self.queue);
+        }
+    }
+
+    /// True when a key is on its way.
+    pub fn is_pending(&self, tenant: TenantId, key: &Key) -> bool {
+        let is_awaited = |cluster: &Arc<SuperCluster>| cluster.seats.is_awaited(tenant, key);
+        self.supers.read().values().any(is_awaited) || self.queue.is_pending(&tenant, key)
     }
 
     /// The super cluster that a tenant is placed on.

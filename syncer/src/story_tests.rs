@@ -10,6 +10,8 @@ mod race_stories;
 
 mod fault_stories;
 
+mod two_clusters_stories;
+
 mod refusal_stories;
 
 mod patrol_stories;

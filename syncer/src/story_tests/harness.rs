@@ -24,6 +24,8 @@ use tokio::sync::mpsc;
 
 pub const USER: Actor = Actor::Platform("a-test");
 pub const SUPER: TenantId = TenantId::LOCAL_SUPER;
+/// How many keys a story's syncer works on at a time.
+pub const WORKERS: usize = 4;
 
 /// A resource of the core group.
 pub fn core(plural: &str) -> GroupResource {
@@ -66,15 +68,20 @@ impl PlaneSuper {
 
 /// A super cluster in which there is nothing.
 pub fn cluster(name: &str) -> Arc<SuperCluster> {
+    cluster_on(name, FakePlanes::new(), Arc::default())
+}
+
+/// A super cluster that a plane of these plays.
+pub fn cluster_on(name: &str, planes: FakePlanes, faults: Arc<Faults>) -> Arc<SuperCluster> {
     let api = PlaneSuper {
-        planes: FakePlanes::new(),
+        planes,
         addresses: AtomicU32::new(1),
         exposed: Arc::default(),
         silent: Arc::default(),
         reads: Arc::default(),
-        faults: Arc::default(),
+        faults,
     };
-    Arc::new(SuperCluster::new(name, Arc::new(api)))
+    Arc::new(SuperCluster::new(name, Arc::new(api), WORKERS))
 }
 
 #[async_trait]
@@ -296,7 +303,7 @@ impl Story {
         let options = Options {
             embedded,
             api_address: Some(ApiAddress { host: "10.0.0.1".into(), port: 7443 }),
-            workers: 4,
+            workers: WORKERS,
             patrol,
             health: Duration::from_millis(100),
             ..Options::default()

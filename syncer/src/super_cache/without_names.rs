@@ -10,7 +10,7 @@ use api_types::TenantId;
 const ANOTHER: &str = "another-namespace";
 
 impl SuperCache {
-    /// The text with the tenant's own namespaces by the tenant's names for them, and those of others by none.
+    /// The text with the tenant's own namespaces and volumes by the tenant's names for them, and others' namespaces by none.
     pub fn without_names(&self, tenant: TenantId, text: &str) -> String {
         let is_of_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let mut out = String::with_capacity(text.len());
@@ -22,12 +22,20 @@ impl SuperCache {
             match self.namespace_named(word) {
                 Some((owner, own)) if owner == tenant => out.push_str(&own),
                 Some(_) => out.push_str(ANOTHER),
-                None => out.push_str(word),
+                None => out.push_str(self.volume_named(tenant, word).as_deref().unwrap_or(word)),
             }
             rest = after;
         }
         out.push_str(rest);
         out
+    }
+
+    /// The tenant's name of the volume that a provisioner of the super cluster made for the tenant's claim.
+    fn volume_named(&self, tenant: TenantId, word: &str) -> Option<String> {
+        let uid = word.strip_prefix(names::VOLUME)?;
+        let claims = self.of_tenant(Kind::Claim, tenant);
+        let claim = claims.iter().find(|claim| claim.uid == uid)?;
+        Some(names::volume(&claim.identity.as_ref()?.uid))
     }
 
     /// Whose super namespace has this name, and what it is called there.
@@ -56,6 +64,12 @@ mod tests {
             name
         };
         let (own, other) = (made(&acme), made(&globex));
+        // A claim of acme, and the volumes that were made for it and for somebody else.
+        let claim = json!({"metadata": {"name": "data", "uid": "u1"}});
+        let mut below = ownership::downward(&acme, "shop", "data", &claim);
+        below["uid"] = json!("0d99-2");
+        below["namespace"] = json!(own);
+        cache.apply(Kind::Claim, json!({"metadata": below}));
         let unknown = names::super_namespace("initech", globex.id, "x");
         for (text, expected) in [
             (
@@ -65,6 +79,7 @@ mod tests {
             (format!("{own}: no"), "shop: no"),
             (format!("({other}.svc,{own}_1)ä"), "(another-namespace.svc,shop_1)ä"),
             (format!("web-{other}"), &format!("web-{other}")),
+            ("attached \"pvc-0d99-2\", pvc-0d99-3".to_owned(), "attached \"pvc-u1\", pvc-0d99-3"),
             (unknown.clone(), &unknown),
             (String::new(), ""),
         ] {

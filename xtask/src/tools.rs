@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 /// Program or file, the Debian package that has it, what it is for.
 const PACKAGES: &[(&str, &str, &str)] = &[
+    ("cc", "gcc", "the build of cryptography and the allocator"),
+    ("make", "make", "the build of the allocator"),
     ("etcd", "etcd-server", "the etcd engine's conformance tests"),
     ("protoc", "protobuf-compiler", "the build of the etcd engine"),
     (DESCRIPTOR, "libprotobuf-dev", "the build of the etcd engine"),

@@ -3,6 +3,7 @@
 pub mod dice;
 pub mod etcd;
 pub mod etcd_cluster;
+pub mod forgetful;
 pub mod helm;
 pub mod insula;
 pub mod kubectl;
@@ -17,6 +18,7 @@ pub mod waiting;
 
 pub use etcd::Etcd;
 pub use etcd_cluster::EtcdCluster;
+pub use forgetful::Forgetful;
 pub use helm::Helm;
 pub use insula::Insula;
 pub use kubectl::{Kubectl, Running};

@@ -6,18 +6,24 @@
 use std::error::Error;
 use std::io;
 
-/// What was asked; once more, when it `may` be and the connection was closed before there was any answer.
+/// How often one thing is asked at most: many connections may lie idle and be gone together, as when what stands between
+/// has forgotten them.
+const TRIES: usize = 10;
+
+/// What was asked; and asked again, when it `may` be, as long as connections were closed before there was any answer.
 pub async fn again<T, F>(may: bool, ask: impl Fn() -> F) -> Result<T, kube::Error>
 where
     F: Future<Output = Result<T, kube::Error>>,
 {
-    match ask().await {
-        Err(error) if may && was_closed(&error) => {
-            tracing::debug!(%error, "a connection was just closed; asked again");
-            ask().await
+    for _ in 1..TRIES {
+        match ask().await {
+            Err(error) if may && was_closed(&error) => {
+                tracing::debug!(%error, "a connection was just closed; asked again");
+            }
+            done => return done,
         }
-        done => done,
     }
+    ask().await
 }
 
 /// True when a connection that was there ended without an answer.
@@ -37,5 +43,9 @@ fn was_closed(error: &kube::Error) -> bool {
 
 fn is_reset(error: &hyper::Error) -> bool {
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    io.is_some_and(|io| matches!(io.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe))
+    io.is_some_and(|io| {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        // The last: closed without the words that TLS has for it.
+        matches!(io.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+    })
 }

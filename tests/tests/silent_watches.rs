@@ -2,7 +2,6 @@
 //! do not tell.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)]
 
-use serde_json::Value;
 use tests::{Forgetful, Insula, super_account, until};
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub fn about(event: &Value) -> Option<(Kind, &str, &str)> {
     let object = &event["involvedObject"];
     let kind = Kind::named(text(object, "kind"))?;
-    matches!(kind, Kind::Pod | Kind::Service | Kind::Claim)
+    matches!(kind, Kind::Pod | Kind::Service | Kind::Claim | Kind::Ingress)
         .then(|| (kind, text(object, "namespace"), text(object, "name")))
 }
 
@@ -22,7 +22,7 @@ pub fn upward(identity: &Identity, event: &Value, shown: impl Fn(&str) -> String
         "kind": "Event",
         "metadata": {"name": event["metadata"]["name"], "namespace": identity.namespace.as_str()},
         "involvedObject": {
-            "apiVersion": "v1",
+            "apiVersion": event["involvedObject"]["apiVersion"].as_str().unwrap_or("v1"),
             "kind": event["involvedObject"]["kind"],
             "namespace": identity.namespace.as_str(),
             "name": identity.name.as_str(),
@@ -83,5 +83,11 @@ mod tests {
                 "message": "Successfully assigned shop/web to n1", "source": {"component": "default-scheduler"}})
         );
         assert_eq!(about(&json!({"involvedObject": {"kind": "Node", "name": "n"}})), None);
+        // As Ingress controllers tell what becomes of an Ingress.
+        let of_ingress = json!({"involvedObject": {"kind": "Ingress", "apiVersion": "networking.k8s.io/v1",
+            "namespace": "acme-shop-hash", "name": "web"}, "reason": "Sync", "message": "Scheduled for sync"});
+        assert_eq!(about(&of_ingress), Some((Kind::Ingress, "acme-shop-hash", "web")));
+        let up = upward(&identity, &of_ingress, str::to_owned);
+        assert_eq!(up["involvedObject"]["apiVersion"], "networking.k8s.io/v1");
     }
 }

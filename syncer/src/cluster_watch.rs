@@ -96,6 +96,7 @@ async fn follow(
                     signals.changed.notify_one();
                 }
                 if !was_known && cluster.is_known() {
+                    cluster.forget_former();
                     tenants_due(&state, &cluster);
                 }
             }

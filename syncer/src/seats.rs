@@ -51,6 +51,11 @@ impl Seats {
         self.line.is_pending(&tenant, key)
     }
 
+    /// How many keys of each tenant wait for a seat.
+    pub fn lengths(&self) -> Vec<(TenantId, usize)> {
+        self.line.lengths()
+    }
+
     /// Whether any key waits for a seat.
     #[cfg(test)]
     pub fn has_line(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::reconcile::views::classes_due;
 use crate::seats::Seats;
 use crate::settled::Settled;
 use crate::super_api::SuperApi;
-use crate::super_cache::SuperCache;
+use crate::super_cache::{Cached, SuperCache};
 use crate::tenants::{Learnt, TenantView, Tenants};
 use crate::usage::LastUsage;
 use api_types::{ApiError, TenantId};
@@ -19,6 +19,7 @@ use plane_client::{PlaneClient, Reservation};
 use serde_json::Value;
 use service_runtime::FairQueue;
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
@@ -64,6 +65,8 @@ pub struct SuperCluster {
     pub dns: RwLock<Option<PodDns>>,
     /// As whom it knows us, once that was asked.
     pub user: tokio::sync::OnceCell<String>,
+    /// What it was before it was connected anew, until everything in it is known again.
+    former: RwLock<Option<Arc<SuperCluster>>>,
     health: watch::Sender<Health>,
     events: Mutex<HashMap<(String, String), Value>>,
 }
@@ -82,6 +85,7 @@ impl SuperCluster {
             priority_classes: Mutex::default(),
             dns: RwLock::default(),
             user: tokio::sync::OnceCell::new(),
+            former: RwLock::default(),
             health: watch::Sender::new(Health::Unknown),
             events: Mutex::default(),
         }
@@ -112,6 +116,20 @@ impl SuperCluster {
     /// come again.
     pub fn is_known(&self) -> bool {
         self.cache.is_synced()
+    }
+
+    /// Those of a kind in it that have an address. While it is listed, those too that it had when it was connected before.
+    pub fn at_address(&self, kind: Kind, ip: IpAddr) -> Vec<Arc<Cached>> {
+        let mut all = self.cache.at_address(kind, ip);
+        if let Some(former) = &*self.former.read() {
+            all.extend(former.cache.at_address(kind, ip));
+        }
+        all
+    }
+
+    /// Everything in it is known: what it was before counts no more.
+    pub fn forget_former(&self) {
+        *self.former.write() = None;
     }
 
     /// Keeps an event until its turn comes; false when there are too many.
@@ -192,7 +210,13 @@ impl State {
 
     /// Adds or replaces a super cluster.
     pub fn put_super_cluster(&self, cluster: Arc<SuperCluster>) {
-        let old = self.supers.write().insert(cluster.name.clone(), cluster);
+        let mut supers = self.supers.write();
+        let old = supers.insert(cluster.name.clone(), cluster.clone());
+        if let Some(old) = &old {
+            let older = old.former.write().take().filter(|_| !old.is_known());
+            *cluster.former.write() = older.or_else(|| Some(old.clone()));
+        }
+        drop(supers);
         self.let_go(old);
     }
 
@@ -207,6 +231,17 @@ impl State {
         if let Some(old) = old {
             old.seats.close(&self.queue);
         }
+    }
+
+    /// How many keys of each tenant wait for a worker.
+    pub fn waiting(&self) -> Vec<(TenantId, usize)> {
+        let mut all: HashMap<TenantId, usize> = self.queue.lengths().into_iter().collect();
+        for cluster in self.supers.read().values() {
+            for (tenant, count) in cluster.seats.lengths() {
+                *all.entry(tenant).or_default() += count;
+            }
+        }
+        all.into_iter().collect()
     }
 
     /// True when a key is on its way.

@@ -85,7 +85,7 @@ impl MetricSource for SyncMetrics {
         let queue = &self.0.queue;
         let mut out: Vec<MetricFamily> = Vec::new();
         let names = ["insula_sync_queue_length", "insula_sync_tenant_queue_length"];
-        out.extend(self.counted(names, "Keys that wait for a worker.", queue.lengths()));
+        out.extend(self.counted(names, "Keys that wait for a worker.", self.0.waiting()));
         let names = ["insula_sync_failing", "insula_sync_tenant_failing"];
         out.extend(self.counted(names, "Keys whose work failed last; they come again.", queue.failing()));
         let mut counts = self.0.metrics.counts.lock();

@@ -76,6 +76,7 @@ async fn a_super_cluster_that_does_not_answer_holds_up_no_other() {
     let state = two.story.reserver.state();
     let cluster = state.super_cluster("of-acme").unwrap();
     comes("work waits for the cluster", || cluster.seats.has_line()).await;
+    assert!(two.story.metric("insula_sync_queue_length", "") > 0.0);
     for n in 0..5 * WORKERS {
         two.story.planes.put(id(1), pod(&format!("web-{n}"), json!({})));
     }

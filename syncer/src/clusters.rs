@@ -176,7 +176,7 @@ impl Source {
             |error: crate::super_kube::ConnectError| Health::Failed("KubeconfigInvalid", error.to_string());
         Ok(match self {
             Source::Kubeconfig(text) => Arc::new(KubeSuper::from_kubeconfig(&text).await.map_err(invalid)?),
-            Source::InCluster => Arc::new(KubeSuper::in_cluster().map_err(invalid)?),
+            Source::InCluster => Arc::new(KubeSuper::in_cluster().await.map_err(invalid)?),
             Source::Api(api) => api,
         })
     }

@@ -49,6 +49,9 @@ pub enum ConnectError {
     /// Its certificates or address cannot be used.
     #[error("no connection can be made from the kubeconfig: {0}")]
     Client(#[source] Box<kube::Error>),
+    /// The command by which it logs in does not end.
+    #[error("the kubeconfig's command to log in did not end in {} s", .0.as_secs())]
+    Slow(Duration),
     /// We do not run in a cluster.
     #[error("the cluster that the process runs in cannot be used: {0}")]
     InCluster(#[source] Box<kube::config::InClusterError>),
@@ -62,19 +65,25 @@ impl KubeSuper {
         let config = kube::Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
             .await
             .map_err(kubeconfig)?;
-        Self::from_config(config)
+        Self::from_config(config, CALL_TIMEOUT).await
     }
 
     /// From the service account of the pod that the process runs in.
-    pub fn in_cluster() -> Result<Self, ConnectError> {
+    pub async fn in_cluster() -> Result<Self, ConnectError> {
         let config = kube::Config::incluster().map_err(|error| ConnectError::InCluster(Box::new(error)))?;
-        Self::from_config(config)
+        Self::from_config(config, CALL_TIMEOUT).await
     }
 
-    fn from_config(mut config: kube::Config) -> Result<Self, ConnectError> {
+    /// A kubeconfig may name a command to log in, which is waited for so long, and on no thread that others need.
+    async fn from_config(mut config: kube::Config, patience: Duration) -> Result<Self, ConnectError> {
         config.default_retry = false;
-        let client = kube::Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
-        Ok(KubeSuper { client })
+        let made = tokio::task::spawn_blocking(move || kube::Client::try_from(config));
+        match tokio::time::timeout(patience, made).await {
+            Ok(Ok(Ok(client))) => Ok(KubeSuper { client }),
+            Ok(Ok(Err(error))) => Err(ConnectError::Client(Box::new(error))),
+            Ok(Err(failed)) => Err(ConnectError::Client(Box::new(kube::Error::Service(Box::new(failed))))),
+            Err(_) => Err(ConnectError::Slow(patience)),
+        }
     }
 
     /// Sends a request, and gives the body of its answer.

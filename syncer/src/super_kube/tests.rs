@@ -162,3 +162,26 @@ async fn errors_of_the_cluster_keep_their_reasons() {
     // Nobody listens any more.
     assert_eq!(api.version().await.unwrap_err().reason(), api_types::Reason::ServiceUnavailable);
 }
+
+#[tokio::test]
+async fn a_command_to_log_in_that_does_not_end_is_not_waited_for() {
+    let login = |command: &str| {
+        let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", command],
+            "interactiveMode": "Never"});
+        let kubeconfig = json!({"apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "users": [{"name": "u", "user": {"exec": exec}}],
+            "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}]});
+        Kubeconfig::from_yaml(&kubeconfig.to_string()).unwrap()
+    };
+    let connect = async |command: &str, patience: Duration| {
+        let options = KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(login(command), &options).await.unwrap();
+        KubeSuper::from_config(config, patience).await.err()
+    };
+    let credential = r#"echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}'"#;
+    assert!(connect(credential, CALL_TIMEOUT).await.is_none());
+    // It ends with the test.
+    let error = connect("sleep 1", Duration::ZERO).await.unwrap();
+    assert!(matches!(error, ConnectError::Slow(_)), "{error}");
+}

@@ -6,6 +6,6 @@ pub mod queue;
 pub mod seldom;
 pub mod shutdown;
 
-pub use queue::{FairQueue, Lease, QueueLimits};
+pub use queue::{FairQueue, Lease, QueueLimits, Rank};
 pub use seldom::Seldom;
 pub use shutdown::{Shutdown, ShutdownOnDrop};

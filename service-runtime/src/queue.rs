@@ -1,11 +1,16 @@
 //! A work queue that is fair to tenants.
 //!
 //! Guarantees: a key is worked on by one worker at a time; a key added while it is worked on comes again after;
-//! tenants take turns in proportion to their weights, however long their own lines are; within a tenant, first
-//! come, first served. A failed key comes again after a growing delay, for ever: nothing is dropped.
+//! tenants take turns in proportion to their weights, however long their own lines are; within a tenant, the better
+//! rank comes first, but for every eighth key, which is the one that waits longest, and in a rank first come, first served. A failed key comes again after a growing delay, for ever: nothing is dropped.
 //!
 //! Bounds: a key stands in the queue at most once, so the queue is no longer than the number of live keys.
 
+mod line;
+
+pub use line::Rank;
+
+use line::Line;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
@@ -50,7 +55,8 @@ struct State<T, K> {
     /// Tenants with something to do, in turn.
     turns: VecDeque<T>,
     working: HashSet<(T, K)>,
-    again: HashSet<(T, K)>,
+    /// Those of them that were added meanwhile.
+    again: HashMap<(T, K), Rank>,
     failures: HashMap<(T, K), u32>,
     /// Delayed keys by time; the number tells apart those of one instant.
     delays: BTreeMap<(Instant, u64), (T, K)>,
@@ -58,14 +64,6 @@ struct State<T, K> {
     delay_count: u64,
     weights: HashMap<T, u32>,
     closed: bool,
-}
-
-struct Line<K> {
-    /// Keys, and since when.
-    waiting: VecDeque<(K, Instant)>,
-    members: HashSet<K>,
-    /// How many more keys this tenant may take before the next tenant's turn.
-    credit: u32,
 }
 
 impl<T, K> Default for FairQueue<T, K>
@@ -90,7 +88,7 @@ where
                 lines: HashMap::new(),
                 turns: VecDeque::new(),
                 working: HashSet::new(),
-                again: HashSet::new(),
+                again: HashMap::new(),
                 failures: HashMap::new(),
                 delays: BTreeMap::new(),
                 delay_of: HashMap::new(),
@@ -117,8 +115,13 @@ where
 
     /// Adds a key, unless it stands in the queue already.
     pub fn add(&self, tenant: T, key: K) {
+        self.add_ranked(tenant, key, Rank::Usual);
+    }
+
+    /// The same in another rank; a better one than it stands in already is taken.
+    pub fn add_ranked(&self, tenant: T, key: K, rank: Rank) {
         let mut state = self.0.state.lock();
-        state.enqueue(tenant, key);
+        state.enqueue(tenant, key, rank);
         drop(state);
         self.0.ready.notify_one();
     }
@@ -155,7 +158,7 @@ where
 
     /// The number of keys that wait, delayed ones not counted.
     pub fn len(&self) -> usize {
-        self.0.state.lock().lines.values().map(|l| l.waiting.len()).sum()
+        self.0.state.lock().lines.values().map(Line::len).sum()
     }
 
     /// True when no key waits.
@@ -165,7 +168,7 @@ where
 
     /// How many keys of each tenant wait, delayed ones not counted.
     pub fn lengths(&self) -> Vec<(T, usize)> {
-        self.0.state.lock().lines.iter().map(|(tenant, line)| (tenant.clone(), line.waiting.len())).collect()
+        self.0.state.lock().lines.iter().map(|(tenant, line)| (tenant.clone(), line.len())).collect()
     }
 
     /// How many keys of each tenant failed last and are to come again.
@@ -183,7 +186,7 @@ where
         let member = (tenant.clone(), key.clone());
         state.working.contains(&member)
             || state.delay_of.contains_key(&member)
-            || state.lines.get(tenant).is_some_and(|line| line.members.contains(key))
+            || state.lines.get(tenant).is_some_and(|line| line.contains(key))
     }
 
     /// The next key, if one waits; those that were left when the queue was closed, too.
@@ -250,38 +253,32 @@ where
             }
             let member = entry.remove();
             self.delay_of.remove(&member);
-            self.enqueue(member.0, member.1);
+            self.enqueue(member.0, member.1, Rank::Usual);
         }
     }
 
-    fn enqueue(&mut self, tenant: T, key: K) {
+    fn enqueue(&mut self, tenant: T, key: K, rank: Rank) {
         let member = (tenant, key);
         if self.working.contains(&member) {
-            self.again.insert(member);
+            let known = self.again.entry(member).or_insert(rank);
+            *known = rank.min(*known);
             return;
         }
         let (tenant, key) = member;
         let weight = self.weights.get(&tenant).copied().unwrap_or(1);
-        let line = self.lines.entry(tenant.clone()).or_insert_with(|| Line {
-            waiting: VecDeque::new(),
-            members: HashSet::new(),
-            credit: weight,
-        });
-        if line.members.insert(key.clone()) {
-            if line.waiting.is_empty() {
-                self.turns.push_back(tenant);
-            }
-            line.waiting.push_back((key, Instant::now()));
+        let line = self.lines.entry(tenant.clone()).or_insert_with(|| Line::new(weight));
+        if line.is_empty() {
+            self.turns.push_back(tenant);
         }
+        line.add(key, rank);
     }
 
     fn take(&mut self) -> Option<(T, K, Instant)> {
         let tenant = self.turns.pop_front()?;
         let weight = self.weights.get(&tenant).copied().unwrap_or(1);
         let line = self.lines.get_mut(&tenant)?;
-        let (key, since) = line.waiting.pop_front()?;
-        line.members.remove(&key);
-        if line.waiting.is_empty() {
+        let (key, since) = line.take()?;
+        if line.is_empty() {
             self.lines.remove(&tenant);
         } else {
             line.credit -= 1;
@@ -362,8 +359,8 @@ where
         let member = (self.tenant.clone(), self.key.clone());
         let mut state = self.queue.0.state.lock();
         state.working.remove(&member);
-        if state.again.remove(&member) {
-            state.enqueue(member.0, member.1);
+        if let Some(rank) = state.again.remove(&member) {
+            state.enqueue(member.0, member.1, rank);
             drop(state);
             self.queue.0.ready.notify_one();
         }

@@ -12,10 +12,10 @@ use crate::isolation;
 use crate::kinds::{Key, Kind};
 use crate::names::{self, digest};
 use crate::ownership::Identity;
+use crate::pods::update;
 use crate::translation::list;
 use addresses::Addresses;
 use api_types::{ApiError, ObjectName, TenantId};
-use bytes::Bytes;
 use compact_str::CompactString;
 use holders::Holders;
 use parking_lot::RwLock;
@@ -45,8 +45,8 @@ pub struct Cached {
     /// The addresses that a pod has for itself, none once it has ended, since another one may have them then; and the
     /// cluster IPs of a Service.
     addresses: Box<[IpAddr]>,
-    /// Its JSON, without history; data of ConfigMaps and Secrets only as a digest.
-    bytes: Bytes,
+    /// Its JSON, without history; data of ConfigMaps and Secrets only as a digest, of pods only what can change.
+    bytes: Box<[u8]>,
 }
 
 impl Cached {
@@ -65,7 +65,7 @@ impl Cached {
             _ => Box::default(),
         };
         shrink(kind, &mut object);
-        let bytes = Bytes::from(serde_json::to_vec(&object).ok()?);
+        let bytes = serde_json::to_vec(&object).ok()?.into_boxed_slice();
         Some(Cached { kind, at, identity, uid, version, deleting, node, addresses, bytes })
     }
 
@@ -111,6 +111,9 @@ pub fn content_digest(object: &Value) -> String {
 }
 
 fn shrink(kind: Kind, object: &mut Value) {
+    if kind == Kind::Pod {
+        update::shrink(object);
+    }
     let content = matches!(kind, Kind::ConfigMap | Kind::Secret).then(|| content_digest(object));
     if let Some(meta) = object["metadata"].as_object_mut() {
         meta.remove("managedFields");

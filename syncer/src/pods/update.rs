@@ -58,6 +58,25 @@ pub fn patch(observed: &Value, wanted: &Value) -> Option<Value> {
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
+/// Fields of a super pod's spec that are looked at: here, when its status goes up, and when it is connected to.
+const LOOKED_AT: &[&str] =
+    &["activeDeadlineSeconds", "hostNetwork", "nodeName", "schedulingGates", "tolerations"];
+/// The same of its containers.
+const LOOKED_AT_IN_CONTAINERS: &[&str] = &["name", "image", "resources"];
+
+/// Takes out of a super pod what nobody looks at again: most of its spec.
+pub fn shrink(pod: &mut Value) {
+    let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    spec.retain(|field, _| LOOKED_AT.contains(&field.as_str()) || CONTAINERS.contains(&field.as_str()));
+    for field in CONTAINERS {
+        for container in spec.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(fields) = container.as_object_mut() {
+                fields.retain(|field, _| LOOKED_AT_IN_CONTAINERS.contains(&field.as_str()));
+            }
+        }
+    }
+}
+
 /// Ephemeral containers that the super pod lacks; they are added through their own subresource.
 pub fn new_ephemeral_containers(observed: &Value, tenant_pod: &Value) -> Vec<Value> {
     let there = list(&observed["spec"], CONTAINERS[2]);
@@ -129,7 +148,26 @@ mod tests {
         ];
         for (wanted, expected) in cases {
             assert_eq!(patch(&pod(base.clone()), &pod(wanted.clone())), expected, "{wanted}");
+            let mut shrunk = pod(base.clone());
+            shrink(&mut shrunk);
+            assert_eq!(patch(&shrunk, &pod(wanted.clone())), expected, "{wanted}");
         }
+    }
+
+    #[test]
+    fn what_nobody_looks_at_is_taken_out() {
+        let mut whole = json!({"metadata": {"name": "web"}, "status": {"phase": "Running"}, "spec": {
+            "nodeName": "n", "volumes": [{"name": "v"}], "dnsPolicy": "None", "tolerations": [{"key": "k"}],
+            "containers": [{"name": "a", "image": "1", "env": [{"name": "A"}], "volumeMounts": [{}]}],
+            "initContainers": [{"name": "i", "image": "2", "command": ["c"]}],
+            "ephemeralContainers": [{"name": "e", "tty": true}]}});
+        shrink(&mut whole);
+        let expected = json!({"metadata": {"name": "web"}, "status": {"phase": "Running"}, "spec": {
+            "nodeName": "n", "tolerations": [{"key": "k"}], "containers": [{"name": "a", "image": "1"}],
+            "initContainers": [{"name": "i", "image": "2"}], "ephemeralContainers": [{"name": "e"}]}});
+        assert_eq!(whole, expected);
+        shrink(&mut whole);
+        assert_eq!(whole, expected);
     }
 
     #[test]
@@ -143,5 +181,8 @@ mod tests {
             [json!({"name": "a", "resources": {"requests": {"cpu": "2"}}})]
         );
         assert!(resized(&observed, &observed).is_empty());
+        let mut shrunk = observed.clone();
+        shrink(&mut shrunk);
+        assert_eq!(shrunk, observed);
     }
 }

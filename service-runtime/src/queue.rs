@@ -193,8 +193,12 @@ where
     pub fn try_next(&self) -> Option<Lease<T, K>> {
         let mut state = self.0.state.lock();
         state.expire_delays();
-        let (tenant, key, since) = state.take()?;
-        Some(Lease { queue: self.clone(), tenant, key, waited: since.elapsed(), settled: false })
+        let taken = state.take()?;
+        Some(self.lease(taken))
+    }
+
+    fn lease(&self, (tenant, key, rank, since): (T, K, Rank, Instant)) -> Lease<T, K> {
+        Lease { queue: self.clone(), tenant, key, rank, waited: since.elapsed(), settled: false }
     }
 
     /// Waits for the next key. `None` once the queue is closed.
@@ -209,12 +213,11 @@ where
                     return None;
                 }
                 state.expire_delays();
-                if let Some((tenant, key, since)) = state.take() {
+                if let Some(taken) = state.take() {
                     if !state.turns.is_empty() {
                         self.0.ready.notify_one();
                     }
-                    let waited = since.elapsed();
-                    return Some(Lease { queue: self.clone(), tenant, key, waited, settled: false });
+                    return Some(self.lease(taken));
                 }
                 state.delays.first_key_value().map(|((at, _), _)| *at)
             };
@@ -273,11 +276,11 @@ where
         line.add(key, rank);
     }
 
-    fn take(&mut self) -> Option<(T, K, Instant)> {
+    fn take(&mut self) -> Option<(T, K, Rank, Instant)> {
         let tenant = self.turns.pop_front()?;
         let weight = self.weights.get(&tenant).copied().unwrap_or(1);
         let line = self.lines.get_mut(&tenant)?;
-        let (key, since) = line.take()?;
+        let (key, rank, since) = line.take()?;
         if line.is_empty() {
             self.lines.remove(&tenant);
         } else {
@@ -290,7 +293,7 @@ where
             }
         }
         self.working.insert((tenant.clone(), key.clone()));
-        Some((tenant, key, since))
+        Some((tenant, key, rank, since))
     }
 }
 
@@ -305,6 +308,8 @@ where
     pub tenant: T,
     /// What to work on.
     pub key: K,
+    /// In which rank it stood.
+    pub rank: Rank,
     /// How long it stood in the queue.
     pub waited: Duration,
     settled: bool,

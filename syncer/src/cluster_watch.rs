@@ -6,19 +6,20 @@ use crate::events::about;
 use crate::kinds::{Key, Kind};
 use crate::metrics::Direction;
 use crate::options::Options;
+use crate::ownership::Identity;
 use crate::patrol;
 use crate::shared_service;
-use crate::state::{Health, State, SuperCluster, UNREACHABLE};
+use crate::state::{Health, News, State, SuperCluster, UNREACHABLE};
 use crate::super_api::SuperItem;
 use crate::translation::text;
-use crate::work::{EVENTS, meta_text};
+use crate::work::{EVENTS, has_condition, meta_text};
 use crate::worker;
 use api_types::tenancy::{NodeView, SUPER_CLUSTERS};
 use api_types::{ObjectName, TenantId};
 use parking_lot::Mutex;
 use plane_client::PlaneClient;
 use serde_json::Value;
-use service_runtime::Shutdown;
+use service_runtime::{Rank, Shutdown};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,25 +74,31 @@ async fn follow(
 ) {
     let selector = kind.selector(None);
     let mut watch = cluster.api.list_watch(kind.resource(), &selector);
+    let mut news = News::Listed;
     loop {
         let item = tokio::select! {
             item = watch.recv() => item,
             () = stop.requested() => return,
         };
         match item {
-            Some(SuperItem::Restart) => cluster.cache.restart(kind),
+            Some(SuperItem::Restart) => {
+                news = News::Listed;
+                cluster.cache.restart(kind);
+            }
             Some(SuperItem::Applied(object)) => {
                 let name = meta_text(&object, "name").to_owned();
-                state.heard(Direction::Up, cluster.cache.apply(kind, object));
+                note_ready(&state, kind, &object);
+                state.heard(Direction::Up, news, cluster.cache.apply(kind, object));
                 seen(&state, &cluster, kind, &name);
             }
             Some(SuperItem::Deleted(object)) => {
-                state.heard(Direction::Up, cluster.cache.remove(kind, &object));
+                state.heard(Direction::Up, news, cluster.cache.remove(kind, &object));
                 seen(&state, &cluster, kind, meta_text(&object, "name"));
             }
             Some(SuperItem::Synced) => {
+                news = News::Changed;
                 let was_known = cluster.is_known();
-                state.heard(Direction::Up, cluster.cache.synced(kind));
+                state.heard(Direction::Up, news, cluster.cache.synced(kind));
                 if signals.failing.lock().remove(kind.name()).is_some() || cluster.is_known() {
                     signals.changed.notify_one();
                 }
@@ -109,6 +116,16 @@ async fn follow(
                 watch = cluster.api.list_watch(kind.resource(), &selector);
             }
         }
+    }
+}
+
+/// Before a worker can see it.
+fn note_ready(state: &State, kind: Kind, object: &Value) {
+    if kind == Kind::Pod
+        && has_condition(object, "Ready", "True")
+        && let Some(identity) = Identity::of(object)
+    {
+        state.metrics.heard_ready(identity.tenant, &ObjectName::new(&identity.namespace, &identity.name));
     }
 }
 
@@ -186,7 +203,7 @@ fn note_event(state: &State, cluster: &SuperCluster, mut event: Value) {
         meta.remove("managedFields");
     }
     if cluster.keep_event(&namespace, &name, event) {
-        state.queue.add(tenant, Key::Event(ObjectName::new(namespace, name)));
+        state.queue.add_ranked(tenant, Key::Event(ObjectName::new(namespace, name)), Rank::Last);
     } else {
         tracing::debug!(cluster = %cluster.name, "too many events wait; one was left out");
     }

@@ -3,7 +3,7 @@
 use crate::kinds::{Key, Kind};
 use crate::metrics::Direction;
 use crate::names;
-use crate::state::State;
+use crate::state::{News, State};
 use crate::work::ACTOR;
 use api_types::condition::{self, Condition};
 use api_types::tenancy::{SYNC_RULES, SyncRule, TENANT_PROFILES, TENANTS, TenantProfile};
@@ -18,7 +18,11 @@ use std::sync::Arc;
 /// Turns changes of one kind in all tenants into keys, until shutdown.
 pub async fn objects(state: Arc<State>, client: Arc<dyn PlaneClient>, kind: Kind, shutdown: Shutdown) {
     let mut watch = Watch::new(client, kind.group_resource(), Scope::Tenants, shutdown);
+    let mut is_listed = false;
     while let Some(item) = watch.next().await {
+        if matches!(item, WatchItem::Synced) {
+            is_listed = true;
+        }
         if let WatchItem::Deleted(claim) = &item
             && kind == Kind::Claim
         {
@@ -26,7 +30,8 @@ pub async fn objects(state: Arc<State>, client: Arc<dyn PlaneClient>, kind: Kind
             state.queue.add(claim.tenant, Key::object(Kind::Volume, "", volume));
         }
         if let WatchItem::Applied(object) | WatchItem::Deleted(object) = item {
-            state.heard(Direction::Down, [(object.tenant, Key::Object(kind, object.name))]);
+            let news = if is_listed { News::Changed } else { News::Listed };
+            state.heard(Direction::Down, news, [(object.tenant, Key::Object(kind, object.name))]);
         }
     }
 }
@@ -70,6 +75,7 @@ fn forget_others(state: &State, listed: &[Object]) {
 fn forget(state: &State, id: TenantId) {
     state.tenants.remove(id);
     state.queue.set_weight(id, 1);
+    state.metrics.forget(id);
     for cluster in state.super_clusters() {
         cluster.settled.forget(id);
         cluster.cache.forget_slices(id);

@@ -113,7 +113,7 @@ pub use usage::TenantUsage;
 pub use whereabouts::Whereabouts;
 
 use crate::kinds::{Key, Kind};
-use crate::metrics::Wrote;
+use crate::metrics::Turn;
 use crate::settled::Stand;
 use crate::state::{Health, State, SuperCluster, UNREACHABLE};
 use crate::work::Work;
@@ -124,7 +124,6 @@ use service_runtime::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 /// Syncs all tenants until shutdown. `reserver` is the one that the API server was given; the two share what they
 /// know.
@@ -162,17 +161,18 @@ async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, stop: Shutdown)
         };
         let Some(lease) = lease else { return };
         let cluster = cluster_of(&state, lease.tenant, &lease.key);
-        let seat = cluster.as_ref().map(|cluster| cluster.seats.take(&state.queue, lease.tenant, &lease.key));
+        let ranked = (&lease.key, lease.rank);
+        let seat = cluster.as_ref().map(|cluster| cluster.seats.take(&state.queue, lease.tenant, ranked));
         if matches!(seat, Some(None)) {
             lease.done(None);
             continue;
         }
-        let (tenant, began, wrote) = (lease.tenant, Instant::now(), Arc::new(Wrote::default()));
-        let heard = state.metrics.taken(tenant, &lease.key, lease.waited);
-        let done = step(&state, &client, tenant, &lease.key, &wrote).await;
+        let tenant = lease.tenant;
+        let turn = Arc::new(state.metrics.taken(tenant, &lease.key, lease.waited));
+        let done = step(&state, &client, tenant, &lease.key, &turn).await;
         match &done {
-            Ok(_) => state.metrics.done(tenant, &lease.key, heard, &wrote, began.elapsed()),
-            Err(error) => state.metrics.failed(tenant, &lease.key, heard, &wrote, began.elapsed(), error),
+            Ok(_) => state.metrics.done(tenant, &lease.key, &turn),
+            Err(error) => state.metrics.failed(tenant, &lease.key, &turn, error),
         }
         match done {
             Ok(Next::OnEvent) => lease.done(None),
@@ -205,7 +205,7 @@ async fn step(
     client: &Arc<dyn PlaneClient>,
     tenant: TenantId,
     key: &Key,
-    wrote: &Arc<Wrote>,
+    turn: &Arc<Turn>,
 ) -> Result<Next, ApiError> {
     if let Key::Tenant(name) = key {
         return reconcile::tenants::tenant(state, tenant, name).await;
@@ -223,9 +223,9 @@ async fn step(
     let Some(api) = state.api_address(&view) else {
         return Err(ApiError::unavailable("the tenant has no endpoint yet", 1));
     };
-    let wrote = wrote.clone();
+    let turn = turn.clone();
     let (state, client_of_work, refused) = (state.clone(), client.clone(), Mutex::default());
-    let work = Work { state, client: client_of_work, tenant: view, cluster, api, wrote, refused };
+    let work = Work { state, client: client_of_work, tenant: view, cluster, api, turn, refused };
     if let Health::Failed(UNREACHABLE, why) = work.cluster.health() {
         // Everything of its tenants is due when it is back. Meanwhile nobody waits for its answers.
         return Err(ApiError::unavailable(format!("the super cluster is away: {why}"), 1));

@@ -6,13 +6,15 @@
 
 pub mod families;
 mod histogram;
+mod stages;
 mod worst;
 
 use crate::kinds::{Key, Kind};
 use crate::patrol::{Finding, Found, Round};
-use api_types::{ApiError, TenantId};
+use api_types::{ApiError, ObjectName, TenantId};
 use histogram::Histogram;
 use parking_lot::Mutex;
+use stages::Stages;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -55,7 +57,26 @@ impl Wrote {
 }
 
 /// When a change of a key was first heard of that is not synced yet, by direction.
-pub type Heard = [Option<Instant>; 2];
+type Heard = [Option<Instant>; 2];
+
+/// One piece of work, while it is done.
+#[derive(Debug)]
+pub struct Turn {
+    /// What it wrote.
+    pub wrote: Wrote,
+    heard: Heard,
+    /// Since when it stood in the queue.
+    queued: Instant,
+    taken: Instant,
+}
+
+impl Turn {
+    /// Begins one that no change was heard for.
+    pub fn begin() -> Self {
+        let now = Instant::now();
+        Turn { wrote: Wrote::default(), heard: Heard::default(), queued: now, taken: now }
+    }
+}
 
 /// What the last patrol of a super cluster did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,6 +98,7 @@ struct Counts {
     patrols: Histogram,
     patrolled: BTreeMap<String, Patrolled>,
     worst: Worst,
+    stages: Stages,
 }
 
 /// What the syncer counts.
@@ -95,22 +117,25 @@ impl Metrics {
         since[direction as usize].get_or_insert_with(Instant::now);
     }
 
-    /// A worker took a key. What it is to bring to the other side, and since when.
-    pub fn taken(&self, tenant: TenantId, key: &Key, waited: Duration) -> Heard {
+    /// A worker took a key, with what it is to bring to the other side.
+    pub fn taken(&self, tenant: TenantId, key: &Key, waited: Duration) -> Turn {
         let mut counts = self.counts.lock();
         counts.queue.add(waited);
         counts.worst.waited(tenant, waited);
         drop(counts);
-        self.heard.lock().remove(&(tenant, key.clone())).unwrap_or_default()
+        let heard = self.heard.lock().remove(&(tenant, key.clone())).unwrap_or_default();
+        let turn = Turn::begin();
+        let queued = turn.taken.checked_sub(waited).unwrap_or(turn.taken);
+        Turn { heard, queued, ..turn }
     }
 
     /// The worker is done with it.
-    pub fn done(&self, tenant: TenantId, key: &Key, heard: Heard, wrote: &Wrote, took: Duration) {
+    pub fn done(&self, tenant: TenantId, key: &Key, turn: &Turn) {
         let mut counts = self.counts.lock();
-        counts.worked(key, took, wrote);
+        counts.worked(key, turn);
         for direction in Direction::ALL {
             // What brought nothing to the other side was no news for it: an echo of our own write, mostly.
-            if let Some(since) = heard[direction as usize].filter(|_| wrote.count(direction) > 0) {
+            if let Some(since) = turn.heard[direction as usize].filter(|_| turn.wrote.count(direction) > 0) {
                 counts.lag[direction as usize].add(since.elapsed());
                 counts.worst.behind(tenant, direction, since.elapsed());
             }
@@ -118,27 +143,46 @@ impl Metrics {
     }
 
     /// The worker could not do it: it comes again, and is as late as it was.
-    pub fn failed(
-        &self,
-        tenant: TenantId,
-        key: &Key,
-        heard: Heard,
-        wrote: &Wrote,
-        took: Duration,
-        error: &ApiError,
-    ) {
+    pub fn failed(&self, tenant: TenantId, key: &Key, turn: &Turn, error: &ApiError) {
         let mut counts = self.counts.lock();
-        counts.worked(key, took, wrote);
+        counts.worked(key, turn);
         *counts.errors.entry(format!("{:?}", error.reason())).or_insert(0) += 1;
         drop(counts);
-        if heard == Heard::default() {
+        if turn.heard == Heard::default() {
             return;
         }
         let mut all = self.heard.lock();
         let since = all.entry((tenant, key.clone())).or_default();
-        for (known, before) in since.iter_mut().zip(heard) {
+        for (known, before) in since.iter_mut().zip(turn.heard) {
             *known = before.or(*known);
         }
+    }
+
+    /// A worker made the super pod of a tenant's pod.
+    pub fn made(&self, tenant: TenantId, pod: &ObjectName, turn: &Turn) {
+        // Pods that were there before their tenant was placed are heard of too early, and made anew without a word.
+        let heard = turn.heard[Direction::Down as usize].unwrap_or(turn.queued);
+        self.counts.lock().stages.made(tenant, pod, heard, turn.taken);
+    }
+
+    /// It was heard that the super pod of a tenant's pod is ready.
+    pub fn heard_ready(&self, tenant: TenantId, pod: &ObjectName) {
+        self.counts.lock().stages.heard_ready(tenant, pod);
+    }
+
+    /// A worker wrote that a tenant's pod is ready.
+    pub fn told_ready(&self, tenant: TenantId, pod: &ObjectName, turn: &Turn) {
+        self.counts.lock().stages.told(tenant, pod, turn.taken);
+    }
+
+    /// A tenant's pod is gone.
+    pub fn pod_gone(&self, tenant: TenantId, pod: &ObjectName) {
+        self.counts.lock().stages.gone(tenant, pod);
+    }
+
+    /// A tenant is gone.
+    pub fn forget(&self, tenant: TenantId) {
+        self.counts.lock().stages.forget(tenant);
     }
 
     /// A patrol went round: what it found for the first time, and what is repaired of what was found before.
@@ -162,10 +206,10 @@ impl Metrics {
 }
 
 impl Counts {
-    fn worked(&mut self, key: &Key, took: Duration, wrote: &Wrote) {
-        self.work.entry(kind(key)).or_default().add(took);
+    fn worked(&mut self, key: &Key, turn: &Turn) {
+        self.work.entry(kind(key)).or_default().add(turn.taken.elapsed());
         for direction in Direction::ALL {
-            self.writes[direction as usize] += u64::from(wrote.count(direction));
+            self.writes[direction as usize] += u64::from(turn.wrote.count(direction));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Addresses of services, reserved where the pods run.
 
 use crate::kinds::Kind;
+use crate::metrics::Turn;
 use crate::metrics::families::SyncMetrics;
 use crate::pod_tunnel::PodTunnels;
 use crate::reconcile::services::{KUBERNETES, RESERVED_AT, address_differs};
@@ -64,7 +65,15 @@ impl Reserver {
         cluster.wait_ready().await;
         let api = self.state.api_address(&tenant).ok_or_else(later)?;
         let (client, state) = (self.state.client()?, self.state.clone());
-        Ok(Work { client, state, tenant, cluster, api, wrote: Arc::default(), refused: Mutex::default() })
+        Ok(Work {
+            client,
+            state,
+            tenant,
+            cluster,
+            api,
+            turn: Arc::new(Turn::begin()),
+            refused: Mutex::default(),
+        })
     }
 }
 

@@ -1,13 +1,13 @@
 //! How many workers one super cluster may keep busy.
 //!
 //! Guarantees: work on a super cluster that is slow to answer leaves workers for all others: each may have as many as there
-//! are for one alone. What finds no seat waits in a line that is fair to tenants, and goes back into the queue when one is
+//! are for one alone. What finds no seat waits in a line that is fair to tenants, in its rank, and goes back into the queue when one is
 //! free; none is forgotten, also when the cluster is let go. No longer than the number of live keys.
 
 use crate::kinds::Key;
 use api_types::TenantId;
 use parking_lot::Mutex;
-use service_runtime::FairQueue;
+use service_runtime::{FairQueue, Rank};
 
 type Queue = FairQueue<TenantId, Key>;
 
@@ -36,10 +36,15 @@ impl Seats {
     }
 
     /// A seat; `None` when all are taken: then the key comes into `queue` again when one is free.
-    pub fn take<'a>(&'a self, queue: &'a Queue, tenant: TenantId, key: &Key) -> Option<Seat<'a>> {
+    pub fn take<'a>(
+        &'a self,
+        queue: &'a Queue,
+        tenant: TenantId,
+        (key, rank): (&Key, Rank),
+    ) -> Option<Seat<'a>> {
         let mut inner = self.inner.lock();
         if inner.free == 0 && !inner.is_closed {
-            self.line.add(tenant, key.clone());
+            self.line.add_ranked(tenant, key.clone(), rank);
             return None;
         }
         inner.free = inner.free.saturating_sub(1);
@@ -72,7 +77,7 @@ impl Seats {
     fn call_next(&self, queue: &Queue) -> bool {
         let Some(next) = self.line.try_next() else { return false };
         // In this order: it is on its way all the time.
-        queue.add(next.tenant, next.key.clone());
+        queue.add_ranked(next.tenant, next.key.clone(), next.rank);
         next.done(None);
         true
     }
@@ -95,7 +100,7 @@ mod tests {
         let (seats, queue) = (Seats::new(2), Queue::default());
         let tenant = |n: u128| TenantId::new(uuid::Uuid::from_u128(n));
         let key = |n: usize| Key::object(Kind::Pod, "shop", n.to_string());
-        let take = |of: u128, n: usize| seats.take(&queue, tenant(of), &key(n));
+        let take = |of: u128, n: usize| seats.take(&queue, tenant(of), (&key(n), Rank::Usual));
         let first = take(7, 0).unwrap();
         let second = take(7, 1).unwrap();
         for n in 2..5 {

@@ -17,7 +17,7 @@ use api_types::{ApiError, TenantId};
 use parking_lot::{Mutex, RwLock};
 use plane_client::{PlaneClient, Reservation};
 use serde_json::Value;
-use service_runtime::FairQueue;
+use service_runtime::{FairQueue, Rank};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -154,6 +154,15 @@ impl SuperCluster {
     }
 }
 
+/// How something was heard of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It changed just now.
+    Changed,
+    /// It is there, as it was before, mostly: a list tells that when a watch begins.
+    Listed,
+}
+
 /// What the loops and the reserver share.
 #[derive(Default)]
 pub struct State {
@@ -281,34 +290,56 @@ impl State {
         self.queue.add(tenant.id, Key::Tenant(tenant.name.clone()));
         if let Some(cluster) = self.placed_on(tenant) {
             for kind in Kind::ALL {
-                self.due(cluster.cache.of_tenant(kind, tenant.id).iter().filter_map(|c| c.due()));
+                self.looked_through(cluster.cache.of_tenant(kind, tenant.id).iter().filter_map(|c| c.due()));
             }
             if tenant.spec.sync.nodes != api_types::tenancy::NodeView::Used {
                 let nodes = cluster.cache.all(Kind::Node);
-                self.due(nodes.iter().map(|n| (tenant.id, Key::object(Kind::Node, "", &n.at.name))));
+                self.looked_through(
+                    nodes.iter().map(|n| (tenant.id, Key::object(Kind::Node, "", &n.at.name))),
+                );
             }
         }
         self.due(classes_due(tenant).map(|key| (tenant.id, key)));
         for kind in Kind::ALL {
             let objects = client.list(tenant.id, &kind.group_resource(), "").await?;
-            self.due(objects.into_iter().map(|o| (tenant.id, Key::Object(kind, o.name))));
+            self.looked_through(objects.into_iter().map(|o| (tenant.id, Key::Object(kind, o.name))));
         }
         Ok(())
     }
 
     /// Changes were heard of that have to go in this direction.
-    pub fn heard(&self, direction: Direction, keys: impl IntoIterator<Item = (TenantId, Key)>) {
+    pub fn heard(&self, direction: Direction, news: News, keys: impl IntoIterator<Item = (TenantId, Key)>) {
         for (tenant, key) in keys {
             self.metrics.heard(tenant, &key, direction);
-            self.queue.add(tenant, key);
+            let rank = rank(&key, direction, news);
+            self.queue.add_ranked(tenant, key, rank);
+        }
+    }
+
+    /// Makes keys due after all that changed.
+    fn looked_through(&self, keys: impl IntoIterator<Item = (TenantId, Key)>) {
+        for (tenant, key) in keys {
+            self.queue.add_ranked(tenant, key, Rank::Last);
         }
     }
 
     /// Makes keys due.
     pub fn due(&self, keys: impl IntoIterator<Item = (TenantId, Key)>) {
         for (tenant, key) in keys {
-            self.queue.add(tenant, key);
+            let rank = rank(&key, Direction::Down, News::Changed);
+            self.queue.add_ranked(tenant, key, rank);
         }
+    }
+}
+
+/// A tenant reads first how its pods are that run already, then more of them are made. Nobody waits for its view of nodes,
+/// since a pod brings its own node along, nor for what was there before and is looked through once more.
+fn rank(key: &Key, direction: Direction, news: News) -> Rank {
+    match (key, direction) {
+        _ if news == News::Listed => Rank::Last,
+        (Key::Object(Kind::Pod, _), Direction::Up) => Rank::First,
+        (Key::Object(Kind::Node, _) | Key::Event(_), _) => Rank::Last,
+        _ => Rank::Usual,
     }
 }
 

@@ -3,7 +3,7 @@
 mod telling;
 
 use crate::kinds::{Key, Kind};
-use crate::metrics::{Direction, Wrote};
+use crate::metrics::{Direction, Turn};
 use crate::names;
 use crate::namespaces;
 use crate::ownership;
@@ -39,8 +39,8 @@ pub struct Work {
     pub cluster: Arc<SuperCluster>,
     /// Where pods reach the tenant's API.
     pub api: ApiAddress,
-    /// What it wrote.
-    pub wrote: Arc<Wrote>,
+    /// What it wrote, and since when.
+    pub turn: Arc<Turn>,
     /// The last no of the super cluster to one of the tenant's objects.
     pub refused: Mutex<Option<No>>,
 }
@@ -77,7 +77,7 @@ impl Work {
         let (namespace, name) = (meta_text(body, "namespace"), meta_text(body, "name"));
         match self.cluster.api.create(kind.resource(), &At::new(namespace, ""), body).await {
             Ok(object) => {
-                self.wrote.note(Direction::Down);
+                self.turn.wrote.note(Direction::Down);
                 self.note(kind, object.clone());
                 Ok(object)
             }
@@ -120,7 +120,7 @@ impl Work {
         let at = At::new(&known.at.namespace, &known.at.name).subresource(subresource);
         match self.cluster.api.patch(known.kind.resource(), &at, &patch).await {
             Ok(object) => {
-                self.wrote.note(Direction::Down);
+                self.turn.wrote.note(Direction::Down);
                 self.note(known.kind, object.clone());
                 Ok(object)
             }
@@ -144,7 +144,7 @@ impl Work {
                 Ok(())
             }
             done => {
-                self.wrote.note(Direction::Down);
+                self.turn.wrote.note(Direction::Down);
                 done
             }
         }
@@ -291,7 +291,7 @@ impl Work {
     ) -> Result<(), ApiError> {
         patch["metadata"]["uid"] = object["metadata"]["uid"].clone();
         let target = self.target(kind, object).subresource(subresource);
-        self.wrote.note(Direction::Up);
+        self.turn.wrote.note(Direction::Up);
         self.client.write(&ACTOR, &target, Write::Patch(Patch::Merge(patch))).await.map(drop)
     }
 
@@ -302,7 +302,7 @@ impl Work {
             grace_period_seconds: grace,
             ..Delete::default()
         };
-        self.wrote.note(Direction::Up);
+        self.turn.wrote.note(Direction::Up);
         match self.client.write(&ACTOR, &self.target(kind, object), Write::Delete(how)).await {
             Err(error) if error.is_not_found() => Ok(()),
             done => done.map(drop),

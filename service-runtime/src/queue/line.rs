@@ -60,8 +60,8 @@ impl<K: Clone + Eq + Hash> Line<K> {
         self.ranks[rank as usize].push_back((key, since));
     }
 
-    /// Takes the next key, and since when it waited.
-    pub fn take(&mut self) -> Option<(K, Instant)> {
+    /// Takes the next key, its rank, and since when it waited.
+    pub fn take(&mut self) -> Option<(K, Rank, Instant)> {
         for (rank, waiting) in [Rank::First, Rank::Usual, Rank::Last].into_iter().zip(&mut self.ranks) {
             while waiting.front().is_some_and(|(key, since)| self.members.get(key) != Some(&(rank, *since))) {
                 waiting.pop_front();
@@ -75,8 +75,8 @@ impl<K: Clone + Eq + Hash> Line<K> {
             false => fronts.min_by_key(|(rank, _)| *rank),
         }?;
         let (key, since) = self.ranks[rank].pop_front()?;
-        self.members.remove(&key);
-        Some((key, since))
+        let (rank, _) = self.members.remove(&key)?;
+        Some((key, rank, since))
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use std::time::Duration;
 
     fn all(line: &mut Line<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| line.take().map(|(key, _)| key)).collect()
+        std::iter::from_fn(|| line.take().map(|(key, ..)| key)).collect()
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5)).await;
         line.add(1, Rank::First);
         line.add(1, Rank::Usual);
-        assert_eq!((line.len(), line.take()), (2, Some((1, since))));
+        assert_eq!((line.len(), line.take()), (2, Some((1, Rank::First, since))));
         assert_eq!(all(&mut line), [2]);
         // Where it stood before counts no more.
         line.add(1, Rank::Usual);
@@ -125,7 +125,7 @@ mod tests {
         let mut taken = Vec::new();
         for key in 1..20 {
             line.add(key, Rank::First);
-            taken.extend(line.take().map(|(key, _)| key));
+            taken.extend(line.take().map(|(key, ..)| key));
         }
         assert!(taken.contains(&0), "{taken:?}");
     }

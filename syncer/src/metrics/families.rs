@@ -113,6 +113,11 @@ fn totals(counts: &Counts) -> Vec<MetricFamily> {
         add(&mut lag, &labels, &counts.lag[direction as usize]);
         writes = writes.with(labels, counts.writes[direction as usize] as f64);
     }
+    let about = "Where the time of pods went until their tenant read that they are ready, by stage.";
+    let mut stages = family("insula_sync_pod_stage_seconds", "histogram", about);
+    for (stage, times) in counts.stages.times() {
+        add(&mut stages, &[("stage", stage.name().to_owned())], times);
+    }
     let mut errors = family("insula_sync_errors_total", "counter", "Work that failed, by the reason.");
     for (reason, count) in &counts.errors {
         errors = errors.with(vec![("reason", reason.clone())], *count as f64);
@@ -145,7 +150,7 @@ fn totals(counts: &Counts) -> Vec<MetricFamily> {
         objects = objects.with(labels(), patrolled.objects as f64);
         unknown = unknown.with(labels(), patrolled.unknown as f64);
     }
-    vec![queue, work, lag, writes, errors, found, repaired, patrols, last, objects, unknown]
+    vec![queue, work, lag, stages, writes, errors, found, repaired, patrols, last, objects, unknown]
 }
 
 fn add(family: &mut MetricFamily, labels: &[(&'static str, String)], histogram: &Histogram) {

@@ -33,6 +33,19 @@ pub fn status(place: Place<'_>, super_pod: &Value, tenant_pod: &Value) -> Value 
     status
 }
 
+/// True for the status of a pod of which nothing is known but that it has a node: its binding says the same.
+pub fn is_told_by_binding(status: &Value) -> bool {
+    let says_more = |(field, value): (&String, &Value)| match field.as_str() {
+        "phase" => *value != "Pending",
+        "conditions" => {
+            list(status, "conditions").iter().any(|c| c["type"] != "PodScheduled" || c["status"] != "True")
+        }
+        "qosClass" | "observedGeneration" => false,
+        _ => true,
+    };
+    !status.as_object().into_iter().flatten().any(says_more)
+}
+
 /// The tenant reads its own generation where the super cluster has seen ours.
 fn generations(holder: &mut Value, super_pod: &Value, tenant_pod: &Value) {
     let Some(observed) = holder.get("observedGeneration").and_then(Value::as_i64) else { return };
@@ -100,6 +113,22 @@ mod tests {
                 "conditions": [{"type": "Ready", "status": "True"}, {"type": "lb", "status": "True"}]})
         );
         assert_eq!(gates_down(&super_pod, &tenant_pod), [json!({"type": "lb", "status": "True"})]);
+    }
+
+    #[test]
+    fn what_a_binding_says_needs_no_status() {
+        let scheduled = json!([{"type": "PodScheduled", "status": "True", "lastTransitionTime": "t"}]);
+        let both = json!([scheduled[0], {"type": "Initialized", "status": "True"}]);
+        for (status, is_told) in [
+            (json!({"phase": "Pending", "qosClass": "Burstable", "conditions": scheduled}), true),
+            (json!({"phase": "Pending", "observedGeneration": 1, "conditions": scheduled}), true),
+            (json!({"phase": "Running", "conditions": scheduled}), false),
+            (json!({"phase": "Pending", "conditions": both}), false),
+            (json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False"}]}), false),
+            (json!({"phase": "Pending", "hostIP": "10.0.0.1", "conditions": scheduled}), false),
+        ] {
+            assert_eq!(is_told_by_binding(&status), is_told, "{status}");
+        }
     }
 
     #[test]

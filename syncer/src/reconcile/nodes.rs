@@ -46,11 +46,11 @@ async fn keep(work: &Work, known: &Cached, there: Option<Value>) -> Result<(), A
     let there = match there {
         Some(there) => there,
         None => {
+            // With its status, as kubelets register their nodes.
+            let mut whole = wanted.clone();
+            whole["status"] = status(&node);
             let target = Target::new(work.tenant.id, Kind::Node.resource(), "", "");
-            match work.client.write(&ACTOR, &target, Write::Create(wanted.clone())).await {
-                Ok(created) => created.value()?,
-                Err(error) => return Err(error),
-            }
+            work.client.write(&ACTOR, &target, Write::Create(whole)).await?.value()?
         }
     };
     let seen = json!({

@@ -17,7 +17,7 @@ use crate::super_api::At;
 use crate::super_cache::Cached;
 use crate::translation::{Refusal, list, now_text, text};
 use crate::work::{ACTOR, Work, has_condition, meta_text};
-use api_types::{ApiError, Resource, labels};
+use api_types::{ApiError, ObjectName, Resource, labels};
 use jiff::Timestamp;
 use plane_client::{Next, Patch, Write};
 use serde_json::{Value, json};
@@ -28,7 +28,10 @@ const PRIORITY_CLASSES: Resource = Resource::new("scheduling.k8s.io", "v1", "pri
 pub async fn pod(work: &Work, namespace: &str, name: &str) -> Result<Next, ApiError> {
     let known = work.cached(Kind::Pod, namespace, name);
     match (work.get(Kind::Pod, namespace, name).await?, known) {
-        (None, None) => Ok(Next::OnEvent),
+        (None, None) => {
+            work.state.metrics.pod_gone(work.tenant.id, &ObjectName::new(namespace, name));
+            Ok(Next::OnEvent)
+        }
         (None, Some(known)) => orphan(work, &known).await,
         (Some(pod), None) => without_super_pod(work, &pod).await,
         (Some(pod), Some(known)) => both(work, &pod, &known).await,
@@ -106,7 +109,10 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
     let super_namespace = work.super_namespace(namespace);
     let again = tokens::ensure(work, pod, &super_namespace, &translated.tokens).await?;
     match work.create(Kind::Pod, &translated.object).await {
-        Ok(_) => Ok(again.map_or(Next::OnEvent, Next::After)),
+        Ok(_) => {
+            work.state.metrics.made(work.tenant.id, &name_of(pod), &work.turn);
+            Ok(again.map_or(Next::OnEvent, Next::After))
+        }
         Err(error) if is_answer(&error) => {
             let no = No::Said(error.clone());
             refuse(work, pod, &work.told(work.place(namespace, &super_namespace), &no)).await?;
@@ -270,7 +276,8 @@ async fn change(
 /// The node, then the status.
 async fn bring_up(work: &Work, pod: &Value, observed: &Value) -> Result<(), ApiError> {
     let node = text(&observed["spec"], "nodeName");
-    if !node.is_empty() && text(&pod["spec"], "nodeName").is_empty() {
+    let is_bound_now = !node.is_empty() && text(&pod["spec"], "nodeName").is_empty();
+    if is_bound_now {
         nodes::node(work, node).await?;
         let binding = json!({
             "apiVersion": "v1",
@@ -282,12 +289,6 @@ async fn bring_up(work: &Work, pod: &Value, observed: &Value) -> Result<(), ApiE
         let target = work.target(Kind::Pod, pod).subresource("binding");
         work.client.write(&ACTOR, &target, Write::Create(binding)).await?;
     }
-    let simulated = &observed["metadata"]["labels"][labels::SIMULATED];
-    if !simulated.is_null() && pod["metadata"]["labels"][labels::SIMULATED] != *simulated {
-        // The tenant, too, reads plainly that no container runs.
-        let patch = json!({"metadata": {"labels": {labels::SIMULATED: simulated}}});
-        work.patch_up(Kind::Pod, pod, "", patch).await?;
-    }
     let namespace = meta_text(pod, "namespace");
     let super_namespace = work.super_namespace(namespace);
     let status = upward::status(work.place(namespace, &super_namespace), observed, pod);
@@ -296,8 +297,25 @@ async fn bring_up(work: &Work, pod: &Value, observed: &Value) -> Result<(), ApiE
         // Nothing is known there yet.
         return Ok(());
     }
-    if let Some(change) = merge_patch(&pod["status"], &status) {
-        work.patch_up(Kind::Pod, pod, "status", json!({"status": change})).await?;
+    if is_bound_now && upward::is_told_by_binding(&status) {
+        return Ok(());
+    }
+    let mut patch =
+        merge_patch(&pod["status"], &status).map_or_else(|| json!({}), |change| json!({"status": change}));
+    let simulated = &observed["metadata"]["labels"][labels::SIMULATED];
+    if !simulated.is_null() && pod["metadata"]["labels"][labels::SIMULATED] != *simulated {
+        // The tenant, too, reads plainly that no container runs.
+        patch["metadata"]["labels"][labels::SIMULATED] = simulated.clone();
+    }
+    if patch != json!({}) {
+        work.patch_up(Kind::Pod, pod, "status", patch).await?;
+        if has_condition(observed, "Ready", "True") {
+            work.state.metrics.told_ready(work.tenant.id, &name_of(pod), &work.turn);
+        }
     }
     Ok(())
+}
+
+fn name_of(pod: &Value) -> ObjectName {
+    ObjectName::new(meta_text(pod, "namespace"), meta_text(pod, "name"))
 }

@@ -33,6 +33,9 @@ async fn a_pod_runs_and_its_status_and_node_come_back() {
     assert_eq!(up["spec"]["nodeName"], "n1");
     assert_eq!(up["status"]["podIP"], "10.2.0.7");
     assert_eq!(up["metadata"]["labels"]["insula.dev/simulated"], "true");
+    for stage in ["queue-down", "down", "super", "queue-up", "up"] {
+        comes(stage, || story.metric("insula_sync_pod_stage_seconds", stage) > 0.0).await;
+    }
     let seen = story.until(acme, "nodes", "", "n1", |n| n["status"]["capacity"]["cpu"] == "4").await;
     assert!(seen["metadata"]["labels"].get("rack").is_none());
 

@@ -139,7 +139,7 @@ async fn greedy_load(plane: Arc<Plane>, shape: Shape, time: Duration, make: Make
 }
 
 /// Runs something on a runtime of its own.
-async fn on_a_thread<T: Send + 'static>(
+pub async fn on_a_thread<T: Send + 'static>(
     mut runtime: tokio::runtime::Builder,
     work: impl AsyncFnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {

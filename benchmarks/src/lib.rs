@@ -11,14 +11,18 @@ mod lists;
 mod load;
 mod objects;
 mod plane;
+mod pods;
 mod reads;
+mod ready;
 mod report;
 mod rooms;
+mod stages;
+mod sync_fairness;
 mod tenants;
 mod watches;
 mod writes;
 
-pub use report::{Figure, Report, Row};
+pub use report::{Figure, Report, Row, Stage, Stages};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -51,6 +55,10 @@ pub enum Benchmark {
     Tenants(tenants::Tenants),
     /// Load one tenant with far more than there is room for, and see what others notice (Insula only)
     Fairness(fairness::Fairness),
+    /// Make pods in tenants, or straight on the super cluster, and see when they are ready and where the time went
+    Pods(pods::Pods),
+    /// Let some tenants make many pods at once, and see how long those of others take meanwhile (Insula only)
+    SyncFairness(sync_fairness::SyncFairness),
 }
 
 /// How many requests are under way.
@@ -90,7 +98,13 @@ pub async fn run(
     whole: bool,
     progress: &dyn Progress,
 ) -> anyhow::Result<(Report, anyhow::Result<()>)> {
-    let mut rooms = Rooms::of(kubeconfig, whole).await?;
+    let mut rooms = Rooms::of(kubeconfig.clone(), whole).await?;
+    if let Benchmark::Pods(flags) = &benchmark
+        && flags.direct
+        && rooms.sort == rooms::Sort::Tenants
+    {
+        rooms = rooms.below(kubeconfig).await?;
+    }
     let found = tokio::select! {
         found = measure(benchmark, &mut rooms, progress) => found,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
@@ -103,6 +117,8 @@ async fn measure(benchmark: Benchmark, rooms: &mut Rooms, progress: &dyn Progres
     let needs_tenants = match &benchmark {
         Benchmark::Tenants(_) => Some("tenants"),
         Benchmark::Fairness(_) => Some("fairness"),
+        Benchmark::SyncFairness(_) => Some("sync-fairness"),
+        Benchmark::Pods(flags) if !flags.direct => Some("pods` without `--direct"),
         _ => None,
     };
     if let Some(name) = needs_tenants
@@ -116,6 +132,9 @@ async fn measure(benchmark: Benchmark, rooms: &mut Rooms, progress: &dyn Progres
             rooms.host.url()
         );
     }
+    if matches!(benchmark, Benchmark::Pods(_) | Benchmark::SyncFairness(_)) {
+        rooms.whole = rooms.sort == rooms::Sort::Tenants;
+    }
     match benchmark {
         Benchmark::Writes(flags) => writes::run(&flags, rooms, progress).await,
         Benchmark::Reads(flags) => reads::run(&flags, rooms, progress).await,
@@ -123,6 +142,8 @@ async fn measure(benchmark: Benchmark, rooms: &mut Rooms, progress: &dyn Progres
         Benchmark::Watch(flags) => watches::run(&flags, rooms, progress).await,
         Benchmark::Tenants(flags) => tenants::run(&flags, rooms, progress).await,
         Benchmark::Fairness(flags) => fairness::run(&flags, rooms, progress).await,
+        Benchmark::Pods(flags) => pods::run(&flags, rooms, progress).await,
+        Benchmark::SyncFairness(flags) => sync_fairness::run(&flags, rooms, progress).await,
     }
 }
 

@@ -21,6 +21,46 @@ pub struct Report {
     pub requests: Vec<Row>,
     /// What was seen beside that.
     pub figures: Vec<Figure>,
+    /// Where the time went.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stages>,
+}
+
+impl Report {
+    /// Adds stages, when they are known.
+    pub fn stages_of(&mut self, what: &'static str, stages: Vec<Stage>) {
+        if !stages.is_empty() {
+            self.stages.push(Stages { what, stages });
+        }
+    }
+}
+
+/// Where the time of pods went.
+#[derive(Serialize)]
+pub struct Stages {
+    /// Of which pods.
+    pub what: &'static str,
+    /// In their order.
+    pub stages: Vec<Stage>,
+}
+
+/// One stage. Shares are known as well as the server's histogram tells them.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// Which.
+    pub stage: String,
+    /// How many went through it; of what lies in no stage, only the mean is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<u64>,
+    /// How long that took.
+    pub mean_milliseconds: f64,
+    /// Half of them took no longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_milliseconds: Option<f64>,
+    /// 99 of a hundred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_milliseconds: Option<f64>,
 }
 
 /// One kind of request.

@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const TENANCY: &str = "/apis/tenancy.insula.dev/v1alpha1";
+/// The context of the embedded super cluster in an admin kubeconfig.
+const EMBEDDED: &str = "local";
 const NAMESPACES: &str = "/api/v1/namespaces";
 /// How long it may take until a room can be used, or is gone.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -49,6 +51,8 @@ impl Room {
 pub struct Rooms {
     /// The server whose kubeconfig was given: it makes the rooms.
     pub host: Arc<Plane>,
+    /// Who tells what the server's process takes.
+    pub teller: Arc<Plane>,
     pub sort: Sort,
     /// What the server says that it is.
     pub version: String,
@@ -69,7 +73,21 @@ pub struct Taken {
 impl Rooms {
     /// Looks at a server. Nothing is made yet.
     pub async fn of(kubeconfig: Kubeconfig, whole: bool) -> anyhow::Result<Self> {
-        let host = Arc::new(Plane::of(kubeconfig, None).await?);
+        Rooms::at(Plane::of(kubeconfig, None).await?, whole).await
+    }
+
+    /// The embedded super cluster of an Insula, by the admin kubeconfig's context for it.
+    pub async fn below(self, kubeconfig: Kubeconfig) -> anyhow::Result<Self> {
+        let plane = Plane::of(kubeconfig, Some(EMBEDDED)).await.with_context(|| {
+            format!(
+                "the kubeconfig has no context `{EMBEDDED}`: give that of the super cluster itself by --kubeconfig"
+            )
+        })?;
+        Ok(Rooms { teller: self.teller, ..Rooms::at(plane, self.whole).await? })
+    }
+
+    async fn at(plane: Plane, whole: bool) -> anyhow::Result<Self> {
+        let host = Arc::new(plane);
         let mut connection = host.connect().await?;
         let version = connection.ask(Call::new(Method::GET, "/version".into())).await?;
         let sort = match connection.ask(Call::new(Method::GET, TENANCY.into())).await {
@@ -80,7 +98,7 @@ impl Rooms {
         let letters = |_| char::from(rand::rng().random_range(b'a'..=b'z'));
         let prefix = format!("bench-{}", (0..6).map(letters).collect::<String>());
         let version = version["gitVersion"].as_str().unwrap_or("unknown").to_owned();
-        Ok(Rooms { host, sort, version, whole, prefix, names: Vec::new() })
+        Ok(Rooms { teller: host.clone(), host, sort, version, whole, prefix, names: Vec::new() })
     }
 
     /// In words, for who reads the figures.
@@ -185,12 +203,13 @@ impl Rooms {
             "tenants" => format!("{rooms} tenants"),
             _ => self.shown(rooms),
         };
-        Report { benchmark, server: self.host.url(), version: self.version.clone(), place, requests, figures }
+        let (server, version) = (self.host.url(), self.version.clone());
+        Report { benchmark, server, version, place, requests, figures, stages: Vec::new() }
     }
 
     /// What the server's process has taken; `None` where it does not say that, or not to this user.
     pub async fn taken(&self) -> Option<Taken> {
-        let mut connection = self.host.connect().await.ok()?;
+        let mut connection = self.teller.connect().await.ok()?;
         let metrics = connection.text(Call::new(Method::GET, "/metrics".into())).await.ok()?;
         taken(&metrics)
     }

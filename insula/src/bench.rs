@@ -5,7 +5,7 @@ use crate::output::{self, Format};
 use crate::progress::Progress;
 use crate::{client, kubeconfigs};
 use anyhow::Context;
-use benchmarks::{Figure, Report, Row};
+use benchmarks::{Figure, Report, Row, Stage};
 
 /// `insula bench`.
 pub async fn run(flags: Bench) -> anyhow::Result<()> {
@@ -54,10 +54,17 @@ const HEADINGS: &[&str] = &[
     "SERVER CPU",
 ];
 
+const STAGES: &[&str] = &["STAGE", "PODS", "MEAN", "P50", "P99"];
+
 fn show(report: &Report) {
     output::line(&format!("{} {}, {}", report.server, report.version, report.place));
     output::line("");
     output::table(HEADINGS, report.requests.iter().map(cells).collect());
+    for part in &report.stages {
+        output::line("");
+        output::line(&format!("Where the time went, {}:", part.what));
+        output::table(STAGES, part.stages.iter().map(stage).collect());
+    }
     if !report.figures.is_empty() {
         output::line("");
         for figure in &report.figures {
@@ -66,8 +73,22 @@ fn show(report: &Report) {
     }
 }
 
+fn milliseconds(value: f64) -> String {
+    format!("{value:.1} ms")
+}
+
+fn stage(stage: &Stage) -> Vec<String> {
+    let known = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), milliseconds);
+    vec![
+        stage.stage.clone(),
+        stage.pods.map_or_else(|| "-".to_owned(), |pods| pods.to_string()),
+        milliseconds(stage.mean_milliseconds),
+        known(stage.p50_milliseconds),
+        known(stage.p99_milliseconds),
+    ]
+}
+
 fn cells(row: &Row) -> Vec<String> {
-    let milliseconds = |value: f64| format!("{value:.1} ms");
     vec![
         row.what.clone(),
         row.requests.to_string(),

@@ -97,6 +97,53 @@ fn each_benchmark_measures_and_leaves_nothing() {
     assert_eq!(left["items"].as_array().unwrap().len(), 0, "{left}");
 }
 
+/// What the stages of a part count, and the sum of their means.
+fn stages(report: &Value, what: &str) -> (Vec<u64>, f64) {
+    let parts = report["stages"].as_array().unwrap();
+    let of = parts.iter().find(|part| part["what"] == what).unwrap()["stages"].as_array().unwrap();
+    let names: Vec<&str> = of.iter().map(|stage| stage["stage"].as_str().unwrap()).collect();
+    assert_eq!(names, ["queue down", "down", "super", "queue up", "up", "elsewhere"]);
+    let known = |stage: &&Value| stage["pods"].is_number();
+    for stage in of.iter().filter(known) {
+        assert!(stage["p99Milliseconds"].as_f64() >= stage["p50Milliseconds"].as_f64(), "{stage}");
+    }
+    let pods = of.iter().filter(known).map(|stage| stage["pods"].as_u64().unwrap()).collect();
+    (pods, of.iter().map(|stage| stage["meanMilliseconds"].as_f64().unwrap()).sum())
+}
+
+#[test]
+fn pods_are_measured_in_tenants_and_below_and_leave_nothing() {
+    let insula = Insula::start();
+    let few = ["pods", "--tenants", "3", "--pods", "30", "--singles", "4", "--streams", "8"];
+    let expected =
+        pairs(&[("one by one: created, and Ready", 4), ("create a Pod", 30), ("created, and Ready", 30)]);
+    let report = bench(&insula, &few);
+    assert_eq!(report["place"], "3 tenants with controllers and sync");
+    assert_eq!(counts(&report), expected);
+    for (what, row, pods) in [("one by one", 0, 4), ("many at once", 2, 30)] {
+        let (counted, sum) = stages(&report, what);
+        assert_eq!(counted, [pods; 5], "{report}");
+        let mean = report["requests"][row]["meanMilliseconds"].as_f64().unwrap();
+        assert!((sum - mean).abs() < 0.001, "{sum} {mean}");
+    }
+
+    let direct = bench(&insula, &[&few[..], &["--direct"]].concat());
+    assert_eq!(direct["place"], "3 namespaces of one cluster");
+    assert_eq!(counts(&direct), expected);
+    assert!(direct["stages"].is_null(), "{direct}");
+
+    let fairness = ["sync-fairness", "--greedy", "2", "--greedy-pods", "20", "--regular", "3"];
+    let report = bench(&insula, &[&fairness[..], &["--every", "0.05s", "--time", "0.5s"]].concat());
+    let greedy = counts(&report).pop().unwrap();
+    assert_eq!(greedy, ("greedy tenants: created, and Ready".to_owned(), 40));
+    assert!(figure(&report, "mean beside / mean alone") > 0.0);
+
+    let left = insula.host().json(&["get", "tenants"]);
+    assert_eq!(left["items"].as_array().unwrap().len(), 0, "{left}");
+    let left = insula.host().run(&["--context=local", "get", "namespaces", "--output=name"]);
+    assert!(!left.contains("bench"), "{left}");
+}
+
 #[test]
 fn any_kubernetes_is_measured_in_namespaces_of_its_own() {
     let insula = Insula::start();
@@ -109,7 +156,7 @@ fn any_kubernetes_is_measured_in_namespaces_of_its_own() {
     let names = acme.run(&["get", "namespaces", "--output=name"]);
     assert!(!names.contains("bench"), "{names}");
 
-    for asked in [&["bench", "tenants"][..], &["bench", "reads", "--with-controllers"]] {
+    for asked in [&["bench", "tenants"][..], &["bench", "reads", "--with-controllers"], &["bench", "pods"]] {
         let refused = insula.try_insula(&[asked, &of_acme[..]].concat());
         assert!(!refused.status.success(), "{asked:?}");
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();

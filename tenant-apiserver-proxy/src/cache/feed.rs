@@ -159,4 +159,30 @@ mod tests {
         cache.publish(Revision(7));
         waiting.await;
     }
+
+    #[tokio::test]
+    async fn a_list_shows_no_older_object_than_was_read_before() {
+        let [host, tenant, superior] = std::array::from_fn(|_| SharedObjects::default());
+        let cache = Cache::new(SharedByPlane { host, tenant, superior });
+        let maps = GroupResource::new("", "configmaps");
+        let name = api_types::ObjectName::new("a", "x");
+        let put = |revision| {
+            let stored = record::encode(&serde_json::json!({"metadata": {"name": "x"}}), Vec::new(), 0);
+            let record = record::decode(name.clone(), &stored, revision).unwrap();
+            cache.begin(revision);
+            cache.apply(TenantId::HOST, &maps, name.clone(), Incoming::Put(record));
+        };
+        put(Revision(1));
+        cache.publish(Revision(1));
+        put(Revision(2));
+        assert_eq!(cache.get(TenantId::HOST, &maps, &name).unwrap().revision, Revision(2));
+        // The rest of the second commit is still to come.
+        let collection = cache.collection(TenantId::HOST, &maps);
+        let mut list = Box::pin(cache.newest(&collection));
+        assert!(futures::poll!(list.as_mut()).is_pending());
+        cache.publish(Revision(2));
+        let (snapshot, at) = list.await;
+        let shown: Vec<_> = snapshot.records("a", None).iter().map(|record| record.revision).collect();
+        assert_eq!((shown, at), (vec![Revision(2)], Revision(2)));
+    }
 }

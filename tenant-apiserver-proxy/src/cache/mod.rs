@@ -18,6 +18,7 @@ use collection::{Change, Collection};
 use history::Held;
 use parking_lot::{Mutex, RwLock};
 use record::Record;
+use snapshot::Snapshot;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -124,6 +125,21 @@ impl Cache {
         let arriving = *self.arriving.lock();
         if self.revision() < arriving {
             self.wait_for(arriving).await;
+        }
+    }
+
+    /// What is there of a resource now, and the revision that this is. Nothing of a commit that is coming in is in it; one that
+    /// began to come in before is waited for: whoever read one of its objects alone, and lists then, would else be shown
+    /// an older one.
+    pub async fn newest(&self, collection: &Collection) -> (Snapshot, Revision) {
+        self.wait_for_whole_commit().await;
+        loop {
+            let at = self.revision();
+            match collection.snapshot_at(at) {
+                Ok(snapshot) => return (snapshot, at),
+                // So large a commit is coming in that its beginning is history already.
+                Err(forgotten) => self.wait_for(forgotten.oldest).await,
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 use super::continuation::Continuation;
 use super::get::{self, Form};
 use super::list_options::{ListOptions, Wanted};
-use crate::cache::collection::Collection;
 use crate::cache::record::Record;
 use crate::cache::snapshot::{Records, Snapshot};
 use crate::conversion::{self, Caller};
@@ -117,10 +116,10 @@ pub async fn find(server: &Server, auth: &Authorized, place: &Place) -> Result<F
     let all = place.row.namespaced && place.namespace.is_empty();
     let (snapshot, after, revision) = if options.token.is_empty() {
         let (snapshot, revision) = match options.wanted()? {
-            Wanted::Newest => newest(server, &collection).await?,
+            Wanted::Newest => server.cache.newest(&collection).await,
             Wanted::AtLeast(at) => {
                 wait_for(server, at).await?;
-                newest(server, &collection).await?
+                server.cache.newest(&collection).await
             }
             Wanted::Exactly(at) => {
                 wait_for(server, at).await?;
@@ -147,7 +146,7 @@ pub async fn find(server: &Server, auth: &Authorized, place: &Place) -> Result<F
                 };
                 (collection.snapshot_at(at).map_err(|_| shown().expired())?, at)
             }
-            None => newest(server, &collection).await?,
+            None => server.cache.newest(&collection).await,
         };
         (snapshot, Some(from.after), revision)
     };
@@ -183,19 +182,6 @@ impl Found {
             page.remaining = self.selection.is_everything().then_some(left);
         }
         page
-    }
-}
-
-/// What is there now, without what is newer than the revision that the list names: a commit may be entering the cache
-/// at this moment.
-async fn newest(server: &Server, collection: &Collection) -> Result<(Snapshot, Revision), ApiError> {
-    loop {
-        let at = server.cache.revision();
-        match collection.snapshot_at(at) {
-            Ok(snapshot) => return Ok((snapshot, at)),
-            // So large a commit is entering that its beginning is history already.
-            Err(forgotten) => wait_for(server, forgotten.oldest).await?,
-        }
     }
 }
 

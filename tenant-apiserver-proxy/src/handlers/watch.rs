@@ -63,6 +63,8 @@ pub async fn watch(
     {
         return Ok(answer(auth, body, format, ended(&error, format)));
     }
+    // It begins no earlier than what its client may have read before.
+    server.cache.wait_for_whole_commit().await;
     let mut begun = server.cache.revision();
     let from = if asked == Revision::ZERO { begun } else { asked };
     let (records, missed, changes) = if initial {

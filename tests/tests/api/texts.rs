@@ -56,11 +56,13 @@ fn commands_say_what_they_say_of_kubernetes() {
             ),
             // Patching.
             ("patch deploy web -p {\"spec\":{\"replicas\":3}}", "", 0, "deployment.apps/web patched\n"),
+            // Of an object that no controller changes meanwhile.
+            ("patch configmap conf -p {\"data\":{\"a\":\"b\"}}", "", 0, "configmap/conf patched\n"),
             (
-                "patch deploy web -p {\"spec\":{\"replicas\":3}}",
+                "patch configmap conf -p {\"data\":{\"a\":\"b\"}}",
                 "",
                 0,
-                "deployment.apps/web patched (no change)\n",
+                "configmap/conf patched (no change)\n",
             ),
             (
                 "patch deploy web --type=json -p [{\"op\":\"remove\",\"path\":\"/spec/nope\"}]",

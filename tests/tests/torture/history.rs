@@ -1,6 +1,6 @@
 //! What all clients saw, and what must be true of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use tests::linearizable::{self, Action, Answer, Operation};
 
 /// What an event says.
@@ -141,38 +141,42 @@ impl History {
         }
     }
 
-    /// Checks what watches saw against each other and against what was acknowledged, and forgets it.
+    /// Checks what watches saw against each other and against what was acknowledged, and forgets it. Goes once through
+    /// all events, from list to list: hours of them are checked in seconds.
     pub fn check_watches(&mut self) {
-        let segments = std::mem::take(&mut self.segments);
+        let mut segments = std::mem::take(&mut self.segments);
+        segments.sort_by_key(|segment| segment.from);
+        self.acknowledged.sort();
         let mut found = Vec::new();
+        let mut events = self.events.iter().peekable();
+        // Of each object the last event up to the list.
+        let mut last: HashMap<&str, (u64, &Event)> = HashMap::new();
         for segment in &segments {
             let Segment { from, to, .. } = *segment;
-            let all: Vec<u64> = self
-                .events
-                .range(from + 1..)
-                .map(|(version, _)| *version)
-                .take_while(|version| *version <= to)
-                .collect();
+            while let Some((version, event)) = events.next_if(|(version, _)| **version <= from) {
+                last.insert(&event.name, (*version, event));
+            }
+            let seen: HashSet<u64> = segment.seen.iter().copied().collect();
+            let all: Vec<u64> =
+                self.events.range(from + 1..to.max(from) + 1).map(|(version, _)| *version).collect();
             if all != segment.seen {
-                let missing: Vec<_> = all.iter().filter(|version| !segment.seen.contains(version)).collect();
+                let missing: Vec<_> = all.iter().filter(|version| !seen.contains(version)).collect();
                 found.push(format!(
                     "a watch from {from} to {to} did not see {missing:?}, which another one saw"
                 ));
             }
-            for (version, name, mark) in &self.acknowledged {
-                if (from + 1..=to).contains(version) && !segment.seen.contains(version) {
+            let begin = self.acknowledged.partition_point(|(version, ..)| *version <= from);
+            for (version, name, mark) in
+                self.acknowledged[begin..].iter().take_while(|(version, ..)| *version <= to)
+            {
+                if !seen.contains(version) {
                     found.push(format!(
                         "a watch from {from} to {to} did not see {mark} of {name}, acknowledged at {version}"
                     ));
                 }
             }
             for (name, (version, mark)) in &segment.listed {
-                let later = self
-                    .events
-                    .range(version + 1..)
-                    .take_while(|(later, _)| **later <= from)
-                    .find(|(_, event)| event.name == *name);
-                if let Some((later, event)) = later {
+                if let Some((later, event)) = last.get(name.as_str()).filter(|(later, _)| later > version) {
                     found.push(format!(
                         "a list at {from} shows {mark} of {name} at {version}, and {later} was {event:?}"
                     ));
@@ -182,15 +186,14 @@ impl History {
                 }
             }
             // What had been made before and is not in the list, where somebody saw all in between.
-            let mut last: HashMap<&str, (u64, Kind)> = HashMap::new();
-            for (version, event) in self.events.range(..=from) {
-                last.insert(&event.name, (*version, event.kind));
-            }
-            for (name, (version, kind)) in last {
-                let covered = segments.iter().any(|one| one.from < version && one.to >= from);
-                if kind != Kind::Deleted && covered && !segment.listed.contains_key(name) {
+            for (name, (version, event)) in &last {
+                if event.kind == Kind::Deleted || segment.listed.contains_key(*name) {
+                    continue;
+                }
+                if segments.iter().any(|one| one.from < *version && one.to >= from) {
                     found.push(format!(
-                        "a list at {from} does not show {name}, which was {kind:?} at {version}"
+                        "a list at {from} does not show {name}, which was {:?} at {version}",
+                        event.kind
                     ));
                 }
             }

@@ -6,7 +6,7 @@ use crate::plane::{Call, Plane};
 use crate::reads::fill;
 use crate::report::{Figure, Measure, Report};
 use crate::rooms::{Room, Rooms};
-use crate::{Progress, at_once, cpu};
+use crate::{Progress, at_once, cpu, on_a_thread};
 use clap::{Args, ValueEnum};
 use http::Method;
 use serde_json::json;
@@ -136,20 +136,6 @@ async fn greedy_load(plane: Arc<Plane>, shape: Shape, time: Duration, make: Make
     });
     on_a_thread(runtime, async move || load::run(&plane, shape, Until::Time(time), make, (&Silent, "")).await)
         .await
-}
-
-/// Runs something on a runtime of its own.
-pub async fn on_a_thread<T: Send + 'static>(
-    mut runtime: tokio::runtime::Builder,
-    work: impl AsyncFnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> anyhow::Result<T> {
-    let (tell, told) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let done = runtime.build().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(work()));
-        // Nobody waits any more when the benchmark was interrupted.
-        let _ = tell.send(done);
-    });
-    told.await?
 }
 
 /// All regular tenants at once, each at its pace: on a thread of their own, so that nobody waits for the greedy one on

@@ -153,6 +153,20 @@ async fn one_room(rooms: &mut Rooms, progress: &dyn Progress) -> anyhow::Result<
     all.pop().ok_or_else(|| anyhow::anyhow!("no room was made"))
 }
 
+/// Runs something on a runtime of its own.
+async fn on_a_thread<T: Send + 'static>(
+    mut runtime: tokio::runtime::Builder,
+    work: impl AsyncFnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let done = runtime.build().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(work()));
+        // Nobody waits any more when the benchmark was interrupted.
+        let _ = tell.send(done);
+    });
+    told.await?
+}
+
 /// Does something with each, so many at a time, and gives what came of it in their order. The first error ends it.
 async fn at_once<'a, T, R, F>(
     at_a_time: usize,

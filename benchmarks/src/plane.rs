@@ -108,6 +108,12 @@ impl Plane {
         tokio::spawn(async move { drop(connection.await) });
         Ok(Connection { plane: self.clone(), sender })
     }
+
+    /// What the server tells of itself; `None` where it does not, or not to this user.
+    pub async fn metrics(self: &Arc<Self>) -> Option<String> {
+        let mut connection = self.connect().await.ok()?;
+        connection.text(Call::new(Method::GET, "/metrics".into())).await.ok()
+    }
 }
 
 /// The header that says who asks, unless a certificate does.

@@ -209,9 +209,7 @@ impl Rooms {
 
     /// What the server's process has taken; `None` where it does not say that, or not to this user.
     pub async fn taken(&self) -> Option<Taken> {
-        let mut connection = self.teller.connect().await.ok()?;
-        let metrics = connection.text(Call::new(Method::GET, "/metrics".into())).await.ok()?;
-        taken(&metrics)
+        taken(&self.teller.metrics().await?)
     }
 
     /// Removes what was made, and waits until it is gone.

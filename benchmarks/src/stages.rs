@@ -1,8 +1,7 @@
 //! Where the time of a tenant's pods went, as the syncer of an Insula counts it: its histograms before and after.
 
-use crate::plane::{Call, Plane};
+use crate::plane::Plane;
 use crate::report::Stage;
-use http::Method;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,9 +33,7 @@ pub struct Counted(BTreeMap<String, Times>);
 impl Counted {
     /// What a server has counted; empty where it does not say that, or not to this user.
     pub async fn by(plane: &Arc<Plane>) -> Counted {
-        let Ok(mut connection) = plane.connect().await else { return Counted::default() };
-        let metrics = connection.text(Call::new(Method::GET, "/metrics".into())).await;
-        metrics.map(|metrics| Counted::of(&metrics)).unwrap_or_default()
+        plane.metrics().await.map(|metrics| Counted::of(&metrics)).unwrap_or_default()
     }
 
     /// The same, once it has counted so many pods more than before: what is heard of a pod comes before it is counted.

@@ -1,10 +1,9 @@
 //! `insula bench sync-fairness`.
 
-use crate::fairness::on_a_thread;
 use crate::ready::{self, Place};
 use crate::report::{Figure, Measure, Report};
 use crate::rooms::{Room, Rooms};
-use crate::{Progress, at_once, cpu};
+use crate::{Progress, at_once, cpu, on_a_thread};
 use clap::Args;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,8 +71,8 @@ pub async fn run(flags: &SyncFairness, rooms: &mut Rooms, progress: &dyn Progres
     Ok(rooms.report("sync-fairness", flags.regular + flags.greedy, requests, figures))
 }
 
-/// All regular tenants at once, from when it is told to have begun until it is over, on a thread of their own, so that nobody waits for the greedy ones on this
-/// side.
+/// All regular tenants at once, from when it is told to have begun until it is over, on a thread of their own, so that
+/// nobody waits for the greedy ones on this side.
 async fn regulars(
     rooms: Vec<Room>,
     what: &'static str,

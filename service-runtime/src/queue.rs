@@ -113,6 +113,11 @@ where
         }
     }
 
+    /// A tenant's share.
+    pub fn weight(&self, tenant: &T) -> u32 {
+        self.0.state.lock().weights.get(tenant).copied().unwrap_or(1)
+    }
+
     /// Adds a key, unless it stands in the queue already.
     pub fn add(&self, tenant: T, key: K) {
         self.add_ranked(tenant, key, Rank::Usual);
@@ -120,8 +125,12 @@ where
 
     /// The same in another rank; a better one than it stands in already is taken.
     pub fn add_ranked(&self, tenant: T, key: K, rank: Rank) {
+        self.add_since(tenant, key, rank, Instant::now());
+    }
+
+    fn add_since(&self, tenant: T, key: K, rank: Rank, since: Instant) {
         let mut state = self.0.state.lock();
-        state.enqueue(tenant, key, rank);
+        state.enqueue(tenant, key, rank, since);
         drop(state);
         self.0.ready.notify_one();
     }
@@ -256,11 +265,11 @@ where
             }
             let member = entry.remove();
             self.delay_of.remove(&member);
-            self.enqueue(member.0, member.1, Rank::Usual);
+            self.enqueue(member.0, member.1, Rank::Usual, Instant::now());
         }
     }
 
-    fn enqueue(&mut self, tenant: T, key: K, rank: Rank) {
+    fn enqueue(&mut self, tenant: T, key: K, rank: Rank, since: Instant) {
         let member = (tenant, key);
         if self.working.contains(&member) {
             let known = self.again.entry(member).or_insert(rank);
@@ -273,7 +282,7 @@ where
         if line.is_empty() {
             self.turns.push_back(tenant);
         }
-        line.add(key, rank);
+        line.add(key, rank, since);
     }
 
     fn take(&mut self) -> Option<(T, K, Rank, Instant)> {
@@ -335,6 +344,16 @@ where
         }
     }
 
+    /// The key was not worked on, and goes into another queue as it stood in this: in its rank, and since it waits. What is
+    /// known here of its failures stays.
+    pub fn move_to(mut self, other: &FairQueue<T, K>) {
+        self.settled = true;
+        let since = Instant::now().checked_sub(self.waited).unwrap_or_else(Instant::now);
+        // In this order: it is on its way all the time.
+        other.add_since(self.tenant.clone(), self.key.clone(), self.rank, since);
+        self.release();
+    }
+
     /// The work failed; the key comes again after a delay that doubles with each failure in a row.
     pub fn failed(self) {
         self.failed_for(Duration::ZERO);
@@ -365,7 +384,7 @@ where
         let mut state = self.queue.0.state.lock();
         state.working.remove(&member);
         if let Some(rank) = state.again.remove(&member) {
-            state.enqueue(member.0, member.1, rank);
+            state.enqueue(member.0, member.1, rank, Instant::now());
             drop(state);
             self.queue.0.ready.notify_one();
         }

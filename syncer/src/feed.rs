@@ -77,6 +77,7 @@ fn forget(state: &State, id: TenantId) {
     state.queue.set_weight(id, 1);
     state.metrics.forget(id);
     for cluster in state.super_clusters() {
+        cluster.seats.forget(id);
         cluster.settled.forget(id);
         cluster.cache.forget_slices(id);
     }

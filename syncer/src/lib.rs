@@ -161,12 +161,13 @@ async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, stop: Shutdown)
         };
         let Some(lease) = lease else { return };
         let cluster = cluster_of(&state, lease.tenant, &lease.key);
-        let ranked = (&lease.key, lease.rank);
-        let seat = cluster.as_ref().map(|cluster| cluster.seats.take(&state.queue, lease.tenant, ranked));
-        if matches!(seat, Some(None)) {
-            lease.done(None);
-            continue;
-        }
+        let (_seat, lease) = match cluster.as_ref().map(|cluster| &cluster.seats) {
+            None => (None, lease),
+            Some(seats) => match seats.take(&state.queue, lease) {
+                Some((seat, lease)) => (Some(seat), lease),
+                None => continue,
+            },
+        };
         let tenant = lease.tenant;
         let turn = Arc::new(state.metrics.taken(tenant, &lease.key, lease.waited));
         let done = step(&state, &client, tenant, &lease.key, &turn).await;

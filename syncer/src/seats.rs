@@ -1,15 +1,16 @@
 //! How many workers one super cluster may keep busy.
 //!
 //! Guarantees: work on a super cluster that is slow to answer leaves workers for all others: each may have as many as there
-//! are for one alone. What finds no seat waits in a line that is fair to tenants, in its rank, and goes back into the queue when one is
-//! free; none is forgotten, also when the cluster is let go. No longer than the number of live keys.
+//! are for one alone. What finds no seat waits in a line that is as fair to tenants as the queue, in its rank, and goes back
+//! into the queue when one is free; none is forgotten, also when the cluster is let go. No longer than the number of live keys.
 
 use crate::kinds::Key;
 use api_types::TenantId;
 use parking_lot::Mutex;
-use service_runtime::{FairQueue, Rank};
+use service_runtime::{FairQueue, Lease};
 
 type Queue = FairQueue<TenantId, Key>;
+type Work = Lease<TenantId, Key>;
 
 /// The seats of one super cluster.
 pub struct Seats {
@@ -35,20 +36,21 @@ impl Seats {
         Seats { inner: Mutex::new(inner), line: Queue::default() }
     }
 
-    /// A seat; `None` when all are taken: then the key comes into `queue` again when one is free.
-    pub fn take<'a>(
-        &'a self,
-        queue: &'a Queue,
-        tenant: TenantId,
-        (key, rank): (&Key, Rank),
-    ) -> Option<Seat<'a>> {
+    /// A seat for work on a key; `None` when all are taken: then the key comes into `queue` again when one is free.
+    pub fn take<'a>(&'a self, queue: &'a Queue, lease: Work) -> Option<(Seat<'a>, Work)> {
         let mut inner = self.inner.lock();
         if inner.free == 0 && !inner.is_closed {
-            self.line.add_ranked(tenant, key.clone(), rank);
+            self.line.set_weight(lease.tenant, queue.weight(&lease.tenant));
+            lease.move_to(&self.line);
             return None;
         }
         inner.free = inner.free.saturating_sub(1);
-        Some(Seat { seats: self, queue })
+        Some((Seat { seats: self, queue }, lease))
+    }
+
+    /// A tenant is gone.
+    pub fn forget(&self, tenant: TenantId) {
+        self.line.set_weight(tenant, 1);
     }
 
     /// Whether a key waits for a seat.
@@ -76,9 +78,7 @@ impl Seats {
     /// False when none waits.
     fn call_next(&self, queue: &Queue) -> bool {
         let Some(next) = self.line.try_next() else { return false };
-        // In this order: it is on its way all the time.
-        queue.add_ranked(next.tenant, next.key.clone(), next.rank);
-        next.done(None);
+        next.move_to(queue);
         true
     }
 }
@@ -100,7 +100,12 @@ mod tests {
         let (seats, queue) = (Seats::new(2), Queue::default());
         let tenant = |n: u128| TenantId::new(uuid::Uuid::from_u128(n));
         let key = |n: usize| Key::object(Kind::Pod, "shop", n.to_string());
-        let take = |of: u128, n: usize| seats.take(&queue, tenant(of), (&key(n), Rank::Usual));
+        let take = |of: u128, n: usize| {
+            queue.add(tenant(of), key(n));
+            let (seat, lease) = seats.take(&queue, queue.try_next().unwrap())?;
+            lease.done(None);
+            Some(seat)
+        };
         let first = take(7, 0).unwrap();
         let second = take(7, 1).unwrap();
         for n in 2..5 {
@@ -126,5 +131,33 @@ mod tests {
         assert!(take(7, 6).is_some(), "nobody waits for what is let go");
         drop((second, third));
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn shares_by_weight_hold_in_the_line_too() {
+        let (seats, queue) = (Seats::new(1), Queue::default());
+        let tenant = |n: u128| TenantId::new(uuid::Uuid::from_u128(n));
+        queue.set_weight(tenant(7), 3);
+        queue.add(tenant(9), Key::Everything);
+        let (mut seat, first) = seats.take(&queue, queue.try_next().unwrap()).unwrap();
+        first.done(None);
+        for n in 0..6 {
+            for of in [7, 8] {
+                queue.add(tenant(of), Key::object(Kind::Pod, "shop", n.to_string()));
+            }
+        }
+        while let Some(lease) = queue.try_next() {
+            assert!(seats.take(&queue, lease).is_none());
+        }
+        let mut served = Vec::new();
+        for _ in 0..8 {
+            drop(seat);
+            let lease = queue.try_next().unwrap();
+            served.push(lease.tenant);
+            let (next, lease) = seats.take(&queue, lease).unwrap();
+            lease.done(None);
+            seat = next;
+        }
+        assert_eq!(served.iter().filter(|of| **of == tenant(7)).count(), 6, "{served:?}");
     }
 }

@@ -25,19 +25,14 @@ impl Joined {
     }
 
     /// How many bytes it has, without the end of the line.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         let separators = self.items.len().saturating_sub(1);
         self.head.len() + self.items.iter().map(Bytes::len).sum::<usize>() + separators + END.len()
     }
 
-    /// True for no bytes, which is never so.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// All of it, with room for the end of the line.
     pub fn whole(self) -> Bytes {
-        let mut whole = BytesMut::with_capacity(self.len() + 1);
+        let mut whole = BytesMut::with_capacity(self.size() + 1);
         self.parts().put(&mut whole, usize::MAX);
         // The end of the line is put after it where it is sent.
         whole.truncate(whole.len() - 1);
@@ -46,7 +41,7 @@ impl Joined {
 
     /// As it is sent, with the end of the line.
     pub fn parts(self) -> Parts {
-        let left = self.len() + 1;
+        let left = self.size() + 1;
         Parts { head: Some(self.head), items: self.items.into_iter(), first: true, left }
     }
 }
@@ -131,7 +126,7 @@ mod tests {
         ] {
             let list = joined(&items);
             let whole = list.clone().whole();
-            assert_eq!(whole.len(), list.len());
+            assert_eq!(whole.len(), list.size());
             let read: serde_json::Value = serde_json::from_slice(&whole).unwrap();
             assert_eq!(read["items"].as_array().map(Vec::len), Some(expected));
             let (mut parts, mut sent, mut count) = (list.parts(), Vec::new(), 0);

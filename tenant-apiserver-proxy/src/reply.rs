@@ -131,7 +131,7 @@ impl Reply {
     pub fn is_long(&self, wish: &Wish, accepts_gzip: bool) -> bool {
         match &self.content {
             Content::Json(bytes) => self.is_changed(wish, accepts_gzip, bytes.len()),
-            Content::Joined(list) => self.is_changed(wish, accepts_gzip, list.len()),
+            Content::Joined(list) => self.is_changed(wish, accepts_gzip, list.size()),
             Content::Raw(_, bytes) => accepts_gzip && bytes.len() > COMPRESS_FROM,
             Content::Status(_) | Content::Encoded(..) | Content::Stream(..) | Content::Foreign(_) => false,
         }
@@ -151,7 +151,7 @@ impl Reply {
         let (of, bytes) = match self.content {
             Content::Json(bytes) => render(bytes, rendering),
             Content::Joined(list) => {
-                let compressed = accepts_gzip && list.len() >= COMPRESS_FROM;
+                let compressed = accepts_gzip && list.size() >= COMPRESS_FROM;
                 if rendering.format != Format::Yaml && !rendering.pretty && !compressed {
                     return respond("application/json", parts(list), self.code, headers, &self.warnings);
                 }

@@ -49,12 +49,12 @@ impl<K: Clone + Eq + Hash> Line<K> {
         self.members.contains_key(key)
     }
 
-    /// Adds a key, or gives it a better rank; it has waited since it was added first.
-    pub fn add(&mut self, key: K, rank: Rank) {
+    /// Adds a key, or gives it a better rank. It waits since then, or since it was added first.
+    pub fn add(&mut self, key: K, rank: Rank, since: Instant) {
         let since = match self.members.get(&key) {
             Some((known, _)) if *known <= rank => return,
             Some((_, since)) => *since,
-            None => Instant::now(),
+            None => since,
         };
         self.members.insert(key.clone(), (rank, since));
         self.ranks[rank as usize].push_back((key, since));
@@ -95,7 +95,7 @@ mod tests {
         for (key, rank) in
             [(1, Rank::Last), (2, Rank::Usual), (3, Rank::First), (4, Rank::Usual), (5, Rank::First)]
         {
-            line.add(key, rank);
+            line.add(key, rank, Instant::now());
         }
         assert_eq!(all(&mut line), [3, 5, 2, 4, 1]);
         assert!(line.is_empty());
@@ -105,26 +105,26 @@ mod tests {
     async fn a_key_stands_once_and_keeps_its_best_rank_and_its_time() {
         let mut line = Line::new(1);
         let since = Instant::now();
-        line.add(1, Rank::Last);
-        line.add(2, Rank::Usual);
+        line.add(1, Rank::Last, Instant::now());
+        line.add(2, Rank::Usual, Instant::now());
         tokio::time::advance(Duration::from_secs(5)).await;
-        line.add(1, Rank::First);
-        line.add(1, Rank::Usual);
+        line.add(1, Rank::First, Instant::now());
+        line.add(1, Rank::Usual, Instant::now());
         assert_eq!((line.len(), line.take()), (2, Some((1, Rank::First, since))));
         assert_eq!(all(&mut line), [2]);
         // Where it stood before counts no more.
-        line.add(1, Rank::Usual);
+        line.add(1, Rank::Usual, Instant::now());
         assert_eq!(all(&mut line), [1]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_rank_waits_for_ever() {
         let mut line = Line::new(1);
-        line.add(0, Rank::Last);
+        line.add(0, Rank::Last, Instant::now());
         tokio::time::advance(Duration::from_secs(1)).await;
         let mut taken = Vec::new();
         for key in 1..20 {
-            line.add(key, Rank::First);
+            line.add(key, Rank::First, Instant::now());
             taken.extend(line.take().map(|(key, ..)| key));
         }
         assert!(taken.contains(&0), "{taken:?}");

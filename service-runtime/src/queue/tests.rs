@@ -123,3 +123,25 @@ async fn closing_ends_every_waiter() {
         assert!(waiter.await.unwrap());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_moves_to_another_queue_keeps_its_time_its_rank_and_its_failures() {
+    let (queue, other) = (FairQueue::<u8, u8>::default(), FairQueue::default());
+    let start = Instant::now();
+    let mut delays = Vec::new();
+    for _ in 0..4 {
+        queue.add_ranked(1, 1, Rank::First);
+        queue.try_next().unwrap().move_to(&other);
+        assert!(!queue.is_pending(&1, &1) && other.is_pending(&1, &1));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        other.try_next().unwrap().move_to(&queue);
+        let lease = queue.try_next().unwrap();
+        assert_eq!((lease.rank, lease.waited), (Rank::First, Duration::from_secs(5)));
+        let failed = start.elapsed();
+        lease.failed();
+        queue.next().await.unwrap().move_to(&other);
+        other.try_next().unwrap().done(None);
+        delays.push(start.elapsed() - failed);
+    }
+    assert!(delays.is_sorted() && delays[3] >= delays[0] * 4, "{delays:?}");
+}

@@ -5,11 +5,13 @@
 use serde_json::Value;
 
 use crate::graph::{Shape, TypeRef};
+use crate::zero::is_collection;
 
 /// Sets the defaults of fields that are absent, in every object that is there, and in those that a default makes.
 /// A null is absent unless the field's type is any JSON.
 pub fn apply_defaults(of: TypeRef<'_>, value: &mut Value) {
     match (of.shape(), value) {
+        _ if !of.has_defaults() => {}
         (Shape::Object(fields), Value::Object(object)) => {
             for field in fields {
                 let Some(default) = &field.default else { continue };
@@ -19,7 +21,7 @@ pub fn apply_defaults(of: TypeRef<'_>, value: &mut Value) {
                 }
             }
             // By what is there, of which there is less than of what could be.
-            for (name, inner) in object.iter_mut() {
+            for (name, inner) in object.iter_mut().filter(|(_, inner)| is_collection(inner)) {
                 if let Some(member) = of.member(name) {
                     apply_defaults(member, inner);
                 }

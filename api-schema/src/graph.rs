@@ -1,6 +1,10 @@
 //! Types as a graph: what all functions of this crate walk along with a value.
 
+mod digest;
+
 use std::collections::HashMap;
+
+use digest::Digest;
 
 use compact_str::CompactString;
 use serde_json::Value;
@@ -12,8 +16,9 @@ pub struct TypeId(pub u32);
 /// Types that refer to each other. The built-in kinds are one graph; each version of a CRD is one.
 #[derive(Debug, Default)]
 pub struct TypeGraph {
-    /// The types; a [`TypeId`] is an index.
-    pub types: Vec<TypeNode>,
+    /// A [`TypeId`] is an index.
+    types: Vec<TypeNode>,
+    digests: Box<[Digest]>,
     names: HashMap<CompactString, TypeId>,
     kinds: HashMap<GroupVersionKind, TypeId>,
 }
@@ -43,7 +48,7 @@ impl TypeGraph {
                 names.entry(node.name.clone()).or_insert(TypeId(index as u32));
             }
         }
-        TypeGraph { types, names, kinds }
+        TypeGraph { digests: Digest::of_all(&types), types, names, kinds }
     }
 
     /// The type of this full name.
@@ -230,11 +235,31 @@ impl<'a> TypeRef<'a> {
     /// The field of an object type.
     pub fn field(self, name: &str) -> Option<&'a Field> {
         match self.shape() {
-            Shape::Object(fields) => {
-                fields.binary_search_by(|f| f.name.as_str().cmp(name)).ok().map(|index| &fields[index])
-            }
+            Shape::Object(fields) => self.digest().find(fields, name).and_then(|number| fields.get(number)),
             _ => None,
         }
+    }
+
+    /// Which of the fields of an object type it is.
+    pub fn field_number(self, name: &str) -> Option<usize> {
+        match self.shape() {
+            Shape::Object(fields) => self.digest().find(fields, name),
+            _ => None,
+        }
+    }
+
+    fn digest(self) -> &'a Digest {
+        &self.graph.digests[self.id.0 as usize]
+    }
+
+    /// True when a field of it, or of anything in it, has a default.
+    pub fn has_defaults(self) -> bool {
+        self.digest().has_defaults
+    }
+
+    /// True when a field of it, or of anything in it, is [always](Presence::Always) written.
+    pub fn is_filled(self) -> bool {
+        self.digest().is_filled
     }
 
     /// The type of a field of an object, or of a value of a map.

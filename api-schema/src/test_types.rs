@@ -20,19 +20,19 @@ impl Types {
     /// "required": true, "always": true, "strategy": "…", "key": "…"}}}`; `"atomic": true` and `"preserve": true` beside them. A
     /// type `{"ref": "name"}` refers to a type with `"name": "name"` that was read before it or contains it.
     pub fn of(description: Value) -> Types {
-        let mut graph = TypeGraph::default();
-        let root = add(&mut graph, &description);
-        Types { graph, root }
+        let mut types = Vec::new();
+        let root = add(&mut types, &description);
+        Types { graph: TypeGraph::new(types), root }
     }
 }
 
-fn add(graph: &mut TypeGraph, t: &Value) -> TypeId {
+fn add(types: &mut Vec<TypeNode>, t: &Value) -> TypeId {
     if let Some(name) = t["ref"].as_str() {
-        let at = graph.types.iter().position(|n| n.name == name).unwrap();
+        let at = types.iter().position(|n| n.name == name).unwrap();
         return TypeId(at as u32);
     }
-    let id = TypeId(graph.types.len() as u32);
-    graph.types.push(TypeNode {
+    let id = TypeId(types.len() as u32);
+    types.push(TypeNode {
         name: t["name"].as_str().unwrap_or("").into(),
         shape: Shape::Any,
         atomic: t["atomic"] == true,
@@ -49,12 +49,12 @@ fn add(graph: &mut TypeGraph, t: &Value) -> TypeId {
             "time" => Shape::Scalar(Scalar::Time),
             _ => Shape::Scalar(Scalar::String),
         },
-        _ if !t["map"].is_null() => Shape::Map(add(graph, &t["map"])),
-        _ if !t["list"].is_null() => Shape::List(add(graph, &t["list"]), ListKind::Atomic),
-        _ if !t["set"].is_null() => Shape::List(add(graph, &t["set"]), ListKind::Set),
+        _ if !t["map"].is_null() => Shape::Map(add(types, &t["map"])),
+        _ if !t["list"].is_null() => Shape::List(add(types, &t["list"]), ListKind::Atomic),
+        _ if !t["set"].is_null() => Shape::List(add(types, &t["set"]), ListKind::Set),
         _ if !t["listmap"].is_null() => {
             let keys = t["keys"].as_array().unwrap().iter().map(|k| k.as_str().unwrap().into()).collect();
-            Shape::List(add(graph, &t["listmap"]), ListKind::Map(keys))
+            Shape::List(add(types, &t["listmap"]), ListKind::Map(keys))
         }
         _ => {
             let empty = Map::new();
@@ -66,7 +66,7 @@ fn add(graph: &mut TypeGraph, t: &Value) -> TypeId {
                     let of = if f["of"].is_null() { f } else { &f["of"] };
                     Field {
                         name: name.as_str().into(),
-                        of: add(graph, of),
+                        of: add(types, of),
                         presence: if f["always"] == true { Presence::Always } else { Presence::Set },
                         required: f["required"] == true,
                         default: f.get("default").cloned(),
@@ -80,7 +80,7 @@ fn add(graph: &mut TypeGraph, t: &Value) -> TypeId {
             Shape::Object(fields)
         }
     };
-    graph.types[id.0 as usize].shape = shape;
+    types[id.0 as usize].shape = shape;
     id
 }
 

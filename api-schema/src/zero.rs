@@ -50,6 +50,11 @@ pub fn is_left_out(of: TypeRef<'_>, presence: Presence, value: &Value) -> bool {
     }
 }
 
+/// True for a value with something in it that walks lead to.
+pub(crate) fn is_collection(value: &Value) -> bool {
+    matches!(value, Value::Object(_) | Value::Array(_))
+}
+
 fn is_empty_collection(of: TypeRef<'_>, value: &Value) -> bool {
     match (of.shape(), value) {
         (Shape::List(..), Value::Array(list)) => list.is_empty(),
@@ -108,17 +113,15 @@ fn find_empties(of: TypeRef<'_>, value: &Value, path: &mut String, out: &mut Vec
     match (of.shape(), value) {
         _ if is_empty_collection(of, value) => out.push((path.clone(), value.clone())),
         (Shape::Object(_) | Shape::Map(_), Value::Object(object)) => {
-            for (name, value) in object {
+            for (name, value) in object.iter().filter(|(_, value)| is_collection(value)) {
                 let Some(member) = of.member(name) else { continue };
-                if matches!(value, Value::Object(_) | Value::Array(_)) {
-                    path.push('/');
-                    match name.contains(['~', '/']) {
-                        true => path.push_str(&name.replace('~', "~0").replace('/', "~1")),
-                        false => path.push_str(name),
-                    }
-                    find_empties(member, value, path, out);
-                    path.truncate(length);
+                path.push('/');
+                match name.contains(['~', '/']) {
+                    true => path.push_str(&name.replace('~', "~0").replace('/', "~1")),
+                    false => path.push_str(name),
                 }
+                find_empties(member, value, path, out);
+                path.truncate(length);
             }
         }
         (Shape::List(element, _), Value::Array(list)) => {
@@ -150,8 +153,9 @@ pub fn put_back(empties: &[Empty], value: &mut Value) {
 /// Writes in what is always written, at all depths.
 pub fn fill(of: TypeRef<'_>, value: &mut Value) {
     match (of.shape(), value) {
+        _ if !of.is_filled() => {}
         (Shape::Object(fields), Value::Object(object)) => {
-            for (name, inner) in object.iter_mut() {
+            for (name, inner) in object.iter_mut().filter(|(_, inner)| is_collection(inner)) {
                 if let Some(member) = of.member(name) {
                     fill(member, inner);
                 }

@@ -88,6 +88,10 @@ async fn follow(
             Some(SuperItem::Applied(object)) => {
                 let name = meta_text(&object, "name").to_owned();
                 note_ready(&state, kind, &object);
+                let news = match news {
+                    News::Changed if is_on_its_way(kind, &object) => News::OnItsWay,
+                    news => news,
+                };
                 state.heard(Direction::Up, news, cluster.cache.apply(kind, object));
                 seen(&state, &cluster, kind, &name);
             }
@@ -117,6 +121,12 @@ async fn follow(
             }
         }
     }
+}
+
+/// A pod of which no container runs yet, nor ever will.
+fn is_on_its_way(kind: Kind, object: &Value) -> bool {
+    let is_deleting = object["metadata"]["deletionTimestamp"].is_string();
+    kind == Kind::Pod && !is_deleting && matches!(text(&object["status"], "phase"), "" | "Pending")
 }
 
 /// Before a worker can see it.
@@ -274,4 +284,25 @@ async fn look(cluster: &SuperCluster, options: &Options, signals: &Signals) -> H
         return Health::Failed("SharedServiceFailed", error.to_string());
     }
     Health::Ready { version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn pods_are_on_their_way_until_they_run_or_go() {
+        let deleting = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
+        for (kind, object, expected) in [
+            (Kind::Pod, json!({"spec": {"nodeName": "n"}, "status": {"phase": "Pending"}}), true),
+            (Kind::Pod, json!({"status": {}}), true),
+            (Kind::Pod, json!({"status": {"phase": "Running"}}), false),
+            (Kind::Pod, json!({"status": {"phase": "Failed"}}), false),
+            (Kind::Pod, json!({"metadata": deleting, "status": {"phase": "Pending"}}), false),
+            (Kind::Claim, json!({"status": {"phase": "Pending"}}), false),
+        ] {
+            assert_eq!(is_on_its_way(kind, &object), expected, "{kind:?} {object}");
+        }
+    }
 }

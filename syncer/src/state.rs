@@ -159,6 +159,8 @@ impl SuperCluster {
 pub enum News {
     /// It changed just now.
     Changed,
+    /// It changed, and is to change again soon: a pod that does not run yet.
+    OnItsWay,
     /// It is there, as it was before, mostly: a list tells that when a watch begins.
     Listed,
 }
@@ -332,12 +334,13 @@ impl State {
     }
 }
 
-/// A tenant reads first how its pods are that run already, then more of them are made. Nobody waits for its view of nodes,
-/// since a pod brings its own node along, nor for what was there before and is looked through once more.
+/// A tenant reads first how its pods are that run already, then more of them are made; where many wait, what is told of a
+/// pod on its way is told with that it runs. Nobody waits for its view of nodes, since a pod brings its own node along,
+/// nor for what was there before and is looked through once more.
 fn rank(key: &Key, direction: Direction, news: News) -> Rank {
     match (key, direction) {
         _ if news == News::Listed => Rank::Last,
-        (Key::Object(Kind::Pod, _), Direction::Up) => Rank::First,
+        (Key::Object(Kind::Pod, _), Direction::Up) if news == News::Changed => Rank::First,
         (Key::Object(Kind::Node, _) | Key::Event(_), _) => Rank::Last,
         _ => Rank::Usual,
     }
@@ -345,8 +348,25 @@ fn rank(key: &Key, direction: Direction, news: News) -> Rank {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::story_tests::harness::cluster;
     use serde_json::json;
+
+    #[test]
+    fn what_ends_what_was_begun_comes_first() {
+        let pod = || Key::object(Kind::Pod, "shop", "web");
+        let node = || Key::object(Kind::Node, "", "n");
+        for (key, direction, news, expected) in [
+            (pod(), Direction::Up, News::Changed, Rank::First),
+            (pod(), Direction::Up, News::OnItsWay, Rank::Usual),
+            (pod(), Direction::Up, News::Listed, Rank::Last),
+            (pod(), Direction::Down, News::Changed, Rank::Usual),
+            (node(), Direction::Up, News::Changed, Rank::Last),
+            (Key::object(Kind::Service, "shop", "web"), Direction::Up, News::Changed, Rank::Usual),
+        ] {
+            assert_eq!(rank(&key, direction, news), expected, "{key:?} {direction:?} {news:?}");
+        }
+    }
 
     #[test]
     fn an_event_that_comes_again_does_not_replace_a_newer_one() {

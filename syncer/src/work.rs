@@ -10,6 +10,7 @@ use crate::ownership;
 use crate::pods::environment::ApiAddress;
 use crate::reconcile::isolation;
 use crate::refusals::No;
+use crate::settled::Stand;
 use crate::state::{State, SuperCluster};
 use crate::super_api::At;
 use crate::super_cache::Cached;
@@ -60,6 +61,14 @@ impl Work {
     pub fn cached(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Cached>> {
         let name = names::super_name(kind, name)?;
         self.cluster.cache.get(kind, &self.super_namespace(namespace), &name)
+    }
+
+    /// True when a worker has seen to it that both sides agree on this object, and neither has changed since.
+    pub async fn is_in_step(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, ApiError> {
+        let key = Key::object(kind, namespace, name);
+        let stand = Stand::read(&*self.client, &self.cluster, &self.tenant, &key).await?;
+        let is_there = stand.as_ref().is_some_and(|stand| stand.below.is_some());
+        Ok(is_there && self.cluster.settled.get(self.tenant.id, &key) == stand)
     }
 
     /// A tenant's object.

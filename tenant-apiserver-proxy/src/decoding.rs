@@ -185,6 +185,14 @@ fn decode_with(
     if payload.media == Media::Protobuf && !api_schema::protobuf::is_supported(root) {
         return Err(unsupported("application/json, application/yaml"));
     }
+    // Mostly it is what it has to be, and is read once. What it is and why not is looked at before it is told.
+    if payload.media == Media::Json
+        && let Ok(decoded) = decode(&payload.bytes, Format::Json, root, mode)
+        && decoded.value["kind"] == kind
+        && decoded.value["apiVersion"] == api_version
+    {
+        return Ok(decoded);
+    }
     let (sent_version, sent_kind) = said_kind(payload).map_err(|error| refused(&error, None))?;
     // What is not said is as the path says it.
     let named = if sent_version.is_empty() { api_version } else { sent_version.as_str() };

@@ -171,8 +171,7 @@ impl<'a> Walk<'a> {
         self.reader.begin_object()?;
         while let Some(key) = self.reader.next_key(first)? {
             first = false;
-            let found = fields.binary_search_by(|field| field.name.as_str().cmp(&key));
-            let Ok(index) = found else {
+            let Some(index) = of.field_number(&key) else {
                 if of.node().preserve_unknown {
                     let length = self.enter(&key);
                     if object.contains_key(key.as_ref()) {

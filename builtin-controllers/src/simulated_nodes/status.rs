@@ -92,7 +92,7 @@ pub(super) fn next(pod: &Value, place: &Place, lacks: &Lacks, now: Timestamp) ->
             State::Ended { code, .. } => *code == 0,
             State::Running(_) | State::Waiting(..) => readiness(&state, wishes.ready, now).is_ok(),
         };
-        init_statuses.push(container_status(spec, &state, is_ready, 0, old));
+        init_statuses.push(container_status(pod, spec, &state, is_ready, 0, old));
     }
     let policy = match text(pod, "/spec/restartPolicy") {
         "" => "Always",
@@ -130,7 +130,7 @@ pub(super) fn next(pod: &Value, place: &Place, lacks: &Lacks, now: Timestamp) ->
         if ready.is_err() {
             unready.push(text(spec, "/name"));
         }
-        statuses.push(container_status(spec, &state, ready.is_ok(), restarts, old));
+        statuses.push(container_status(pod, spec, &state, ready.is_ok(), restarts, old));
         states.push(state);
     }
     let phase = phase(&states, policy, init_done);
@@ -144,7 +144,7 @@ pub(super) fn next(pod: &Value, place: &Place, lacks: &Lacks, now: Timestamp) ->
         .iter()
         .map(|spec| {
             let old = known(pod, "ephemeralContainerStatuses", spec);
-            container_status(spec, &State::Running(started_at(old).unwrap_or(now)), false, 0, old)
+            container_status(pod, spec, &State::Running(started_at(old).unwrap_or(now)), false, 0, old)
         })
         .collect();
     if !debugging.is_empty() && init_done && !holds_up {
@@ -239,7 +239,7 @@ fn stopped(pod: &Value, statuses: &[Value], specs: &str, code: i32, now: Timesta
         let reason = if code == 0 { "Completed" } else { "Error" };
         let restarts = number(status, "/restartCount").unwrap_or(0);
         let state = State::Ended { started, code, reason, at: now };
-        container_status(spec, &state, false, restarts, Some(status))
+        container_status(pod, spec, &state, false, restarts, Some(status))
     };
     statuses.iter().map(end).collect()
 }
@@ -346,6 +346,7 @@ fn crash_loop(restarts: i64) -> State {
 }
 
 fn container_status(
+    pod: &Value,
     spec: &Value,
     state: &State,
     is_ready: bool,
@@ -356,8 +357,11 @@ fn container_status(
     let image = text(spec, "/image");
     // A startup probe succeeds when the container is ready.
     let passes = is_ready || spec["startupProbe"].is_null();
+    // The same when it is told again: the status holds whole seconds.
     let id = |started: Timestamp| {
-        format!("simulated://{}", crate::hash::short(&format!("{name} {restarts} {started}"), 32))
+        let run =
+            [text(pod, "/metadata/uid"), name, &restarts.to_string(), &whole_seconds(started)].join(" ");
+        format!("simulated://{}", crate::hash::short(&run, 32))
     };
     let (value, started, container) = match state {
         State::Waiting(reason, message) => {

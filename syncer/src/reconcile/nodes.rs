@@ -6,9 +6,18 @@ use crate::nodes::{status, upward};
 use crate::super_cache::Cached;
 use crate::work::{ACTOR, Work};
 use api_types::tenancy::NodeView;
-use api_types::{ApiError, labels};
+use api_types::{ApiError, ObjectName, labels};
 use plane_client::{Next, Target, Write};
 use serde_json::{Value, json};
+
+/// Shows the tenant the node that a pod gets, before the pod names it. What changes of the node has its own turn.
+pub async fn show(work: &Work, name: &str) -> Result<(), ApiError> {
+    let at = ObjectName::cluster(name);
+    match work.client.get(work.tenant.id, &Kind::Node.group_resource(), &at).await? {
+        Some(_) => Ok(()),
+        None => node(work, name).await.map(drop),
+    }
+}
 
 /// A node, as `spec.sync.nodes` lets the tenant see it.
 pub async fn node(work: &Work, name: &str) -> Result<Next, ApiError> {

@@ -102,6 +102,7 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
     work.ensure_namespace(namespace).await?;
     for (kind, name) in &translated.references {
         match kind {
+            _ if work.is_in_step(*kind, namespace, name).await? => {}
             Kind::Claim => drop(claims::claim(work, namespace, name).await?),
             _ => drop(configs::config(work, *kind, namespace, name, configs::Need::ByPod).await?),
         }
@@ -278,7 +279,7 @@ async fn bring_up(work: &Work, pod: &Value, observed: &Value) -> Result<(), ApiE
     let node = text(&observed["spec"], "nodeName");
     let is_bound_now = !node.is_empty() && text(&pod["spec"], "nodeName").is_empty();
     if is_bound_now {
-        nodes::node(work, node).await?;
+        nodes::show(work, node).await?;
         let binding = json!({
             "apiVersion": "v1",
             "kind": "Binding",

@@ -51,8 +51,10 @@ fn lives(policy: &str, annotations: Value, steps: usize) -> Vec<(i64, String, St
 
 #[test]
 fn a_pod_runs_and_says_where() {
-    let pod = pod(json!({}));
-    let (status, again) = next(&pod, &place(), &Lacks::default(), at(5));
+    let mut pod = pod(json!({}));
+    pod["metadata"]["uid"] = "u1".into();
+    let begun = at(5) + Duration::from_millis(700);
+    let (status, again) = next(&pod, &place(), &Lacks::default(), begun);
     assert_eq!(again, None);
     assert_eq!(
         (text(&status, "/phase"), text(&status, "/podIP"), text(&status, "/hostIP")),
@@ -75,6 +77,9 @@ fn a_pod_runs_and_says_where() {
     let mut again = pod.clone();
     again["status"] = status.clone();
     assert_eq!(next(&again, &place(), &Lacks::default(), at(99)).0, status, "time alone changes nothing");
+    pod["metadata"]["uid"] = "u2".into();
+    let another = next(&pod, &place(), &Lacks::default(), begun).0;
+    assert_ne!(another["containerStatuses"][0]["containerID"], container["containerID"]);
 }
 
 #[test]

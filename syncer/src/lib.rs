@@ -214,13 +214,16 @@ async fn step(
     let Some(view) = state.tenants.get(tenant).filter(|t| t.synced()) else {
         return Ok(Next::OnEvent);
     };
+    let placed = state.placed_on(&view);
+    // Once everything in its cluster is known, all of it becomes due.
+    if placed.as_ref().is_some_and(|cluster| !cluster.is_known()) {
+        return Ok(Next::OnEvent);
+    }
     if let Key::Everything = key {
         return state.all_due(&view).await.map(|()| Next::OnEvent);
     }
-    // Once it is placed, and everything in its cluster is known, all of it becomes due.
-    let Some(cluster) = state.placed_on(&view).filter(|c| c.is_known()) else {
-        return Ok(Next::OnEvent);
-    };
+    // Once it is placed, too.
+    let Some(cluster) = placed else { return Ok(Next::OnEvent) };
     let Some(api) = state.api_address(&view) else {
         return Err(ApiError::unavailable("the tenant has no endpoint yet", 1));
     };

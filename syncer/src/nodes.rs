@@ -34,16 +34,20 @@ fn shown_by(key: &str, shown: &str) -> bool {
     key == shown || (shown.ends_with('/') && key.starts_with(shown))
 }
 
-/// Its status: capacity, conditions, addresses and versions; not what images and volumes others use.
+/// Its status: capacity, conditions, addresses and versions; not what images and volumes others use. What cannot be left out
+/// is empty: else each look would find it missing.
 pub fn status(node: &Value) -> Value {
     let mut status = node["status"].clone();
     if !status.is_object() {
         return json!({});
     }
-    remove(&mut status, &["images", "volumesInUse", "volumesAttached", "config", "daemonEndpoints"]);
-    remove(&mut status["nodeInfo"], &["machineID", "systemUUID", "bootID", "swap"]);
-    if status["nodeInfo"].is_null() {
-        remove(&mut status, &["nodeInfo"]);
+    remove(&mut status, &["images", "volumesInUse", "volumesAttached", "config"]);
+    status["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": 0}});
+    if let Some(info) = status.get_mut("nodeInfo").and_then(Value::as_object_mut) {
+        info.remove("swap");
+        for field in ["machineID", "systemUUID", "bootID"] {
+            info.insert(field.into(), "".into());
+        }
     }
     // Heartbeats would be a write for each tenant every few minutes, and say nothing that `status` does not.
     let conditions: Vec<Value> = list(&status, "conditions")
@@ -72,7 +76,9 @@ mod tests {
             "kubernetes.io/hostname": "n1", "topology.kubernetes.io/zone": "z", "company.example/rack": "7"}},
             "spec": {"podCIDR": "10.0.0.0/24", "providerID": "aws://i-1", "unschedulable": true},
             "status": {"capacity": {"cpu": "4"}, "images": [{"names": ["secret/image"]}],
-                "nodeInfo": {"machineID": "m", "kubeletVersion": "v1.36.0"},
+                "nodeInfo": {"machineID": "m", "systemUUID": "s", "bootID": "b", "swap": {"capacity": 1},
+                    "kubeletVersion": "v1.36.0"},
+                "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
                 "conditions": [{"type": "Ready", "lastHeartbeatTime": "t2", "lastTransitionTime": "t1"}]}});
         assert_eq!(
             upward(&node),
@@ -82,7 +88,8 @@ mod tests {
         );
         assert_eq!(
             status(&node),
-            json!({"capacity": {"cpu": "4"}, "nodeInfo": {"kubeletVersion": "v1.36.0"},
+            json!({"capacity": {"cpu": "4"}, "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}},
+                "nodeInfo": {"machineID": "", "systemUUID": "", "bootID": "", "kubeletVersion": "v1.36.0"},
                 "conditions": [{"type": "Ready", "lastHeartbeatTime": "t1", "lastTransitionTime": "t1"}]})
         );
     }

@@ -291,9 +291,9 @@ impl State {
         let client = self.client()?;
         self.queue.add(tenant.id, Key::Tenant(tenant.name.clone()));
         if let Some(cluster) = self.placed_on(tenant) {
-            for kind in Kind::ALL {
-                self.looked_through(cluster.cache.of_tenant(kind, tenant.id).iter().filter_map(|c| c.due()));
-            }
+            let mut known = cluster.cache.all_of_tenant(tenant.id);
+            known.sort_by_key(|cached| cached.kind);
+            self.looked_through(known.iter().filter_map(|cached| cached.due()));
             if tenant.spec.sync.nodes != api_types::tenancy::NodeView::Used {
                 let nodes = cluster.cache.all(Kind::Node);
                 self.looked_through(
@@ -312,10 +312,19 @@ impl State {
     /// Changes were heard of that have to go in this direction.
     pub fn heard(&self, direction: Direction, news: News, keys: impl IntoIterator<Item = (TenantId, Key)>) {
         for (tenant, key) in keys {
+            if news == News::Listed && !self.is_begun(tenant) {
+                continue;
+            }
             self.metrics.heard(tenant, &key, direction);
             let rank = rank(&key, direction, news);
             self.queue.add_ranked(tenant, key, rank);
         }
+    }
+
+    /// True when a tenant's super cluster is known. Before, nothing is done for it, and then all that is its becomes due.
+    fn is_begun(&self, tenant: TenantId) -> bool {
+        let view = self.tenants.get(tenant);
+        view.and_then(|view| self.placed_on(&view)).is_some_and(|cluster| cluster.is_known())
     }
 
     /// Makes keys due after all that changed.

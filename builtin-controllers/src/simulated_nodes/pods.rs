@@ -42,6 +42,13 @@ const DEADLINE_EXCEEDED: &str = "Pod was active on the node longer than the spec
 
 type Waiting = Arc<Mutex<HashMap<CompactString, HashSet<CompactString>>>>;
 
+/// True when each container of a pod runs: what they needed to begin is not looked for again.
+fn all_run(pod: &Value) -> bool {
+    let statuses = elements(pod, "/status/containerStatuses");
+    statuses.len() == elements(pod, "/spec/containers").len()
+        && statuses.iter().all(|status| status["state"]["running"].is_object())
+}
+
 /// How long the pod's containers have to end.
 fn grace(pod: &Value) -> Duration {
     let seconds = number(pod, "/metadata/deletionGracePeriodSeconds");
@@ -239,7 +246,7 @@ impl Reconciler for Kubelets {
         }
         // Noted before it is looked: what comes after is an event for it.
         self.note_waiting(key, true);
-        let lacks = self.lacks(tenant, &pod).await?;
+        let lacks = if all_run(&pod) { Lacks::default() } else { self.lacks(tenant, &pod).await? };
         let is_complete = lacks == Lacks::default();
         if is_complete {
             self.note_waiting(key, false);
@@ -391,6 +398,15 @@ mod tests {
             .wait_for(TENANT, &pods, "default", "a", says("couldn't find key uri in Secret default/db"))
             .await;
         planes.put(TENANT, secret(json!({"uri": "eA=="})));
-        planes.wait_for(TENANT, &pods, "default", "a", is("Running")).await;
+        let mut running = planes.wait_for(TENANT, &pods, "default", "a", is("Running")).await.unwrap();
+        // What runs goes on without it.
+        planes.remove(TENANT, &SECRETS.group_resource(), "default", "db");
+        running["spec"]["containers"][0]["image"] = "another".into();
+        planes.put(TENANT, running);
+        let taken = |pod: Option<&Value>| {
+            let status = &pod.unwrap()["status"];
+            status["phase"] == "Running" && status["containerStatuses"][0]["image"] == "another"
+        };
+        planes.wait_for(TENANT, &pods, "default", "a", taken).await;
     }
 }

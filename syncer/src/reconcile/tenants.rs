@@ -50,6 +50,8 @@ pub async fn tenant(state: &Arc<State>, id: TenantId, name: &str) -> Result<Next
             Timestamp::now(),
         ),
         Some(Health::Ready { .. }) => Condition::new("Synced", true, "Synced", "", Timestamp::now()),
+        // What it says from before stands until more is known.
+        Some(Health::Unknown) if says(&object)? => return Ok(Next::OnEvent),
         Some(Health::Unknown) => Condition::new(
             "Synced",
             false,
@@ -102,6 +104,12 @@ async fn place(state: &Arc<State>, view: &TenantView, object: &Object) -> Result
             Ok(Next::After(PLACE_AGAIN))
         }
     }
+}
+
+/// True when a tenant has its `Synced` condition.
+fn says(object: &Object) -> Result<bool, ApiError> {
+    let tenant: tenancy::Tenant = object.decode()?;
+    Ok(tenant.status.conditions.iter().any(|condition| condition.kind == "Synced"))
 }
 
 /// Writes the `Synced` condition, and the super cluster when one was chosen.

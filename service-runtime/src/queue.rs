@@ -1,23 +1,24 @@
 //! A work queue that is fair to tenants.
 //!
 //! Guarantees: a key is worked on by one worker at a time; a key added while it is worked on comes again after;
-//! tenants take turns in proportion to their weights, however long their own lines are; within a tenant, the better
-//! rank comes first, but for every eighth key, which is the one that waits longest, and in a rank first come, first served. A failed key comes again after a growing delay, for ever: nothing is dropped.
+//! tenants take turns in proportion to their weights, however long their own lines are, and one that had nothing to do in the
+//! last round comes before those that have much ([`turns`]); within a tenant, the better rank comes first, but for every eighth key, which is the one that waits longest, and in a rank first come, first served. A failed key comes again after a growing delay, for ever: nothing is dropped.
 //!
 //! Bounds: a key stands in the queue at most once, so the queue is no longer than the number of live keys.
 
 mod line;
+mod turns;
 
 pub use line::Rank;
 
-use line::Line;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use turns::Turns;
 
 /// How long failed keys wait.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +52,7 @@ struct Shared<T, K> {
 }
 
 struct State<T, K> {
-    lines: HashMap<T, Line<K>>,
-    /// Tenants with something to do, in turn.
-    turns: VecDeque<T>,
+    waiting: Turns<T, K>,
     working: HashSet<(T, K)>,
     /// Those of them that were added meanwhile.
     again: HashMap<(T, K), Rank>,
@@ -85,8 +84,7 @@ where
     pub fn new(limits: QueueLimits) -> Self {
         FairQueue(Arc::new(Shared {
             state: Mutex::new(State {
-                lines: HashMap::new(),
-                turns: VecDeque::new(),
+                waiting: Turns::default(),
                 working: HashSet::new(),
                 again: HashMap::new(),
                 failures: HashMap::new(),
@@ -167,7 +165,7 @@ where
 
     /// The number of keys that wait, delayed ones not counted.
     pub fn len(&self) -> usize {
-        self.0.state.lock().lines.values().map(Line::len).sum()
+        self.0.state.lock().waiting.len()
     }
 
     /// True when no key waits.
@@ -177,7 +175,7 @@ where
 
     /// How many keys of each tenant wait, delayed ones not counted.
     pub fn lengths(&self) -> Vec<(T, usize)> {
-        self.0.state.lock().lines.iter().map(|(tenant, line)| (tenant.clone(), line.len())).collect()
+        self.0.state.lock().waiting.lengths()
     }
 
     /// How many keys of each tenant failed last and are to come again.
@@ -195,7 +193,7 @@ where
         let member = (tenant.clone(), key.clone());
         state.working.contains(&member)
             || state.delay_of.contains_key(&member)
-            || state.lines.get(tenant).is_some_and(|line| line.contains(key))
+            || state.waiting.contains(tenant, key)
     }
 
     /// The next key, if one waits; those that were left when the queue was closed, too.
@@ -223,7 +221,7 @@ where
                 }
                 state.expire_delays();
                 if let Some(taken) = state.take() {
-                    if !state.turns.is_empty() {
+                    if state.waiting.len() > 0 {
                         self.0.ready.notify_one();
                     }
                     return Some(self.lease(taken));
@@ -278,31 +276,14 @@ where
         }
         let (tenant, key) = member;
         let weight = self.weights.get(&tenant).copied().unwrap_or(1);
-        let line = self.lines.entry(tenant.clone()).or_insert_with(|| Line::new(weight));
-        if line.is_empty() {
-            self.turns.push_back(tenant);
-        }
-        line.add(key, rank, since);
+        self.waiting.add(tenant, key, rank, since, weight);
     }
 
     fn take(&mut self) -> Option<(T, K, Rank, Instant)> {
-        let tenant = self.turns.pop_front()?;
-        let weight = self.weights.get(&tenant).copied().unwrap_or(1);
-        let line = self.lines.get_mut(&tenant)?;
-        let (key, rank, since) = line.take()?;
-        if line.is_empty() {
-            self.lines.remove(&tenant);
-        } else {
-            line.credit -= 1;
-            if line.credit == 0 {
-                line.credit = weight;
-                self.turns.push_back(tenant.clone());
-            } else {
-                self.turns.push_front(tenant.clone());
-            }
-        }
-        self.working.insert((tenant.clone(), key.clone()));
-        Some((tenant, key, rank, since))
+        let weights = &self.weights;
+        let taken = self.waiting.take(|tenant| weights.get(tenant).copied().unwrap_or(1))?;
+        self.working.insert((taken.0.clone(), taken.1.clone()));
+        Some(taken)
     }
 }
 

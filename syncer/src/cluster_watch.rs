@@ -204,14 +204,11 @@ async fn follow_events(state: Arc<State>, cluster: Arc<SuperCluster>, signals: A
 }
 
 /// Keeps an event that is about a tenant's object until the tenant's turn.
-fn note_event(state: &State, cluster: &SuperCluster, mut event: Value) {
+fn note_event(state: &State, cluster: &SuperCluster, event: Value) {
     let Some((_, super_namespace, _)) = about(&event) else { return };
     let namespace = cluster.cache.get(Kind::Namespace, "", super_namespace);
     let Some(tenant) = namespace.and_then(|n| n.identity.as_ref().map(|i| i.tenant)) else { return };
     let (namespace, name) = (super_namespace.to_owned(), meta_text(&event, "name").to_owned());
-    if let Some(meta) = event["metadata"].as_object_mut() {
-        meta.remove("managedFields");
-    }
     if cluster.keep_event(&namespace, &name, event) {
         state.queue.add_ranked(tenant, Key::Event(ObjectName::new(namespace, name)), Rank::Last);
     } else {

@@ -3,6 +3,7 @@
 use crate::kinds::Kind;
 use crate::names;
 use crate::ownership;
+use crate::super_cache::content_digest;
 use crate::translation::{Place, Refusal, text};
 use serde_json::{Map, Value, json};
 
@@ -30,6 +31,8 @@ pub fn downward(place: Place<'_>, object: &Value) -> Result<Value, Refusal> {
 
 /// Annotation: when the tokens of a pod's Secret are to be made anew, in seconds since 1970.
 pub const ROTATE_AT: &str = "insula.dev/rotate-at";
+/// Annotation: the digest of the tokens. Secrets of before it have none.
+const CONTENT: &str = "insula.dev/content";
 
 /// The Secret with a pod's tokens: for each key the token, in base64.
 pub fn of_tokens(place: Place<'_>, pod: &Value, tokens: &[(String, String)], rotate_at: i64) -> Value {
@@ -39,7 +42,19 @@ pub fn of_tokens(place: Place<'_>, pod: &Value, tokens: &[(String, String)], rot
     let mut metadata = ownership::downward(place.tenant, place.super_namespace, &name, &bare);
     metadata["annotations"][ROTATE_AT] = json!(rotate_at.to_string());
     let data: Map<String, Value> = tokens.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
+    metadata["annotations"][CONTENT] = json!(content_digest(&json!({"data": data})));
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data})
+}
+
+/// What is remembered of a pod's token Secret: when it is to be made anew. Nothing when its content is not ours, so that it
+/// is made anew at once.
+pub fn remembered(secret: &Value) -> Value {
+    let annotations = &secret["metadata"]["annotations"];
+    let is_ours = annotations[CONTENT].as_str().is_none_or(|ours| ours == content_digest(secret));
+    match is_ours {
+        true => json!({"metadata": {"annotations": {ROTATE_AT: annotations[ROTATE_AT]}}}),
+        false => json!({}),
+    }
 }
 
 /// When the tokens of a Secret are to be made anew; 0 when it does not say.
@@ -82,7 +97,12 @@ mod tests {
         let pod =
             json!({"metadata": {"name": "web", "namespace": "shop", "uid": "u1", "labels": {"app": "x"}}});
         let secret = of_tokens(shop(&tenant), &pod, &[("token-0".into(), "dA==".into())], 5);
-        assert_eq!(rotate_at(&secret), 5);
+        assert_eq!((rotate_at(&secret), rotate_at(&remembered(&secret))), (5, 5));
+        let mut other = secret.clone();
+        other["data"]["token-0"] = json!("eA==");
+        assert_eq!(rotate_at(&remembered(&other)), 0, "somebody changed it");
+        other["metadata"]["annotations"].as_object_mut().unwrap().remove(CONTENT);
+        assert_eq!(rotate_at(&remembered(&other)), 5, "a former version made it");
         assert!(names::is_token_secret(text(&secret["metadata"], "name")));
         assert!(secret["metadata"]["labels"].get("app").is_none());
     }

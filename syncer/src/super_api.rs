@@ -7,7 +7,7 @@ use plane_client::{Delete, Duplex, Patch, PodAnswer, PodRequest};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-/// The API of one super cluster. Errors are what its API server answered; they may name objects of the super
+/// The API of one super cluster. Objects come without `metadata.managedFields`, or with them: nobody looks at them. Errors are what its API server answered; they may name objects of the super
 /// cluster and are not for tenants' eyes.
 #[async_trait]
 pub trait SuperApi: Send + Sync + 'static {

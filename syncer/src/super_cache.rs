@@ -13,6 +13,7 @@ use crate::kinds::{Key, Kind};
 use crate::names::{self, digest};
 use crate::ownership::Identity;
 use crate::pods::update;
+use crate::secrets;
 use crate::translation::list;
 use addresses::Addresses;
 use api_types::{ApiError, ObjectName, TenantId};
@@ -64,7 +65,10 @@ impl Cached {
             Kind::Service => cluster_ips(&object),
             _ => Box::default(),
         };
-        shrink(kind, &mut object);
+        match kind {
+            Kind::Secret if names::is_token_secret(&at.name) => object = secrets::remembered(&object),
+            _ => shrink(kind, &mut object),
+        }
         let bytes = serde_json::to_vec(&object).ok()?.into_boxed_slice();
         Some(Cached { kind, at, identity, uid, version, deleting, node, addresses, bytes })
     }

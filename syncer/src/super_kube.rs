@@ -9,6 +9,7 @@ mod forward;
 mod heads;
 mod just_closed;
 mod streams;
+mod without_history;
 
 use crate::super_api::{At, Head, SuperApi, SuperItem};
 use api_types::{ApiError, Reason, Resource};
@@ -98,7 +99,7 @@ impl KubeSuper {
 
     async fn call(&self, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
         let text = self.text(request).await?;
-        serde_json::from_str(&text)
+        without_history::read(&text)
             .map_err(|error| ApiError::internal(format_args!("the super cluster's answer: {error}")))
     }
 }
@@ -322,7 +323,7 @@ async fn watch_once(
             Ok(Some(Err(error))) => return Watched::Interrupted(unreachable_cluster(error)),
             Ok(Some(Ok(line))) => line,
         };
-        let Ok(mut event) = serde_json::from_str::<Value>(&line) else {
+        let Ok(mut event) = without_history::read(&line) else {
             return Watched::Interrupted(unreachable_cluster("a watch event was cut off"));
         };
         let object = event["object"].take();

@@ -61,11 +61,20 @@ pub fn patch(observed: &Value, wanted: &Value) -> Option<Value> {
 /// Fields of a super pod's spec that are looked at: here, when its status goes up, and when it is connected to.
 const LOOKED_AT: &[&str] =
     &["activeDeadlineSeconds", "hostNetwork", "nodeName", "schedulingGates", "tolerations"];
+/// The same of its metadata.
+const LOOKED_AT_IN_METADATA: &[&str] =
+    &["annotations", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "labels"];
 /// The same of its containers.
 const LOOKED_AT_IN_CONTAINERS: &[&str] = &["name", "image", "resources"];
 
 /// Takes out of a super pod what nobody looks at again: most of its spec.
 pub fn shrink(pod: &mut Value) {
+    if let Some(fields) = pod.as_object_mut() {
+        fields.retain(|field, _| matches!(field.as_str(), "metadata" | "spec" | "status"));
+    }
+    if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|field, _| LOOKED_AT_IN_METADATA.contains(&field.as_str()));
+    }
     let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else { return };
     spec.retain(|field, _| LOOKED_AT.contains(&field.as_str()) || CONTAINERS.contains(&field.as_str()));
     for field in CONTAINERS {
@@ -156,13 +165,14 @@ mod tests {
 
     #[test]
     fn what_nobody_looks_at_is_taken_out() {
-        let mut whole = json!({"metadata": {"name": "web"}, "status": {"phase": "Running"}, "spec": {
+        let mut whole = json!({"kind": "Pod", "metadata": {"name": "web", "uid": "u", "generation": 2, "labels": {"a": "b"}},
+            "status": {"phase": "Running"}, "spec": {
             "nodeName": "n", "volumes": [{"name": "v"}], "dnsPolicy": "None", "tolerations": [{"key": "k"}],
             "containers": [{"name": "a", "image": "1", "env": [{"name": "A"}], "volumeMounts": [{}]}],
             "initContainers": [{"name": "i", "image": "2", "command": ["c"]}],
             "ephemeralContainers": [{"name": "e", "tty": true}]}});
         shrink(&mut whole);
-        let expected = json!({"metadata": {"name": "web"}, "status": {"phase": "Running"}, "spec": {
+        let expected = json!({"metadata": {"generation": 2, "labels": {"a": "b"}}, "status": {"phase": "Running"}, "spec": {
             "nodeName": "n", "tolerations": [{"key": "k"}], "containers": [{"name": "a", "image": "1"}],
             "initContainers": [{"name": "i", "image": "2"}], "ephemeralContainers": [{"name": "e"}]}});
         assert_eq!(whole, expected);

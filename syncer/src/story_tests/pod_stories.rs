@@ -200,6 +200,12 @@ async fn tokens_are_the_tenants_own_and_go_with_the_pod() {
     let secret = down["spec"]["volumes"][0]["projected"]["sources"][0]["secret"]["name"].as_str().unwrap();
     let held = story.in_super("secrets", &space, secret).await;
     assert!(held["data"]["token-0"].as_str().is_some_and(|t| !t.is_empty()));
+    // Whoever changes it there does not keep the change.
+    let mut changed = held.clone();
+    changed["data"]["token-0"] = json!("Zm9yZWlnbg==");
+    story.planes.put(SUPER, changed.clone());
+    let is_new = |s: &Value| ![&held, &changed].iter().any(|known| known["data"] == s["data"]);
+    story.until(SUPER, "secrets", &space, secret, is_new).await;
     story.planes.remove(acme, &core("pods"), "default", "web");
     story.gone(SUPER, "secrets", &space, secret).await;
     story.gone(SUPER, "pods", &space, "web").await;

@@ -15,7 +15,7 @@ use crate::translation::text;
 use crate::work::{EVENTS, has_condition, meta_text};
 use crate::worker;
 use api_types::tenancy::{NodeView, SUPER_CLUSTERS};
-use api_types::{ObjectName, TenantId};
+use api_types::{ApiError, ObjectName, Reason, TenantId};
 use parking_lot::Mutex;
 use plane_client::PlaneClient;
 use serde_json::Value;
@@ -102,14 +102,18 @@ async fn follow(
             Some(SuperItem::Synced) => {
                 news = News::Changed;
                 let was_known = cluster.is_known();
+                cluster.unreadable.lock().remove(&kind);
                 state.heard(Direction::Up, news, cluster.cache.synced(kind));
-                if signals.failing.lock().remove(kind.name()).is_some() || cluster.is_known() {
-                    signals.changed.notify_one();
+                settled(&state, &cluster, kind, &signals, was_known);
+            }
+            Some(SuperItem::Failed(error)) if is_done_without(kind, &error) => {
+                let was_known = cluster.is_known();
+                let said = cluster.unreadable.lock().insert(kind, error.to_string());
+                if said.is_none() {
+                    tracing::warn!(cluster = %cluster.name, kind = kind.name(), %error, "tenants do not see these classes");
                 }
-                if !was_known && cluster.is_known() {
-                    cluster.forget_former();
-                    tenants_due(&state, &cluster);
-                }
+                cluster.cache.given_up(kind);
+                settled(&state, &cluster, kind, &signals, was_known);
             }
             Some(SuperItem::Failed(error)) => {
                 tracing::warn!(cluster = %cluster.name, kind = kind.name(), %error, "a watch failed");
@@ -120,6 +124,22 @@ async fn follow(
                 watch = cluster.api.list_watch(kind.resource(), &selector);
             }
         }
+    }
+}
+
+/// Classes are only shown to tenants: a super cluster whose rights are of before them is as good without.
+fn is_done_without(kind: Kind, error: &ApiError) -> bool {
+    Kind::CLASSES.contains(&kind) && error.reason() == Reason::Forbidden
+}
+
+/// A kind has no watch that fails any more. With the last of them, everything in the cluster is known.
+fn settled(state: &State, cluster: &SuperCluster, kind: Kind, signals: &Signals, was_known: bool) {
+    if signals.failing.lock().remove(kind.name()).is_some() || cluster.is_known() {
+        signals.changed.notify_one();
+    }
+    if !was_known && cluster.is_known() {
+        cluster.forget_former();
+        tenants_due(state, cluster);
     }
 }
 
@@ -280,7 +300,9 @@ async fn look(cluster: &SuperCluster, options: &Options, signals: &Signals) -> H
     if let Err(error) = shared_service::ensure(cluster, options.api_address.as_ref()).await {
         return Health::Failed("SharedServiceFailed", error.to_string());
     }
-    Health::Ready { version }
+    let unreadable = cluster.unreadable.lock();
+    let lacks: Vec<String> = unreadable.iter().map(|(kind, why)| format!("{}: {why}", kind.name())).collect();
+    Health::Ready { version, lacks: lacks.join("; ") }
 }
 
 #[cfg(test)]

@@ -254,9 +254,18 @@ async fn try_say(
         Health::Unknown => {
             Condition::new("Ready", false, "Connecting", "the cluster was not reached yet", now)
         }
-        Health::Ready { version } => {
+        Health::Ready { version, lacks } => {
             status.version = Some(version.clone());
-            Condition::new("Ready", true, "Connected", "", now)
+            match lacks.as_str() {
+                "" => Condition::new("Ready", true, "Connected", "", now),
+                lacks => Condition::new(
+                    "Ready",
+                    true,
+                    "RightsMissing",
+                    format!("not shown to tenants: {lacks}"),
+                    now,
+                ),
+            }
         }
         Health::Failed(reason, message) => Condition::new("Ready", false, reason, message.clone(), now),
     };

@@ -38,6 +38,8 @@ pub enum Health {
     Ready {
         /// Its version.
         version: String,
+        /// Which kinds it does not let us read that we can do without, and what it says; empty when there is none.
+        lacks: String,
     },
     /// It cannot be used, with reason and message for its `Ready` condition.
     Failed(&'static str, String),
@@ -65,6 +67,8 @@ pub struct SuperCluster {
     pub dns: RwLock<Option<PodDns>>,
     /// As whom it knows us, once that was asked.
     pub user: tokio::sync::OnceCell<String>,
+    /// Kinds that it does not let us read and that we can do without, and what it says.
+    pub unreadable: Mutex<BTreeMap<Kind, String>>,
     /// What it was before it was connected anew, until everything in it is known again.
     former: RwLock<Option<Arc<SuperCluster>>>,
     health: watch::Sender<Health>,
@@ -85,6 +89,7 @@ impl SuperCluster {
             priority_classes: Mutex::default(),
             dns: RwLock::default(),
             user: tokio::sync::OnceCell::new(),
+            unreadable: Mutex::default(),
             former: RwLock::default(),
             health: watch::Sender::new(Health::Unknown),
             events: Mutex::default(),

@@ -232,6 +232,13 @@ impl SuperCache {
         due
     }
 
+    /// The kind cannot be listed, and is done without: what is known of it stays.
+    pub fn given_up(&self, kind: Kind) {
+        let mut inner = self.0.write();
+        inner.unseen.remove(&kind);
+        inner.synced.insert(kind);
+    }
+
     /// True once every kind has been listed.
     pub fn is_synced(&self) -> bool {
         self.0.read().synced.len() == Kind::ALL.len()

@@ -35,7 +35,8 @@ pub async fn refresh(cluster: &SuperCluster, grace: Duration) -> Result<Below, A
     let mut below = Below::default();
     let mut suspects = Vec::new();
     let mut known = cluster.cache.names();
-    for kind in Kind::ALL {
+    let unreadable: Vec<Kind> = cluster.unreadable.lock().keys().copied().collect();
+    for kind in Kind::ALL.into_iter().filter(|kind| !unreadable.contains(kind)) {
         let heads = cluster.api.heads(kind.resource(), &kind.selector(None)).await?;
         below.objects += heads.len();
         let differing = differing(cluster, kind, known.remove(&kind).unwrap_or_default(), heads);

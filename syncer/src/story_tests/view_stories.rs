@@ -2,7 +2,8 @@
 
 use super::harness::*;
 use crate::kinds::Kind;
-use api_types::{GroupResource, TenantId};
+use api_types::tenancy::SUPER_CLUSTERS;
+use api_types::{ApiError, GroupResource, Reason, TenantId};
 use plane_client::fake::FakePlanes;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -182,4 +183,35 @@ async fn a_bound_claim_shows_its_volume_under_the_tenants_names() {
     planes.remove(acme, &core("persistentvolumeclaims"), "default", "data");
     story.gone(acme, "persistentvolumes", "", name).await;
     story.gone(SUPER, "persistentvolumeclaims", &space, "data").await;
+}
+
+#[tokio::test]
+async fn a_super_cluster_that_keeps_its_classes_to_itself_runs_pods_all_the_same() {
+    let story = Story::with_tenants(&["acme"]);
+    let acme = id(0);
+    story.faults.answer(|call| {
+        let is_one = matches!(call.resource, "ingressclasses" | "priorityclasses");
+        (call.verb == "watch" && is_one).then(|| ApiError::new(Reason::Forbidden, "not yours"))
+    });
+    story.planes.put(acme, pod("web", json!({})));
+    let space = story.super_namespace(acme, "default").await;
+    story.in_super("pods", &space, "web").await;
+    let told = |reason: &'static str| {
+        move |cluster: &Value| {
+            let ready = &cluster["status"]["conditions"][0];
+            let message = ready["message"].as_str().unwrap_or("");
+            let names = ["IngressClass", "PriorityClass"].map(|kind| message.contains(kind));
+            (&ready["status"], &ready["reason"]) == (&json!("True"), &json!(reason))
+                && names == [reason == "RightsMissing"; 2]
+        }
+    };
+    let clusters = SUPER_CLUSTERS.group_resource();
+    let says = |reason: &'static str| {
+        let is_so = move |cluster: Option<&Value>| cluster.is_some_and(told(reason));
+        story.planes.wait_for(TenantId::HOST, &clusters, "", "local", is_so)
+    };
+    says("RightsMissing").await;
+    story.patrolled().await;
+    story.faults.none();
+    says("Connected").await;
 }

@@ -6,11 +6,15 @@ use crate::super_api::{At, Head};
 use crate::super_cache::newer;
 use api_types::{ApiError, ObjectName, TenantId};
 use compact_str::CompactString;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Up to so many objects of a kind are read one by one; more are read as a list.
 const ONE_BY_ONE: usize = 100;
+
+/// So many kinds are listed at a time.
+const LISTS: usize = 2;
 
 /// What was not as the watches had told.
 #[derive(Default)]
@@ -36,8 +40,14 @@ pub async fn refresh(cluster: &SuperCluster, grace: Duration) -> Result<Below, A
     let mut suspects = Vec::new();
     let mut known = cluster.cache.names();
     let unreadable: Vec<Kind> = cluster.unreadable.lock().keys().copied().collect();
-    for kind in Kind::ALL.into_iter().filter(|kind| !unreadable.contains(kind)) {
-        let heads = cluster.api.heads(kind.resource(), &kind.selector(None)).await?;
+    let readable = Kind::ALL.into_iter().filter(|kind| !unreadable.contains(kind));
+    let heads = |kind: Kind| async move {
+        let heads = cluster.api.heads(kind.resource(), &kind.selector(None)).await;
+        heads.map(|heads| (kind, heads))
+    };
+    // The answer for the next is on its way while that for one is read.
+    let mut listed = stream::iter(readable.map(heads)).buffered(LISTS);
+    while let Some((kind, heads)) = listed.try_next().await? {
         below.objects += heads.len();
         let differing = differing(cluster, kind, known.remove(&kind).unwrap_or_default(), heads);
         if !differing.is_empty() {

@@ -135,7 +135,10 @@ async fn connect_all(
         if let Some(old) = running.remove(&name) {
             old.stop.trigger();
         }
-        let handle = Arc::new(SuperCluster::new(&name, api, options.workers));
+        let is_here = cluster.spec.kubeconfig_secret.is_none()
+            && matches!(options.embedded, Some(Embedded::Kubeconfig(_)));
+        let workers = if is_here { options.embedded_workers } else { options.workers };
+        let handle = Arc::new(SuperCluster::new(&name, api, workers));
         *handle.dns.write() = dns;
         state.put_super_cluster(handle.clone());
         let stop = Shutdown::new();

@@ -28,8 +28,11 @@ pub struct Options {
     pub api_address: Option<ApiAddress>,
     /// The DNS server of tenants' pods; `None`: that of their super cluster.
     pub dns: Option<PodDns>,
-    /// How many keys are worked on at a time.
+    /// How many keys are worked on at a time, for each super cluster and beside them.
     pub workers: usize,
+    /// The same for an [`Embedded::Kubeconfig`], whose API server has only the processors that we have: more at a time
+    /// would only make each take longer.
+    pub embedded_workers: usize,
     /// The time between two patrols; more when they take long.
     pub patrol: Duration,
     /// The time after which everything is worked through once more, for what no version tells of.
@@ -45,6 +48,7 @@ impl Default for Options {
             api_address: None,
             dns: None,
             workers: 32,
+            embedded_workers: 4 * std::thread::available_parallelism().map_or(1, usize::from),
             patrol: Duration::from_secs(10),
             sweep: Duration::from_secs(600),
             health: Duration::from_secs(5),

@@ -30,7 +30,7 @@ use tenant_apiserver_proxy::scheduled_backups::Plan;
 use tenant_apiserver_proxy::server::{Options, Server};
 use tenant_dns::Sockets;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tracing_subscriber::EnvFilter;
@@ -116,10 +116,12 @@ async fn serve(
     };
     services::start(&mut tasks, wiring, &shutdown).await?;
 
+    // From here on a signal ends it in good order, also one that comes with the first word of its being ready.
+    let mut signals = Signals::new()?;
     let took = progress.done();
     announce(flags, &base_url, &path, &super_names, &dns_addresses, took)?;
     let failed = tokio::select! {
-        signal = wait_for_signal() => signal.map(|()| None)?,
+        () = signals.next() => None,
         ended = tasks.ended() => ended,
     };
     match failed {
@@ -134,10 +136,7 @@ async fn serve(
         () = tokio::time::sleep(DRAIN) => {
             output::error(&format!("not finished in time, given up: {}", tasks.running().join(", ")));
         }
-        done = wait_for_signal() => {
-            done?;
-            std::process::exit(130);
-        }
+        () = signals.next() => std::process::exit(130),
     }
     match failed {
         None => Ok(()),
@@ -145,13 +144,26 @@ async fn serve(
     }
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed?,
-        _ = terminate.recv() => {}
+/// What tells the process to end. While this is there, no such signal ends it by itself.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 fn init_log() -> anyhow::Result<()> {

@@ -128,7 +128,7 @@ async fn follow(
 }
 
 /// Classes are only shown to tenants: a super cluster whose rights are of before them is as good without.
-fn is_done_without(kind: Kind, error: &ApiError) -> bool {
+pub fn is_done_without(kind: Kind, error: &ApiError) -> bool {
     Kind::CLASSES.contains(&kind) && error.reason() == Reason::Forbidden
 }
 
@@ -143,7 +143,7 @@ fn settled(state: &State, cluster: &SuperCluster, kind: Kind, signals: &Signals,
     }
 }
 
-/// A pod of which no container runs yet, nor ever will.
+/// A pod that is not said to run yet, and is not being deleted.
 fn is_on_its_way(kind: Kind, object: &Value) -> bool {
     let is_deleting = object["metadata"]["deletionTimestamp"].is_string();
     kind == Kind::Pod && !is_deleting && matches!(text(&object["status"], "phase"), "" | "Pending")

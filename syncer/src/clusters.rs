@@ -137,14 +137,16 @@ async fn connect_all(
         }
         let is_here = cluster.spec.kubeconfig_secret.is_none()
             && matches!(options.embedded, Some(Embedded::Kubeconfig(_)));
-        let workers = if is_here { options.embedded_workers } else { options.workers };
+        // Never more than there are beside: others have theirs, whatever becomes of it.
+        let workers = if is_here { options.embedded_workers.min(options.workers) } else { options.workers };
         let handle = Arc::new(SuperCluster::new(&name, api, workers));
         *handle.dns.write() = dns;
         state.put_super_cluster(handle.clone());
         let stop = Shutdown::new();
         running.insert(name, Running { source: mark, stop: stop.clone() });
         // Ends when the cluster is let go or at shutdown; everything in it is tried again inside.
-        tasks.spawn(cluster_watch::run(state.clone(), client.clone(), handle, options.clone(), stop));
+        let options = Options { workers, ..options.clone() };
+        tasks.spawn(cluster_watch::run(state.clone(), client.clone(), handle, options, stop));
     }
     running.retain(|name, cluster| {
         let stays = named.contains(name);

@@ -31,7 +31,7 @@ pub struct Options {
     /// How many keys are worked on at a time, for each super cluster and beside them.
     pub workers: usize,
     /// The same for an [`Embedded::Kubeconfig`], whose API server has only the processors that we have: more at a time
-    /// would only make each take longer.
+    /// would only make each take longer. No more than `workers`.
     pub embedded_workers: usize,
     /// The time between two patrols; more when they take long.
     pub patrol: Duration,

@@ -31,6 +31,8 @@ pub fn downward(place: Place<'_>, object: &Value) -> Result<Value, Refusal> {
 
 /// Annotation: when the tokens of a pod's Secret are to be made anew, in seconds since 1970.
 pub const ROTATE_AT: &str = "insula.dev/rotate-at";
+/// How the keys of tokens begin.
+pub const TOKEN_KEY: &str = "token-";
 /// Annotation: the digest of the tokens. Secrets of before it have none.
 const CONTENT: &str = "insula.dev/content";
 
@@ -50,7 +52,14 @@ pub fn of_tokens(place: Place<'_>, pod: &Value, tokens: &[(String, String)], rot
 /// is made anew at once.
 pub fn remembered(secret: &Value) -> Value {
     let annotations = &secret["metadata"]["annotations"];
-    let is_ours = annotations[CONTENT].as_str().is_none_or(|ours| ours == content_digest(secret));
+    // Keys that others add are theirs: a patch would not take them away.
+    let data = secret["data"].as_object().into_iter().flatten();
+    let own: Map<String, Value> = data
+        .filter(|(key, _)| key.starts_with(TOKEN_KEY))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let digest = || content_digest(&json!({"data": own}));
+    let is_ours = annotations[CONTENT].as_str().is_none_or(|ours| ours == digest());
     match is_ours {
         true => json!({"metadata": {"annotations": {ROTATE_AT: annotations[ROTATE_AT]}}}),
         false => json!({}),
@@ -99,6 +108,8 @@ mod tests {
         let secret = of_tokens(shop(&tenant), &pod, &[("token-0".into(), "dA==".into())], 5);
         assert_eq!((rotate_at(&secret), rotate_at(&remembered(&secret))), (5, 5));
         let mut other = secret.clone();
+        other["data"]["extra"] = json!("eA==");
+        assert_eq!(rotate_at(&remembered(&other)), 5, "somebody added something");
         other["data"]["token-0"] = json!("eA==");
         assert_eq!(rotate_at(&remembered(&other)), 0, "somebody changed it");
         other["metadata"]["annotations"].as_object_mut().unwrap().remove(CONTENT);

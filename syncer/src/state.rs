@@ -367,6 +367,26 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn what_is_listed_waits_until_all_of_the_super_cluster_is_known() {
+        let (state, cluster) = (State::default(), cluster("one"));
+        state.put_super_cluster(cluster.clone());
+        let id = TenantId::new(uuid::Uuid::from_u128(7));
+        let key = || Key::object(Kind::Pod, "shop", "web");
+        let heard = |news: News| {
+            state.heard(Direction::Up, news, [(id, key())]);
+            state.queue.try_next().map(|lease| lease.done(None)).is_some()
+        };
+        assert!(!heard(News::Listed), "nobody knows the tenant");
+        let metadata = json!({"name": "acme", "uid": id.to_string(), "resourceVersion": "1"});
+        let tenant = json!({"metadata": metadata, "spec": {}, "status": {"superCluster": "one"}});
+        assert!(state.take_tenant(tenant).is_some());
+        state.queue.try_next().unwrap().done(None);
+        assert!(!heard(News::Listed) && heard(News::Changed), "all becomes due when it is known");
+        Kind::ALL.into_iter().for_each(|kind| drop(cluster.cache.synced(kind)));
+        assert!(heard(News::Listed));
+    }
+
+    #[test]
     fn what_ends_what_was_begun_comes_first() {
         let pod = || Key::object(Kind::Pod, "shop", "web");
         let node = || Key::object(Kind::Node, "", "n");

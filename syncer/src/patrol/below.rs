@@ -1,5 +1,6 @@
 //! Brings what is known of a super cluster up to what it says now, reading only what differs.
 
+use crate::cluster_watch::is_done_without;
 use crate::kinds::{Key, Kind};
 use crate::state::SuperCluster;
 use crate::super_api::{At, Head};
@@ -42,12 +43,17 @@ pub async fn refresh(cluster: &SuperCluster, grace: Duration) -> Result<Below, A
     let unreadable: Vec<Kind> = cluster.unreadable.lock().keys().copied().collect();
     let readable = Kind::ALL.into_iter().filter(|kind| !unreadable.contains(kind));
     let heads = |kind: Kind| async move {
-        let heads = cluster.api.heads(kind.resource(), &kind.selector(None)).await;
-        heads.map(|heads| (kind, heads))
+        match cluster.api.heads(kind.resource(), &kind.selector(None)).await {
+            Ok(heads) => Ok(Some((kind, heads))),
+            // Its watch learns of that too, later.
+            Err(error) if is_done_without(kind, &error) => Ok(None),
+            Err(error) => Err(error),
+        }
     };
     // The answer for the next is on its way while that for one is read.
     let mut listed = stream::iter(readable.map(heads)).buffered(LISTS);
-    while let Some((kind, heads)) = listed.try_next().await? {
+    while let Some(answer) = listed.try_next().await? {
+        let Some((kind, heads)) = answer else { continue };
         below.objects += heads.len();
         let differing = differing(cluster, kind, known.remove(&kind).unwrap_or_default(), heads);
         if !differing.is_empty() {

@@ -4,6 +4,7 @@
 use crate::kinds::Kind;
 use crate::names;
 use crate::pods::fields;
+use crate::secrets::TOKEN_KEY;
 use crate::translation::{Place, Refusal, list_mut, text};
 use serde_json::{Value, json};
 
@@ -70,7 +71,7 @@ fn projected(
     named(place, Kind::Secret, source.get_mut("secret"), "name")?;
     fields::downward_api(source.get_mut("downwardAPI"));
     if let Some(token) = source.get("serviceAccountToken").cloned() {
-        let key = format!("token-{}", tokens.len());
+        let key = format!("{TOKEN_KEY}{}", tokens.len());
         *source = json!({"secret": {
             "name": names::token_secret(pod_uid),
             "items": [{"key": key, "path": token["path"]}],

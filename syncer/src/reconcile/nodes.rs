@@ -10,13 +10,16 @@ use api_types::{ApiError, ObjectName, labels};
 use plane_client::{Next, Target, Write};
 use serde_json::{Value, json};
 
-/// Shows the tenant the node that a pod gets, before the pod names it. What changes of the node has its own turn.
+/// Shows the tenant the node that a pod gets, before the pod names it. What changes of a node that is shown has its own turn.
 pub async fn show(work: &Work, name: &str) -> Result<(), ApiError> {
     let at = ObjectName::cluster(name);
-    match work.client.get(work.tenant.id, &Kind::Node.group_resource(), &at).await? {
-        Some(_) => Ok(()),
-        None => node(work, name).await.map(drop),
-    }
+    let there = work.client.get(work.tenant.id, &Kind::Node.group_resource(), &at).await?;
+    let known = work.cluster.cache.get(Kind::Node, "", name);
+    // What is shown names the UID of what it stands for; one that the tenant made by hand does not.
+    let is_shown = there.zip(known).is_some_and(|(there, known)| {
+        std::str::from_utf8(&there.bytes).is_ok_and(|text| text.contains(known.uid.as_str()))
+    });
+    if is_shown { Ok(()) } else { node(work, name).await.map(drop) }
 }
 
 /// A node, as `spec.sync.nodes` lets the tenant see it.

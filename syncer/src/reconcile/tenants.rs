@@ -6,7 +6,7 @@ use crate::state::{Health, State, SuperCluster};
 use crate::super_api::At;
 use crate::tenants::TenantView;
 use crate::work::{ACTOR, meta_text};
-use api_types::condition::{self, Condition};
+use api_types::condition::{self, Condition, ConditionStatus};
 use api_types::tenancy::{self, NetworkDriver, SUPER_CLUSTERS, TENANTS};
 use api_types::{ApiError, ObjectName, TenantId, labels};
 use jiff::Timestamp;
@@ -106,10 +106,11 @@ async fn place(state: &Arc<State>, view: &TenantView, object: &Object) -> Result
     }
 }
 
-/// True when a tenant has its `Synced` condition.
+/// True when a tenant's `Synced` condition says that it is.
 fn says(object: &Object) -> Result<bool, ApiError> {
     let tenant: tenancy::Tenant = object.decode()?;
-    Ok(tenant.status.conditions.iter().any(|condition| condition.kind == "Synced"))
+    let is_true = |c: &Condition| c.kind == "Synced" && c.status == ConditionStatus::True;
+    Ok(tenant.status.conditions.iter().any(is_true))
 }
 
 /// Writes the `Synced` condition, and the super cluster when one was chosen.

@@ -19,6 +19,8 @@ pub async fn class(work: &Work, kind: Kind, name: &str) -> Result<Next, ApiError
             let wanted = classes::upward(&work.tenant, kind, name, &known.value()?);
             keep(work, kind, &wanted).await.map(drop)?;
         }
+        // It may be there all the same.
+        None if work.cluster.unreadable.lock().contains_key(&kind) => {}
         None => remove(work, kind, name).await?,
     }
     Ok(Next::OnEvent)

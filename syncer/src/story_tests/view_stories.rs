@@ -191,7 +191,8 @@ async fn a_super_cluster_that_keeps_its_classes_to_itself_runs_pods_all_the_same
     let acme = id(0);
     story.faults.answer(|call| {
         let is_one = matches!(call.resource, "ingressclasses" | "priorityclasses");
-        (call.verb == "watch" && is_one).then(|| ApiError::new(Reason::Forbidden, "not yours"))
+        (matches!(call.verb, "watch" | "list") && is_one)
+            .then(|| ApiError::new(Reason::Forbidden, "not yours"))
     });
     story.planes.put(acme, pod("web", json!({})));
     let space = story.super_namespace(acme, "default").await;

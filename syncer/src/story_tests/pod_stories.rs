@@ -50,18 +50,14 @@ async fn a_pod_runs_and_its_status_and_node_come_back() {
 async fn a_pod_finds_what_it_refers_to_as_it_was_when_it_was_made() {
     let story = Story::with_tenants(&["acme"]);
     let acme = id(0);
-    let reader = |name: &str| {
-        let from = json!([{"configMapRef": {"name": "settings"}}]);
-        pod(name, json!({"containers": [{"name": "c", "image": "i", "envFrom": from}]}))
-    };
     story.planes.put(acme, config("settings", "0"));
-    story.planes.put(acme, reader("web-0"));
+    story.planes.put(acme, pod("web-0", json!({})));
     let space = story.super_namespace(acme, "default").await;
     story.in_super("pods", &space, "web-0").await;
     for round in 1..20 {
         let (value, name) = (round.to_string(), format!("web-{round}"));
         story.planes.put(acme, config("settings", &value));
-        story.planes.put(acme, reader(&name));
+        story.planes.put(acme, pod(&name, json!({})));
         story.in_super("pods", &space, &name).await;
         let there = story.planes.find(SUPER, &core("configmaps"), &space, "settings").unwrap();
         assert_eq!(there["data"], config("settings", &value)["data"]);

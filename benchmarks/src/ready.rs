@@ -5,7 +5,7 @@ use crate::plane::{Call, Connection};
 use crate::report::Measure;
 use crate::rooms::Room;
 use crate::{Progress, at_once};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use http::Method;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -47,12 +47,15 @@ struct Shared {
 
 #[derive(Default)]
 struct Waiting {
-    pods: HashMap<String, oneshot::Sender<Instant>>,
+    pods: HashMap<String, oneshot::Sender<Heard>>,
     /// What was said last of a pod that is not ready.
     why: Option<String>,
-    /// Nothing is heard any more.
-    over: bool,
+    /// Nothing is heard any more, and why.
+    over: Option<String>,
 }
+
+/// When a pod was heard to be ready, or why nothing is heard any more.
+type Heard = Result<Instant, String>;
 
 impl Shared {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -67,13 +70,14 @@ pub struct Made {
     /// How long until that was answered.
     pub answered: Duration,
     /// When it was heard that it is ready.
-    ready: oneshot::Receiver<Instant>,
+    ready: oneshot::Receiver<Heard>,
 }
 
 impl Made {
     /// From the sending of its creation until it was heard that it is ready.
     pub async fn ready(self) -> anyhow::Result<Duration> {
-        let at = self.ready.await.context("the watch of pods broke")?;
+        let heard = self.ready.await.context("nobody watches pods any more")?;
+        let at = heard.map_err(|why| anyhow!("the watch of pods broke: {why}"))?;
         Ok(at.saturating_duration_since(self.sent))
     }
 }
@@ -102,8 +106,8 @@ impl Place {
         let (tell, ready) = oneshot::channel();
         {
             let mut waiting = self.shared.waiting();
-            if waiting.over {
-                bail!("the watch of pods broke");
+            if let Some(why) = &waiting.over {
+                bail!("the watch of pods broke: {why}");
             }
             waiting.pods.insert(name.to_owned(), tell);
         }
@@ -211,7 +215,12 @@ pub async fn burst(
 /// A watch, until it ends: then nobody waits any more.
 async fn hear(mut events: Incoming, shared: Arc<Shared>) {
     let mut line = Vec::new();
-    while let Some(Ok(frame)) = events.frame().await {
+    let why = loop {
+        let frame = match events.frame().await {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => break error.to_string(),
+            None => break "the server ended it".to_owned(),
+        };
         for part in frame.into_data().unwrap_or_default().split_inclusive(|byte| *byte == b'\n') {
             line.extend_from_slice(part);
             if line.ends_with(b"\n") {
@@ -219,10 +228,13 @@ async fn hear(mut events: Incoming, shared: Arc<Shared>) {
                 line.clear();
             }
         }
-    }
+    };
     let mut waiting = shared.waiting();
-    waiting.over = true;
-    waiting.pods.clear();
+    for (_, tell) in waiting.pods.drain() {
+        // Nobody waits for it any more when the benchmark is interrupted.
+        let _ = tell.send(Err(why.clone()));
+    }
+    waiting.over = Some(why);
 }
 
 fn note(line: &[u8], shared: &Shared) {
@@ -234,7 +246,7 @@ fn note(line: &[u8], shared: &Shared) {
         if let Some(tell) = waiting.pods.remove(event.object.metadata.name.as_ref()) {
             shared.ready.fetch_add(1, Ordering::Relaxed);
             // Nobody waits for it any more when the benchmark is interrupted.
-            let _ = tell.send(now);
+            let _ = tell.send(Ok(now));
         }
     } else if let Some(why) = conditions
         .iter()

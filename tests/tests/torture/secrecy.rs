@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::filling::{Own, fill};
 use crate::requests::{Attempt, attempt};
 use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD};
 use http::Method;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -206,8 +206,18 @@ fn has(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
+/// What a continue token of the request says, in clear and as another token has it, wherever it stands there: the answer
+/// to one that is too old has a new one with the same place.
+fn within_token(path: &str) -> String {
+    let token = path.split_once("continue=").map_or("", |(_, rest)| rest.split('&').next().unwrap_or(""));
+    let Ok(said) = BASE64_URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')) else { return String::new() };
+    let shifted = (0..3).filter_map(|by| Some(BASE64_STANDARD_NO_PAD.encode(said.get(by..)?)));
+    shifted.chain([String::from_utf8_lossy(&said).into_owned()]).collect::<Vec<_>>().join(" ")
+}
+
 async fn ask(who: &Asking, attempt: &Attempt, seed: u64) {
     let asked = format!("{} {:?} {:?}", attempt.path, attempt.headers, attempt.body);
+    let echoed = within_token(&attempt.path);
     // What cannot be sent is not refused by us.
     let Some((code, bytes)) = who.client.raw(attempt).await else { return };
     let own = has(&bytes, &who.ours.secret);
@@ -218,17 +228,18 @@ async fn ask(who: &Asking, attempt: &Attempt, seed: u64) {
     }
     for secret in found(&bytes, who) {
         assert!(
-            asked.contains(&secret),
+            asked.contains(&secret) || echoed.contains(&secret),
             "seed {seed}: {} asked {} {asked} and was answered {code} with {secret}:\n{}",
             who.name,
             attempt.method,
             String::from_utf8_lossy(&bytes[..bytes.len().min(3000)])
         );
     }
-    assert_ne!(
-        code,
-        500,
-        "seed {seed}: {} asked {} {asked}: {}",
+    // Kubernetes, too, answers bindings without a target with an error that is none of its own.
+    let is_binding = attempt.path.contains("/binding") && has(&bytes, "target.");
+    assert!(
+        code != 500 || is_binding,
+        "seed {seed}: {} asked {} {asked} and was answered 500: {}",
         who.name,
         attempt.method,
         String::from_utf8_lossy(&bytes)

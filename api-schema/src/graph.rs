@@ -235,7 +235,7 @@ impl<'a> TypeRef<'a> {
     /// The field of an object type.
     pub fn field(self, name: &str) -> Option<&'a Field> {
         match self.shape() {
-            Shape::Object(fields) => self.digest().find(fields, name).and_then(|number| fields.get(number)),
+            Shape::Object(fields) => fields.get(self.field_number(name)?),
             _ => None,
         }
     }

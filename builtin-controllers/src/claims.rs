@@ -2,8 +2,8 @@
 
 use crate::access::{Access, text};
 use crate::selectors::Selector;
-use crate::slim::{self, Keep};
-use plane_client::{ApiError, Meta, Object, Resource, TenantId};
+use crate::slim;
+use plane_client::{ApiError, Keep, Meta, Object, Resource, TenantId};
 use serde_json::{Value, json};
 
 /// What a controller does with an object of its namespace.

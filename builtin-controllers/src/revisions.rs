@@ -9,8 +9,7 @@ use crate::claims::{self, Claim, Claimant, Owner};
 use crate::hash;
 use crate::resources::CONTROLLER_REVISIONS;
 use crate::selectors::Selector;
-use crate::slim::Keep;
-use plane_client::{ApiError, Delete, Object, Resource, TenantId};
+use plane_client::{ApiError, Delete, Keep, Object, Resource, TenantId};
 use serde_json::{Value, json};
 
 /// Names of revisions begin with this much of their owner's at most.

@@ -2,8 +2,8 @@
 //!
 //! A service sees all planes through one [`PlaneClient`]. It reads bytes and [`Meta`] and decodes only what it
 //! asks for. Read in this order: [`client`] (what a client can do), [`watch`] and [`tenants`] (what is watched for
-//! ever), [`controller`] (the loop that most services are), the ports between services and the API server
-//! ([`reserver`], [`pod_tunnel`], [`pod_directory`], [`usage_meter`], [`metrics`], [`extension_servers`], [`served_apis`],
+//! ever), [`controller`] (the loop that most services are), [`keep`] (reading less than a whole object), the ports
+//! between services and the API server ([`reserver`], [`pod_tunnel`], [`pod_directory`], [`usage_meter`], [`metrics`], [`extension_servers`], [`served_apis`],
 //! [`certificate_signer`], [`token_signer`], [`policy_types`],
 //! [`authorities`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
 //! by the binary.
@@ -15,6 +15,7 @@ pub mod controller;
 pub mod extension_servers;
 #[cfg(feature = "fake")]
 pub mod fake;
+pub mod keep;
 pub mod metrics;
 pub mod pod_directory;
 pub mod pod_tunnel;
@@ -33,6 +34,7 @@ pub use certificate_signer::{CertificateOrder, CertificateSigner, SigningError};
 pub use client::{KindInfo, Object, PlaneClient, Scope, Selected, Wanted, WatchItem};
 pub use controller::{Controller, Next, Reconciler, Seen, Trigger};
 pub use extension_servers::{Availability, Checked, ExtensionServers};
+pub use keep::Keep;
 pub use metrics::{MetricFamily, MetricSample, MetricSource};
 pub use pod_directory::PodDirectory;
 pub use pod_tunnel::{Duplex, PodAnswer, PodRequest, PodTunnel, SuperActor, TunnelError};

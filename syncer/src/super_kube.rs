@@ -99,7 +99,8 @@ impl KubeSuper {
 
     async fn call(&self, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
         let text = self.text(request).await?;
-        without_history::read(&text)
+        without_history::ANSWER
+            .read(text.as_bytes())
             .map_err(|error| ApiError::internal(format_args!("the super cluster's answer: {error}")))
     }
 }
@@ -323,7 +324,7 @@ async fn watch_once(
             Ok(Some(Err(error))) => return Watched::Interrupted(unreachable_cluster(error)),
             Ok(Some(Ok(line))) => line,
         };
-        let Ok(mut event) = without_history::read(&line) else {
+        let Ok(mut event) = without_history::EVENT.read(line.as_bytes()) else {
             return Watched::Interrupted(unreachable_cluster("a watch event was cut off"));
         };
         let object = event["object"].take();

@@ -87,12 +87,9 @@ impl Place {
     pub async fn open(room: &Room) -> anyhow::Result<Place> {
         let mut connection = room.plane.connect().await?;
         let path = room.path("pods");
-        let response = connection.open(Call::new(Method::GET, format!("{path}?watch=true"))).await?;
-        if !response.status().is_success() {
-            bail!("a watch of pods is refused with {}", response.status());
-        }
+        let events = watch(&mut connection, &path).await?;
         let shared = Arc::new(Shared::default());
-        let watch = tokio::spawn(hear(response.into_body(), shared.clone()));
+        let watch = tokio::spawn(hear(connection.clone(), path.clone(), events, shared.clone()));
         Ok(Place { connection, path, shared, watch })
     }
 
@@ -212,21 +209,25 @@ pub async fn burst(
     Ok(burst)
 }
 
-/// A watch, until it ends: then nobody waits any more.
-async fn hear(mut events: Incoming, shared: Arc<Shared>) {
-    let mut line = Vec::new();
+/// Opens a watch, which begins with all that is there.
+async fn watch(connection: &mut Connection, path: &str) -> anyhow::Result<Incoming> {
+    let response = connection.open(Call::new(Method::GET, format!("{path}?watch=true"))).await?;
+    if !response.status().is_success() {
+        bail!("a watch of pods is refused with {}", response.status());
+    }
+    Ok(response.into_body())
+}
+
+/// Watches pods. A server may end a watch at any time, and then it is opened anew; nobody waits any more when that fails, or
+/// when a watch has ended without a word.
+async fn hear(mut connection: Connection, path: String, mut events: Incoming, shared: Arc<Shared>) {
     let why = loop {
-        let frame = match events.frame().await {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => break error.to_string(),
-            None => break "the server ended it".to_owned(),
-        };
-        for part in frame.into_data().unwrap_or_default().split_inclusive(|byte| *byte == b'\n') {
-            line.extend_from_slice(part);
-            if line.ends_with(b"\n") {
-                note(&line, &shared);
-                line.clear();
-            }
+        match until_its_end(&mut events, &shared).await {
+            (0, why) => break why,
+            (_, _) => match watch(&mut connection, &path).await {
+                Ok(opened) => events = opened,
+                Err(error) => break format!("{error:#}"),
+            },
         }
     };
     let mut waiting = shared.waiting();
@@ -235,6 +236,26 @@ async fn hear(mut events: Incoming, shared: Arc<Shared>) {
         let _ = tell.send(Err(why.clone()));
     }
     waiting.over = Some(why);
+}
+
+/// A watch, until it ends: how many events were heard, and why it has ended.
+async fn until_its_end(events: &mut Incoming, shared: &Shared) -> (usize, String) {
+    let (mut heard, mut line) = (0, Vec::new());
+    loop {
+        let frame = match events.frame().await {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return (heard, error.to_string()),
+            None => return (heard, "the server ended it".to_owned()),
+        };
+        for part in frame.into_data().unwrap_or_default().split_inclusive(|byte| *byte == b'\n') {
+            line.extend_from_slice(part);
+            if line.ends_with(b"\n") {
+                note(&line, shared);
+                heard += 1;
+                line.clear();
+            }
+        }
+    }
 }
 
 fn note(line: &[u8], shared: &Shared) {

@@ -96,6 +96,8 @@ struct Counts {
     found: BTreeMap<Finding, u64>,
     repaired: BTreeMap<Finding, u64>,
     patrols: Histogram,
+    /// Rounds that were given up.
+    given_up: u64,
     patrolled: BTreeMap<String, Patrolled>,
     worst: Worst,
     stages: Stages,
@@ -183,6 +185,11 @@ impl Metrics {
     /// A tenant is gone.
     pub fn forget(&self, tenant: TenantId) {
         self.counts.lock().stages.forget(tenant);
+    }
+
+    /// A patrol could not go round.
+    pub fn patrol_failed(&self) {
+        self.counts.lock().given_up += 1;
     }
 
     /// A patrol went round: what it found for the first time, and what is repaired of what was found before.

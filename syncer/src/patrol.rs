@@ -134,6 +134,7 @@ pub async fn run(
             }
             Err(error) => {
                 wait = options.patrol;
+                state.metrics.patrol_failed();
                 tracing::warn!(cluster = %cluster.name, %error, "the patrol could not list");
             }
         }

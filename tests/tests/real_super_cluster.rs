@@ -196,6 +196,12 @@ spec: {hostnameOverride: other, containers: [{name: c, image: 'registry.k8s.io/p
         if is_told || pod.stdout == "other" { Ok(()) } else { Err(format!("{pod:?} {events}")) }
     });
 
+    until("the patrol has gone round", || {
+        let text = insula.host().run(&["get", "--raw", "/metrics"]);
+        let rounds = text.lines().find_map(|line| line.strip_prefix("insula_sync_patrol_seconds_count "));
+        rounds.filter(|rounds| *rounds != "0").map(drop).ok_or(text)
+    });
+
     insula.insula(&["tenant", "delete", &name, "--wait"]);
     let kinds = [
         "pods",

@@ -139,6 +139,9 @@ fn totals(counts: &Counts) -> Vec<MetricFamily> {
     let about = "How long patrols took, without the time that they gave watches.";
     let mut patrols = family("insula_sync_patrol_seconds", "histogram", about);
     add(&mut patrols, &none(), &counts.patrols);
+    let about = "Patrols that were given up, since the super cluster could not be listed.";
+    let given_up =
+        family("insula_sync_patrol_failures_total", "counter", about).with(none(), counts.given_up as f64);
     let mut last = family("insula_sync_patrol_last_seconds", "gauge", "How long the last patrol took.");
     let mut objects =
         family("insula_sync_patrol_objects", "gauge", "Objects that the last patrol looked at.");
@@ -150,7 +153,7 @@ fn totals(counts: &Counts) -> Vec<MetricFamily> {
         objects = objects.with(labels(), patrolled.objects as f64);
         unknown = unknown.with(labels(), patrolled.unknown as f64);
     }
-    vec![queue, work, lag, stages, writes, errors, found, repaired, patrols, last, objects, unknown]
+    vec![queue, work, lag, stages, writes, errors, found, repaired, patrols, given_up, last, objects, unknown]
 }
 
 fn add(family: &mut MetricFamily, labels: &[(&'static str, String)], histogram: &Histogram) {

@@ -12,8 +12,9 @@ const ACCEPT: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.i
 
 #[derive(Deserialize)]
 struct Listed<'a> {
-    #[serde(borrow, default)]
-    items: Vec<Item<'a>>,
+    /// A kube-apiserver writes `null` when there are none.
+    #[serde(borrow)]
+    items: Option<Vec<Item<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +53,7 @@ pub fn read(text: &str) -> Result<Vec<Head>, ApiError> {
         uid: item.metadata.uid.into(),
         version: item.metadata.resource_version.into(),
     };
-    Ok(listed.items.into_iter().map(head).collect())
+    Ok(listed.items.into_iter().flatten().map(head).collect())
 }
 
 #[cfg(test)]
@@ -71,7 +72,9 @@ mod tests {
             [head(ObjectName::new("s", "a-b"), "u", "7"), head(ObjectName::cluster("n"), "v", "8")];
         assert_eq!(read(text).unwrap(), expected);
         assert!(read("{\"items\": [{}]}").is_err());
-        assert!(read("{}").unwrap().is_empty());
+        for empty in ["{}", r#"{"items": []}"#, r#"{"items": null}"#] {
+            assert!(read(empty).unwrap().is_empty());
+        }
     }
 
     #[test]

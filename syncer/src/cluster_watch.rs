@@ -29,6 +29,9 @@ use tokio::task::JoinSet;
 /// How long a super cluster may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often it is looked whether anybody waits for what is free.
+const LOOKED_AFTER: Duration = Duration::from_secs(1);
+
 /// What the watches of one super cluster tell its health loop.
 #[derive(Default)]
 struct Signals {
@@ -53,6 +56,7 @@ pub async fn run(
         tasks.spawn(follow(state.clone(), cluster.clone(), kind, signals.clone(), stop.clone()));
     }
     tasks.spawn(follow_events(state.clone(), cluster.clone(), signals.clone(), stop.clone()));
+    tasks.spawn(look_after(state.clone(), cluster.clone(), stop.clone()));
     tasks.spawn(patrol::run(state.clone(), client.clone(), cluster.clone(), options.clone(), stop.clone()));
     for _ in 0..options.workers.max(1) {
         tasks.spawn(worker(state.clone(), client.clone(), stop.clone()));
@@ -87,7 +91,7 @@ async fn follow(
             }
             Some(SuperItem::Applied(object)) => {
                 let name = meta_text(&object, "name").to_owned();
-                note_ready(&state, kind, &object);
+                note_pod(&state, &cluster, kind, &object);
                 let news = match news {
                     News::Changed if is_on_its_way(kind, &object) => News::OnItsWay,
                     news => news,
@@ -96,6 +100,9 @@ async fn follow(
                 seen(&state, &cluster, kind, &name);
             }
             Some(SuperItem::Deleted(object)) => {
+                if kind == Kind::Pod {
+                    cluster.unscheduled.leave(&state.queue, &name_of(&object));
+                }
                 state.heard(Direction::Up, news, cluster.cache.remove(kind, &object));
                 seen(&state, &cluster, kind, meta_text(&object, "name"));
             }
@@ -150,12 +157,32 @@ fn is_on_its_way(kind: Kind, object: &Value) -> bool {
 }
 
 /// Before a worker can see it.
-fn note_ready(state: &State, kind: Kind, object: &Value) {
-    if kind == Kind::Pod
-        && has_condition(object, "Ready", "True")
+fn note_pod(state: &State, cluster: &SuperCluster, kind: Kind, object: &Value) {
+    if kind != Kind::Pod {
+        return;
+    }
+    cluster.unscheduled.heard(&state.queue, &name_of(object), object);
+    if has_condition(object, "Ready", "True")
         && let Some(identity) = Identity::of(object)
     {
         state.metrics.heard_ready(identity.tenant, &ObjectName::new(&identity.namespace, &identity.name));
+    }
+}
+
+fn name_of(object: &Value) -> ObjectName {
+    ObjectName::new(meta_text(object, "namespace"), meta_text(object, "name"))
+}
+
+/// Sees to it that nobody waits for what is free, until the cluster is let go.
+async fn look_after(state: Arc<State>, cluster: Arc<SuperCluster>, stop: Shutdown) {
+    let mut ticks = tokio::time::interval(LOOKED_AFTER);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.requested() => return,
+        }
+        cluster.seats.look_after(&state.queue);
+        cluster.unscheduled.look_after(&state.queue);
     }
 }
 

@@ -78,6 +78,7 @@ fn forget(state: &State, id: TenantId) {
     state.metrics.forget(id);
     for cluster in state.super_clusters() {
         cluster.seats.forget(id);
+        cluster.unscheduled.forget(id);
         cluster.settled.forget(id);
         cluster.cache.forget_slices(id);
     }

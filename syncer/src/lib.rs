@@ -68,6 +68,8 @@ pub mod settled;
 
 pub mod seats;
 
+pub mod unscheduled;
+
 pub mod state;
 
 mod metrics;
@@ -117,10 +119,10 @@ use crate::metrics::Turn;
 use crate::settled::Stand;
 use crate::state::{Health, State, SuperCluster, UNREACHABLE};
 use crate::work::Work;
-use api_types::{ApiError, Reason, TenantId};
+use api_types::{ApiError, ObjectName, Reason, TenantId};
 use parking_lot::Mutex;
 use plane_client::{Next, PlaneClient};
-use service_runtime::Shutdown;
+use service_runtime::{Lease, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -168,9 +170,22 @@ async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, stop: Shutdown)
                 None => continue,
             },
         };
+        let to_be_made = cluster.as_ref().and_then(|cluster| pod_to_be_made(&state, cluster, &lease));
+        let (place, lease) = match (&cluster, &to_be_made) {
+            (Some(cluster), Some(pod)) => match cluster.unscheduled.take(&state.queue, pod.clone(), lease) {
+                Some((place, lease)) => (Some(place), lease),
+                None => continue,
+            },
+            _ => (None, lease),
+        };
         let tenant = lease.tenant;
         let turn = Arc::new(state.metrics.taken(tenant, &lease.key, lease.waited));
         let done = step(&state, &client, tenant, &lease.key, &turn).await;
+        if let (Some(place), Some(cluster), Some(pod)) = (place, &cluster, &to_be_made)
+            && cluster.cache.get(Kind::Pod, &pod.namespace, &pod.name).is_some()
+        {
+            place.keep();
+        }
         match &done {
             Ok(_) => state.metrics.done(tenant, &lease.key, &turn),
             Err(error) => state.metrics.failed(tenant, &lease.key, &turn, error),
@@ -199,6 +214,16 @@ async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, stop: Shutdown)
 fn cluster_of(state: &State, tenant: TenantId, key: &Key) -> Option<Arc<SuperCluster>> {
     let asks = !matches!(key, Key::Everything);
     state.placed_on(&*state.tenants.get(tenant).filter(|_| asks)?)
+}
+
+/// The super pod of a key that has none yet.
+fn pod_to_be_made(state: &State, cluster: &SuperCluster, lease: &Lease<TenantId, Key>) -> Option<ObjectName> {
+    let Key::Object(Kind::Pod, at) = &lease.key else { return None };
+    let tenant = state.tenants.get(lease.tenant)?;
+    let space = names::super_namespace(&tenant.name, tenant.id, &at.namespace);
+    let name = names::super_name(Kind::Pod, &at.name)?;
+    let is_there = cluster.cache.get(Kind::Pod, &space, &name).is_some();
+    (!is_there).then(|| ObjectName::new(space, name))
 }
 
 async fn step(

@@ -48,6 +48,16 @@ impl Seats {
         Some((Seat { seats: self, queue }, lease))
     }
 
+    /// From time to time: calls as many as there are seats. Who was called and needed none any more has called nobody.
+    pub fn look_after(&self, queue: &Queue) {
+        let free = self.inner.lock().free;
+        for _ in 0..free {
+            if !self.call_next(queue) {
+                return;
+            }
+        }
+    }
+
     /// A tenant is gone.
     pub fn forget(&self, tenant: TenantId) {
         self.line.set_weight(tenant, 1);
@@ -131,6 +141,26 @@ mod tests {
         assert!(take(7, 6).is_some(), "nobody waits for what is let go");
         drop((second, third));
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn who_needs_no_seat_any_more_holds_up_nobody() {
+        let (seats, queue) = (Seats::new(1), Queue::default());
+        let tenant = TenantId::new(uuid::Uuid::from_u128(7));
+        let key = |n: usize| Key::object(Kind::Pod, "shop", n.to_string());
+        queue.add(tenant, Key::Everything);
+        let (seat, first) = seats.take(&queue, queue.try_next().unwrap()).unwrap();
+        first.done(None);
+        for n in 0..3 {
+            queue.add(tenant, key(n));
+            assert!(seats.take(&queue, queue.try_next().unwrap()).is_none());
+        }
+        drop(seat);
+        // The tenant is on another super cluster by now.
+        queue.try_next().unwrap().done(None);
+        assert!(queue.is_empty() && seats.has_line());
+        seats.look_after(&queue);
+        assert_eq!(queue.try_next().map(|lease| lease.key.clone()), Some(key(1)));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::settled::Settled;
 use crate::super_api::SuperApi;
 use crate::super_cache::{Cached, SuperCache};
 use crate::tenants::{Learnt, TenantView, Tenants};
+use crate::unscheduled::Unscheduled;
 use crate::usage::LastUsage;
 use api_types::{ApiError, TenantId};
 use parking_lot::{Mutex, RwLock};
@@ -55,6 +56,8 @@ pub struct SuperCluster {
     pub cache: SuperCache,
     /// How many workers it may keep busy.
     pub seats: Seats,
+    /// The pods in it that wait for its scheduler.
+    pub unscheduled: Unscheduled,
     /// What in it was worked through to its end.
     pub settled: Settled,
     /// What the pods in it use.
@@ -83,6 +86,7 @@ impl SuperCluster {
             api,
             cache: SuperCache::default(),
             seats: Seats::new(workers),
+            unscheduled: Unscheduled::default(),
             settled: Settled::default(),
             usage: LastUsage::default(),
             shared_address: OnceLock::new(),
@@ -246,6 +250,7 @@ impl State {
     fn let_go(&self, old: Option<Arc<SuperCluster>>) {
         if let Some(old) = old {
             old.seats.close(&self.queue);
+            old.unscheduled.close(&self.queue);
         }
     }
 
@@ -253,7 +258,7 @@ impl State {
     pub fn waiting(&self) -> Vec<(TenantId, usize)> {
         let mut all: HashMap<TenantId, usize> = self.queue.lengths().into_iter().collect();
         for cluster in self.supers.read().values() {
-            for (tenant, count) in cluster.seats.lengths() {
+            for (tenant, count) in cluster.seats.lengths().into_iter().chain(cluster.unscheduled.lengths()) {
                 *all.entry(tenant).or_default() += count;
             }
         }
@@ -262,7 +267,9 @@ impl State {
 
     /// True when a key is on its way.
     pub fn is_pending(&self, tenant: TenantId, key: &Key) -> bool {
-        let is_awaited = |cluster: &Arc<SuperCluster>| cluster.seats.is_awaited(tenant, key);
+        let is_awaited = |cluster: &Arc<SuperCluster>| {
+            cluster.seats.is_awaited(tenant, key) || cluster.unscheduled.is_awaited(tenant, key)
+        };
         self.supers.read().values().any(is_awaited) || self.queue.is_pending(&tenant, key)
     }
 

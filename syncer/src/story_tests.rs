@@ -12,6 +12,8 @@ mod fault_stories;
 
 mod two_clusters_stories;
 
+mod scheduler_stories;
+
 mod refusal_stories;
 
 mod patrol_stories;

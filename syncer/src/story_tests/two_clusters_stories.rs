@@ -2,6 +2,7 @@
 
 use super::faults::Faults;
 use super::harness::*;
+use super::scheduler_stories::schedule;
 use crate::state::SuperCluster;
 use crate::{Options, cluster_watch};
 use api_types::{ApiError, TenantId};
@@ -37,6 +38,9 @@ impl Two {
         ];
         for cluster in clusters {
             run(&story, cluster, &stop);
+        }
+        for planes in [&planes, &of_acme] {
+            tokio::spawn(schedule(planes.clone()));
         }
         let two = Two { story, of_acme, faults, _stop: stop };
         two.story.planes.put(id(0), pod("first", json!({})));

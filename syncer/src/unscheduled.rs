@@ -1,0 +1,286 @@
+//! How many pods of tenants wait for the scheduler of a super cluster at a time.
+//!
+//! A scheduler takes pods in the order in which they came, and knows no tenants: whoever makes thousands would have all others
+//! wait behind them. So only as many are made there as it takes without making them wait ([`window`]), and the others stand
+//! here, in a line that is as fair to tenants as the queue.
+//!
+//! Guarantees: a pod has its place from before it is made until the scheduler has said where it runs, or that it does not for
+//! now, or until it is gone; and for [`PATIENCE`] at most, so that a scheduler that does not answer holds up nobody for ever. No
+//! key is forgotten, also when the super cluster is let go. No longer than the number of live keys.
+
+mod window;
+
+use crate::kinds::Key;
+use api_types::{ObjectName, TenantId};
+use parking_lot::Mutex;
+use serde_json::Value;
+use service_runtime::{FairQueue, Lease};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+use tokio::time::Instant;
+use window::Window;
+
+type Queue = FairQueue<TenantId, Key>;
+type Work = Lease<TenantId, Key>;
+
+/// How long a pod keeps its place.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pods of one super cluster that wait for its scheduler, and those that wait to be made there.
+#[derive(Default)]
+pub struct Unscheduled {
+    inner: Mutex<Inner>,
+    line: Queue,
+}
+
+#[derive(Default)]
+struct Inner {
+    places: HashMap<ObjectName, Taken>,
+    /// The same in the order of time, with those that have left theirs.
+    by_time: VecDeque<(Instant, ObjectName)>,
+    window: Window,
+    is_closed: bool,
+}
+
+/// A place that is taken.
+struct Taken {
+    until: Instant,
+    /// When the pod was made, once it is.
+    made: Option<Instant>,
+}
+
+/// The place of a pod that is being made. Dropped without a word, it is free again.
+pub struct Place<'a> {
+    unscheduled: &'a Unscheduled,
+    queue: &'a Queue,
+    pod: Option<ObjectName>,
+}
+
+impl Inner {
+    fn take(&mut self, pod: ObjectName) -> bool {
+        if self.free() == 0 && !self.places.contains_key(&pod) && !self.is_closed {
+            return false;
+        }
+        let until = Instant::now() + PATIENCE;
+        self.by_time.push_back((until, pod.clone()));
+        self.places.insert(pod, Taken { until, made: None });
+        true
+    }
+
+    fn free(&self) -> usize {
+        self.window.size().saturating_sub(self.places.len())
+    }
+
+    /// Takes their places from those whose time is over.
+    fn expire(&mut self) {
+        let now = Instant::now();
+        while let Some((until, pod)) = self.by_time.pop_front() {
+            match self.places.get(&pod) {
+                Some(known) if known.until == until && until > now => {
+                    self.by_time.push_front((until, pod));
+                    break;
+                }
+                Some(known) if known.until == until => drop(self.places.remove(&pod)),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Unscheduled {
+    /// A place for a pod that is to be made; `None` when there is none: then the key comes into `queue` again when there is.
+    pub fn take<'a>(&'a self, queue: &'a Queue, pod: ObjectName, lease: Work) -> Option<(Place<'a>, Work)> {
+        let mut inner = self.inner.lock();
+        if !inner.take(pod.clone()) {
+            self.line.set_weight(lease.tenant, queue.weight(&lease.tenant));
+            // Before a place is free again: whoever leaves one calls the next.
+            lease.move_to(&self.line);
+            return None;
+        }
+        Some((Place { unscheduled: self, queue, pod: Some(pod) }, lease))
+    }
+
+    /// What is heard of a pod in the super cluster.
+    pub fn heard(&self, queue: &Queue, at: &ObjectName, pod: &Value) {
+        if waits(pod) {
+            return;
+        }
+        let mut inner = self.inner.lock();
+        let Some(taken) = inner.places.remove(at) else { return };
+        let before = inner.window.size();
+        if let Some(made) = taken.made {
+            inner.window.learn(made, Instant::now(), !self.line.is_empty());
+        }
+        // The window may have become larger, or smaller.
+        let more = 1 + inner.window.size().saturating_sub(before);
+        let free = inner.free().min(more);
+        drop(inner);
+        self.call(queue, free);
+    }
+
+    /// A pod does not wait for the scheduler any more, who did not say why.
+    pub fn leave(&self, queue: &Queue, at: &ObjectName) {
+        let mut inner = self.inner.lock();
+        let free = inner.places.remove(at).map_or(0, |_| inner.free().min(1));
+        drop(inner);
+        self.call(queue, free);
+    }
+
+    /// From time to time: lets go who waits for too long, and calls as many as there are places. Who was called and had
+    /// nothing to do there any more has called nobody.
+    pub fn look_after(&self, queue: &Queue) {
+        let mut inner = self.inner.lock();
+        inner.expire();
+        let free = inner.free();
+        drop(inner);
+        self.call(queue, free);
+    }
+
+    fn call(&self, queue: &Queue, free: usize) {
+        for _ in 0..free {
+            let Some(next) = self.line.try_next() else { return };
+            next.move_to(queue);
+        }
+    }
+
+    /// Whether a key waits for a place.
+    pub fn is_awaited(&self, tenant: TenantId, key: &Key) -> bool {
+        self.line.is_pending(&tenant, key)
+    }
+
+    /// How many keys of each tenant wait for a place.
+    pub fn lengths(&self) -> Vec<(TenantId, usize)> {
+        self.line.lengths()
+    }
+
+    /// A tenant is gone.
+    pub fn forget(&self, tenant: TenantId) {
+        self.line.set_weight(tenant, 1);
+    }
+
+    /// Lets all that wait go back into the queue: the cluster is let go.
+    pub fn close(&self, queue: &Queue) {
+        self.inner.lock().is_closed = true;
+        self.call(queue, usize::MAX);
+    }
+}
+
+impl Place<'_> {
+    /// The pod is made: it keeps its place until something is heard of it.
+    pub fn keep(mut self) {
+        if let Some(pod) = self.pod.take()
+            && let Some(taken) = self.unscheduled.inner.lock().places.get_mut(&pod)
+        {
+            taken.made.get_or_insert_with(Instant::now);
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(pod) = self.pod.take() {
+            self.unscheduled.leave(self.queue, &pod);
+        }
+    }
+}
+
+/// True for a pod of which its scheduler has not said anything: where it runs, or that it does not for now.
+fn waits(pod: &Value) -> bool {
+    let is_bound = pod["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    !is_bound && !conditions.any(|condition| condition["type"] == "PodScheduled")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::Kind;
+    use serde_json::json;
+
+    /// As many as there may be at first.
+    const PLACES: usize = 16;
+
+    fn tenant(number: u128) -> TenantId {
+        TenantId::new(uuid::Uuid::from_u128(number))
+    }
+
+    fn key(number: usize) -> Key {
+        Key::object(Kind::Pod, "shop", number.to_string())
+    }
+
+    fn pod(number: usize) -> ObjectName {
+        ObjectName::new("below", number.to_string())
+    }
+
+    /// Work on a pod begins: true when it has a place, and is made.
+    fn make(unscheduled: &Unscheduled, queue: &Queue, of: u128, number: usize) -> bool {
+        queue.add(tenant(of), key(number));
+        let lease = queue.try_next().unwrap();
+        let Some((place, lease)) = unscheduled.take(queue, pod(number), lease) else { return false };
+        place.keep();
+        lease.done(None);
+        true
+    }
+
+    fn next(queue: &Queue) -> Option<(TenantId, Key)> {
+        let lease = queue.try_next()?;
+        let at = (lease.tenant, lease.key.clone());
+        lease.done(None);
+        Some(at)
+    }
+
+    #[test]
+    fn who_finds_no_place_comes_when_one_is_left_and_tenants_take_turns() {
+        let (unscheduled, queue) = (Unscheduled::default(), Queue::default());
+        assert!((0..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));
+        assert!(!(100..103).any(|number| make(&unscheduled, &queue, 7, number)));
+        assert!(!make(&unscheduled, &queue, 8, 200));
+        assert!(queue.is_empty() && unscheduled.is_awaited(tenant(8), &key(200)));
+        assert_eq!(unscheduled.lengths().iter().map(|(_, count)| count).sum::<usize>(), 4);
+        // Work on a pod that has its place goes on.
+        assert!(make(&unscheduled, &queue, 7, 0));
+
+        unscheduled.heard(&queue, &pod(0), &json!({"spec": {}, "status": {"phase": "Pending"}}));
+        assert!(queue.is_empty());
+        unscheduled.heard(&queue, &pod(0), &json!({"spec": {"nodeName": "n"}}));
+        unscheduled.heard(&queue, &pod(0), &json!({"spec": {"nodeName": "n"}}));
+        let unschedulable = json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False"}]}});
+        unscheduled.heard(&queue, &pod(1), &unschedulable);
+        let called = [next(&queue).unwrap(), next(&queue).unwrap()];
+        assert!(called.contains(&(tenant(7), key(100))) && called.contains(&(tenant(8), key(200))));
+        assert_eq!(next(&queue), None);
+
+        // A pod that was not made leaves its place to the next one.
+        queue.add(tenant(8), key(200));
+        let (place, lease) = unscheduled.take(&queue, pod(200), queue.try_next().unwrap()).unwrap();
+        lease.done(None);
+        drop(place);
+        assert_eq!((next(&queue), next(&queue)), (Some((tenant(7), key(101))), None));
+
+        unscheduled.close(&queue);
+        assert_eq!((next(&queue), next(&queue)), (Some((tenant(7), key(102))), None));
+        assert!(
+            (300..340).all(|number| make(&unscheduled, &queue, 7, number)),
+            "nobody waits for what is let go"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scheduler_that_says_nothing_holds_nobody_up_for_ever() {
+        let (unscheduled, queue) = (Unscheduled::default(), Queue::default());
+        assert!((0..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));
+        assert!(!make(&unscheduled, &queue, 8, 100));
+        unscheduled.leave(&queue, &pod(3));
+        assert_eq!(next(&queue), Some((tenant(8), key(100))));
+        tokio::time::advance(PATIENCE / 2).await;
+        assert!(make(&unscheduled, &queue, 7, 3) && !make(&unscheduled, &queue, 8, 100));
+        unscheduled.look_after(&queue);
+        assert_eq!(next(&queue), None);
+        tokio::time::advance(PATIENCE / 2).await;
+        unscheduled.look_after(&queue);
+        assert_eq!((next(&queue), next(&queue)), (Some((tenant(8), key(100))), None));
+        // One of them came back later, and has its place still.
+        assert!((100..100 + PLACES - 1).all(|number| make(&unscheduled, &queue, 7, number)));
+        assert!(!make(&unscheduled, &queue, 8, 200));
+    }
+}

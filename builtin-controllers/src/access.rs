@@ -6,7 +6,7 @@
 
 use crate::claims::Claimant;
 use crate::events::{Event, Recorder, Severity};
-use crate::resources::PODS;
+use crate::resources::{NAMESPACES, PODS};
 use crate::selectors::Selector;
 use plane_client::{
     Actor, ApiError, Delete, Meta, Object, ObjectName, Patch, PlaneClient, Resource, Selected, Target,
@@ -53,11 +53,24 @@ impl Access {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Value>, ApiError> {
-        let name = ObjectName::new(namespace, name);
-        match self.client.get(tenant, &resource.group_resource(), &name).await? {
-            Some(object) => object.value().map(Some),
-            None => Ok(None),
-        }
+        self.find(tenant, resource, namespace, name).await?.map(|object| object.value()).transpose()
+    }
+
+    /// An object, not decoded; `None` when it is not there.
+    pub(crate) async fn find(
+        &self,
+        tenant: TenantId,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Object>, ApiError> {
+        self.client.get(tenant, &resource.group_resource(), &ObjectName::new(namespace, name)).await
+    }
+
+    /// True for a namespace that is there and is not being deleted.
+    pub(crate) async fn stays(&self, tenant: TenantId, namespace: &str) -> Result<bool, ApiError> {
+        let found = self.find(tenant, &NAMESPACES, "", namespace).await?;
+        Ok(found.is_some_and(|namespace| !namespace.meta.deleting))
     }
 
     /// The objects of a namespace (all when it is empty), not decoded.

@@ -4,11 +4,11 @@
 //! again when it is deleted and put right when it is changed, or when there are other CAs ([`crate::authorities`]).
 
 use crate::access::Access;
-use crate::pod_facts::is_deleting;
 use crate::resources::{CONFIG_MAPS, NAMESPACES};
+use crate::slim;
 use async_trait::async_trait;
 use plane_client::{
-    ApiError, Authorities, Next, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger,
+    ApiError, Authorities, Keep, Next, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 /// The name of the controller.
 pub(crate) const CONTROLLER: &str = "root-ca-certificate-publisher-controller";
 const NAME: &str = "kube-root-ca.crt";
+/// What of the ConfigMap is looked at, when it is as it should be.
+const DATA: Keep = Keep::Only(&[("data", Keep::All)]);
 
 /// The reconciler of root CAs; keys are namespaces.
 pub(crate) struct RootCa {
@@ -45,13 +47,14 @@ impl Reconciler for RootCa {
     }
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
-        let namespace = self.access.get(tenant, &NAMESPACES, "", &key.name).await?;
-        if namespace.is_none_or(|namespace| is_deleting(&namespace)) {
+        if !self.access.stays(tenant, &key.name).await? {
             return Ok(Next::OnEvent);
         }
         let data = json!({"ca.crt": self.authorities.serving()});
-        match self.access.get(tenant, &CONFIG_MAPS, &key.name, NAME).await? {
+        match self.access.find(tenant, &CONFIG_MAPS, &key.name, NAME).await? {
+            Some(found) if slim::decode(&found, &DATA)? == json!({"data": data}) => {}
             Some(found) => {
+                let found = found.value()?;
                 let mut wanted = found.clone();
                 wanted["data"] = data;
                 self.access.change(tenant, &CONFIG_MAPS, "", &found, &wanted).await?;

@@ -3,7 +3,6 @@
 //! Guarantees: it is made with its namespace, and again when it is deleted; one that is there is not touched.
 
 use crate::access::Access;
-use crate::pod_facts::is_deleting;
 use crate::resources::{NAMESPACES, SERVICE_ACCOUNTS};
 use async_trait::async_trait;
 use plane_client::{ApiError, Next, ObjectName, PlaneClient, Reconciler, Scope, TenantId, Trigger};
@@ -43,11 +42,10 @@ impl Reconciler for ServiceAccounts {
     }
 
     async fn reconcile(&self, tenant: TenantId, key: &ObjectName) -> Result<Next, ApiError> {
-        let namespace = self.access.get(tenant, &NAMESPACES, "", &key.name).await?;
-        if namespace.is_none_or(|namespace| is_deleting(&namespace)) {
+        if !self.access.stays(tenant, &key.name).await? {
             return Ok(Next::OnEvent);
         }
-        if self.access.get(tenant, &SERVICE_ACCOUNTS, &key.name, NAME).await?.is_none() {
+        if self.access.find(tenant, &SERVICE_ACCOUNTS, &key.name, NAME).await?.is_none() {
             let body = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME}});
             self.access.ensure(tenant, &SERVICE_ACCOUNTS, &key.name, body).await?;
         }

@@ -71,6 +71,11 @@ pub fn is_settled_by_work(cluster: &SuperCluster, tenant: &TenantView, kind: Kin
     }
 }
 
+/// True for kinds of which nothing is done before there is the super namespace, and all when there is.
+pub fn follows_its_namespace(kind: Kind) -> bool {
+    kind.goes_down() && !matches!(kind, Kind::Namespace | Kind::Pod | Kind::Service | Kind::Claim)
+}
+
 /// The stands of all tenants in one super cluster.
 #[derive(Default)]
 pub struct Settled(Mutex<HashMap<TenantId, HashMap<Key, Stand>>>);

@@ -8,7 +8,7 @@ use crate::pods::environment::ApiAddress;
 use crate::pods::priority::Priorities;
 use crate::reconcile::views::classes_due;
 use crate::seats::Seats;
-use crate::settled::Settled;
+use crate::settled::{Settled, follows_its_namespace, is_settled_by_work};
 use crate::super_api::SuperApi;
 use crate::super_cache::{Cached, SuperCache};
 use crate::tenants::{Learnt, TenantView, Tenants};
@@ -314,7 +314,10 @@ impl State {
             }
         }
         self.due(classes_due(tenant).map(|key| (tenant.id, key)));
-        for kind in Kind::ALL {
+        let has_namespaces =
+            |cluster: Arc<SuperCluster>| !cluster.cache.of_tenant(Kind::Namespace, tenant.id).is_empty();
+        let is_empty = !self.placed_on(tenant).is_some_and(has_namespaces);
+        for kind in Kind::ALL.into_iter().filter(|kind| !is_empty || !follows_its_namespace(*kind)) {
             let objects = client.list(tenant.id, &kind.group_resource(), "").await?;
             self.looked_through(objects.into_iter().map(|o| (tenant.id, Key::Object(kind, o.name))));
         }
@@ -327,10 +330,26 @@ impl State {
             if news == News::Listed && !self.is_begun(tenant) {
                 continue;
             }
+            if direction == Direction::Down && !self.is_work(tenant, &key) {
+                continue;
+            }
             self.metrics.heard(tenant, &key, direction);
             let rank = rank(&key, direction, news);
             self.queue.add_ranked(tenant, key, rank);
         }
+    }
+
+    /// False for what follows its namespace, before there is the super namespace: that of most tenants at rest.
+    fn is_work(&self, tenant: TenantId, key: &Key) -> bool {
+        let Key::Object(kind, at) = key else { return true };
+        if !follows_its_namespace(*kind) {
+            return true;
+        }
+        let view = self.tenants.get(tenant);
+        let place = view.and_then(|view| Some((self.placed_on(&view)?, view)));
+        place.is_some_and(|(cluster, view)| {
+            cluster.is_known() && is_settled_by_work(&cluster, &view, *kind, at)
+        })
     }
 
     /// True when a tenant's super cluster is known. Before, nothing is done for it, and then all that is its becomes due.

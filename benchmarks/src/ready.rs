@@ -20,6 +20,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// How long no pod may become ready until those that are missing are given up.
 const QUIET: Duration = Duration::from_secs(30);
+/// How soon a watch is opened again that the server has ended.
+const AGAIN: Duration = Duration::from_millis(20);
 /// How many watches are opened at a time.
 const AT_A_TIME: usize = 16;
 /// How often it is told how far it is, and looked whether it goes on.
@@ -224,10 +226,13 @@ async fn hear(mut connection: Connection, path: String, mut events: Incoming, sh
     let why = loop {
         match until_its_end(&mut events, &shared).await {
             (0, why) => break why,
-            (_, _) => match watch(&mut connection, &path).await {
-                Ok(opened) => events = opened,
-                Err(error) => break format!("{error:#}"),
-            },
+            (_, _) => {
+                tokio::time::sleep(AGAIN).await;
+                match watch(&mut connection, &path).await {
+                    Ok(opened) => events = opened,
+                    Err(error) => break format!("{error:#}"),
+                }
+            }
         }
     };
     let mut waiting = shared.waiting();

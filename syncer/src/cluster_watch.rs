@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether anybody waits for what is free.
-const LOOKED_AFTER: Duration = Duration::from_secs(1);
+const LOOKED_AFTER: Duration = Duration::from_millis(100);
 
 /// What the watches of one super cluster tell its health loop.
 #[derive(Default)]

@@ -74,11 +74,9 @@ fn forget_others(state: &State, listed: &[Object]) {
 
 fn forget(state: &State, id: TenantId) {
     state.tenants.remove(id);
-    state.queue.set_weight(id, 1);
+    state.set_weight(id, 1);
     state.metrics.forget(id);
     for cluster in state.super_clusters() {
-        cluster.seats.forget(id);
-        cluster.unscheduled.forget(id);
         cluster.settled.forget(id);
         cluster.cache.forget_slices(id);
     }

@@ -118,10 +118,11 @@ use crate::kinds::{Key, Kind};
 use crate::metrics::Turn;
 use crate::settled::Stand;
 use crate::state::{Health, State, SuperCluster, UNREACHABLE};
+use crate::translation::text;
 use crate::work::Work;
 use api_types::{ApiError, ObjectName, Reason, TenantId};
 use parking_lot::Mutex;
-use plane_client::{Next, PlaneClient};
+use plane_client::{Keep, Next, PlaneClient};
 use service_runtime::{Lease, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,7 +171,10 @@ async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, stop: Shutdown)
                 None => continue,
             },
         };
-        let to_be_made = cluster.as_ref().and_then(|cluster| pod_to_be_made(&state, cluster, &lease));
+        let to_be_made = match &cluster {
+            Some(cluster) => pod_to_be_made(&state, &*client, cluster, &lease).await,
+            None => None,
+        };
         let (place, lease) = match (&cluster, &to_be_made) {
             (Some(cluster), Some(pod)) => match cluster.unscheduled.take(&state.queue, pod.clone(), lease) {
                 Some((place, lease)) => (Some(place), lease),
@@ -216,14 +220,27 @@ fn cluster_of(state: &State, tenant: TenantId, key: &Key) -> Option<Arc<SuperClu
     state.placed_on(&*state.tenants.get(tenant).filter(|_| asks)?)
 }
 
-/// The super pod of a key that has none yet.
-fn pod_to_be_made(state: &State, cluster: &SuperCluster, lease: &Lease<TenantId, Key>) -> Option<ObjectName> {
+/// What of a pod says that it was scheduled.
+const NODE: Keep = Keep::Only(&[("spec", Keep::Only(&[("nodeName", Keep::All)]))]);
+
+/// The super pod of a tenant's pod that has none yet and is to run.
+async fn pod_to_be_made(
+    state: &State,
+    client: &dyn PlaneClient,
+    cluster: &SuperCluster,
+    lease: &Lease<TenantId, Key>,
+) -> Option<ObjectName> {
     let Key::Object(Kind::Pod, at) = &lease.key else { return None };
-    let tenant = state.tenants.get(lease.tenant)?;
+    let tenant =
+        state.tenants.get(lease.tenant).filter(|tenant| tenant.synced() && !tenant.spec.suspended)?;
     let space = names::super_namespace(&tenant.name, tenant.id, &at.namespace);
     let name = names::super_name(Kind::Pod, &at.name)?;
-    let is_there = cluster.cache.get(Kind::Pod, &space, &name).is_some();
-    (!is_there).then(|| ObjectName::new(space, name))
+    if cluster.cache.get(Kind::Pod, &space, &name).is_some() {
+        return None;
+    }
+    let pod = client.get(tenant.id, &Kind::Pod.group_resource(), at).await.ok()??;
+    let is_bound = || NODE.read(&pod.bytes).is_ok_and(|pod| !text(&pod["spec"], "nodeName").is_empty());
+    (!pod.meta.deleting && !is_bound()).then(|| ObjectName::new(space, name))
 }
 
 async fn step(

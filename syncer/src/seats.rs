@@ -40,7 +40,6 @@ impl Seats {
     pub fn take<'a>(&'a self, queue: &'a Queue, lease: Work) -> Option<(Seat<'a>, Work)> {
         let mut inner = self.inner.lock();
         if inner.free == 0 && !inner.is_closed {
-            self.line.set_weight(lease.tenant, queue.weight(&lease.tenant));
             lease.move_to(&self.line);
             return None;
         }
@@ -58,9 +57,9 @@ impl Seats {
         }
     }
 
-    /// A tenant is gone.
-    pub fn forget(&self, tenant: TenantId) {
-        self.line.set_weight(tenant, 1);
+    /// Sets a tenant's share; 1 when it is gone.
+    pub fn set_weight(&self, tenant: TenantId, weight: u32) {
+        self.line.set_weight(tenant, weight);
     }
 
     /// Whether a key waits for a seat.
@@ -168,6 +167,7 @@ mod tests {
         let (seats, queue) = (Seats::new(1), Queue::default());
         let tenant = |n: u128| TenantId::new(uuid::Uuid::from_u128(n));
         queue.set_weight(tenant(7), 3);
+        seats.set_weight(tenant(7), 3);
         queue.add(tenant(9), Key::Everything);
         let (mut seat, first) = seats.take(&queue, queue.try_next().unwrap()).unwrap();
         first.done(None);

@@ -230,6 +230,10 @@ impl State {
 
     /// Adds or replaces a super cluster.
     pub fn put_super_cluster(&self, cluster: Arc<SuperCluster>) {
+        for tenant in self.tenants.all() {
+            cluster.seats.set_weight(tenant.id, tenant.spec.weight);
+            cluster.unscheduled.set_weight(tenant.id, tenant.spec.weight);
+        }
         let mut supers = self.supers.write();
         let old = supers.insert(cluster.name.clone(), cluster.clone());
         if let Some(old) = &old {
@@ -292,10 +296,19 @@ impl State {
     pub fn learnt(&self, learnt: &Learnt) -> Arc<TenantView> {
         let now = &learnt.now;
         if learnt.matters() {
-            self.queue.set_weight(now.id, now.spec.weight);
+            self.set_weight(now.id, now.spec.weight);
             self.queue.add(now.id, Key::Everything);
         }
         now.clone()
+    }
+
+    /// Sets a tenant's share wherever its work waits; 1 when it is gone.
+    pub fn set_weight(&self, tenant: TenantId, weight: u32) {
+        self.queue.set_weight(tenant, weight);
+        for cluster in self.supers.read().values() {
+            cluster.seats.set_weight(tenant, weight);
+            cluster.unscheduled.set_weight(tenant, weight);
+        }
     }
 
     /// Makes each object of a tenant due, on both sides. When that fails, it is for [`Key::Everything`] to come again.

@@ -11,6 +11,7 @@
 mod window;
 
 use crate::kinds::Key;
+use crate::translation::{list, text};
 use api_types::{ObjectName, TenantId};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -24,7 +25,7 @@ type Queue = FairQueue<TenantId, Key>;
 type Work = Lease<TenantId, Key>;
 
 /// How long a pod keeps its place.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The pods of one super cluster that wait for its scheduler, and those that wait to be made there.
 #[derive(Default)]
@@ -45,8 +46,8 @@ struct Inner {
 /// A place that is taken.
 struct Taken {
     until: Instant,
-    /// When the pod was made, once it is.
-    made: Option<Instant>,
+    /// When the super cluster was asked to make the pod, once it was.
+    asked: Option<Instant>,
 }
 
 /// The place of a pod that is being made. Dropped without a word, it is free again.
@@ -63,7 +64,7 @@ impl Inner {
         }
         let until = Instant::now() + PATIENCE;
         self.by_time.push_back((until, pod.clone()));
-        self.places.insert(pod, Taken { until, made: None });
+        self.places.insert(pod, Taken { until, asked: None });
         true
     }
 
@@ -92,12 +93,18 @@ impl Unscheduled {
     pub fn take<'a>(&'a self, queue: &'a Queue, pod: ObjectName, lease: Work) -> Option<(Place<'a>, Work)> {
         let mut inner = self.inner.lock();
         if !inner.take(pod.clone()) {
-            self.line.set_weight(lease.tenant, queue.weight(&lease.tenant));
             // Before a place is free again: whoever leaves one calls the next.
             lease.move_to(&self.line);
             return None;
         }
         Some((Place { unscheduled: self, queue, pod: Some(pod) }, lease))
+    }
+
+    /// The super cluster is asked now to make a pod.
+    pub fn asked(&self, pod: &ObjectName) {
+        if let Some(taken) = self.inner.lock().places.get_mut(pod) {
+            taken.asked = Some(Instant::now());
+        }
     }
 
     /// What is heard of a pod in the super cluster.
@@ -108,8 +115,8 @@ impl Unscheduled {
         let mut inner = self.inner.lock();
         let Some(taken) = inner.places.remove(at) else { return };
         let before = inner.window.size();
-        if let Some(made) = taken.made {
-            inner.window.learn(made, Instant::now(), !self.line.is_empty());
+        if let Some(asked) = taken.asked.filter(|_| tells_of_the_scheduler(pod)) {
+            inner.window.learn(asked, Instant::now(), !self.line.is_empty());
         }
         // The window may have become larger, or smaller.
         let more = 1 + inner.window.size().saturating_sub(before);
@@ -153,9 +160,9 @@ impl Unscheduled {
         self.line.lengths()
     }
 
-    /// A tenant is gone.
-    pub fn forget(&self, tenant: TenantId) {
-        self.line.set_weight(tenant, 1);
+    /// Sets a tenant's share; 1 when it is gone.
+    pub fn set_weight(&self, tenant: TenantId, weight: u32) {
+        self.line.set_weight(tenant, weight);
     }
 
     /// Lets all that wait go back into the queue: the cluster is let go.
@@ -168,11 +175,7 @@ impl Unscheduled {
 impl Place<'_> {
     /// The pod is made: it keeps its place until something is heard of it.
     pub fn keep(mut self) {
-        if let Some(pod) = self.pod.take()
-            && let Some(taken) = self.unscheduled.inner.lock().places.get_mut(&pod)
-        {
-            taken.made.get_or_insert_with(Instant::now);
-        }
+        self.pod = None;
     }
 }
 
@@ -186,9 +189,19 @@ impl Drop for Place<'_> {
 
 /// True for a pod of which its scheduler has not said anything: where it runs, or that it does not for now.
 fn waits(pod: &Value) -> bool {
-    let is_bound = pod["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
-    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    !is_bound && !conditions.any(|condition| condition["type"] == "PodScheduled")
+    let mut conditions = list(&pod["status"], "conditions").iter();
+    !is_bound(pod) && !conditions.any(|condition| condition["type"] == "PodScheduled")
+}
+
+fn is_bound(pod: &Value) -> bool {
+    !text(&pod["spec"], "nodeName").is_empty()
+}
+
+/// True for a pod that waited for nothing but the scheduler: not for volumes or devices, which others provide.
+fn tells_of_the_scheduler(pod: &Value) -> bool {
+    let mut volumes = list(&pod["spec"], "volumes").iter();
+    let has_claims = volumes.any(|v| v["persistentVolumeClaim"].is_object() || v["ephemeral"].is_object());
+    is_bound(pod) && !has_claims && list(&pod["spec"], "resourceClaims").is_empty()
 }
 
 #[cfg(test)]
@@ -229,8 +242,8 @@ mod tests {
         Some(at)
     }
 
-    #[test]
-    fn who_finds_no_place_comes_when_one_is_left_and_tenants_take_turns() {
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_no_place_comes_when_one_is_left_and_tenants_take_turns() {
         let (unscheduled, queue) = (Unscheduled::default(), Queue::default());
         assert!((0..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));
         assert!(!(100..103).any(|number| make(&unscheduled, &queue, 7, number)));

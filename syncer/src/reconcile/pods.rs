@@ -109,7 +109,9 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
     }
     let super_namespace = work.super_namespace(namespace);
     let again = tokens::ensure(work, pod, &super_namespace, &translated.tokens).await?;
-    match work.create(Kind::Pod, &translated.object).await {
+    let object = &translated.object;
+    work.cluster.unscheduled.asked(&ObjectName::new(&super_namespace, meta_text(object, "name")));
+    match work.create(Kind::Pod, object).await {
         Ok(_) => {
             work.state.metrics.made(work.tenant.id, &name_of(pod), &work.turn);
             Ok(again.map_or(Next::OnEvent, Next::After))

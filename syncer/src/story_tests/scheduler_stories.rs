@@ -26,11 +26,14 @@ fn waits(pod: &&Value) -> bool {
 async fn pods_of_one_tenant_do_not_stand_before_those_of_others() {
     let story = Story::with_tenants(&["acme", "globex"]);
     let state = story.reserver.state();
-    let many = 60;
+    let many = 300;
     for n in 0..many {
         story.planes.put(id(0), pod(&format!("greedy-{n}"), json!({})));
     }
-    let waiting = |index: usize| state.waiting().iter().any(|(tenant, _)| *tenant == id(index));
+    let waiting = |index: usize| {
+        let clusters = state.super_clusters();
+        clusters.iter().any(|c| c.unscheduled.lengths().iter().any(|(tenant, _)| *tenant == id(index)))
+    };
     comes("pods wait to be made", || waiting(0)).await;
     story.planes.put(id(1), pod("web", json!({})));
     comes("one of the other tenant does too", || waiting(1)).await;

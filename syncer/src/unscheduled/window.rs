@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// So many always.
-const LEAST: f64 = 2.0;
+const LEAST: f64 = 4.0;
 /// Never more.
 const MOST: f64 = 64.0;
 /// What is begun with.
@@ -35,7 +35,7 @@ pub struct Window {
     /// That of the one before.
     before: Duration,
     epoch: Instant,
-    /// What was made before this was let in by a larger window.
+    /// What was asked for before this was let in by a larger window.
     cut: Instant,
 }
 
@@ -53,19 +53,19 @@ impl Window {
         self.size as usize
     }
 
-    /// A pod that was made then is scheduled now; `is_full` says whether others waited to be made.
-    pub fn learn(&mut self, made: Instant, now: Instant, is_full: bool) {
+    /// A pod that the super cluster was asked for then is scheduled now; `is_full` says whether others wait.
+    pub fn learn(&mut self, asked: Instant, now: Instant, is_full: bool) {
         if now.duration_since(self.epoch) >= EPOCH {
             (self.before, self.shortest, self.epoch) = (self.shortest, Duration::MAX, now);
         }
-        let took = now.duration_since(made);
+        let took = now.duration_since(asked);
         self.shortest = self.shortest.min(took);
         self.average += (took.as_secs_f64() - self.average) * NEWEST;
         let usual = self.shortest.min(self.before);
         if self.average <= (usual * 2 + SLACK).as_secs_f64() {
             // One more for each round of all.
             self.size = if is_full { (self.size + 1.0 / self.size).min(MOST) } else { self.size };
-        } else if made >= self.cut {
+        } else if asked >= self.cut {
             // Once for each round: those that are on their way say the same.
             (self.size, self.cut) = ((self.size * CUT).max(LEAST), now);
         }
@@ -98,7 +98,7 @@ mod tests {
         let milliseconds = Duration::from_millis;
         // 50 a second, 20 ms each: the second waits twice as long as the first.
         let slow = settled(milliseconds(20), milliseconds(10), 100);
-        assert!((2..=6).contains(&slow.size()), "{slow:?}");
+        assert!((4..=6).contains(&slow.size()), "{slow:?}");
         // 1,000 a second through a way of 100 ms.
         let far = settled(milliseconds(1), milliseconds(100), 300);
         assert!(far.size() >= 48, "{far:?}");

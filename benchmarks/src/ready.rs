@@ -20,8 +20,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// How long no pod may become ready until those that are missing are given up.
 const QUIET: Duration = Duration::from_secs(30);
-/// How soon a watch is opened again that the server has ended.
-const AGAIN: Duration = Duration::from_millis(20);
+/// How many times a watch is opened anew that the server has ended.
+const REOPENED: usize = 1_000;
 /// How many watches are opened at a time.
 const AT_A_TIME: usize = 16;
 /// How often it is told how far it is, and looked whether it goes on.
@@ -220,19 +220,19 @@ async fn watch(connection: &mut Connection, path: &str) -> anyhow::Result<Incomi
     Ok(response.into_body())
 }
 
-/// Watches pods. A server may end a watch at any time, and then it is opened anew; nobody waits any more when that fails, or
-/// when a watch has ended without a word.
+/// Watches pods. A server may end a watch at any time, and then it is opened anew, [`REOPENED`] times at most. When that is
+/// not possible any more, nobody waits any more.
 async fn hear(mut connection: Connection, path: String, mut events: Incoming, shared: Arc<Shared>) {
+    let mut left = REOPENED;
     let why = loop {
-        match until_its_end(&mut events, &shared).await {
-            (0, why) => break why,
-            (_, _) => {
-                tokio::time::sleep(AGAIN).await;
-                match watch(&mut connection, &path).await {
-                    Ok(opened) => events = opened,
-                    Err(error) => break format!("{error:#}"),
-                }
-            }
+        let why = until_its_end(&mut events, &shared).await;
+        if left == 0 {
+            break why;
+        }
+        left -= 1;
+        match watch(&mut connection, &path).await {
+            Ok(opened) => events = opened,
+            Err(error) => break format!("{why}, and it cannot be opened anew: {error:#}"),
         }
     };
     let mut waiting = shared.waiting();
@@ -243,20 +243,19 @@ async fn hear(mut connection: Connection, path: String, mut events: Incoming, sh
     waiting.over = Some(why);
 }
 
-/// A watch, until it ends: how many events were heard, and why it has ended.
-async fn until_its_end(events: &mut Incoming, shared: &Shared) -> (usize, String) {
-    let (mut heard, mut line) = (0, Vec::new());
+/// A watch, until it ends: why it has.
+async fn until_its_end(events: &mut Incoming, shared: &Shared) -> String {
+    let mut line = Vec::new();
     loop {
         let frame = match events.frame().await {
             Some(Ok(frame)) => frame,
-            Some(Err(error)) => return (heard, error.to_string()),
-            None => return (heard, "the server ended it".to_owned()),
+            Some(Err(error)) => return error.to_string(),
+            None => return "the server ended it".to_owned(),
         };
         for part in frame.into_data().unwrap_or_default().split_inclusive(|byte| *byte == b'\n') {
             line.extend_from_slice(part);
             if line.ends_with(b"\n") {
                 note(&line, shared);
-                heard += 1;
                 line.clear();
             }
         }

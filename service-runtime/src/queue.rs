@@ -208,6 +208,14 @@ where
         Lease { queue: self.clone(), tenant, key, rank, waited: since.elapsed(), settled: false }
     }
 
+    /// Moves the next keys into another queue, so many at most, each as it stands here ([`Lease::move_to`]).
+    pub fn hand_over(&self, other: &Self, count: usize) {
+        for _ in 0..count {
+            let Some(next) = self.try_next() else { return };
+            next.move_to(other);
+        }
+    }
+
     /// Waits for the next key. `None` once the queue is closed.
     pub async fn next(&self) -> Option<Lease<T, K>> {
         loop {

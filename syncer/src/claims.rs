@@ -5,16 +5,16 @@ use crate::kinds::Kind;
 use crate::names;
 use crate::ownership;
 use crate::tenants::TenantView;
-use crate::translation::{Place, Refusal, remove, text};
+use crate::translation::{Place, Refusal, meta_text, remove, text};
 use serde_json::{Map, Value, json};
 
 /// A tenant's claim as the super cluster gets it.
 pub fn downward(place: Place<'_>, claim: &Value) -> Result<Value, Refusal> {
-    let name = place.super_name(Kind::Claim, text(&claim["metadata"], "name"))?;
+    let name = place.super_name(Kind::Claim, meta_text(claim, "name"))?;
     let mut spec = claim["spec"].clone();
     let volume = text(&spec, "volumeName");
     // That one is the tenant's view of what the super cluster chose.
-    if !volume.is_empty() && volume != names::volume(text(&claim["metadata"], "uid")) {
+    if !volume.is_empty() && volume != names::volume(meta_text(claim, "uid")) {
         return Err(Refusal::new(
             "VolumeNameForbidden",
             "spec.volumeName is not allowed: volumes of the super cluster cannot be chosen",

@@ -11,9 +11,9 @@ use crate::patrol;
 use crate::shared_service;
 use crate::state::{Health, News, State, SuperCluster, UNREACHABLE};
 use crate::super_api::SuperItem;
-use crate::translation::text;
-use crate::work::{EVENTS, has_condition, meta_text};
-use crate::worker;
+use crate::translation::{has_condition, meta_text, name_of, text};
+use crate::work::EVENTS;
+use crate::worker::worker;
 use api_types::tenancy::{NodeView, SUPER_CLUSTERS};
 use api_types::{ApiError, ObjectName, Reason, TenantId};
 use parking_lot::Mutex;
@@ -161,16 +161,12 @@ fn note_pod(state: &State, cluster: &SuperCluster, kind: Kind, object: &Value) {
     if kind != Kind::Pod {
         return;
     }
-    cluster.unscheduled.heard(&state.queue, &name_of(object), object);
+    cluster.unscheduled.heard(&state.queue, object);
     if has_condition(object, "Ready", "True")
         && let Some(identity) = Identity::of(object)
     {
         state.metrics.heard_ready(identity.tenant, &ObjectName::new(&identity.namespace, &identity.name));
     }
-}
-
-fn name_of(object: &Value) -> ObjectName {
-    ObjectName::new(meta_text(object, "namespace"), meta_text(object, "name"))
 }
 
 /// Sees to it that nobody waits for what is free, until the cluster is let go.

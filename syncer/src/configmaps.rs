@@ -2,12 +2,12 @@
 
 use crate::kinds::Kind;
 use crate::ownership;
-use crate::translation::{Place, Refusal, text};
+use crate::translation::{Place, Refusal, meta_text};
 use serde_json::{Value, json};
 
 /// A tenant's ConfigMap as the super cluster gets it.
 pub fn downward(place: Place<'_>, object: &Value) -> Result<Value, Refusal> {
-    let name = place.super_name(Kind::ConfigMap, text(&object["metadata"], "name"))?;
+    let name = place.super_name(Kind::ConfigMap, meta_text(object, "name"))?;
     let mut out = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -14,7 +14,7 @@ use crate::ownership::{self, Identity};
 use crate::pods::environment::ApiAddress;
 use crate::policies::open::OPEN;
 use crate::tenants::TenantView;
-use crate::translation::{Place, list, text};
+use crate::translation::{Place, list, meta_text, text};
 use api_types::labels;
 use ranges::{Block, Range};
 use serde_json::{Map, Value, json};
@@ -88,8 +88,7 @@ pub fn dns_ports() -> Vec<Value> {
 /// all pods and lets nothing through. The others let through what the platform allows, for the pods that no policy of the
 /// tenant closes.
 pub fn policies(tenant: &TenantView, api: &ApiAddress, namespace: &Value) -> [Value; 3] {
-    let super_namespace =
-        names::super_namespace(&tenant.name, tenant.id, text(&namespace["metadata"], "name"));
+    let super_namespace = tenant.super_namespace(meta_text(namespace, "name"));
     [
         (names::OPEN_INGRESS, ingress_spec(tenant)),
         (names::OPEN_EGRESS, egress_spec(tenant, api)),
@@ -159,7 +158,7 @@ pub fn published(place: Place<'_>, service: &Value) -> Option<Value> {
         // From anywhere: behind load balancers, packets often come from a node of the cluster.
         "ingress": [{"ports": ports}],
     });
-    let name = names::published(text(&service["metadata"], "name"));
+    let name = names::published(meta_text(service, "name"));
     Some(policy(place.tenant, place.super_namespace, &name, service, opened))
 }
 

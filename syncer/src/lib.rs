@@ -100,6 +100,8 @@ mod usage;
 
 mod whereabouts;
 
+mod worker;
+
 #[cfg(test)]
 mod story_tests;
 
@@ -114,19 +116,12 @@ pub use super_kube::{ConnectError, KubeSuper};
 pub use usage::TenantUsage;
 pub use whereabouts::Whereabouts;
 
-use crate::kinds::{Key, Kind};
-use crate::metrics::Turn;
-use crate::settled::Stand;
-use crate::state::{Health, State, SuperCluster, UNREACHABLE};
-use crate::translation::text;
-use crate::work::Work;
-use api_types::{ApiError, ObjectName, Reason, TenantId};
-use parking_lot::Mutex;
-use plane_client::{Keep, Next, PlaneClient};
-use service_runtime::{Lease, Shutdown};
+use crate::kinds::Kind;
+use plane_client::PlaneClient;
+use service_runtime::Shutdown;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinSet;
+use worker::worker;
 
 /// Syncs all tenants until shutdown. `reserver` is the one that the API server was given; the two share what they
 /// know.
@@ -153,143 +148,4 @@ pub async fn run(client: Arc<dyn PlaneClient>, options: Options, reserver: Reser
             tracing::error!(%error, "a task of the syncer failed");
         }
     }
-}
-
-/// Takes key by key, and settles those on which nothing is left to do, until it is let go.
-async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, stop: Shutdown) {
-    loop {
-        let lease = tokio::select! {
-            lease = state.queue.next() => lease,
-            () = stop.requested() => return,
-        };
-        let Some(lease) = lease else { return };
-        let cluster = cluster_of(&state, lease.tenant, &lease.key);
-        let (_seat, lease) = match cluster.as_ref().map(|cluster| &cluster.seats) {
-            None => (None, lease),
-            Some(seats) => match seats.take(&state.queue, lease) {
-                Some((seat, lease)) => (Some(seat), lease),
-                None => continue,
-            },
-        };
-        let to_be_made = match &cluster {
-            Some(cluster) => pod_to_be_made(&state, &*client, cluster, &lease).await,
-            None => None,
-        };
-        let (place, lease) = match (&cluster, &to_be_made) {
-            (Some(cluster), Some(pod)) => match cluster.unscheduled.take(&state.queue, pod.clone(), lease) {
-                Some((place, lease)) => (Some(place), lease),
-                None => continue,
-            },
-            _ => (None, lease),
-        };
-        let tenant = lease.tenant;
-        let turn = Arc::new(state.metrics.taken(tenant, &lease.key, lease.waited));
-        let done = step(&state, &client, tenant, &lease.key, &turn).await;
-        if let (Some(place), Some(cluster), Some(pod)) = (place, &cluster, &to_be_made)
-            && cluster.cache.get(Kind::Pod, &pod.namespace, &pod.name).is_some()
-        {
-            place.keep();
-        }
-        match &done {
-            Ok(_) => state.metrics.done(tenant, &lease.key, &turn),
-            Err(error) => state.metrics.failed(tenant, &lease.key, &turn, error),
-        }
-        match done {
-            Ok(Next::OnEvent) => lease.done(None),
-            Ok(Next::After(delay)) => lease.done(Some(delay)),
-            Err(error) => {
-                // Conflicts and races are the ordinary way to learn of a newer state.
-                let is_away = error.reason() == Reason::ServiceUnavailable;
-                if is_away || error.is_conflict() || error.is_already_exists() || error.is_not_found() {
-                    tracing::debug!(tenant = %lease.tenant, key = ?lease.key, %error, "again");
-                } else {
-                    tracing::warn!(tenant = %lease.tenant, key = ?lease.key, %error, "failed; it comes again");
-                }
-                // Who asks for time gets it.
-                let patience =
-                    error.retry_after_seconds().filter(|_| error.reason() == Reason::TooManyRequests);
-                lease.failed_for(Duration::from_secs(patience.unwrap_or(0).into()));
-            }
-        }
-    }
-}
-
-/// Which super cluster work on a key has to wait for.
-fn cluster_of(state: &State, tenant: TenantId, key: &Key) -> Option<Arc<SuperCluster>> {
-    let asks = !matches!(key, Key::Everything);
-    state.placed_on(&*state.tenants.get(tenant).filter(|_| asks)?)
-}
-
-/// What of a pod says that it was scheduled.
-const NODE: Keep = Keep::Only(&[("spec", Keep::Only(&[("nodeName", Keep::All)]))]);
-
-/// The super pod of a tenant's pod that has none yet and is to run.
-async fn pod_to_be_made(
-    state: &State,
-    client: &dyn PlaneClient,
-    cluster: &SuperCluster,
-    lease: &Lease<TenantId, Key>,
-) -> Option<ObjectName> {
-    let Key::Object(Kind::Pod, at) = &lease.key else { return None };
-    let tenant =
-        state.tenants.get(lease.tenant).filter(|tenant| tenant.synced() && !tenant.spec.suspended)?;
-    let space = names::super_namespace(&tenant.name, tenant.id, &at.namespace);
-    let name = names::super_name(Kind::Pod, &at.name)?;
-    if cluster.cache.get(Kind::Pod, &space, &name).is_some() {
-        return None;
-    }
-    let pod = client.get(tenant.id, &Kind::Pod.group_resource(), at).await.ok()??;
-    let is_bound = || NODE.read(&pod.bytes).is_ok_and(|pod| !text(&pod["spec"], "nodeName").is_empty());
-    (!pod.meta.deleting && !is_bound()).then(|| ObjectName::new(space, name))
-}
-
-async fn step(
-    state: &Arc<State>,
-    client: &Arc<dyn PlaneClient>,
-    tenant: TenantId,
-    key: &Key,
-    turn: &Arc<Turn>,
-) -> Result<Next, ApiError> {
-    if let Key::Tenant(name) = key {
-        return reconcile::tenants::tenant(state, tenant, name).await;
-    }
-    let Some(view) = state.tenants.get(tenant).filter(|t| t.synced()) else {
-        return Ok(Next::OnEvent);
-    };
-    let placed = state.placed_on(&view);
-    // Once everything in its cluster is known, all of it becomes due.
-    if placed.as_ref().is_some_and(|cluster| !cluster.is_known()) {
-        return Ok(Next::OnEvent);
-    }
-    if let Key::Everything = key {
-        return state.all_due(&view).await.map(|()| Next::OnEvent);
-    }
-    // Once it is placed, too.
-    let Some(cluster) = placed else { return Ok(Next::OnEvent) };
-    let Some(api) = state.api_address(&view) else {
-        return Err(ApiError::unavailable("the tenant has no endpoint yet", 1));
-    };
-    let turn = turn.clone();
-    let (state, client_of_work, refused) = (state.clone(), client.clone(), Mutex::default());
-    let work = Work { state, client: client_of_work, tenant: view, cluster, api, turn, refused };
-    if let Health::Failed(UNREACHABLE, why) = work.cluster.health() {
-        // Everything of its tenants is due when it is back. Meanwhile nobody waits for its answers.
-        return Err(ApiError::unavailable(format!("the super cluster is away: {why}"), 1));
-    }
-    let stand = || Stand::read(&**client, &work.cluster, &work.tenant, key);
-    let before = stand().await?;
-    let next = match reconcile::reconcile(&work, key).await {
-        Ok(next) => next,
-        Err(error) => {
-            work.tell_refusal(key).await?;
-            return Err(error);
-        }
-    };
-    // Whatever changed meanwhile makes the key due again, our own writes too.
-    if let Some(before) = before
-        && stand().await?.as_ref() == Some(&before)
-    {
-        work.cluster.settled.note(tenant, key, before);
-    }
-    Ok(next)
 }

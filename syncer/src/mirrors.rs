@@ -10,7 +10,7 @@ use crate::isolation;
 use crate::kinds::{Kind, SLICE_MANAGER, SLICES_MANAGED_BY};
 use crate::ownership;
 use crate::tenants::TenantView;
-use crate::translation::{Place, Refusal, list, list_mut, remove, text};
+use crate::translation::{Place, Refusal, list, list_mut, meta_text, remove};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -26,7 +26,7 @@ const OF_THE_TENANT: &[&str] = &["targetRef", "nodeName", "zone", "hints", "depr
 
 /// An object as the super cluster gets it.
 pub fn downward(place: Place<'_>, kind: Kind, object: &Value) -> Result<Value, Refusal> {
-    let name = place.super_name(kind, text(&object["metadata"], "name"))?;
+    let name = place.super_name(kind, meta_text(object, "name"))?;
     let mut out = json!({
         "apiVersion": object["apiVersion"],
         "kind": kind.name(),

@@ -1,9 +1,8 @@
 //! Super namespaces, downward only.
 
-use crate::names;
 use crate::ownership;
 use crate::tenants::TenantView;
-use crate::translation::text;
+use crate::translation::meta_text;
 use serde_json::{Value, json};
 
 /// Label by which Kubernetes enforces a Pod Security Standard (KEP-2579).
@@ -12,7 +11,7 @@ const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
 /// A tenant's namespace as the super cluster gets it: labelled as the tenant's, and with the Pod Security Standard
 /// of the tenant's spec, whatever the tenant's namespace says.
 pub fn downward(tenant: &TenantView, namespace: &Value) -> Value {
-    let name = names::super_namespace(&tenant.name, tenant.id, text(&namespace["metadata"], "name"));
+    let name = tenant.super_namespace(meta_text(namespace, "name"));
     let mut bare = json!({"metadata": namespace["metadata"]});
     if let Some(labels) = bare["metadata"]["labels"].as_object_mut() {
         labels.retain(|key, _| {
@@ -41,6 +40,6 @@ mod tests {
         assert_eq!(labels["team"], "a");
         assert!(labels.get("kubernetes.io/metadata.name").is_none());
         assert_eq!(down["metadata"]["annotations"]["insula.dev/name"], "shop");
-        assert_eq!(down["metadata"]["name"], names::super_namespace("acme", tenant.id, "shop"));
+        assert_eq!(down["metadata"]["name"], crate::names::super_namespace("acme", tenant.id, "shop"));
     }
 }

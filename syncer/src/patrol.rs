@@ -250,9 +250,7 @@ fn main_key(tenant: &TenantView, cached: &Cached, spaces: &mut HashMap<String, S
         return None;
     }
     let namespace = if *kind == Kind::Namespace { &at.name } else { &at.namespace };
-    let space = spaces
-        .entry(namespace.to_string())
-        .or_insert_with(|| names::super_namespace(&tenant.name, tenant.id, namespace));
+    let space = spaces.entry(namespace.to_string()).or_insert_with(|| tenant.super_namespace(namespace));
     let is_main = match kind {
         Kind::Namespace => cached.at.name == *space,
         _ => {
@@ -289,8 +287,7 @@ async fn look(
         (Some(_), Some(_)) => {
             let uid =
                 client.get(tenant.id, &kind.group_resource(), at).await?.map(|o| o.meta.uid.to_string());
-            let space = names::super_namespace(&tenant.name, tenant.id, &at.namespace);
-            let there = cluster.cache.get(*kind, &space, &at.name);
+            let there = cluster.in_place_of(tenant, *kind, at);
             let stands_for = there.and_then(|c| c.identity.as_ref().map(|i| i.uid.to_string()));
             if stands_for.is_some() && *kind != Kind::Namespace && stands_for != uid {
                 Finding::Replaced

@@ -7,10 +7,10 @@
 //! carries is not read.
 
 use crate::kinds::Kind;
-use crate::names;
 use crate::pod_refusals::told;
 use crate::state::{State, SuperCluster};
 use crate::super_api::At;
+use crate::tenants::TenantView;
 use api_types::{ApiError, ObjectName, Reason, TenantId, labels};
 use async_trait::async_trait;
 use plane_client::{Duplex, PodAnswer, PodRequest, PodTunnel, SuperActor, TunnelError};
@@ -42,26 +42,19 @@ impl PodTunnels {
         PodTunnels { state }
     }
 
-    /// The super cluster of a tenant.
-    fn cluster(&self, tenant: TenantId) -> Result<(String, Arc<SuperCluster>), &'static str> {
+    /// A tenant and its super cluster.
+    fn cluster(&self, tenant: TenantId) -> Result<(Arc<TenantView>, Arc<SuperCluster>), &'static str> {
         let view = self.state.tenants.get(tenant).filter(|view| view.synced());
         let view = view.ok_or("the tenant's pods run nowhere: it is not synced")?;
         let cluster = self.state.placed_on(&view).filter(|cluster| cluster.is_known());
         let cluster = cluster.ok_or("the tenant's super cluster is not known yet")?;
-        Ok((view.name.clone(), cluster))
+        Ok((view, cluster))
     }
 
     /// The pod that stands for a pod of a tenant.
     fn find(&self, tenant: TenantId, pod: &ObjectName) -> Result<Running, &'static str> {
-        let (name, cluster) = self.cluster(tenant)?;
-        let namespace = names::super_namespace(&name, tenant, &pod.namespace);
-        let found = names::super_name(Kind::Pod, &pod.name)
-            .and_then(|name| cluster.cache.get(Kind::Pod, &namespace, &name))
-            .filter(|found| {
-                found.identity.as_ref().is_some_and(|of| {
-                    (of.tenant, &of.namespace, &of.name) == (tenant, &pod.namespace, &pod.name)
-                })
-            });
+        let (view, cluster) = self.cluster(tenant)?;
+        let found = cluster.stands_for(&view, Kind::Pod, pod);
         let found = found.ok_or("it does not run yet")?;
         // What was cached can be read.
         let object = found.value().unwrap_or_default();

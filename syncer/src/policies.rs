@@ -16,7 +16,7 @@ use crate::names;
 use crate::ownership;
 use crate::pods::environment::ApiAddress;
 use crate::tenants::TenantView;
-use crate::translation::{Place, Refusal, list, text};
+use crate::translation::{Place, Refusal, list, meta_text};
 use api_types::labels;
 use api_types::tenancy::{LabelSelector, StringMap};
 use open::directions;
@@ -47,7 +47,7 @@ pub struct Context<'a> {
 /// allows of the ports of published Services, one for each.
 pub fn downward(context: &Context<'_>, policy: &Value) -> Result<Vec<Value>, Refusal> {
     let (place, spec) = (context.place, &policy["spec"]);
-    let own_name = text(&policy["metadata"], "name");
+    let own_name = meta_text(policy, "name");
     let name = place.super_name(crate::kinds::Kind::NetworkPolicy, own_name)?;
     let selector = pod_selector(&spec["podSelector"])?;
     let (has_ingress, has_egress) = directions(spec);
@@ -72,7 +72,7 @@ pub fn downward(context: &Context<'_>, policy: &Value) -> Result<Vec<Value>, Ref
         if !rules.is_empty() {
             let spec = json!({"podSelector": both(&selector, of_service), "policyTypes": ["Ingress"],
                 "ingress": rules});
-            let name = names::through(own_name, text(&service["metadata"], "name"));
+            let name = names::through(own_name, meta_text(service, "name"));
             out.push(object(place, &name, policy, spec));
         }
     }

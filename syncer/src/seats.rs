@@ -50,52 +50,25 @@ impl Seats {
     /// From time to time: calls as many as there are seats. Who was called and needed none any more has called nobody.
     pub fn look_after(&self, queue: &Queue) {
         let free = self.inner.lock().free;
-        for _ in 0..free {
-            if !self.call_next(queue) {
-                return;
-            }
-        }
+        self.line.hand_over(queue, free);
     }
 
-    /// Sets a tenant's share; 1 when it is gone.
-    pub fn set_weight(&self, tenant: TenantId, weight: u32) {
-        self.line.set_weight(tenant, weight);
-    }
-
-    /// Whether a key waits for a seat.
-    pub fn is_awaited(&self, tenant: TenantId, key: &Key) -> bool {
-        self.line.is_pending(&tenant, key)
-    }
-
-    /// How many keys of each tenant wait for a seat.
-    pub fn lengths(&self) -> Vec<(TenantId, usize)> {
-        self.line.lengths()
-    }
-
-    /// Whether any key waits for a seat.
-    #[cfg(test)]
-    pub fn has_line(&self) -> bool {
-        !self.line.is_empty()
+    /// The keys that wait for a seat.
+    pub fn line(&self) -> &Queue {
+        &self.line
     }
 
     /// Lets all that wait go back into the queue: the cluster is let go.
     pub fn close(&self, queue: &Queue) {
         self.inner.lock().is_closed = true;
-        while self.call_next(queue) {}
-    }
-
-    /// False when none waits.
-    fn call_next(&self, queue: &Queue) -> bool {
-        let Some(next) = self.line.try_next() else { return false };
-        next.move_to(queue);
-        true
+        self.line.hand_over(queue, usize::MAX);
     }
 }
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         self.seats.inner.lock().free += 1;
-        self.seats.call_next(self.queue);
+        self.seats.line.hand_over(self.queue, 1);
     }
 }
 
@@ -121,7 +94,7 @@ mod tests {
             assert!(take(7, n).is_none());
         }
         assert!(take(8, 5).is_none() && take(8, 5).is_none());
-        assert!(queue.is_empty() && seats.is_awaited(tenant(8), &key(5)));
+        assert!(queue.is_empty() && seats.line().is_pending(&tenant(8), &key(5)));
         let next = || {
             let lease = queue.try_next()?;
             let at = (lease.tenant, lease.key.clone());
@@ -133,7 +106,7 @@ mod tests {
         // Tenants take turns.
         drop(take(7, 2).unwrap());
         assert_eq!((next(), next()), (Some((tenant(8), key(5))), None));
-        assert!(!seats.is_awaited(tenant(8), &key(5)));
+        assert!(!seats.line().is_pending(&tenant(8), &key(5)));
         let third = take(8, 5).unwrap();
         seats.close(&queue);
         assert_eq!((next(), next(), next()), (Some((tenant(7), key(3))), Some((tenant(7), key(4))), None));
@@ -157,7 +130,7 @@ mod tests {
         drop(seat);
         // The tenant is on another super cluster by now.
         queue.try_next().unwrap().done(None);
-        assert!(queue.is_empty() && seats.has_line());
+        assert!(queue.is_empty() && !seats.line().is_empty());
         seats.look_after(&queue);
         assert_eq!(queue.try_next().map(|lease| lease.key.clone()), Some(key(1)));
     }
@@ -167,7 +140,7 @@ mod tests {
         let (seats, queue) = (Seats::new(1), Queue::default());
         let tenant = |n: u128| TenantId::new(uuid::Uuid::from_u128(n));
         queue.set_weight(tenant(7), 3);
-        seats.set_weight(tenant(7), 3);
+        seats.line().set_weight(tenant(7), 3);
         queue.add(tenant(9), Key::Everything);
         let (mut seat, first) = seats.take(&queue, queue.try_next().unwrap()).unwrap();
         first.done(None);

@@ -4,7 +4,7 @@ use crate::kinds::Kind;
 use crate::names;
 use crate::ownership;
 use crate::super_cache::content_digest;
-use crate::translation::{Place, Refusal, text};
+use crate::translation::{Place, Refusal, meta_text};
 use serde_json::{Map, Value, json};
 
 /// Types that a controller of the super cluster would act on, or that only the tenant's own API server gives
@@ -13,7 +13,7 @@ const OPAQUE_THERE: &[&str] = &["kubernetes.io/service-account-token", "bootstra
 
 /// A tenant's Secret as the super cluster gets it.
 pub fn downward(place: Place<'_>, object: &Value) -> Result<Value, Refusal> {
-    let name = place.super_name(Kind::Secret, text(&object["metadata"], "name"))?;
+    let name = place.super_name(Kind::Secret, meta_text(object, "name"))?;
     let kind = object["type"].as_str().filter(|t| !OPAQUE_THERE.contains(t)).unwrap_or("Opaque");
     let mut out = json!({
         "apiVersion": "v1",
@@ -40,7 +40,7 @@ const CONTENT: &str = "insula.dev/content";
 pub fn of_tokens(place: Place<'_>, pod: &Value, tokens: &[(String, String)], rotate_at: i64) -> Value {
     let bare = json!({"metadata": {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"],
         "uid": pod["metadata"]["uid"]}});
-    let name = names::token_secret(text(&pod["metadata"], "uid"));
+    let name = names::token_secret(meta_text(pod, "uid"));
     let mut metadata = ownership::downward(place.tenant, place.super_namespace, &name, &bare);
     metadata["annotations"][ROTATE_AT] = json!(rotate_at.to_string());
     let data: Map<String, Value> = tokens.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(rotate_at(&remembered(&other)), 0, "somebody changed it");
         other["metadata"]["annotations"].as_object_mut().unwrap().remove(CONTENT);
         assert_eq!(rotate_at(&remembered(&other)), 5, "a former version made it");
-        assert!(names::is_token_secret(text(&secret["metadata"], "name")));
+        assert!(names::is_token_secret(meta_text(&secret, "name")));
         assert!(secret["metadata"]["labels"].get("app").is_none());
     }
 }

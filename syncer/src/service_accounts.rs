@@ -6,7 +6,7 @@
 use crate::difference::merge_patch;
 use crate::kinds::Kind;
 use crate::ownership;
-use crate::translation::{Place, Refusal, text};
+use crate::translation::{Place, Refusal, meta_text};
 use serde_json::{Map, Value, json};
 
 /// The account that every Kubernetes makes in every namespace. The super cluster's own stands in its place.
@@ -14,7 +14,7 @@ pub const DEFAULT: &str = "default";
 
 /// A tenant's service account as the super cluster gets it; `None` for the one that is there already.
 pub fn downward(place: Place<'_>, account: &Value) -> Result<Option<Value>, Refusal> {
-    let name = text(&account["metadata"], "name");
+    let name = meta_text(account, "name");
     if name == DEFAULT {
         return Ok(None);
     }

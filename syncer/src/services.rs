@@ -2,7 +2,7 @@
 
 use crate::kinds::Kind;
 use crate::ownership;
-use crate::translation::{Place, Refusal, list, list_mut, remove, text};
+use crate::translation::{Place, Refusal, list, list_mut, meta_text, remove, text};
 use plane_client::Reservation;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ const KEPT_BACK: &[&str] = &["externalIPs"];
 
 /// A tenant's service as the super cluster gets it. Its addresses, when it has some, are kept.
 pub fn downward(place: Place<'_>, service: &Value) -> Result<Value, Refusal> {
-    let name = place.super_name(Kind::Service, text(&service["metadata"], "name"))?;
+    let name = place.super_name(Kind::Service, meta_text(service, "name"))?;
     let mut spec = service["spec"].clone();
     if !list(&spec, "externalIPs").is_empty() {
         return Err(Refusal::new(

@@ -5,7 +5,6 @@
 //! large as the tenants' objects in namespaces that have a super namespace, some hundred bytes each.
 
 use crate::kinds::{Key, Kind};
-use crate::names;
 use crate::reconcile::services::KUBERNETES;
 use crate::state::SuperCluster;
 use crate::super_cache::Cached;
@@ -43,31 +42,21 @@ impl Stand {
             return Ok(None);
         }
         let above = client.get(tenant.id, &kind.group_resource(), at).await?.map(|object| object.revision);
-        let space = names::super_namespace(&tenant.name, tenant.id, namespace_of(*kind, at));
-        let below = match kind {
-            Kind::Namespace => cluster.cache.get(Kind::Namespace, "", &space),
-            _ => names::super_name(*kind, &at.name).and_then(|name| cluster.cache.get(*kind, &space, &name)),
-        };
+        let below = cluster.in_place_of(tenant, *kind, at);
         Ok(Some(Stand::of(above, below.as_deref())))
     }
-}
-
-fn namespace_of(kind: Kind, at: &ObjectName) -> &str {
-    if kind == Kind::Namespace { &at.name } else { &at.namespace }
 }
 
 /// False for objects that have nothing in the super cluster and need no work to see it: most objects of a tenant at
 /// rest.
 pub fn is_settled_by_work(cluster: &SuperCluster, tenant: &TenantView, kind: Kind, at: &ObjectName) -> bool {
+    let has = |space: &str| cluster.cache.get(Kind::Namespace, "", &tenant.super_namespace(space)).is_some();
     match kind {
         Kind::Service if (at.namespace.as_str(), at.name.as_str()) == KUBERNETES => false,
-        // With these, the super namespace comes to be.
-        Kind::Pod | Kind::Service | Kind::Claim => true,
-        kind if !kind.goes_down() => false,
-        kind => {
-            let space = names::super_namespace(&tenant.name, tenant.id, namespace_of(kind, at));
-            cluster.cache.get(Kind::Namespace, "", &space).is_some()
-        }
+        Kind::Namespace => has(&at.name),
+        kind if follows_its_namespace(kind) => has(&at.namespace),
+        // With the others, the super namespace comes to be.
+        kind => kind.goes_down(),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::kinds::{Key, Kind};
 use crate::metrics::{Direction, Metrics};
 use crate::options::address_of;
+use crate::ownership::Identity;
 use crate::pods::dns::PodDns;
 use crate::pods::environment::ApiAddress;
 use crate::pods::priority::Priorities;
@@ -14,7 +15,7 @@ use crate::super_cache::{Cached, SuperCache};
 use crate::tenants::{Learnt, TenantView, Tenants};
 use crate::unscheduled::Unscheduled;
 use crate::usage::LastUsage;
-use api_types::{ApiError, TenantId};
+use api_types::{ApiError, ObjectName, TenantId};
 use parking_lot::{Mutex, RwLock};
 use plane_client::{PlaneClient, Reservation};
 use serde_json::Value;
@@ -100,6 +101,11 @@ impl SuperCluster {
         }
     }
 
+    /// Where keys wait for it, beside the queue.
+    pub fn lines(&self) -> [&FairQueue<TenantId, Key>; 2] {
+        [self.seats.line(), self.unscheduled.line()]
+    }
+
     /// Its health now.
     pub fn health(&self) -> Health {
         self.health.borrow().clone()
@@ -125,6 +131,19 @@ impl SuperCluster {
     /// come again.
     pub fn is_known(&self) -> bool {
         self.cache.is_synced()
+    }
+
+    /// What is there in the place of a tenant's object, as far as it is known, whosever it is.
+    pub fn in_place_of(&self, tenant: &TenantView, kind: Kind, at: &ObjectName) -> Option<Arc<Cached>> {
+        let there = tenant.super_object(kind, at)?;
+        self.cache.get(kind, &there.namespace, &there.name)
+    }
+
+    /// What stands there for a tenant's object.
+    pub fn stands_for(&self, tenant: &TenantView, kind: Kind, at: &ObjectName) -> Option<Arc<Cached>> {
+        let is_its =
+            |of: &Identity| (of.tenant, &of.namespace, &of.name) == (tenant.id, &at.namespace, &at.name);
+        self.in_place_of(tenant, kind, at).filter(|there| there.identity.as_ref().is_some_and(is_its))
     }
 
     /// Those of a kind in it that have an address. While it is listed, those too that it had when it was connected before.
@@ -230,10 +249,6 @@ impl State {
 
     /// Adds or replaces a super cluster.
     pub fn put_super_cluster(&self, cluster: Arc<SuperCluster>) {
-        for tenant in self.tenants.all() {
-            cluster.seats.set_weight(tenant.id, tenant.spec.weight);
-            cluster.unscheduled.set_weight(tenant.id, tenant.spec.weight);
-        }
         let mut supers = self.supers.write();
         let old = supers.insert(cluster.name.clone(), cluster.clone());
         if let Some(old) = &old {
@@ -241,6 +256,10 @@ impl State {
             *cluster.former.write() = older.or_else(|| Some(old.clone()));
         }
         drop(supers);
+        // Only now: whoever learns of a weight meanwhile finds the cluster, or it is among these.
+        for tenant in self.tenants.all() {
+            cluster.lines().iter().for_each(|line| line.set_weight(tenant.id, tenant.spec.weight));
+        }
         self.let_go(old);
     }
 
@@ -262,7 +281,7 @@ impl State {
     pub fn waiting(&self) -> Vec<(TenantId, usize)> {
         let mut all: HashMap<TenantId, usize> = self.queue.lengths().into_iter().collect();
         for cluster in self.supers.read().values() {
-            for (tenant, count) in cluster.seats.lengths().into_iter().chain(cluster.unscheduled.lengths()) {
+            for (tenant, count) in cluster.lines().into_iter().flat_map(FairQueue::lengths) {
                 *all.entry(tenant).or_default() += count;
             }
         }
@@ -271,9 +290,8 @@ impl State {
 
     /// True when a key is on its way.
     pub fn is_pending(&self, tenant: TenantId, key: &Key) -> bool {
-        let is_awaited = |cluster: &Arc<SuperCluster>| {
-            cluster.seats.is_awaited(tenant, key) || cluster.unscheduled.is_awaited(tenant, key)
-        };
+        let is_awaited =
+            |cluster: &Arc<SuperCluster>| cluster.lines().iter().any(|line| line.is_pending(&tenant, key));
         self.supers.read().values().any(is_awaited) || self.queue.is_pending(&tenant, key)
     }
 
@@ -305,9 +323,8 @@ impl State {
     /// Sets a tenant's share wherever its work waits; 1 when it is gone.
     pub fn set_weight(&self, tenant: TenantId, weight: u32) {
         self.queue.set_weight(tenant, weight);
-        for cluster in self.supers.read().values() {
-            cluster.seats.set_weight(tenant, weight);
-            cluster.unscheduled.set_weight(tenant, weight);
+        for line in self.supers.read().values().flat_map(|cluster| cluster.lines()) {
+            line.set_weight(tenant, weight);
         }
     }
 
@@ -340,7 +357,7 @@ impl State {
     /// Changes were heard of that have to go in this direction.
     pub fn heard(&self, direction: Direction, news: News, keys: impl IntoIterator<Item = (TenantId, Key)>) {
         for (tenant, key) in keys {
-            if news == News::Listed && !self.is_begun(tenant) {
+            if news == News::Listed && self.begun(tenant).is_none() {
                 continue;
             }
             if direction == Direction::Down && !self.is_work(tenant, &key) {
@@ -358,17 +375,14 @@ impl State {
         if !follows_its_namespace(*kind) {
             return true;
         }
-        let view = self.tenants.get(tenant);
-        let place = view.and_then(|view| Some((self.placed_on(&view)?, view)));
-        place.is_some_and(|(cluster, view)| {
-            cluster.is_known() && is_settled_by_work(&cluster, &view, *kind, at)
-        })
+        self.begun(tenant).is_some_and(|(view, cluster)| is_settled_by_work(&cluster, &view, *kind, at))
     }
 
-    /// True when a tenant's super cluster is known. Before, nothing is done for it, and then all that is its becomes due.
-    fn is_begun(&self, tenant: TenantId) -> bool {
-        let view = self.tenants.get(tenant);
-        view.and_then(|view| self.placed_on(&view)).is_some_and(|cluster| cluster.is_known())
+    /// A tenant and its super cluster, once that is known. Before, nothing is done for it, and then all that is its becomes due.
+    fn begun(&self, tenant: TenantId) -> Option<(Arc<TenantView>, Arc<SuperCluster>)> {
+        let view = self.tenants.get(tenant)?;
+        let cluster = self.placed_on(&view).filter(|cluster| cluster.is_known())?;
+        Some((view, cluster))
     }
 
     /// Makes keys due after all that changed.

@@ -1,7 +1,9 @@
 //! What the syncer knows of tenants.
 
+use crate::kinds::Kind;
+use crate::names;
 use api_types::tenancy::{StringMap, Tenant, TenantProfileSpec, TenantSpec};
-use api_types::{TenantId, labels};
+use api_types::{ObjectName, TenantId, labels};
 use parking_lot::RwLock;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -53,6 +55,19 @@ impl TenantView {
     /// True when its objects go to a super cluster.
     pub fn synced(&self) -> bool {
         !self.spec.sync.disabled && !self.deleting
+    }
+
+    /// The super namespace of its namespace.
+    pub fn super_namespace(&self, namespace: &str) -> String {
+        names::super_namespace(&self.name, self.id, namespace)
+    }
+
+    /// What stands for its object in a super cluster; `None` when the object's name is reserved.
+    pub fn super_object(&self, kind: Kind, at: &ObjectName) -> Option<ObjectName> {
+        Some(match kind {
+            Kind::Namespace => ObjectName::cluster(self.super_namespace(&at.name)),
+            _ => ObjectName::new(self.super_namespace(&at.namespace), names::super_name(kind, &at.name)?),
+        })
     }
 
     #[cfg(test)]

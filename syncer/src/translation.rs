@@ -3,6 +3,7 @@
 use crate::kinds::Kind;
 use crate::names;
 use crate::tenants::TenantView;
+use api_types::ObjectName;
 use api_types::condition::whole_seconds;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -47,7 +48,7 @@ impl Place<'_> {
 
     /// The super namespace of another namespace of the tenant.
     pub fn super_namespace_of(&self, namespace: &str) -> String {
-        names::super_namespace(&self.tenant.name, self.tenant.id, namespace)
+        self.tenant.super_namespace(namespace)
     }
 
     /// A text of the super cluster as the tenant may read it: without the super namespace's name.
@@ -79,6 +80,21 @@ pub fn list_mut<'a>(value: &'a mut Value, field: &str) -> Option<&'a mut Vec<Val
 /// A text inside a value; empty when it is not there.
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or("")
+}
+
+/// A text of an object's metadata; empty when it is not there.
+pub fn meta_text<'a>(object: &'a Value, field: &str) -> &'a str {
+    text(&object["metadata"], field)
+}
+
+/// Namespace and name of an object.
+pub fn name_of(object: &Value) -> ObjectName {
+    ObjectName::new(meta_text(object, "namespace"), meta_text(object, "name"))
+}
+
+/// True when a condition of the type has the status.
+pub fn has_condition(object: &Value, kind: &str, status: &str) -> bool {
+    list(&object["status"], "conditions").iter().any(|c| c["type"] == kind && c["status"] == status)
 }
 
 /// Takes fields away.

@@ -11,7 +11,7 @@
 mod window;
 
 use crate::kinds::Key;
-use crate::translation::{list, text};
+use crate::translation::{list, name_of, text};
 use api_types::{ObjectName, TenantId};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -54,7 +54,8 @@ struct Taken {
 pub struct Place<'a> {
     unscheduled: &'a Unscheduled,
     queue: &'a Queue,
-    pod: Option<ObjectName>,
+    pod: ObjectName,
+    is_kept: bool,
 }
 
 impl Inner {
@@ -97,7 +98,7 @@ impl Unscheduled {
             lease.move_to(&self.line);
             return None;
         }
-        Some((Place { unscheduled: self, queue, pod: Some(pod) }, lease))
+        Some((Place { unscheduled: self, queue, pod, is_kept: false }, lease))
     }
 
     /// The super cluster is asked now to make a pod.
@@ -108,12 +109,13 @@ impl Unscheduled {
     }
 
     /// What is heard of a pod in the super cluster.
-    pub fn heard(&self, queue: &Queue, at: &ObjectName, pod: &Value) {
+    pub fn heard(&self, queue: &Queue, pod: &Value) {
         if waits(pod) {
             return;
         }
+        let at = name_of(pod);
         let mut inner = self.inner.lock();
-        let Some(taken) = inner.places.remove(at) else { return };
+        let Some(taken) = inner.places.remove(&at) else { return };
         let before = inner.window.size();
         if let Some(asked) = taken.asked.filter(|_| tells_of_the_scheduler(pod)) {
             inner.window.learn(asked, Instant::now(), !self.line.is_empty());
@@ -122,7 +124,7 @@ impl Unscheduled {
         let more = 1 + inner.window.size().saturating_sub(before);
         let free = inner.free().min(more);
         drop(inner);
-        self.call(queue, free);
+        self.line.hand_over(queue, free);
     }
 
     /// A pod does not wait for the scheduler any more, who did not say why.
@@ -130,7 +132,7 @@ impl Unscheduled {
         let mut inner = self.inner.lock();
         let free = inner.places.remove(at).map_or(0, |_| inner.free().min(1));
         drop(inner);
-        self.call(queue, free);
+        self.line.hand_over(queue, free);
     }
 
     /// From time to time: lets go who waits for too long, and calls as many as there are places. Who was called and had
@@ -140,49 +142,38 @@ impl Unscheduled {
         inner.expire();
         let free = inner.free();
         drop(inner);
-        self.call(queue, free);
+        self.line.hand_over(queue, free);
     }
 
-    fn call(&self, queue: &Queue, free: usize) {
-        for _ in 0..free {
-            let Some(next) = self.line.try_next() else { return };
-            next.move_to(queue);
-        }
+    /// The keys that wait for a place.
+    pub fn line(&self) -> &Queue {
+        &self.line
     }
 
-    /// Whether a key waits for a place.
-    pub fn is_awaited(&self, tenant: TenantId, key: &Key) -> bool {
-        self.line.is_pending(&tenant, key)
-    }
-
-    /// How many keys of each tenant wait for a place.
-    pub fn lengths(&self) -> Vec<(TenantId, usize)> {
-        self.line.lengths()
-    }
-
-    /// Sets a tenant's share; 1 when it is gone.
-    pub fn set_weight(&self, tenant: TenantId, weight: u32) {
-        self.line.set_weight(tenant, weight);
+    /// How many pods wait for the scheduler now, and how many may.
+    pub fn places(&self) -> (usize, usize) {
+        let inner = self.inner.lock();
+        (inner.places.len(), inner.window.size())
     }
 
     /// Lets all that wait go back into the queue: the cluster is let go.
     pub fn close(&self, queue: &Queue) {
         self.inner.lock().is_closed = true;
-        self.call(queue, usize::MAX);
+        self.line.hand_over(queue, usize::MAX);
     }
 }
 
 impl Place<'_> {
-    /// The pod is made: it keeps its place until something is heard of it.
-    pub fn keep(mut self) {
-        self.pod = None;
+    /// The work is done: a pod that was made keeps its place until something is heard of it.
+    pub fn keep_if(mut self, is_made: impl FnOnce(&ObjectName) -> bool) {
+        self.is_kept = is_made(&self.pod);
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if let Some(pod) = self.pod.take() {
-            self.unscheduled.leave(self.queue, &pod);
+        if !self.is_kept {
+            self.unscheduled.leave(self.queue, &self.pod);
         }
     }
 }
@@ -230,7 +221,7 @@ mod tests {
         queue.add(tenant(of), key(number));
         let lease = queue.try_next().unwrap();
         let Some((place, lease)) = unscheduled.take(queue, pod(number), lease) else { return false };
-        place.keep();
+        place.keep_if(|_| true);
         lease.done(None);
         true
     }
@@ -248,17 +239,21 @@ mod tests {
         assert!((0..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));
         assert!(!(100..103).any(|number| make(&unscheduled, &queue, 7, number)));
         assert!(!make(&unscheduled, &queue, 8, 200));
-        assert!(queue.is_empty() && unscheduled.is_awaited(tenant(8), &key(200)));
-        assert_eq!(unscheduled.lengths().iter().map(|(_, count)| count).sum::<usize>(), 4);
+        assert!(queue.is_empty() && unscheduled.line().is_pending(&tenant(8), &key(200)));
+        assert_eq!((unscheduled.line().len(), unscheduled.places()), (4, (PLACES, PLACES)));
         // Work on a pod that has its place goes on.
         assert!(make(&unscheduled, &queue, 7, 0));
 
-        unscheduled.heard(&queue, &pod(0), &json!({"spec": {}, "status": {"phase": "Pending"}}));
+        let heard = |number: usize, mut what: Value| {
+            let at = pod(number);
+            what["metadata"] = json!({"namespace": at.namespace, "name": at.name});
+            unscheduled.heard(&queue, &what);
+        };
+        heard(0, json!({"spec": {}, "status": {"phase": "Pending"}}));
         assert!(queue.is_empty());
-        unscheduled.heard(&queue, &pod(0), &json!({"spec": {"nodeName": "n"}}));
-        unscheduled.heard(&queue, &pod(0), &json!({"spec": {"nodeName": "n"}}));
-        let unschedulable = json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False"}]}});
-        unscheduled.heard(&queue, &pod(1), &unschedulable);
+        heard(0, json!({"spec": {"nodeName": "n"}}));
+        heard(0, json!({"spec": {"nodeName": "n"}}));
+        heard(1, json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False"}]}}));
         let called = [next(&queue).unwrap(), next(&queue).unwrap()];
         assert!(called.contains(&(tenant(7), key(100))) && called.contains(&(tenant(8), key(200))));
         assert_eq!(next(&queue), None);

@@ -6,10 +6,8 @@
 //! of a super cluster with more pods of tenants than [`MOST`], the rest has no usage.
 
 use crate::kinds::Kind;
-use crate::names;
 use crate::state::{State, SuperCluster};
 use crate::super_api::SuperApi;
-use crate::super_cache::Cached;
 use crate::tenants::TenantView;
 use crate::translation::{list, text};
 use api_schema::quantity::Quantity;
@@ -128,18 +126,6 @@ impl TenantUsage {
     }
 }
 
-/// What stands for a tenant's pod in a super cluster.
-fn stands_for(view: &TenantView, cluster: &SuperCluster, pod: &ObjectName) -> Option<Arc<Cached>> {
-    let namespace = names::super_namespace(&view.name, view.id, &pod.namespace);
-    let name = names::super_name(Kind::Pod, &pod.name)?;
-    cluster.cache.get(Kind::Pod, &namespace, &name).filter(|found| {
-        found
-            .identity
-            .as_ref()
-            .is_some_and(|of| (of.tenant, &of.namespace, &of.name) == (view.id, &pod.namespace, &pod.name))
-    })
-}
-
 #[async_trait]
 impl UsageMeter for TenantUsage {
     fn measures(&self, plane: TenantId) -> bool {
@@ -149,7 +135,7 @@ impl UsageMeter for TenantUsage {
     async fn pods(&self, plane: TenantId, wanted: &[ObjectName]) -> Result<Vec<PodUsage>, ApiError> {
         let (view, cluster, known) = self.known(plane).await?;
         let usage = |pod: &ObjectName| {
-            let sample = known.get(&stands_for(&view, &cluster, pod)?.at)?;
+            let sample = known.get(&cluster.stands_for(&view, Kind::Pod, pod)?.at)?;
             let containers = sample.containers.clone();
             Some(PodUsage { pod: pod.clone(), interval: sample.interval, containers })
         };
@@ -160,7 +146,7 @@ impl UsageMeter for TenantUsage {
         let (view, cluster, known) = self.known(plane).await?;
         let mut used: HashMap<CompactString, (Interval, Usage)> = HashMap::new();
         for pod in self.state.client()?.list(plane, &PODS.group_resource(), "").await? {
-            let Some(cached) = stands_for(&view, &cluster, &pod.name) else { continue };
+            let Some(cached) = cluster.stands_for(&view, Kind::Pod, &pod.name) else { continue };
             let Some(sample) = known.get(&cached.at) else { continue };
             let all = sample.containers.iter().fold(Usage::default(), |sum, (_, usage)| sum.plus(*usage));
             let node = used.entry(cached.node.clone()).or_insert((sample.interval, Usage::default()));

@@ -5,7 +5,7 @@
 
 use crate::names;
 use crate::tenants::TenantView;
-use crate::translation::text;
+use crate::translation::{meta_text, text};
 use api_types::labels;
 use serde_json::{Map, Value, json};
 
@@ -24,7 +24,7 @@ pub fn upward(tenant: &TenantView, claim: &Value, super_claim: &Value, volume: &
     if ["namespace", "name", "uid"].iter().any(|field| bound[*field] != there[*field]) {
         return None;
     }
-    let name = names::volume(text(&claim["metadata"], "uid"));
+    let name = names::volume(meta_text(claim, "uid"));
     let mut spec = Map::new();
     for field in SHOWN {
         if let Some(value) = volume["spec"].get(field).filter(|value| !value.is_null()) {

@@ -4,7 +4,6 @@ mod telling;
 
 use crate::kinds::{Key, Kind};
 use crate::metrics::{Direction, Turn};
-use crate::names;
 use crate::namespaces;
 use crate::ownership;
 use crate::pods::environment::ApiAddress;
@@ -15,7 +14,7 @@ use crate::state::{State, SuperCluster};
 use crate::super_api::At;
 use crate::super_cache::Cached;
 use crate::tenants::TenantView;
-use crate::translation::{Place, list};
+use crate::translation::{Place, meta_text};
 use api_types::tenancy::{Publish, TENANTS};
 use api_types::{ApiError, ObjectName, Resource, TenantId, labels};
 use parking_lot::Mutex;
@@ -49,7 +48,7 @@ pub struct Work {
 impl Work {
     /// The super namespace of a tenant's namespace.
     pub fn super_namespace(&self, namespace: &str) -> String {
-        names::super_namespace(&self.tenant.name, self.tenant.id, namespace)
+        self.tenant.super_namespace(namespace)
     }
 
     /// A namespace, for translations.
@@ -59,8 +58,7 @@ impl Work {
 
     /// The super object that stands for a tenant's object, as far as it is known.
     pub fn cached(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Cached>> {
-        let name = names::super_name(kind, name)?;
-        self.cluster.cache.get(kind, &self.super_namespace(namespace), &name)
+        self.cluster.in_place_of(&self.tenant, kind, &ObjectName::new(namespace, name))
     }
 
     /// True when a worker has seen to it that both sides agree on this object, and neither has changed since.
@@ -188,8 +186,9 @@ impl Work {
     /// Looks whether a super object that the cache lacks is really not there. When it is there it is taken in, and
     /// the work comes again.
     pub async fn confirm_absent(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, ApiError> {
-        let Some(name) = names::super_name(kind, name) else { return Ok(true) };
-        let at = At::new(&self.super_namespace(namespace), &name);
+        let there = self.tenant.super_object(kind, &ObjectName::new(namespace, name));
+        let Some(there) = there else { return Ok(true) };
+        let at = At::new(&there.namespace, &there.name);
         match self.cluster.api.get(kind.resource(), &at).await? {
             None => Ok(true),
             // What others have there is not what the tenant had.
@@ -335,14 +334,4 @@ impl Work {
         }
         Ok(false)
     }
-}
-
-/// A text of an object's metadata; empty when it is not there.
-pub fn meta_text<'a>(object: &'a Value, field: &str) -> &'a str {
-    object["metadata"][field].as_str().unwrap_or("")
-}
-
-/// True when a condition of the type has the status.
-pub fn has_condition(object: &Value, kind: &str, status: &str) -> bool {
-    list(&object["status"], "conditions").iter().any(|c| c["type"] == kind && c["status"] == status)
 }

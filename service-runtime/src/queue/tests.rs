@@ -145,3 +145,19 @@ async fn what_moves_to_another_queue_keeps_its_time_its_rank_and_its_failures() 
     }
     assert!(delays.is_sorted() && delays[3] >= delays[0] * 4, "{delays:?}");
 }
+
+#[tokio::test]
+async fn so_many_keys_are_handed_over_and_tenants_take_turns() {
+    let (queue, other) = (FairQueue::<u8, u8>::default(), FairQueue::default());
+    for key in 0..3 {
+        queue.add(1, key);
+    }
+    queue.add(2, 9);
+    queue.hand_over(&other, 2);
+    let mut lengths = other.lengths();
+    lengths.sort_unstable();
+    assert_eq!((lengths, queue.len()), (vec![(1, 1), (2, 1)], 2));
+    queue.hand_over(&other, usize::MAX);
+    assert_eq!((other.len(), queue.len()), (4, 0));
+    assert!(!queue.is_pending(&1, &0));
+}

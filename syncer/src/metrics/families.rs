@@ -4,7 +4,7 @@ use super::histogram::Histogram;
 use super::worst::Longest;
 use super::{Counts, Direction};
 use crate::patrol::Finding;
-use crate::state::State;
+use crate::state::{State, SuperCluster};
 use api_types::TenantId;
 use plane_client::{MetricFamily, MetricSample, MetricSource};
 use std::cmp::Reverse;
@@ -55,6 +55,37 @@ impl SyncMetrics {
         ]
     }
 
+    fn of_clusters(
+        &self,
+        name: &'static str,
+        about: &'static str,
+        value: fn(&SuperCluster) -> usize,
+    ) -> MetricFamily {
+        self.0.super_clusters().iter().fold(MetricFamily::new(name, "gauge", about), |family, cluster| {
+            family.with(vec![("super_cluster", cluster.name.clone())], value(cluster) as f64)
+        })
+    }
+
+    fn unscheduled(&self) -> [MetricFamily; 3] {
+        [
+            self.of_clusters(
+                "insula_sync_unscheduled_pods",
+                "Pods of tenants that wait for the super cluster's scheduler.",
+                |cluster| cluster.unscheduled.places().0,
+            ),
+            self.of_clusters(
+                "insula_sync_unscheduled_pods_limit",
+                "How many of them there may be now, as was learnt.",
+                |cluster| cluster.unscheduled.places().1,
+            ),
+            self.of_clusters(
+                "insula_sync_held_back_pods",
+                "Pods that are made when fewer wait for the scheduler.",
+                |cluster| cluster.unscheduled.line().len(),
+            ),
+        ]
+    }
+
     fn worst(&self, counts: &mut Counts) -> Vec<MetricFamily> {
         let mut told = |value: fn(&Longest) -> Duration| -> Vec<(TenantId, f64)> {
             counts.worst.top(WORST, value).into_iter().map(|(t, value)| (t, value.as_secs_f64())).collect()
@@ -88,6 +119,7 @@ impl MetricSource for SyncMetrics {
         out.extend(self.counted(names, "Keys that wait for a worker.", self.0.waiting()));
         let names = ["insula_sync_failing", "insula_sync_tenant_failing"];
         out.extend(self.counted(names, "Keys whose work failed last; they come again.", queue.failing()));
+        out.extend(self.unscheduled());
         let mut counts = self.0.metrics.counts.lock();
         out.extend(self.worst(&mut counts));
         out.extend(totals(&counts));

@@ -8,7 +8,7 @@ use crate::pods::priority::{self, PriorityWanted};
 use crate::pods::volumes::{self, TokenWanted, named};
 use crate::pods::{affinity, fields};
 use crate::policies::open::Open;
-use crate::translation::{Place, Refusal, list, list_mut, remove, text};
+use crate::translation::{Place, Refusal, list, list_mut, meta_text, remove, text};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -76,7 +76,7 @@ pub fn downward(pod: &Value, context: &PodContext<'_>) -> Result<TranslatedPod, 
     scheduling(place, &mut spec);
     affinity::confine(place, &mut spec);
     dns::resolver(context.dns, place, &mut spec);
-    dns::host_name(context.dns, place, text(&pod["metadata"], "name"), &mut spec)?;
+    dns::host_name(context.dns, place, meta_text(pod, "name"), &mut spec)?;
     let mut tokens = Vec::new();
     volumes::downward(place, &mut spec, &pod["metadata"], &mut tokens)?;
     containers(context, &mut spec)?;
@@ -90,7 +90,7 @@ pub fn downward(pod: &Value, context: &PodContext<'_>) -> Result<TranslatedPod, 
 
 /// The metadata of the super pod. `spec` is the translated one.
 pub fn metadata(place: Place<'_>, pod: &Value, spec: &Value) -> Result<Value, Refusal> {
-    let name = text(&pod["metadata"], "name");
+    let name = meta_text(pod, "name");
     let mut metadata =
         ownership::downward(place.tenant, place.super_namespace, &place.super_name(Kind::Pod, name)?, pod);
     for (key, value) in fields::annotations(pod, spec) {

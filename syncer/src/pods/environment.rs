@@ -3,7 +3,7 @@
 //! Kubernetes sets them for each service with a cluster IP in the pod's namespace (unless
 //! `enableServiceLinks: false`) and always for the API server. A variable that the pod defines itself wins.
 
-use crate::translation::{list, text};
+use crate::translation::{list, meta_text, text};
 use serde_json::{Value, json};
 
 /// Where pods reach the tenant's API.
@@ -45,7 +45,7 @@ fn one_service(service: &Value, out: &mut Vec<(String, String)>) {
             (text(port, "name"), protocol, port["port"].as_i64().unwrap_or(0))
         })
         .collect();
-    variables(text(&service["metadata"], "name"), address, &ports, out);
+    variables(meta_text(service, "name"), address, &ports, out);
 }
 
 fn variables(name: &str, host: &str, ports: &[(&str, &str, i64)], out: &mut Vec<(String, String)>) {

@@ -1,7 +1,8 @@
 //! Events, upward.
 
 use crate::events::{about, upward};
-use crate::work::{ACTOR, EVENTS, Work, meta_text};
+use crate::translation::meta_text;
+use crate::work::{ACTOR, EVENTS, Work};
 use api_types::{ApiError, ObjectName};
 use plane_client::{Next, Patch, Target, Write};
 use serde_json::{Value, json};

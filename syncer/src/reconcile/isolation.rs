@@ -7,8 +7,8 @@ use crate::isolation::{isolation_spec, patch, policies, published};
 use crate::kinds::Kind;
 use crate::names;
 use crate::reconcile::policies::due;
-use crate::translation::{Place, text};
-use crate::work::{Work, meta_text};
+use crate::translation::{Place, meta_text};
+use crate::work::Work;
 use api_types::ApiError;
 use jiff::Timestamp;
 use plane_client::Patch;
@@ -43,7 +43,7 @@ pub async fn publish(work: &Work, place: Place<'_>, service: &Value) -> Result<(
             // What the tenant's policies let through depends on its ports.
             due(work, place.namespace).await
         }
-        None => unpublish(work, place.namespace, text(&service["metadata"], "name")).await,
+        None => unpublish(work, place.namespace, meta_text(service, "name")).await,
     }
 }
 

@@ -15,8 +15,8 @@ use crate::reconcile::{claims, configs, nodes, policies, tokens};
 use crate::refusals::{No, is_answer};
 use crate::super_api::At;
 use crate::super_cache::Cached;
-use crate::translation::{Refusal, list, now_text, text};
-use crate::work::{ACTOR, Work, has_condition, meta_text};
+use crate::translation::{Refusal, has_condition, list, meta_text, name_of, now_text, text};
+use crate::work::{ACTOR, Work};
 use api_types::{ApiError, ObjectName, Resource, labels};
 use jiff::Timestamp;
 use plane_client::{Next, Patch, Write};
@@ -108,13 +108,15 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
         }
     }
     let super_namespace = work.super_namespace(namespace);
-    let again = tokens::ensure(work, pod, &super_namespace, &translated.tokens).await?;
+    let tokens = tokens::ask(work, pod, &super_namespace, &translated.tokens).await?;
     let object = &translated.object;
-    work.cluster.unscheduled.asked(&ObjectName::new(&super_namespace, meta_text(object, "name")));
-    match work.create(Kind::Pod, object).await {
+    work.cluster.unscheduled.asked(&name_of(object));
+    // Side by side, the tokens first: when they come later nevertheless, the kubelet waits for them.
+    let (again, made) = tokio::join!(tokens.write(work), work.create(Kind::Pod, object));
+    match made {
         Ok(_) => {
             work.state.metrics.made(work.tenant.id, &name_of(pod), &work.turn);
-            Ok(again.map_or(Next::OnEvent, Next::After))
+            Ok(again?.map_or(Next::OnEvent, Next::After))
         }
         Err(error) if is_answer(&error) => {
             let no = No::Said(error.clone());
@@ -317,8 +319,4 @@ async fn bring_up(work: &Work, pod: &Value, observed: &Value) -> Result<(), ApiE
         }
     }
     Ok(())
-}
-
-fn name_of(pod: &Value) -> ObjectName {
-    ObjectName::new(meta_text(pod, "namespace"), meta_text(pod, "name"))
 }

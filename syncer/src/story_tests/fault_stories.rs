@@ -212,3 +212,29 @@ async fn tenants_read_why_an_object_is_refused_and_nothing_of_the_super_cluster(
     all_there(&story).await;
     story.in_super("services", &space, "second").await;
 }
+
+#[tokio::test]
+async fn a_pod_whose_tokens_are_refused_for_a_while_has_them_in_the_end() {
+    let story = Story::with_tenants(&["acme"]);
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": "default", "namespace": "default"}});
+    story.planes.put(id(0), account);
+    story.faults.answer(|call| {
+        let why = "exceeded quota: secrets";
+        (call.verb == "create" && call.resource == "secrets")
+            .then(|| ApiError::forbidden(&GroupResource::new("", "secrets"), "x", why))
+    });
+    let volumes =
+        json!([{"name": "access", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]);
+    story.planes.put(id(0), pod("web", json!({"volumes": volumes})));
+    let space = story.super_namespace(id(0), "default").await;
+    let down = story.in_super("pods", &space, "web").await;
+    let told = |planes: &FakePlanes| {
+        let events = planes.all(id(0), &core("events"), "default");
+        events.iter().any(|e| e["message"].as_str().is_some_and(|m| m.contains("exceeded quota: secrets")))
+    };
+    story.planes.wait_until("its tenant is told", told).await;
+    story.faults.none();
+    let secret = down["spec"]["volumes"][0]["projected"]["sources"][0]["secret"]["name"].as_str().unwrap();
+    story.in_super("secrets", &space, secret).await;
+}

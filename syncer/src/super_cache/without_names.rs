@@ -58,7 +58,7 @@ mod tests {
         let (acme, globex) = (TenantView::for_tests("acme", 7), TenantView::for_tests("globex", 8));
         let cache = SuperCache::default();
         let made = |tenant: &TenantView| {
-            let name = names::super_namespace(&tenant.name, tenant.id, "shop");
+            let name = tenant.super_namespace("shop");
             let own = json!({"metadata": {"name": "shop", "uid": "u"}});
             cache.apply(Kind::Namespace, json!({"metadata": ownership::downward(tenant, "", &name, &own)}));
             name

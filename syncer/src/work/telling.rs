@@ -1,12 +1,12 @@
 //! What the tenant is told of what does not go to the super cluster.
 
-use super::{ACTOR, EVENTS, Work, meta_text};
+use super::{ACTOR, EVENTS, Work};
 use crate::kinds::{Key, Kind};
 use crate::names;
 use crate::ownership;
 use crate::reconcile::pods;
 use crate::refusals::{No, is_answer};
-use crate::translation::{Place, Refusal, now_text};
+use crate::translation::{Place, Refusal, meta_text, now_text};
 use api_types::{ApiError, ObjectName, labels};
 use plane_client::{Target, Write};
 use serde_json::{Value, json};
@@ -42,12 +42,12 @@ impl Work {
         let super_namespace = self.super_namespace(namespace);
         let refusal = self.told(self.place(namespace, &super_namespace), &no);
         match self.get(*kind, &at.namespace, &at.name).await? {
-            // What it refers to was refused, or it itself; one that runs is told by whoever changes it.
+            // What it refers to was refused, or it itself.
             Some(pod) if *kind == Kind::Pod && self.cached(*kind, &at.namespace, &at.name).is_none() => {
                 pods::refuse(self, &pod, &refusal).await.map(drop)
             }
-            Some(object) if *kind != Kind::Pod => self.say_refused(*kind, &object, &refusal).await,
-            _ => Ok(()),
+            Some(object) => self.say_refused(*kind, &object, &refusal).await,
+            None => Ok(()),
         }
     }
 

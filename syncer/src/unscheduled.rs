@@ -5,7 +5,8 @@
 //! here, in a line that is as fair to tenants as the queue.
 //!
 //! Guarantees: a pod has its place from before it is made until the scheduler has said where it runs, or that it does not for
-//! now, or until it is gone; and for [`PATIENCE`] at most, so that a scheduler that does not answer holds up nobody for ever. No
+//! now, or until it is gone; and for [`PATIENCE`] at most, so that a scheduler that does not answer holds up nobody for ever, or [`BRIEFLY`] when
+//! it waits for volumes or devices. No
 //! key is forgotten, also when the super cluster is let go. No longer than the number of live keys.
 
 mod window;
@@ -16,16 +17,18 @@ use api_types::{ObjectName, TenantId};
 use parking_lot::Mutex;
 use serde_json::Value;
 use service_runtime::{FairQueue, Lease};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
-use window::Window;
+use window::{Scheduled, Window};
 
 type Queue = FairQueue<TenantId, Key>;
 type Work = Lease<TenantId, Key>;
 
 /// How long a pod keeps its place.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long from its creation on, when it waits for more than the scheduler, who goes on with the next meanwhile.
+const BRIEFLY: Duration = Duration::from_millis(100);
 
 /// The pods of one super cluster that wait for its scheduler, and those that wait to be made there.
 #[derive(Default)]
@@ -37,8 +40,8 @@ pub struct Unscheduled {
 #[derive(Default)]
 struct Inner {
     places: HashMap<ObjectName, Taken>,
-    /// The same in the order of time, with those that have left theirs.
-    by_time: VecDeque<(Instant, ObjectName)>,
+    /// The same by the time at which they are over.
+    by_time: BTreeSet<(Instant, ObjectName)>,
     window: Window,
     is_closed: bool,
 }
@@ -48,6 +51,8 @@ struct Taken {
     until: Instant,
     /// When the super cluster was asked to make the pod, once it was.
     asked: Option<Instant>,
+    /// When it had.
+    made: Option<Instant>,
 }
 
 /// The place of a pod that is being made. Dropped without a word, it is free again.
@@ -63,10 +68,17 @@ impl Inner {
         if self.free() == 0 && !self.places.contains_key(&pod) && !self.is_closed {
             return false;
         }
+        self.leave(&pod);
         let until = Instant::now() + PATIENCE;
-        self.by_time.push_back((until, pod.clone()));
-        self.places.insert(pod, Taken { until, asked: None });
+        self.by_time.insert((until, pod.clone()));
+        self.places.insert(pod, Taken { until, asked: None, made: None });
         true
+    }
+
+    fn leave(&mut self, pod: &ObjectName) -> Option<Taken> {
+        let (pod, taken) = self.places.remove_entry(pod)?;
+        self.by_time.remove(&(taken.until, pod));
+        Some(taken)
     }
 
     fn free(&self) -> usize {
@@ -76,15 +88,10 @@ impl Inner {
     /// Takes their places from those whose time is over.
     fn expire(&mut self) {
         let now = Instant::now();
-        while let Some((until, pod)) = self.by_time.pop_front() {
-            match self.places.get(&pod) {
-                Some(known) if known.until == until && until > now => {
-                    self.by_time.push_front((until, pod));
-                    break;
-                }
-                Some(known) if known.until == until => drop(self.places.remove(&pod)),
-                _ => {}
-            }
+        while self.by_time.first().is_some_and(|(until, _)| *until <= now)
+            && let Some((_, pod)) = self.by_time.pop_first()
+        {
+            self.places.remove(&pod);
         }
     }
 }
@@ -102,9 +109,22 @@ impl Unscheduled {
     }
 
     /// The super cluster is asked now to make a pod.
-    pub fn asked(&self, pod: &ObjectName) {
+    pub fn asked(&self, pod: &Value) {
+        let (at, now) = (name_of(pod), Instant::now());
+        let mut inner = self.inner.lock();
+        let Some(mut taken) = inner.leave(&at) else { return };
+        taken.asked = Some(now);
+        if waits_for_others(pod) {
+            taken.until = now + BRIEFLY;
+        }
+        inner.by_time.insert((taken.until, at.clone()));
+        inner.places.insert(at, taken);
+    }
+
+    /// It has made it.
+    pub fn made(&self, pod: &ObjectName) {
         if let Some(taken) = self.inner.lock().places.get_mut(pod) {
-            taken.asked = Some(Instant::now());
+            taken.made = Some(Instant::now());
         }
     }
 
@@ -115,10 +135,13 @@ impl Unscheduled {
         }
         let at = name_of(pod);
         let mut inner = self.inner.lock();
-        let Some(taken) = inner.places.remove(&at) else { return };
+        let Some(taken) = inner.leave(&at) else { return };
         let before = inner.window.size();
-        if let Some(asked) = taken.asked.filter(|_| tells_of_the_scheduler(pod)) {
-            inner.window.learn(asked, Instant::now(), !self.line.is_empty());
+        if let Some(asked) = taken.asked.filter(|_| is_bound(pod) && !waits_for_others(pod)) {
+            let bound = Instant::now();
+            // What is heard may be faster than the answer.
+            let made = taken.made.unwrap_or(bound);
+            inner.window.learn(Scheduled { asked, made, bound }, !self.line.is_empty());
         }
         // The window may have become larger, or smaller.
         let more = 1 + inner.window.size().saturating_sub(before);
@@ -130,7 +153,7 @@ impl Unscheduled {
     /// A pod does not wait for the scheduler any more, who did not say why.
     pub fn leave(&self, queue: &Queue, at: &ObjectName) {
         let mut inner = self.inner.lock();
-        let free = inner.places.remove(at).map_or(0, |_| inner.free().min(1));
+        let free = inner.leave(at).map_or(0, |_| inner.free().min(1));
         drop(inner);
         self.line.hand_over(queue, free);
     }
@@ -188,11 +211,11 @@ fn is_bound(pod: &Value) -> bool {
     !text(&pod["spec"], "nodeName").is_empty()
 }
 
-/// True for a pod that waited for nothing but the scheduler: not for volumes or devices, which others provide.
-fn tells_of_the_scheduler(pod: &Value) -> bool {
+/// True for a pod that waits for volumes or devices beside the scheduler, which others provide.
+fn waits_for_others(pod: &Value) -> bool {
     let mut volumes = list(&pod["spec"], "volumes").iter();
     let has_claims = volumes.any(|v| v["persistentVolumeClaim"].is_object() || v["ephemeral"].is_object());
-    is_bound(pod) && !has_claims && list(&pod["spec"], "resourceClaims").is_empty()
+    has_claims || !list(&pod["spec"], "resourceClaims").is_empty()
 }
 
 #[cfg(test)]
@@ -202,7 +225,7 @@ mod tests {
     use serde_json::json;
 
     /// As many as there may be at first.
-    const PLACES: usize = 16;
+    const PLACES: usize = 8;
 
     fn tenant(number: u128) -> TenantId {
         TenantId::new(uuid::Uuid::from_u128(number))
@@ -290,5 +313,23 @@ mod tests {
         // One of them came back later, and has its place still.
         assert!((100..100 + PLACES - 1).all(|number| make(&unscheduled, &queue, 7, number)));
         assert!(!make(&unscheduled, &queue, 8, 200));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_volumes_holds_up_others_briefly() {
+        let (unscheduled, queue) = (Unscheduled::default(), Queue::default());
+        assert!((0..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));
+        assert!(!make(&unscheduled, &queue, 8, 100));
+        let claim = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
+        let at = pod(0);
+        unscheduled.asked(
+            &json!({"metadata": {"namespace": at.namespace, "name": at.name}, "spec": {"volumes": claim}}),
+        );
+        unscheduled.look_after(&queue);
+        assert_eq!(next(&queue), None);
+        tokio::time::advance(BRIEFLY).await;
+        unscheduled.look_after(&queue);
+        assert_eq!((next(&queue), next(&queue)), (Some((tenant(8), key(100))), None));
+        assert_eq!(unscheduled.places(), (PLACES - 1, PLACES));
     }
 }

@@ -1,49 +1,56 @@
 //! How many pods may wait for a scheduler: as many as it takes without making them wait, learnt from how long they do.
 //!
-//! As congestion control by delay does (RFC 6817): while a pod that is let in is scheduled as soon as ever, there may
-//! be more; when pods wait several times as long, they wait for each other, and there are to be less.
+//! As congestion control by delay does (RFC 6817): while pods are scheduled soon after they are made, there may be more;
+//! when they wait for each other, there are to be less. Soon is what is hardly longer than making them, which needs no
+//! scheduler: scheduling one is a request as well, and a super cluster that is busy with something else is slow in both.
 //!
-//! Guarantees: between [`LEAST`] and [`MOST`]. What is usual is learnt anew, so that a super cluster that has become slower is
-//! not held for a busy one for ever.
+//! Guarantees: between [`LEAST`] and [`MOST`].
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// So many always.
-const LEAST: f64 = 4.0;
+/// So many always: one that is scheduled, and the next.
+const LEAST: f64 = 2.0;
 /// Never more.
 const MOST: f64 = 64.0;
 /// What is begun with.
-const FIRST: f64 = 16.0;
-/// By how much pods may wait longer, on average, than twice what is usual.
+const FIRST: f64 = 8.0;
+/// By how much longer than making a pod it may take to schedule it, on average.
 const SLACK: Duration = Duration::from_millis(20);
-/// The usual time is the shortest of this time, and of as much before it.
-const EPOCH: Duration = Duration::from_secs(300);
-/// The weight of the last pod in the average.
-const NEWEST: f64 = 0.125;
-/// What is left of the window when pods wait for each other.
-const CUT: f64 = 0.75;
+/// The weight of the last pod in the average of how long it takes to make one.
+const NEWEST: f64 = 1.0 / 32.0;
+/// A round has so many pods at least.
+const ROUND: usize = 4;
+/// What is left of the window, at least, when pods wait for each other.
+const CUT: f64 = 0.25;
+
+/// How a pod was scheduled.
+#[derive(Clone, Copy, Debug)]
+pub struct Scheduled {
+    /// When the super cluster was asked to make it.
+    pub asked: Instant,
+    /// When it had.
+    pub made: Instant,
+    /// When it was heard where it runs.
+    pub bound: Instant,
+}
 
 /// How many pods there may be.
 #[derive(Debug)]
 pub struct Window {
     size: f64,
-    /// How long pods waited, the last ones most of all, in seconds.
-    average: f64,
-    /// The shortest time of this epoch.
-    shortest: Duration,
-    /// That of the one before.
-    before: Duration,
-    epoch: Instant,
-    /// What was asked for before this was let in by a larger window.
+    /// How long it takes on average to make a pod, in seconds.
+    making: f64,
+    /// How many pods were scheduled in this round, and how long they waited in all.
+    scheduled: usize,
+    waited: Duration,
+    /// What was asked for before this was let in by a larger window, and says nothing about this one.
     cut: Instant,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        let now = Instant::now();
-        let longest = Duration::MAX;
-        Window { size: FIRST, average: 0.0, shortest: longest, before: longest, epoch: now, cut: now }
+        Window { size: FIRST, making: 0.0, scheduled: 0, waited: Duration::ZERO, cut: Instant::now() }
     }
 }
 
@@ -53,22 +60,25 @@ impl Window {
         self.size as usize
     }
 
-    /// A pod that the super cluster was asked for then is scheduled now; `is_full` says whether others wait.
-    pub fn learn(&mut self, asked: Instant, now: Instant, is_full: bool) {
-        if now.duration_since(self.epoch) >= EPOCH {
-            (self.before, self.shortest, self.epoch) = (self.shortest, Duration::MAX, now);
+    /// A pod was scheduled; `is_full` says whether others wait to be made. After as many as there may be, a round is over.
+    pub fn learn(&mut self, pod: Scheduled, is_full: bool) {
+        self.making += (pod.made.duration_since(pod.asked).as_secs_f64() - self.making) * NEWEST;
+        if pod.asked < self.cut {
+            return;
         }
-        let took = now.duration_since(asked);
-        self.shortest = self.shortest.min(took);
-        self.average += (took.as_secs_f64() - self.average) * NEWEST;
-        let usual = self.shortest.min(self.before);
-        if self.average <= (usual * 2 + SLACK).as_secs_f64() {
-            // One more for each round of all.
-            self.size = if is_full { (self.size + 1.0 / self.size).min(MOST) } else { self.size };
-        } else if asked >= self.cut {
-            // Once for each round: those that are on their way say the same.
-            (self.size, self.cut) = ((self.size * CUT).max(LEAST), now);
+        self.scheduled += 1;
+        self.waited += pod.bound.duration_since(pod.made);
+        if self.scheduled < self.size().max(ROUND) {
+            return;
         }
+        let waited = (self.waited / u32::try_from(self.scheduled).unwrap_or(u32::MAX)).as_secs_f64();
+        let soon = self.making + SLACK.as_secs_f64();
+        if waited > soon {
+            (self.size, self.cut) = ((self.size * (soon / waited).max(CUT)).max(LEAST), pod.bound);
+        } else if is_full {
+            self.size = (self.size + 1.0).min(MOST);
+        }
+        (self.scheduled, self.waited) = (0, Duration::ZERO);
     }
 }
 
@@ -76,52 +86,68 @@ impl Window {
 mod tests {
     use super::*;
 
-    /// A scheduler that takes one pod after the other, and each of them through a way that does not get longer by others.
-    fn settled(each: Duration, way: Duration, rounds: usize) -> Window {
+    fn milliseconds(count: u32) -> Duration {
+        Duration::from_millis(count.into())
+    }
+
+    /// A scheduler that takes one pod after the other, in a super cluster that is so far away and where a request takes so
+    /// long.
+    fn settled(each: Duration, request: Duration, away: Duration) -> usize {
         let (mut window, mut now) = (Window::default(), Instant::now());
-        // The first pod is alone.
-        window.learn(now, now + each + way, false);
-        now += each + way;
-        for _ in 0..rounds {
-            let let_in = now;
+        for _ in 0..1_000 {
+            let (asked, made) = (now, now + request + away);
             for place in 1..=window.size() {
-                let wait = each * u32::try_from(place).unwrap() + way;
-                now = let_in + wait;
-                window.learn(let_in, now, true);
+                now = made + each * u32::try_from(place).unwrap() + request;
+                window.learn(Scheduled { asked, made, bound: now }, true);
             }
         }
-        window
+        window.size()
     }
 
     #[test]
     fn as_many_wait_as_the_scheduler_takes_without_making_them_wait() {
-        let milliseconds = Duration::from_millis;
-        // 50 a second, 20 ms each: the second waits twice as long as the first.
-        let slow = settled(milliseconds(20), milliseconds(10), 100);
-        assert!((4..=6).contains(&slow.size()), "{slow:?}");
-        // 1,000 a second through a way of 100 ms.
-        let far = settled(milliseconds(1), milliseconds(100), 300);
-        assert!(far.size() >= 48, "{far:?}");
-        let quick = settled(milliseconds(1), milliseconds(5), 100);
-        assert!((16..=48).contains(&quick.size()), "{quick:?}");
+        let near = Duration::ZERO;
+        for (each, request, away, expected) in [
+            // 50 a second.
+            (milliseconds(20), milliseconds(4), near, 2..=2),
+            // 1,000 a second.
+            (milliseconds(1), milliseconds(5), near, 20..=40),
+            (milliseconds(1), milliseconds(5), milliseconds(100), 60..=64),
+            // All of it four times as slow.
+            (milliseconds(4), milliseconds(20), near, 6..=12),
+        ] {
+            let size = settled(each, request, away);
+            assert!(expected.contains(&size), "{each:?} {request:?} {away:?}: {size}");
+        }
     }
 
     #[test]
-    fn who_never_waits_needs_no_more_and_what_is_usual_is_learnt_anew() {
+    fn a_scheduler_that_becomes_slow_has_few_waiting_soon() {
+        let (mut window, mut now) = (Window { size: 30.0, ..Window::default() }, Instant::now());
+        let mut in_flight = std::collections::VecDeque::from(vec![now; 30]);
+        for heard in 1.. {
+            now += milliseconds(20);
+            let asked = in_flight.pop_front().unwrap();
+            window.learn(Scheduled { asked, made: asked + milliseconds(4), bound: now }, true);
+            while in_flight.len() < window.size() {
+                in_flight.push_back(now);
+            }
+            if window.size() <= 3 {
+                // Those that were there, and about as many again.
+                assert!(heard <= 75, "{heard}");
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn who_never_waits_needs_no_more() {
         let (mut window, start) = (Window::default(), Instant::now());
-        let second = Duration::from_secs(1);
         for count in 0..1000 {
-            window.learn(start + second * count, start + second * count + Duration::from_millis(9), false);
+            let asked = start + milliseconds(1000 * count);
+            let made = asked + milliseconds(3);
+            window.learn(Scheduled { asked, made, bound: made + milliseconds(6) }, false);
         }
         assert_eq!(window.size(), FIRST as usize);
-        // It takes ten times as long from now on.
-        let slower = Duration::from_millis(90);
-        let mut sizes = Vec::new();
-        for count in 1000..5000 {
-            window.learn(start + second * count, start + second * count + slower, true);
-            sizes.push(window.size());
-        }
-        assert_eq!(sizes.iter().min(), Some(&(LEAST as usize)));
-        assert_eq!(sizes.last(), Some(&(MOST as usize)), "{window:?}");
     }
 }

@@ -255,11 +255,11 @@ impl State {
             let older = old.former.write().take().filter(|_| !old.is_known());
             *cluster.former.write() = older.or_else(|| Some(old.clone()));
         }
-        drop(supers);
-        // Only now: whoever learns of a weight meanwhile finds the cluster, or it is among these.
+        // Whoever learns of a weight meanwhile sets it after this.
         for tenant in self.tenants.all() {
             cluster.lines().iter().for_each(|line| line.set_weight(tenant.id, tenant.spec.weight));
         }
+        drop(supers);
         self.let_go(old);
     }
 
@@ -344,10 +344,10 @@ impl State {
             }
         }
         self.due(classes_due(tenant).map(|key| (tenant.id, key)));
-        let has_namespaces =
-            |cluster: Arc<SuperCluster>| !cluster.cache.of_tenant(Kind::Namespace, tenant.id).is_empty();
-        let is_empty = !self.placed_on(tenant).is_some_and(has_namespaces);
-        for kind in Kind::ALL.into_iter().filter(|kind| !is_empty || !follows_its_namespace(*kind)) {
+        let is_empty =
+            !self.placed_on(tenant).is_some_and(|cluster| cluster.cache.has_any(Kind::Namespace, tenant.id));
+        let begins = |kind: &Kind| *kind != Kind::Namespace && !follows_its_namespace(*kind);
+        for kind in Kind::ALL.into_iter().filter(|kind| !is_empty || begins(kind)) {
             let objects = client.list(tenant.id, &kind.group_resource(), "").await?;
             self.looked_through(objects.into_iter().map(|o| (tenant.id, Key::Object(kind, o.name))));
         }
@@ -369,13 +369,18 @@ impl State {
         }
     }
 
-    /// False for what follows its namespace, before there is the super namespace: that of most tenants at rest.
+    /// False for what follows its namespace, before there is the super namespace, and for namespaces, before there is any.
     fn is_work(&self, tenant: TenantId, key: &Key) -> bool {
         let Key::Object(kind, at) = key else { return true };
-        if !follows_its_namespace(*kind) {
-            return true;
+        match kind {
+            Kind::Namespace => {
+                self.begun(tenant).is_some_and(|(_, cluster)| cluster.cache.has_any(Kind::Namespace, tenant))
+            }
+            kind if follows_its_namespace(*kind) => self
+                .begun(tenant)
+                .is_some_and(|(view, cluster)| is_settled_by_work(&cluster, &view, *kind, at)),
+            _ => true,
         }
-        self.begun(tenant).is_some_and(|(view, cluster)| is_settled_by_work(&cluster, &view, *kind, at))
     }
 
     /// A tenant and its super cluster, once that is known. Before, nothing is done for it, and then all that is its becomes due.

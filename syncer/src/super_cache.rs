@@ -249,6 +249,11 @@ impl SuperCache {
         self.all_of_tenant(tenant).into_iter().filter(|c| c.kind == kind).collect()
     }
 
+    /// True when there are any.
+    pub fn has_any(&self, kind: Kind, tenant: TenantId) -> bool {
+        self.0.read().by_tenant.get(&tenant).into_iter().flatten().any(|c| c.0.kind == kind)
+    }
+
     /// The objects of a tenant.
     pub fn all_of_tenant(&self, tenant: TenantId) -> Vec<Arc<Cached>> {
         self.0.read().by_tenant.get(&tenant).into_iter().flatten().map(|c| c.0.clone()).collect()

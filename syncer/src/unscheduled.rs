@@ -5,9 +5,9 @@
 //! here, in a line that is as fair to tenants as the queue.
 //!
 //! Guarantees: a pod has its place from before it is made until the scheduler has said where it runs, or that it does not for
-//! now, or until it is gone; and for [`PATIENCE`] at most, so that a scheduler that does not answer holds up nobody for ever, or [`BRIEFLY`] when
-//! it waits for volumes or devices. No
-//! key is forgotten, also when the super cluster is let go. No longer than the number of live keys.
+//! now, or until it is gone. It has it for [`PATIENCE`] at most, so that a scheduler that does not answer holds up nobody for
+//! ever, and once it is made for [`BRIEFLY`] when it waits for volumes. No key is forgotten, also when the super cluster is let
+//! go. No longer than the number of live keys.
 
 mod window;
 
@@ -27,7 +27,7 @@ type Work = Lease<TenantId, Key>;
 
 /// How long a pod keeps its place.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long from its creation on, when it waits for more than the scheduler, who goes on with the next meanwhile.
+/// How long once it is made, when it waits for volumes: the scheduler goes on with the next meanwhile.
 const BRIEFLY: Duration = Duration::from_millis(100);
 
 /// The pods of one super cluster that wait for its scheduler, and those that wait to be made there.
@@ -49,7 +49,7 @@ struct Inner {
 /// A place that is taken.
 struct Taken {
     until: Instant,
-    /// When the super cluster was asked to make the pod, once it was.
+    /// When the super cluster was asked to make the pod, once it was; `None` for one that teaches nothing.
     asked: Option<Instant>,
     /// When it had.
     made: Option<Instant>,
@@ -69,10 +69,13 @@ impl Inner {
             return false;
         }
         self.leave(&pod);
-        let until = Instant::now() + PATIENCE;
-        self.by_time.insert((until, pod.clone()));
-        self.places.insert(pod, Taken { until, asked: None, made: None });
+        self.put(pod, Taken { until: Instant::now() + PATIENCE, asked: None, made: None });
         true
+    }
+
+    fn put(&mut self, pod: ObjectName, taken: Taken) {
+        self.by_time.insert((taken.until, pod.clone()));
+        self.places.insert(pod, taken);
     }
 
     fn leave(&mut self, pod: &ObjectName) -> Option<Taken> {
@@ -85,13 +88,15 @@ impl Inner {
         self.window.size().saturating_sub(self.places.len())
     }
 
-    /// Takes their places from those whose time is over.
+    /// Takes their places from those whose time is over. They have waited so long at least.
     fn expire(&mut self) {
         let now = Instant::now();
         while self.by_time.first().is_some_and(|(until, _)| *until <= now)
             && let Some((_, pod)) = self.by_time.pop_first()
         {
-            self.places.remove(&pod);
+            if let Some(Taken { asked: Some(asked), made: Some(made), .. }) = self.places.remove(&pod) {
+                self.window.give_up(Scheduled { asked, made, bound: now });
+            }
         }
     }
 }
@@ -109,23 +114,22 @@ impl Unscheduled {
     }
 
     /// The super cluster is asked now to make a pod.
-    pub fn asked(&self, pod: &Value) {
-        let (at, now) = (name_of(pod), Instant::now());
-        let mut inner = self.inner.lock();
-        let Some(mut taken) = inner.leave(&at) else { return };
-        taken.asked = Some(now);
-        if waits_for_others(pod) {
-            taken.until = now + BRIEFLY;
+    pub fn asked(&self, pod: &ObjectName) {
+        if let Some(taken) = self.inner.lock().places.get_mut(pod) {
+            taken.asked = Some(Instant::now());
         }
-        inner.by_time.insert((taken.until, at.clone()));
-        inner.places.insert(at, taken);
     }
 
     /// It has made it.
-    pub fn made(&self, pod: &ObjectName) {
-        if let Some(taken) = self.inner.lock().places.get_mut(pod) {
-            taken.made = Some(Instant::now());
+    pub fn made(&self, pod: &Value) {
+        let (at, now) = (name_of(pod), Instant::now());
+        let mut inner = self.inner.lock();
+        let Some(mut taken) = inner.leave(&at) else { return };
+        taken.made = Some(now);
+        if has_claims(pod) {
+            (taken.until, taken.asked) = (now + BRIEFLY, None);
         }
+        inner.put(at, taken);
     }
 
     /// What is heard of a pod in the super cluster.
@@ -137,7 +141,7 @@ impl Unscheduled {
         let mut inner = self.inner.lock();
         let Some(taken) = inner.leave(&at) else { return };
         let before = inner.window.size();
-        if let Some(asked) = taken.asked.filter(|_| is_bound(pod) && !waits_for_others(pod)) {
+        if let Some(asked) = taken.asked.filter(|_| is_bound(pod) && !has_claims(pod)) {
             let bound = Instant::now();
             // What is heard may be faster than the answer.
             let made = taken.made.unwrap_or(bound);
@@ -211,11 +215,9 @@ fn is_bound(pod: &Value) -> bool {
     !text(&pod["spec"], "nodeName").is_empty()
 }
 
-/// True for a pod that waits for volumes or devices beside the scheduler, which others provide.
-fn waits_for_others(pod: &Value) -> bool {
-    let mut volumes = list(&pod["spec"], "volumes").iter();
-    let has_claims = volumes.any(|v| v["persistentVolumeClaim"].is_object() || v["ephemeral"].is_object());
-    has_claims || !list(&pod["spec"], "resourceClaims").is_empty()
+/// True for a pod that may wait for volumes beside the scheduler.
+fn has_claims(pod: &Value) -> bool {
+    list(&pod["spec"], "volumes").iter().any(|volume| volume["persistentVolumeClaim"].is_object())
 }
 
 #[cfg(test)]
@@ -322,7 +324,7 @@ mod tests {
         assert!(!make(&unscheduled, &queue, 8, 100));
         let claim = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
         let at = pod(0);
-        unscheduled.asked(
+        unscheduled.made(
             &json!({"metadata": {"namespace": at.namespace, "name": at.name}, "spec": {"volumes": claim}}),
         );
         unscheduled.look_after(&queue);
@@ -331,5 +333,20 @@ mod tests {
         unscheduled.look_after(&queue);
         assert_eq!((next(&queue), next(&queue)), (Some((tenant(8), key(100))), None));
         assert_eq!(unscheduled.places(), (PLACES - 1, PLACES));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waited_until_its_time_was_over_teaches_that() {
+        let (unscheduled, queue) = (Unscheduled::default(), Queue::default());
+        tokio::time::advance(BRIEFLY).await;
+        for number in 0..PLACES {
+            assert!(make(&unscheduled, &queue, 7, number));
+            let at = pod(number);
+            unscheduled.asked(&at);
+            unscheduled.made(&json!({"metadata": {"namespace": at.namespace, "name": at.name}}));
+        }
+        tokio::time::advance(PATIENCE).await;
+        unscheduled.look_after(&queue);
+        assert_eq!(unscheduled.places(), (0, PLACES / 4));
     }
 }

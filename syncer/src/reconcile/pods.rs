@@ -108,19 +108,13 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
         }
     }
     let super_namespace = work.super_namespace(namespace);
-    let tokens = tokens::ask(work, pod, &super_namespace, &translated.tokens).await?;
-    let object = &translated.object;
-    let make = async {
-        let unscheduled = &work.cluster.unscheduled;
-        unscheduled.asked(object);
-        work.create(Kind::Pod, object).await.inspect(|_| unscheduled.made(&name_of(object)))
-    };
-    // Side by side, the tokens first: when they come later nevertheless, the kubelet waits for them.
-    let (again, made) = tokio::join!(tokens.write(work), make);
-    match made {
+    let again = tokens::ensure(work, pod, &super_namespace, &translated.tokens).await?;
+    let (object, unscheduled) = (&translated.object, &work.cluster.unscheduled);
+    unscheduled.asked(&name_of(object));
+    match work.create(Kind::Pod, object).await.inspect(|_| unscheduled.made(object)) {
         Ok(_) => {
             work.state.metrics.made(work.tenant.id, &name_of(pod), &work.turn);
-            Ok(again?.map_or(Next::OnEvent, Next::After))
+            Ok(again.map_or(Next::OnEvent, Next::After))
         }
         Err(error) if is_answer(&error) => {
             let no = No::Said(error.clone());

@@ -5,7 +5,6 @@ use crate::names;
 use crate::pods::fields::service_account;
 use crate::pods::volumes::TokenWanted;
 use crate::secrets::{of_tokens, rotate_at, rotation};
-use crate::super_cache::Cached;
 use crate::translation::meta_text;
 use crate::work::{ACTOR, Work};
 use api_types::{ApiError, Resource};
@@ -14,19 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use plane_client::{Patch, Target, Write};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::time::Duration;
 
 const SERVICE_ACCOUNTS: Resource = Resource::new("", "v1", "serviceaccounts");
-
-/// A pod's token Secret as it is to be.
-pub struct Tokens {
-    /// After how long to look at it again; `None` when the pod wants no token.
-    again: Option<Duration>,
-    /// What to write; `None` when it is there and fresh.
-    secret: Option<Value>,
-    known: Option<Arc<Cached>>,
-}
 
 /// Makes sure that a pod's token Secret is there and fresh. After how long to look again; `None` when the pod wants
 /// no token.
@@ -36,18 +25,8 @@ pub async fn ensure(
     super_namespace: &str,
     wanted: &[TokenWanted],
 ) -> Result<Option<Duration>, ApiError> {
-    ask(work, pod, super_namespace, wanted).await?.write(work).await
-}
-
-/// Asks the tenant's API for those tokens that are missing or due.
-pub async fn ask(
-    work: &Work,
-    pod: &Value,
-    super_namespace: &str,
-    wanted: &[TokenWanted],
-) -> Result<Tokens, ApiError> {
     if wanted.is_empty() {
-        return Ok(Tokens { again: None, secret: None, known: None });
+        return Ok(None);
     }
     let name = names::token_secret(meta_text(pod, "uid"));
     let known = work.cluster.cache.get(Kind::Secret, super_namespace, &name);
@@ -55,7 +34,7 @@ pub async fn ask(
     if let Some(known) = &known {
         let due = rotate_at(&known.value()?);
         if due > now {
-            return Ok(Tokens { again: Some(seconds(due - now)), secret: None, known: None });
+            return Ok(Some(seconds(due - now)));
         }
     }
     let mut tokens = Vec::with_capacity(wanted.len());
@@ -67,25 +46,17 @@ pub async fn ask(
     }
     let namespace = meta_text(pod, "namespace");
     let secret = of_tokens(work.place(namespace, super_namespace), pod, &tokens, due);
-    Ok(Tokens { again: Some(seconds(due - now)), secret: Some(secret), known })
-}
-
-impl Tokens {
-    /// Writes them. After how long to look again.
-    pub async fn write(self, work: &Work) -> Result<Option<Duration>, ApiError> {
-        match (self.secret, self.known) {
-            (None, _) => {}
-            (Some(secret), None) => match work.create(Kind::Secret, &secret).await {
-                Err(error) if !error.is_already_exists() => return Err(error),
-                _ => {}
-            },
-            (Some(secret), Some(known)) => {
-                let patch = json!({"metadata": {"annotations": secret["metadata"]["annotations"]}, "data": secret["data"]});
-                work.patch(&known, "", Patch::Merge(patch)).await?;
-            }
+    match known {
+        None => match work.create(Kind::Secret, &secret).await {
+            Err(error) if !error.is_already_exists() => return Err(error),
+            _ => {}
+        },
+        Some(known) => {
+            let patch = json!({"metadata": {"annotations": secret["metadata"]["annotations"]}, "data": secret["data"]});
+            work.patch(&known, "", Patch::Merge(patch)).await?;
         }
-        Ok(self.again)
     }
+    Ok(Some(seconds(due - now)))
 }
 
 /// Removes a pod's token Secret.

@@ -214,27 +214,40 @@ async fn tenants_read_why_an_object_is_refused_and_nothing_of_the_super_cluster(
 }
 
 #[tokio::test]
-async fn a_pod_whose_tokens_are_refused_for_a_while_has_them_in_the_end() {
+async fn tokens_that_are_refused_for_a_while_are_told_and_come_in_the_end() {
     let story = Story::with_tenants(&["acme"]);
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": {"name": "default", "namespace": "default"}});
     story.planes.put(id(0), account);
-    story.faults.answer(|call| {
-        let why = "exceeded quota: secrets";
-        (call.verb == "create" && call.resource == "secrets")
-            .then(|| ApiError::forbidden(&GroupResource::new("", "secrets"), "x", why))
-    });
+    let refuse = |verb: &'static str, why: &'static str| {
+        story.faults.answer(move |call| {
+            (call.verb == verb && call.resource == "secrets")
+                .then(|| ApiError::forbidden(&GroupResource::new("", "secrets"), "x", why))
+        });
+    };
+    let told = |why: &'static str| {
+        let is_it = move |event: &Value| event["message"].as_str().is_some_and(|said| said.contains(why));
+        let told = move |planes: &FakePlanes| planes.all(id(0), &core("events"), "default").iter().any(is_it);
+        story.planes.wait_until(why, told)
+    };
+    refuse("create", "exceeded quota: secrets");
     let volumes =
         json!([{"name": "access", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}]);
     story.planes.put(id(0), pod("web", json!({"volumes": volumes})));
+    told("exceeded quota: secrets").await;
+    assert!(story.planes.all(SUPER, &core("pods"), "").is_empty(), "no pod is there without its tokens");
+    story.faults.none();
     let space = story.super_namespace(id(0), "default").await;
     let down = story.in_super("pods", &space, "web").await;
-    let told = |planes: &FakePlanes| {
-        let events = planes.all(id(0), &core("events"), "default");
-        events.iter().any(|e| e["message"].as_str().is_some_and(|m| m.contains("exceeded quota: secrets")))
-    };
-    story.planes.wait_until("its tenant is told", told).await;
-    story.faults.none();
     let secret = down["spec"]["volumes"][0]["projected"]["sources"][0]["secret"]["name"].as_str().unwrap();
-    story.in_super("secrets", &space, secret).await;
+    let held = story.in_super("secrets", &space, secret).await;
+
+    // The pod runs, and its tokens are renewed.
+    refuse("patch", "no Secrets any more");
+    let mut changed = held.clone();
+    changed["data"]["token-0"] = json!("Zm9yZWlnbg==");
+    story.planes.put(SUPER, changed.clone());
+    told("no Secrets any more").await;
+    story.faults.none();
+    story.until(SUPER, "secrets", &space, secret, |now| now["data"] != changed["data"]).await;
 }

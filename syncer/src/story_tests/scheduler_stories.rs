@@ -52,11 +52,11 @@ async fn pods_of_one_tenant_do_not_stand_before_those_of_others() {
         .planes
         .wait_until("the other tenant's pod", |planes| is_made(&planes.all(SUPER, &core("pods"), "")))
         .await;
-    assert!(waiting(0), "its turn came before theirs");
+    assert!(there().len() < many / 2 && waiting(0), "its turn came before theirs");
     let gauge = |name: &str| story.metric(name, "");
     assert!(gauge("insula_sync_held_back_pods") > 0.0);
     let (taken, limit) = (gauge("insula_sync_unscheduled_pods"), gauge("insula_sync_unscheduled_pods_limit"));
-    assert!(0.0 < taken && limit < many as f64, "{taken} of {limit}");
+    assert!(0.0 < taken && (2.0..=64.0).contains(&limit), "{taken} of {limit}");
 
     tokio::spawn(schedule(story.planes.clone()));
     comes("all are made, and run", || there().len() == many + 1 && !there().iter().any(|pod| waits(&pod)))

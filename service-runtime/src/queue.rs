@@ -111,11 +111,6 @@ where
         }
     }
 
-    /// A tenant's share.
-    pub fn weight(&self, tenant: &T) -> u32 {
-        self.0.state.lock().weights.get(tenant).copied().unwrap_or(1)
-    }
-
     /// Adds a key, unless it stands in the queue already.
     pub fn add(&self, tenant: T, key: K) {
         self.add_ranked(tenant, key, Rank::Usual);

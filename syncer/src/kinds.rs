@@ -1,6 +1,7 @@
 //! The kinds that are synced, one row each.
 
 use api_types::{GroupResource, ObjectName, Resource, TenantId, labels};
+use service_runtime::{FairQueue, Lease};
 
 /// Label of EndpointSlices: who writes them.
 pub const SLICES_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
@@ -174,6 +175,12 @@ impl Kind {
         Kind::ALL.into_iter().find(|k| k.name() == name)
     }
 }
+
+/// Keys that wait, fairly to tenants.
+pub type Keys = FairQueue<TenantId, Key>;
+
+/// A key that a worker has.
+pub type LeasedKey = Lease<TenantId, Key>;
 
 #[cfg(test)]
 mod tests {

@@ -216,7 +216,7 @@ fn namespaces(context: &Context<'_>, selector: &Value) -> Result<Option<Value>, 
         .namespaces
         .iter()
         .filter(|(name, labels)| read.matches(&with_name(name, labels)))
-        .map(|(name, _)| place.super_namespace_of(name))
+        .map(|(name, _)| place.tenant.super_namespace(name))
         .collect();
     if selected.is_empty() {
         return Ok(None);

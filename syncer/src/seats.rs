@@ -4,18 +4,13 @@
 //! are for one alone. What finds no seat waits in a line that is as fair to tenants as the queue, in its rank, and goes back
 //! into the queue when one is free; none is forgotten, also when the cluster is let go. No longer than the number of live keys.
 
-use crate::kinds::Key;
-use api_types::TenantId;
+use crate::kinds::{Keys, LeasedKey};
 use parking_lot::Mutex;
-use service_runtime::{FairQueue, Lease};
-
-type Queue = FairQueue<TenantId, Key>;
-type Work = Lease<TenantId, Key>;
 
 /// The seats of one super cluster.
 pub struct Seats {
     inner: Mutex<Inner>,
-    line: Queue,
+    line: Keys,
 }
 
 struct Inner {
@@ -26,18 +21,18 @@ struct Inner {
 /// A seat, until it is dropped.
 pub struct Seat<'a> {
     seats: &'a Seats,
-    queue: &'a Queue,
+    queue: &'a Keys,
 }
 
 impl Seats {
     /// So many.
     pub fn new(count: usize) -> Self {
         let inner = Inner { free: count.max(1), is_closed: false };
-        Seats { inner: Mutex::new(inner), line: Queue::default() }
+        Seats { inner: Mutex::new(inner), line: Keys::default() }
     }
 
     /// A seat for work on a key; `None` when all are taken: then the key comes into `queue` again when one is free.
-    pub fn take<'a>(&'a self, queue: &'a Queue, lease: Work) -> Option<(Seat<'a>, Work)> {
+    pub fn take<'a>(&'a self, queue: &'a Keys, lease: LeasedKey) -> Option<(Seat<'a>, LeasedKey)> {
         let mut inner = self.inner.lock();
         if inner.free == 0 && !inner.is_closed {
             lease.move_to(&self.line);
@@ -48,18 +43,18 @@ impl Seats {
     }
 
     /// From time to time: calls as many as there are seats. Who was called and needed none any more has called nobody.
-    pub fn look_after(&self, queue: &Queue) {
+    pub fn look_after(&self, queue: &Keys) {
         let free = self.inner.lock().free;
         self.line.hand_over(queue, free);
     }
 
     /// The keys that wait for a seat.
-    pub fn line(&self) -> &Queue {
+    pub fn line(&self) -> &Keys {
         &self.line
     }
 
     /// Lets all that wait go back into the queue: the cluster is let go.
-    pub fn close(&self, queue: &Queue) {
+    pub fn close(&self, queue: &Keys) {
         self.inner.lock().is_closed = true;
         self.line.hand_over(queue, usize::MAX);
     }
@@ -75,11 +70,12 @@ impl Drop for Seat<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::Kind;
+    use crate::kinds::{Key, Kind};
+    use api_types::TenantId;
 
     #[test]
     fn who_finds_no_seat_comes_again_when_one_is_free() {
-        let (seats, queue) = (Seats::new(2), Queue::default());
+        let (seats, queue) = (Seats::new(2), Keys::default());
         let tenant = |n: u128| TenantId::new(uuid::Uuid::from_u128(n));
         let key = |n: usize| Key::object(Kind::Pod, "shop", n.to_string());
         let take = |of: u128, n: usize| {
@@ -117,7 +113,7 @@ mod tests {
 
     #[test]
     fn who_needs_no_seat_any_more_holds_up_nobody() {
-        let (seats, queue) = (Seats::new(1), Queue::default());
+        let (seats, queue) = (Seats::new(1), Keys::default());
         let tenant = TenantId::new(uuid::Uuid::from_u128(7));
         let key = |n: usize| Key::object(Kind::Pod, "shop", n.to_string());
         queue.add(tenant, Key::Everything);
@@ -137,7 +133,7 @@ mod tests {
 
     #[test]
     fn shares_by_weight_hold_in_the_line_too() {
-        let (seats, queue) = (Seats::new(1), Queue::default());
+        let (seats, queue) = (Seats::new(1), Keys::default());
         let tenant = |n: u128| TenantId::new(uuid::Uuid::from_u128(n));
         queue.set_weight(tenant(7), 3);
         seats.line().set_weight(tenant(7), 3);

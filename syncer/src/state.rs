@@ -1,6 +1,6 @@
 //! What the loops and the reserver share.
 
-use crate::kinds::{Key, Kind};
+use crate::kinds::{Key, Keys, Kind};
 use crate::metrics::{Direction, Metrics};
 use crate::options::address_of;
 use crate::ownership::Identity;
@@ -19,7 +19,7 @@ use api_types::{ApiError, ObjectName, TenantId};
 use parking_lot::{Mutex, RwLock};
 use plane_client::{PlaneClient, Reservation};
 use serde_json::Value;
-use service_runtime::{FairQueue, Rank};
+use service_runtime::Rank;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -102,7 +102,7 @@ impl SuperCluster {
     }
 
     /// Where keys wait for it, beside the queue.
-    pub fn lines(&self) -> [&FairQueue<TenantId, Key>; 2] {
+    pub fn lines(&self) -> [&Keys; 2] {
         [self.seats.line(), self.unscheduled.line()]
     }
 
@@ -201,7 +201,7 @@ pub struct State {
     /// What is counted.
     pub metrics: Metrics,
     /// What is due, in both directions.
-    pub queue: FairQueue<TenantId, Key>,
+    pub queue: Keys,
     supers: RwLock<BTreeMap<String, Arc<SuperCluster>>>,
     client: OnceLock<Arc<dyn PlaneClient>>,
     /// Where pods reach all tenants' APIs, when that is not what the tenants' endpoints say.
@@ -281,7 +281,7 @@ impl State {
     pub fn waiting(&self) -> Vec<(TenantId, usize)> {
         let mut all: HashMap<TenantId, usize> = self.queue.lengths().into_iter().collect();
         for cluster in self.supers.read().values() {
-            for (tenant, count) in cluster.lines().into_iter().flat_map(FairQueue::lengths) {
+            for (tenant, count) in cluster.lines().into_iter().flat_map(Keys::lengths) {
                 *all.entry(tenant).or_default() += count;
             }
         }
@@ -419,57 +419,4 @@ fn rank(key: &Key, direction: Direction, news: News) -> Rank {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::story_tests::harness::cluster;
-    use serde_json::json;
-
-    #[test]
-    fn what_is_listed_waits_until_all_of_the_super_cluster_is_known() {
-        let (state, cluster) = (State::default(), cluster("one"));
-        state.put_super_cluster(cluster.clone());
-        let id = TenantId::new(uuid::Uuid::from_u128(7));
-        let key = || Key::object(Kind::Pod, "shop", "web");
-        let heard = |news: News| {
-            state.heard(Direction::Up, news, [(id, key())]);
-            state.queue.try_next().map(|lease| lease.done(None)).is_some()
-        };
-        assert!(!heard(News::Listed), "nobody knows the tenant");
-        let metadata = json!({"name": "acme", "uid": id.to_string(), "resourceVersion": "1"});
-        let tenant = json!({"metadata": metadata, "spec": {}, "status": {"superCluster": "one"}});
-        assert!(state.take_tenant(tenant).is_some());
-        state.queue.try_next().unwrap().done(None);
-        assert!(!heard(News::Listed) && heard(News::Changed), "all becomes due when it is known");
-        Kind::ALL.into_iter().for_each(|kind| drop(cluster.cache.synced(kind)));
-        assert!(heard(News::Listed));
-    }
-
-    #[test]
-    fn what_ends_what_was_begun_comes_first() {
-        let pod = || Key::object(Kind::Pod, "shop", "web");
-        let node = || Key::object(Kind::Node, "", "n");
-        for (key, direction, news, expected) in [
-            (pod(), Direction::Up, News::Changed, Rank::First),
-            (pod(), Direction::Up, News::OnItsWay, Rank::Usual),
-            (pod(), Direction::Up, News::Listed, Rank::Last),
-            (pod(), Direction::Down, News::Changed, Rank::Usual),
-            (node(), Direction::Up, News::Changed, Rank::Last),
-            (Key::object(Kind::Service, "shop", "web"), Direction::Up, News::Changed, Rank::Usual),
-        ] {
-            assert_eq!(rank(&key, direction, news), expected, "{key:?} {direction:?} {news:?}");
-        }
-    }
-
-    #[test]
-    fn an_event_that_comes_again_does_not_replace_a_newer_one() {
-        let cluster = cluster("one");
-        let take = || cluster.take_event("s", "web.1");
-        assert!(cluster.keep_event("s", "web.1", json!({"count": 1})));
-        let older = take().unwrap();
-        assert!(cluster.keep_event("s", "web.1", json!({"count": 2})));
-        cluster.give_event_back("s", "web.1", older.clone());
-        assert_eq!(take(), Some(json!({"count": 2})));
-        cluster.give_event_back("s", "web.1", older.clone());
-        assert_eq!((take(), take()), (Some(older), None));
-    }
-}
+mod tests;

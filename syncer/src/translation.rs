@@ -46,11 +46,6 @@ impl Place<'_> {
         names::super_name(kind, name).ok_or_else(|| Refusal::reserved(kind, name))
     }
 
-    /// The super namespace of another namespace of the tenant.
-    pub fn super_namespace_of(&self, namespace: &str) -> String {
-        self.tenant.super_namespace(namespace)
-    }
-
     /// A text of the super cluster as the tenant may read it: without the super namespace's name.
     pub fn scrub(&self, text: &str) -> String {
         text.replace(self.super_namespace, self.namespace)

@@ -11,19 +11,15 @@
 
 mod window;
 
-use crate::kinds::Key;
+use crate::kinds::{Keys, LeasedKey};
 use crate::translation::{list, name_of, text};
-use api_types::{ObjectName, TenantId};
+use api_types::ObjectName;
 use parking_lot::Mutex;
 use serde_json::Value;
-use service_runtime::{FairQueue, Lease};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::time::Instant;
 use window::{Scheduled, Window};
-
-type Queue = FairQueue<TenantId, Key>;
-type Work = Lease<TenantId, Key>;
 
 /// How long a pod keeps its place.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,7 +30,7 @@ const BRIEFLY: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub struct Unscheduled {
     inner: Mutex<Inner>,
-    line: Queue,
+    line: Keys,
 }
 
 #[derive(Default)]
@@ -58,7 +54,7 @@ struct Taken {
 /// The place of a pod that is being made. Dropped without a word, it is free again.
 pub struct Place<'a> {
     unscheduled: &'a Unscheduled,
-    queue: &'a Queue,
+    queue: &'a Keys,
     pod: ObjectName,
     is_kept: bool,
 }
@@ -103,7 +99,12 @@ impl Inner {
 
 impl Unscheduled {
     /// A place for a pod that is to be made; `None` when there is none: then the key comes into `queue` again when there is.
-    pub fn take<'a>(&'a self, queue: &'a Queue, pod: ObjectName, lease: Work) -> Option<(Place<'a>, Work)> {
+    pub fn take<'a>(
+        &'a self,
+        queue: &'a Keys,
+        pod: ObjectName,
+        lease: LeasedKey,
+    ) -> Option<(Place<'a>, LeasedKey)> {
         let mut inner = self.inner.lock();
         if !inner.take(pod.clone()) {
             // Before a place is free again: whoever leaves one calls the next.
@@ -133,7 +134,7 @@ impl Unscheduled {
     }
 
     /// What is heard of a pod in the super cluster.
-    pub fn heard(&self, queue: &Queue, pod: &Value) {
+    pub fn heard(&self, queue: &Keys, pod: &Value) {
         if waits(pod) {
             return;
         }
@@ -155,7 +156,7 @@ impl Unscheduled {
     }
 
     /// A pod does not wait for the scheduler any more, who did not say why.
-    pub fn leave(&self, queue: &Queue, at: &ObjectName) {
+    pub fn leave(&self, queue: &Keys, at: &ObjectName) {
         let mut inner = self.inner.lock();
         let free = inner.leave(at).map_or(0, |_| inner.free().min(1));
         drop(inner);
@@ -164,7 +165,7 @@ impl Unscheduled {
 
     /// From time to time: lets go who waits for too long, and calls as many as there are places. Who was called and had
     /// nothing to do there any more has called nobody.
-    pub fn look_after(&self, queue: &Queue) {
+    pub fn look_after(&self, queue: &Keys) {
         let mut inner = self.inner.lock();
         inner.expire();
         let free = inner.free();
@@ -173,7 +174,7 @@ impl Unscheduled {
     }
 
     /// The keys that wait for a place.
-    pub fn line(&self) -> &Queue {
+    pub fn line(&self) -> &Keys {
         &self.line
     }
 
@@ -184,7 +185,7 @@ impl Unscheduled {
     }
 
     /// Lets all that wait go back into the queue: the cluster is let go.
-    pub fn close(&self, queue: &Queue) {
+    pub fn close(&self, queue: &Keys) {
         self.inner.lock().is_closed = true;
         self.line.hand_over(queue, usize::MAX);
     }
@@ -223,7 +224,8 @@ fn has_claims(pod: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::Kind;
+    use crate::kinds::{Key, Kind};
+    use api_types::TenantId;
     use serde_json::json;
 
     /// As many as there may be at first.
@@ -241,8 +243,8 @@ mod tests {
         ObjectName::new("below", number.to_string())
     }
 
-    /// Work on a pod begins: true when it has a place, and is made.
-    fn make(unscheduled: &Unscheduled, queue: &Queue, of: u128, number: usize) -> bool {
+    /// LeasedKey on a pod begins: true when it has a place, and is made.
+    fn make(unscheduled: &Unscheduled, queue: &Keys, of: u128, number: usize) -> bool {
         queue.add(tenant(of), key(number));
         let lease = queue.try_next().unwrap();
         let Some((place, lease)) = unscheduled.take(queue, pod(number), lease) else { return false };
@@ -251,7 +253,7 @@ mod tests {
         true
     }
 
-    fn next(queue: &Queue) -> Option<(TenantId, Key)> {
+    fn next(queue: &Keys) -> Option<(TenantId, Key)> {
         let lease = queue.try_next()?;
         let at = (lease.tenant, lease.key.clone());
         lease.done(None);
@@ -260,13 +262,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_finds_no_place_comes_when_one_is_left_and_tenants_take_turns() {
-        let (unscheduled, queue) = (Unscheduled::default(), Queue::default());
+        let (unscheduled, queue) = (Unscheduled::default(), Keys::default());
         assert!((0..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));
         assert!(!(100..103).any(|number| make(&unscheduled, &queue, 7, number)));
         assert!(!make(&unscheduled, &queue, 8, 200));
         assert!(queue.is_empty() && unscheduled.line().is_pending(&tenant(8), &key(200)));
         assert_eq!((unscheduled.line().len(), unscheduled.places()), (4, (PLACES, PLACES)));
-        // Work on a pod that has its place goes on.
+        // LeasedKey on a pod that has its place goes on.
         assert!(make(&unscheduled, &queue, 7, 0));
 
         let heard = |number: usize, mut what: Value| {
@@ -300,7 +302,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_scheduler_that_says_nothing_holds_nobody_up_for_ever() {
-        let (unscheduled, queue) = (Unscheduled::default(), Queue::default());
+        let (unscheduled, queue) = (Unscheduled::default(), Keys::default());
         assert!((0..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));
         assert!(!make(&unscheduled, &queue, 8, 100));
         unscheduled.leave(&queue, &pod(3));
@@ -319,7 +321,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_volumes_holds_up_others_briefly() {
-        let (unscheduled, queue) = (Unscheduled::default(), Queue::default());
+        let (unscheduled, queue) = (Unscheduled::default(), Keys::default());
         assert!((0..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));
         assert!(!make(&unscheduled, &queue, 8, 100));
         let claim = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
@@ -337,7 +339,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_waited_until_its_time_was_over_teaches_that() {
-        let (unscheduled, queue) = (Unscheduled::default(), Queue::default());
+        let (unscheduled, queue) = (Unscheduled::default(), Keys::default());
         tokio::time::advance(BRIEFLY).await;
         for number in 0..PLACES {
             assert!(make(&unscheduled, &queue, 7, number));

@@ -4,7 +4,7 @@
 //! to be made a place before the scheduler. A key that has to wait for one is with the next that is free, and the worker with
 //! the next key.
 
-use crate::kinds::{Key, Kind};
+use crate::kinds::{Key, Kind, LeasedKey};
 use crate::metrics::Turn;
 use crate::reconcile;
 use crate::seats::Seat;
@@ -16,7 +16,7 @@ use crate::work::Work;
 use api_types::{ApiError, ObjectName, Reason, TenantId};
 use parking_lot::Mutex;
 use plane_client::{Keep, Next, PlaneClient};
-use service_runtime::{Lease, Shutdown};
+use service_runtime::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const NODE: Keep = Keep::Only(&[("spec", Keep::Only(&[("nodeName", Keep::All)]))
 
 /// A key, with what it holds of its super cluster while it is worked on.
 struct Admitted<'a> {
-    lease: Lease<TenantId, Key>,
+    lease: LeasedKey,
     _seat: Option<Seat<'a>>,
     place: Option<Place<'a>>,
 }
@@ -62,7 +62,7 @@ async fn admit<'a>(
     state: &'a State,
     client: &dyn PlaneClient,
     cluster: Option<&'a SuperCluster>,
-    lease: Lease<TenantId, Key>,
+    lease: LeasedKey,
 ) -> Option<Admitted<'a>> {
     let Some(cluster) = cluster else { return Some(Admitted { lease, _seat: None, place: None }) };
     let (seat, lease) = cluster.seats.take(&state.queue, lease)?;
@@ -77,7 +77,7 @@ async fn admit<'a>(
 }
 
 /// What becomes of a key that was worked on.
-fn settle(lease: Lease<TenantId, Key>, done: Result<Next, ApiError>) {
+fn settle(lease: LeasedKey, done: Result<Next, ApiError>) {
     match done {
         Ok(Next::OnEvent) => lease.done(None),
         Ok(Next::After(delay)) => lease.done(Some(delay)),
@@ -107,7 +107,7 @@ async fn pod_to_be_made(
     state: &State,
     client: &dyn PlaneClient,
     cluster: &SuperCluster,
-    lease: &Lease<TenantId, Key>,
+    lease: &LeasedKey,
 ) -> Option<ObjectName> {
     let Key::Object(Kind::Pod, at) = &lease.key else { return None };
     let tenant =

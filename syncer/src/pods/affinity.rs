@@ -35,7 +35,7 @@ fn confine_term(place: Place<'_>, term: &mut Value) {
     confine_selector(place, term, "namespaceSelector");
     for namespace in list_mut(term, "namespaces").into_iter().flatten() {
         if let Some(name) = namespace.as_str() {
-            *namespace = json!(place.super_namespace_of(name));
+            *namespace = json!(place.tenant.super_namespace(name));
         }
     }
 }
@@ -79,7 +79,7 @@ mod tests {
                 "affinity": {"podAntiAffinity": {
                     "requiredDuringSchedulingIgnoredDuringExecution": [
                         {"labelSelector": {"matchLabels": {"app": "web", "insula.dev/tenant-uid": uid}},
-                            "namespaces": [place.super_namespace_of("other")], "topologyKey": "h"},
+                            "namespaces": [place.tenant.super_namespace("other")], "topologyKey": "h"},
                         {"labelSelector": null,
                             "namespaceSelector": {"matchLabels": {"insula.dev/tenant-uid": uid}}, "topologyKey": "h"}],
                     "preferredDuringSchedulingIgnoredDuringExecution": [

@@ -3,7 +3,7 @@
 //! Read in this order: [`kinds`], [`rights`], [`names`] and [`ownership`] (what is synced, what is needed for it, how it is called, whose it is), the
 //! translations, one file for each resource, all pure ([`namespaces`], [`isolation`], [`policies`], [`service_accounts`], [`configmaps`], [`secrets`], [`claims`],
 //! [`services`], [`pods`], [`nodes`], [`volumes`], [`classes`], [`events`]), [`super_api`] (what is asked of a super cluster), `reconcile`
-//! (one key at a time), [`worker`] and the other loops around it.
+//! (one key at a time), `worker` and the other loops around it.
 //!
 //! Guarantees: an object of a super cluster is written only after its tenant was checked, and by its UID; a tenant
 //! that is deleted keeps a finalizer until a listing finds nothing of it; each kind of all tenants is watched

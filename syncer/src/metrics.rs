@@ -121,10 +121,6 @@ impl Metrics {
 
     /// A worker took a key, with what it is to bring to the other side.
     pub fn taken(&self, tenant: TenantId, key: &Key, waited: Duration) -> Turn {
-        let mut counts = self.counts.lock();
-        counts.queue.add(waited);
-        counts.worst.waited(tenant, waited);
-        drop(counts);
         let heard = self.heard.lock().remove(&(tenant, key.clone())).unwrap_or_default();
         let turn = Turn::begin();
         let queued = turn.taken.checked_sub(waited).unwrap_or(turn.taken);
@@ -134,7 +130,7 @@ impl Metrics {
     /// The worker is done with it.
     pub fn done(&self, tenant: TenantId, key: &Key, turn: &Turn) {
         let mut counts = self.counts.lock();
-        counts.worked(key, turn);
+        counts.worked(tenant, key, turn);
         for direction in Direction::ALL {
             // What brought nothing to the other side was no news for it: an echo of our own write, mostly.
             if let Some(since) = turn.heard[direction as usize].filter(|_| turn.wrote.count(direction) > 0) {
@@ -147,9 +143,14 @@ impl Metrics {
     /// The worker could not do it: it comes again, and is as late as it was.
     pub fn failed(&self, tenant: TenantId, key: &Key, turn: &Turn, error: &ApiError) {
         let mut counts = self.counts.lock();
-        counts.worked(key, turn);
+        counts.worked(tenant, key, turn);
         *counts.errors.entry(format!("{:?}", error.reason())).or_insert(0) += 1;
         drop(counts);
+        self.put_back(tenant, key, turn);
+    }
+
+    /// The worker left it as it is: it waits on, and is as late as it was.
+    pub fn put_back(&self, tenant: TenantId, key: &Key, turn: &Turn) {
         if turn.heard == Heard::default() {
             return;
         }
@@ -213,7 +214,10 @@ impl Metrics {
 }
 
 impl Counts {
-    fn worked(&mut self, key: &Key, turn: &Turn) {
+    fn worked(&mut self, tenant: TenantId, key: &Key, turn: &Turn) {
+        let waited = turn.taken.saturating_duration_since(turn.queued);
+        self.queue.add(waited);
+        self.worst.waited(tenant, waited);
         self.work.entry(kind(key)).or_default().add(turn.taken.elapsed());
         for direction in Direction::ALL {
             self.writes[direction as usize] += u64::from(turn.wrote.count(direction));

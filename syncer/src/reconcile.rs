@@ -34,36 +34,47 @@ pub mod events;
 pub mod tenants;
 
 use crate::kinds::{Key, Kind};
+use crate::state::SuperCluster;
 use crate::work::Work;
 use api_types::ApiError;
 use plane_client::Next;
+use std::sync::Arc;
+
+/// How work on a key ended.
+pub enum End {
+    /// It is done, until something comes.
+    Done(Next),
+    /// A pod is to be made, and there is no place for it before the scheduler of its super cluster.
+    NoPlace(Arc<SuperCluster>),
+}
 
 /// Works on one key of a tenant whose super cluster is known.
-pub async fn reconcile(work: &Work, key: &Key) -> Result<Next, ApiError> {
+pub async fn reconcile(work: &Work, key: &Key) -> Result<End, ApiError> {
     let (kind, object) = match key {
         // They are worked on without a super cluster too; see `step`.
-        Key::Tenant(_) | Key::Everything => return Ok(Next::OnEvent),
-        Key::Event(at) => return events::event(work, at).await,
+        Key::Tenant(_) | Key::Everything => return Ok(End::Done(Next::OnEvent)),
+        Key::Event(at) => return events::event(work, at).await.map(End::Done),
         Key::Object(kind, object) => (*kind, object),
     };
     let (namespace, name) = (object.namespace.as_str(), object.name.as_str());
-    match kind {
-        Kind::Namespace => namespaces::namespace(work, name).await,
-        Kind::NetworkPolicy => policies::policy(work, namespace, name).await,
-        Kind::ServiceAccount => service_accounts::service_account(work, namespace, name).await,
+    let next = match kind {
+        Kind::Namespace => namespaces::namespace(work, name).await?,
+        Kind::NetworkPolicy => policies::policy(work, namespace, name).await?,
+        Kind::ServiceAccount => service_accounts::service_account(work, namespace, name).await?,
         Kind::ConfigMap | Kind::Secret => {
-            configs::config(work, kind, namespace, name, configs::Need::ByRule).await
+            configs::config(work, kind, namespace, name, configs::Need::ByRule).await?
         }
-        Kind::Claim => claims::claim(work, namespace, name).await,
-        Kind::Service => services::service(work, namespace, name).await,
+        Kind::Claim => claims::claim(work, namespace, name).await?,
+        Kind::Service => services::service(work, namespace, name).await?,
         Kind::EndpointSlice | Kind::Ingress | Kind::DisruptionBudget => {
-            mirrors::mirror(work, kind, namespace, name).await
+            mirrors::mirror(work, kind, namespace, name).await?
         }
-        Kind::Pod => pods::pod(work, namespace, name).await,
-        Kind::Node => nodes::node(work, name).await,
-        Kind::Volume => views::volume(work, name).await,
+        Kind::Pod => return pods::pod(work, namespace, name).await,
+        Kind::Node => nodes::node(work, name).await?,
+        Kind::Volume => views::volume(work, name).await?,
         Kind::StorageClass | Kind::RuntimeClass | Kind::IngressClass | Kind::PriorityClass => {
-            views::class(work, kind, name).await
+            views::class(work, kind, name).await?
         }
-    }
+    };
+    Ok(End::Done(next))
 }

@@ -51,7 +51,7 @@ struct Taken {
     made: Option<Instant>,
 }
 
-/// The place of a pod that is being made. Dropped without a word, it is free again.
+/// The place of a pod that is being made. Dropped before it was, it is free again.
 pub struct Place<'a> {
     unscheduled: &'a Unscheduled,
     queue: &'a Keys,
@@ -98,39 +98,17 @@ impl Inner {
 }
 
 impl Unscheduled {
-    /// A place for a pod that is to be made; `None` when there is none: then the key comes into `queue` again when there is.
-    pub fn take<'a>(
-        &'a self,
-        queue: &'a Keys,
-        pod: ObjectName,
-        lease: LeasedKey,
-    ) -> Option<(Place<'a>, LeasedKey)> {
-        let mut inner = self.inner.lock();
-        if !inner.take(pod.clone()) {
-            // Before a place is free again: whoever leaves one calls the next.
-            lease.move_to(&self.line);
-            return None;
-        }
-        Some((Place { unscheduled: self, queue, pod, is_kept: false }, lease))
+    /// A place for a pod that is to be made, if there is one.
+    pub fn take<'a>(&'a self, queue: &'a Keys, pod: ObjectName) -> Option<Place<'a>> {
+        let is_taken = self.inner.lock().take(pod.clone());
+        is_taken.then_some(Place { unscheduled: self, queue, pod, is_kept: false })
     }
 
-    /// The super cluster is asked now to make a pod.
-    pub fn asked(&self, pod: &ObjectName) {
-        if let Some(taken) = self.inner.lock().places.get_mut(pod) {
-            taken.asked = Some(Instant::now());
-        }
-    }
-
-    /// It has made it.
-    pub fn made(&self, pod: &Value) {
-        let (at, now) = (name_of(pod), Instant::now());
-        let mut inner = self.inner.lock();
-        let Some(mut taken) = inner.leave(&at) else { return };
-        taken.made = Some(now);
-        if has_claims(pod) {
-            (taken.until, taken.asked) = (now + BRIEFLY, None);
-        }
-        inner.put(at, taken);
+    /// A key found no place: it comes into `queue` again when there is one.
+    pub fn wait(&self, queue: &Keys, lease: LeasedKey) {
+        lease.move_to(&self.line);
+        // One that was left in between has called nobody.
+        self.look_after(queue);
     }
 
     /// What is heard of a pod in the super cluster.
@@ -168,7 +146,7 @@ impl Unscheduled {
     pub fn look_after(&self, queue: &Keys) {
         let mut inner = self.inner.lock();
         inner.expire();
-        let free = inner.free();
+        let free = if inner.is_closed { usize::MAX } else { inner.free() };
         drop(inner);
         self.line.hand_over(queue, free);
     }
@@ -192,9 +170,26 @@ impl Unscheduled {
 }
 
 impl Place<'_> {
-    /// The work is done: a pod that was made keeps its place until something is heard of it.
-    pub fn keep_if(mut self, is_made: impl FnOnce(&ObjectName) -> bool) {
-        self.is_kept = is_made(&self.pod);
+    /// The super cluster is asked now to make the pod.
+    pub fn asked(&self) {
+        if let Some(taken) = self.unscheduled.inner.lock().places.get_mut(&self.pod) {
+            taken.asked = Some(Instant::now());
+        }
+    }
+
+    /// It has made it: the pod keeps its place until something is heard of it.
+    pub fn made(mut self, pod: &Value) {
+        self.is_kept = true;
+        let now = Instant::now();
+        let mut inner = self.unscheduled.inner.lock();
+        if has_claims(pod) {
+            if inner.leave(&self.pod).is_none() {
+                return;
+            }
+            inner.put(self.pod.clone(), Taken { until: now + BRIEFLY, asked: None, made: Some(now) });
+        } else if let Some(taken) = inner.places.get_mut(&self.pod) {
+            taken.made = Some(now);
+        }
     }
 }
 
@@ -243,14 +238,22 @@ mod tests {
         ObjectName::new("below", number.to_string())
     }
 
-    /// LeasedKey on a pod begins: true when it has a place, and is made.
-    fn make(unscheduled: &Unscheduled, queue: &Keys, of: u128, number: usize) -> bool {
+    /// Work on a pod begins: true when it has a place, and is made.
+    fn make_with(unscheduled: &Unscheduled, queue: &Keys, of: u128, number: usize, spec: Value) -> bool {
         queue.add(tenant(of), key(number));
         let lease = queue.try_next().unwrap();
-        let Some((place, lease)) = unscheduled.take(queue, pod(number), lease) else { return false };
-        place.keep_if(|_| true);
+        let Some(place) = unscheduled.take(queue, pod(number)) else {
+            unscheduled.wait(queue, lease);
+            return false;
+        };
+        place.asked();
+        place.made(&json!({"spec": spec}));
         lease.done(None);
         true
+    }
+
+    fn make(unscheduled: &Unscheduled, queue: &Keys, of: u128, number: usize) -> bool {
+        make_with(unscheduled, queue, of, number, json!({}))
     }
 
     fn next(queue: &Keys) -> Option<(TenantId, Key)> {
@@ -268,7 +271,7 @@ mod tests {
         assert!(!make(&unscheduled, &queue, 8, 200));
         assert!(queue.is_empty() && unscheduled.line().is_pending(&tenant(8), &key(200)));
         assert_eq!((unscheduled.line().len(), unscheduled.places()), (4, (PLACES, PLACES)));
-        // LeasedKey on a pod that has its place goes on.
+        // Work on a pod that has its place goes on.
         assert!(make(&unscheduled, &queue, 7, 0));
 
         let heard = |number: usize, mut what: Value| {
@@ -287,9 +290,8 @@ mod tests {
 
         // A pod that was not made leaves its place to the next one.
         queue.add(tenant(8), key(200));
-        let (place, lease) = unscheduled.take(&queue, pod(200), queue.try_next().unwrap()).unwrap();
-        lease.done(None);
-        drop(place);
+        queue.try_next().unwrap().done(None);
+        drop(unscheduled.take(&queue, pod(200)).unwrap());
         assert_eq!((next(&queue), next(&queue)), (Some((tenant(7), key(101))), None));
 
         unscheduled.close(&queue);
@@ -322,13 +324,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_volumes_holds_up_others_briefly() {
         let (unscheduled, queue) = (Unscheduled::default(), Keys::default());
-        assert!((0..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));
-        assert!(!make(&unscheduled, &queue, 8, 100));
         let claim = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
-        let at = pod(0);
-        unscheduled.made(
-            &json!({"metadata": {"namespace": at.namespace, "name": at.name}, "spec": {"volumes": claim}}),
-        );
+        assert!(make_with(&unscheduled, &queue, 7, 0, json!({"volumes": claim})));
+        assert!((1..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));
+        assert!(!make(&unscheduled, &queue, 8, 100));
         unscheduled.look_after(&queue);
         assert_eq!(next(&queue), None);
         tokio::time::advance(BRIEFLY).await;
@@ -343,9 +342,6 @@ mod tests {
         tokio::time::advance(BRIEFLY).await;
         for number in 0..PLACES {
             assert!(make(&unscheduled, &queue, 7, number));
-            let at = pod(number);
-            unscheduled.asked(&at);
-            unscheduled.made(&json!({"metadata": {"namespace": at.namespace, "name": at.name}}));
         }
         tokio::time::advance(PATIENCE).await;
         unscheduled.look_after(&queue);

@@ -1,34 +1,21 @@
 //! A worker: takes key by key, and settles those on which nothing is left to do.
 //!
-//! Before it works on a key, the key has all that it needs of its super cluster ([`admit`]): a seat, and for a pod that is
-//! to be made a place before the scheduler. A key that has to wait for one is with the next that is free, and the worker with
-//! the next key.
+//! Before it works on a key, the key has a seat of its super cluster, and before it makes a pod, a place before the
+//! scheduler. A key that finds none is with the next that is free, and the worker with the next key.
 
-use crate::kinds::{Key, Kind, LeasedKey};
+use crate::kinds::{Key, LeasedKey};
 use crate::metrics::Turn;
-use crate::reconcile;
-use crate::seats::Seat;
+use crate::reconcile::{self, End};
 use crate::settled::Stand;
 use crate::state::{Health, State, SuperCluster, UNREACHABLE};
-use crate::translation::text;
-use crate::unscheduled::Place;
+use crate::tenants::TenantView;
 use crate::work::Work;
-use api_types::{ApiError, ObjectName, Reason, TenantId};
+use api_types::{ApiError, Reason};
 use parking_lot::Mutex;
-use plane_client::{Keep, Next, PlaneClient};
+use plane_client::{Next, PlaneClient};
 use service_runtime::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What of a pod says that it was scheduled.
-const NODE: Keep = Keep::Only(&[("spec", Keep::Only(&[("nodeName", Keep::All)]))]);
-
-/// A key, with what it holds of its super cluster while it is worked on.
-struct Admitted<'a> {
-    lease: LeasedKey,
-    _seat: Option<Seat<'a>>,
-    place: Option<Place<'a>>,
-}
 
 /// Works until it is let go.
 pub async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, stop: Shutdown) {
@@ -38,49 +25,34 @@ pub async fn worker(state: Arc<State>, client: Arc<dyn PlaneClient>, stop: Shutd
             () = stop.requested() => return,
         };
         let Some(lease) = lease else { return };
-        let cluster = cluster_of(&state, lease.tenant, &lease.key);
-        let Some(Admitted { lease, place, _seat }) = admit(&state, &*client, cluster.as_deref(), lease).await
-        else {
-            continue;
+        let tenant = state.tenants.get(lease.tenant);
+        let cluster = tenant.as_ref().and_then(|tenant| state.placed_on(tenant));
+        // What makes others due asks nothing of the super cluster.
+        let asked = cluster.as_ref().filter(|_| lease.key != Key::Everything);
+        let (_seat, lease) = match asked.map(|cluster| &cluster.seats) {
+            Some(seats) => match seats.take(&state.queue, lease) {
+                Some((seat, lease)) => (Some(seat), lease),
+                None => continue,
+            },
+            None => (None, lease),
         };
-        let tenant = lease.tenant;
-        let turn = Arc::new(state.metrics.taken(tenant, &lease.key, lease.waited));
-        let done = step(&state, &client, tenant, &lease.key, &turn).await;
-        if let (Some(place), Some(cluster)) = (place, &cluster) {
-            place.keep_if(|pod| cluster.cache.get(Kind::Pod, &pod.namespace, &pod.name).is_some());
-        }
+        let turn = Arc::new(state.metrics.taken(lease.tenant, &lease.key, lease.waited));
+        let done = step(&state, &client, &lease, tenant, cluster.clone(), &turn).await;
         match &done {
-            Ok(_) => state.metrics.done(tenant, &lease.key, &turn),
-            Err(error) => state.metrics.failed(tenant, &lease.key, &turn, error),
+            Ok(End::Done(_)) => state.metrics.done(lease.tenant, &lease.key, &turn),
+            Ok(End::NoPlace(_)) => state.metrics.put_back(lease.tenant, &lease.key, &turn),
+            Err(error) => state.metrics.failed(lease.tenant, &lease.key, &turn, error),
         }
-        settle(lease, done);
+        settle(&state, lease, done);
     }
 }
 
-/// Gives a key what it needs of its super cluster. `None` when it has to wait for that: then it comes again.
-async fn admit<'a>(
-    state: &'a State,
-    client: &dyn PlaneClient,
-    cluster: Option<&'a SuperCluster>,
-    lease: LeasedKey,
-) -> Option<Admitted<'a>> {
-    let Some(cluster) = cluster else { return Some(Admitted { lease, _seat: None, place: None }) };
-    let (seat, lease) = cluster.seats.take(&state.queue, lease)?;
-    let (place, lease) = match pod_to_be_made(state, client, cluster, &lease).await {
-        None => (None, lease),
-        Some(pod) => {
-            let (place, lease) = cluster.unscheduled.take(&state.queue, pod, lease)?;
-            (Some(place), lease)
-        }
-    };
-    Some(Admitted { lease, _seat: Some(seat), place })
-}
-
 /// What becomes of a key that was worked on.
-fn settle(lease: LeasedKey, done: Result<Next, ApiError>) {
+fn settle(state: &State, lease: LeasedKey, done: Result<End, ApiError>) {
     match done {
-        Ok(Next::OnEvent) => lease.done(None),
-        Ok(Next::After(delay)) => lease.done(Some(delay)),
+        Ok(End::Done(Next::OnEvent)) => lease.done(None),
+        Ok(End::Done(Next::After(delay))) => lease.done(Some(delay)),
+        Ok(End::NoPlace(cluster)) => cluster.unscheduled.wait(&state.queue, lease),
         Err(error) => {
             // Conflicts and races are the ordinary way to learn of a newer state.
             let is_away = error.reason() == Reason::ServiceUnavailable;
@@ -96,54 +68,28 @@ fn settle(lease: LeasedKey, done: Result<Next, ApiError>) {
     }
 }
 
-/// Which super cluster work on a key has to wait for.
-fn cluster_of(state: &State, tenant: TenantId, key: &Key) -> Option<Arc<SuperCluster>> {
-    let asks = !matches!(key, Key::Everything);
-    state.placed_on(&*state.tenants.get(tenant).filter(|_| asks)?)
-}
-
-/// The super pod of a tenant's pod that has none yet and is to run.
-async fn pod_to_be_made(
-    state: &State,
-    client: &dyn PlaneClient,
-    cluster: &SuperCluster,
-    lease: &LeasedKey,
-) -> Option<ObjectName> {
-    let Key::Object(Kind::Pod, at) = &lease.key else { return None };
-    let tenant =
-        state.tenants.get(lease.tenant).filter(|tenant| tenant.synced() && !tenant.spec.suspended)?;
-    let super_pod = tenant.super_object(Kind::Pod, at)?;
-    if cluster.cache.get(Kind::Pod, &super_pod.namespace, &super_pod.name).is_some() {
-        return None;
-    }
-    let pod = client.get(tenant.id, &Kind::Pod.group_resource(), at).await.ok()??;
-    let is_bound = || NODE.read(&pod.bytes).is_ok_and(|pod| !text(&pod["spec"], "nodeName").is_empty());
-    (!pod.meta.deleting && !is_bound()).then_some(super_pod)
-}
-
 async fn step(
     state: &Arc<State>,
     client: &Arc<dyn PlaneClient>,
-    tenant: TenantId,
-    key: &Key,
+    lease: &LeasedKey,
+    tenant: Option<Arc<TenantView>>,
+    placed: Option<Arc<SuperCluster>>,
     turn: &Arc<Turn>,
-) -> Result<Next, ApiError> {
+) -> Result<End, ApiError> {
+    let key = &lease.key;
     if let Key::Tenant(name) = key {
-        return reconcile::tenants::tenant(state, tenant, name).await;
+        return reconcile::tenants::tenant(state, lease.tenant, name).await.map(End::Done);
     }
-    let Some(view) = state.tenants.get(tenant).filter(|t| t.synced()) else {
-        return Ok(Next::OnEvent);
-    };
-    let placed = state.placed_on(&view);
+    let Some(view) = tenant.filter(|tenant| tenant.synced()) else { return Ok(End::Done(Next::OnEvent)) };
     // Once everything in its cluster is known, all of it becomes due.
     if placed.as_ref().is_some_and(|cluster| !cluster.is_known()) {
-        return Ok(Next::OnEvent);
+        return Ok(End::Done(Next::OnEvent));
     }
     if let Key::Everything = key {
-        return state.all_due(&view).await.map(|()| Next::OnEvent);
+        return state.all_due(&view).await.map(|()| End::Done(Next::OnEvent));
     }
     // Once it is placed, too.
-    let Some(cluster) = placed else { return Ok(Next::OnEvent) };
+    let Some(cluster) = placed else { return Ok(End::Done(Next::OnEvent)) };
     let Some(api) = state.api_address(&view) else {
         return Err(ApiError::unavailable("the tenant has no endpoint yet", 1));
     };
@@ -156,8 +102,9 @@ async fn step(
     }
     let stand = || Stand::read(&**client, &work.cluster, &work.tenant, key);
     let before = stand().await?;
-    let next = match reconcile::reconcile(&work, key).await {
-        Ok(next) => next,
+    let end = match reconcile::reconcile(&work, key).await {
+        Ok(End::Done(next)) => End::Done(next),
+        Ok(waits) => return Ok(waits),
         Err(error) => {
             work.tell_refusal(key).await?;
             return Err(error);
@@ -167,7 +114,7 @@ async fn step(
     if let Some(before) = before
         && stand().await?.as_ref() == Some(&before)
     {
-        work.cluster.settled.note(tenant, key, before);
+        work.cluster.settled.note(lease.tenant, key, before);
     }
-    Ok(next)
+    Ok(end)
 }

@@ -1,6 +1,7 @@
 //! Pods, both ways.
 //!
-//! Down: a pod goes to the super cluster once it stands in the tenant without a node, after what it refers to. Up:
+//! Down: a pod goes to the super cluster once it stands in the tenant without a node, when there is a place for it before
+//! the scheduler, after what it refers to. Up:
 //! its node, then its whole status. Deletion: the tenant's deletion becomes the super cluster's with the grace
 //! that remains, and when the super pod is gone, the tenant's goes; a super pod that is evicted or lost takes the
 //! tenant's with it, so that the tenant's controllers make another.
@@ -11,11 +12,12 @@ use crate::pods::downward::{PodContext, TranslatedPod, container_down, downward}
 use crate::pods::priority::{self, PriorityWanted};
 use crate::pods::{update, upward};
 use crate::policies::open::Open;
-use crate::reconcile::{claims, configs, nodes, policies, tokens};
+use crate::reconcile::{End, claims, configs, nodes, policies, tokens};
 use crate::refusals::{No, is_answer};
 use crate::super_api::At;
 use crate::super_cache::Cached;
 use crate::translation::{Refusal, has_condition, list, meta_text, name_of, now_text, text};
+use crate::unscheduled::Place;
 use crate::work::{ACTOR, Work};
 use api_types::{ApiError, ObjectName, Resource, labels};
 use jiff::Timestamp;
@@ -25,17 +27,18 @@ use serde_json::{Value, json};
 const PRIORITY_CLASSES: Resource = Resource::new("scheduling.k8s.io", "v1", "priorityclasses");
 
 /// A pod of the tenant.
-pub async fn pod(work: &Work, namespace: &str, name: &str) -> Result<Next, ApiError> {
+pub async fn pod(work: &Work, namespace: &str, name: &str) -> Result<End, ApiError> {
     let known = work.cached(Kind::Pod, namespace, name);
-    match (work.get(Kind::Pod, namespace, name).await?, known) {
+    let next = match (work.get(Kind::Pod, namespace, name).await?, known) {
         (None, None) => {
             work.state.metrics.pod_gone(work.tenant.id, &ObjectName::new(namespace, name));
-            Ok(Next::OnEvent)
+            Next::OnEvent
         }
-        (None, Some(known)) => orphan(work, &known).await,
-        (Some(pod), None) => without_super_pod(work, &pod).await,
-        (Some(pod), Some(known)) => both(work, &pod, &known).await,
-    }
+        (None, Some(known)) => orphan(work, &known).await?,
+        (Some(pod), None) => return without_super_pod(work, &pod).await,
+        (Some(pod), Some(known)) => both(work, &pod, &known).await?,
+    };
+    Ok(End::Done(next))
 }
 
 /// The tenant's pod is gone, by force or with its namespace.
@@ -49,14 +52,14 @@ async fn orphan(work: &Work, known: &Cached) -> Result<Next, ApiError> {
     Ok(Next::OnEvent)
 }
 
-async fn without_super_pod(work: &Work, pod: &Value) -> Result<Next, ApiError> {
+async fn without_super_pod(work: &Work, pod: &Value) -> Result<End, ApiError> {
     let (namespace, name) = (meta_text(pod, "namespace"), meta_text(pod, "name"));
     let is_deleting = pod["metadata"]["deletionTimestamp"].is_string();
     let is_bound = !text(&pod["spec"], "nodeName").is_empty();
     let is_finished = matches!(text(&pod["status"], "phase"), "Succeeded" | "Failed");
     // What has ended stays to be read, unless its node is gone with all that it could be asked.
     if is_bound && is_finished && !is_deleting && !lost_its_node(pod) {
-        return Ok(Next::OnEvent);
+        return Ok(End::Done(Next::OnEvent));
     }
     let was_bound_by_us = is_bound && has_condition(pod, "PodScheduled", "True");
     if is_deleting || was_bound_by_us {
@@ -65,19 +68,24 @@ async fn without_super_pod(work: &Work, pod: &Value) -> Result<Next, ApiError> {
         }
         tokens::remove(work, meta_text(pod, "uid"), &work.super_namespace(namespace)).await?;
         work.delete_up(Kind::Pod, pod, Some(0)).await?;
-        return Ok(Next::OnEvent);
+        return Ok(End::Done(Next::OnEvent));
     }
     if is_bound {
         let refusal = Refusal::new(
             "NodeNameForbidden",
             "spec.nodeName is not allowed: pods are placed by the platform's scheduler only",
         );
-        return refuse(work, pod, &refusal).await;
+        return refuse(work, pod, &refusal).await.map(End::Done);
     }
     if work.tenant.spec.suspended {
-        return refuse(work, pod, &Refusal::new("Suspended", "the tenant is suspended")).await;
+        let refusal = Refusal::new("Suspended", "the tenant is suspended");
+        return refuse(work, pod, &refusal).await.map(End::Done);
     }
-    create(work, pod).await
+    let super_pod = ObjectName::new(work.super_namespace(namespace), name);
+    match work.cluster.unscheduled.take(&work.state.queue, super_pod) {
+        Some(place) => create(work, pod, place).await.map(End::Done),
+        None => Ok(End::NoPlace(work.cluster.clone())),
+    }
 }
 
 /// True for a pod that was collected since its node is no more (KEP-3329).
@@ -87,7 +95,7 @@ fn lost_its_node(pod: &Value) -> bool {
     targets.any(|target| target["reason"] == "DeletionByPodGC")
 }
 
-async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
+async fn create(work: &Work, pod: &Value, place: Place<'_>) -> Result<Next, ApiError> {
     let namespace = meta_text(pod, "namespace");
     let open = policies::open(work, pod).await?;
     let translated = match translate(work, pod, &services(work, pod).await?, open) {
@@ -109,10 +117,10 @@ async fn create(work: &Work, pod: &Value) -> Result<Next, ApiError> {
     }
     let super_namespace = work.super_namespace(namespace);
     let again = tokens::ensure(work, pod, &super_namespace, &translated.tokens).await?;
-    let (object, unscheduled) = (&translated.object, &work.cluster.unscheduled);
-    unscheduled.asked(&name_of(object));
-    match work.create(Kind::Pod, object).await.inspect(|_| unscheduled.made(object)) {
+    place.asked();
+    match work.create(Kind::Pod, &translated.object).await {
         Ok(_) => {
+            place.made(&translated.object);
             work.state.metrics.made(work.tenant.id, &name_of(pod), &work.turn);
             Ok(again.map_or(Next::OnEvent, Next::After))
         }

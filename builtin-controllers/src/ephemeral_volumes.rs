@@ -69,9 +69,7 @@ impl Reconciler for EphemeralVolumes {
     fn triggers(&self) -> Vec<Trigger> {
         vec![
             Trigger::mapped(PODS.group_resource(), Scope::All, |pod| {
-                let has = b"\"ephemeral\"";
-                let may_have = pod.bytes.windows(has.len()).any(|part| part == has);
-                if may_have { vec![pod.name.clone()] } else { Vec::new() }
+                if pod.mentions("\"ephemeral\"") { vec![pod.name.clone()] } else { Vec::new() }
             }),
             Trigger::controlled_by(PERSISTENT_VOLUME_CLAIMS.group_resource(), Scope::All, "Pod"),
         ]

@@ -158,6 +158,10 @@ impl Reconciler for StorageProtection {
         let mut triggers = vec![Trigger::own(self.of.resource().group_resource(), Scope::All)];
         if self.of == Protected::Claims {
             triggers.push(Trigger::mapped(PODS.group_resource(), Scope::All, |pod: &Object| {
+                // Most use none: they are not decoded.
+                if !["\"persistentVolumeClaim\"", "\"ephemeral\""].iter().any(|of| pod.mentions(of)) {
+                    return Vec::new();
+                }
                 let Ok(value) = pod.decode::<Pod>() else { return Vec::new() };
                 value
                     .claims(&pod.name.name)

@@ -118,6 +118,11 @@ impl Object {
         })
     }
 
+    /// Whether its JSON has this text in it: costs next to nothing, and tells what need not be decoded.
+    pub fn mentions(&self, text: &str) -> bool {
+        memchr::memmem::find(&self.bytes, text.as_bytes()).is_some()
+    }
+
     /// Decodes it as a JSON value.
     pub fn value(&self) -> Result<Value, ApiError> {
         self.decode()

@@ -113,11 +113,10 @@ impl TenantWatch {
 
     /// The name of its profile, and the tenant with what its spec comes to.
     fn read(&self, id: TenantId, object: &Object) -> Result<(String, TenantNow), ApiError> {
-        let value = object.value()?;
-        let own: Tenant = serde_json::from_value(value.clone()).map_err(ApiError::internal)?;
+        let own: Tenant = object.decode()?;
         let profile = own.spec.profile.clone();
         let spec = match self.known_profiles.get(&profile) {
-            Some(known) => known.effective(&value["spec"]).map_err(ApiError::internal)?,
+            Some(known) => known.effective(&object.value()?["spec"]).map_err(ApiError::internal)?,
             None => own.spec,
         };
         Ok((profile, TenantNow { id, object: object.clone(), spec }))

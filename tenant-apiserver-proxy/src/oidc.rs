@@ -42,6 +42,11 @@ impl Issuers {
         self.0.load().iter().any(|one| Arc::ptr_eq(one, issuer))
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.load().is_empty()
+    }
+
     /// Whether a token has been proved by one of them, and is still valid.
     pub fn knows(&self, token: &str, now: i64) -> bool {
         self.0.load().iter().any(|one| one.knows(token, now))

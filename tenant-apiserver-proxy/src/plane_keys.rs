@@ -129,11 +129,6 @@ pub fn signing(cache: &Cache, plane: TenantId, name: &str) -> Option<KeyedCertif
     stored(cache, plane, name).map(|(ring, _)| ring.current(now()).keyed())
 }
 
-/// The certificates of a ring that are believed, PEM; empty when there is no ring.
-pub fn bundle(cache: &Cache, plane: TenantId, name: &str) -> String {
-    stored(cache, plane, name).map_or(String::new(), |(ring, _)| ring.bundle(now()))
-}
-
 type Keys<T> = Arc<(Revision, Parsed<T>)>;
 
 impl Server {

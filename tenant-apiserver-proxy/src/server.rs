@@ -11,6 +11,7 @@ use crate::handlers::metrics::Meters;
 use crate::issuers::{self, Addresses};
 use crate::keyring::Ring;
 use crate::pki::{self, KeyedCertificate, PkiError};
+use crate::plane_keys::RingCell;
 use crate::planes::{self, Plane, PlaneKind, Planes};
 use crate::renewal::{self, Renewal};
 use crate::restoring::{self, Restores};
@@ -79,6 +80,8 @@ pub struct Server {
     pub(crate) addresses: Addresses,
     /// What it shows who connects.
     pub(crate) serving: Arc<Serving>,
+    /// The ring of what signs that.
+    pub(crate) serving_ca: RingCell<()>,
     /// Keeps certificates up to date.
     pub(crate) renewal: Renewal,
     reserver: ArcSwapOption<Box<dyn ServiceReserver>>,
@@ -169,6 +172,7 @@ impl Server {
             bodies: Budget::new(bodies::ALL_BYTES),
             options,
             serving: Arc::default(),
+            serving_ca: RingCell::default(),
             renewal: Renewal::default(),
             reserver: ArcSwapOption::empty(),
             started: jiff::Timestamp::now(),
@@ -245,7 +249,8 @@ impl Server {
 
     /// The serving CAs that are believed, PEM.
     pub fn ca_pem(&self) -> String {
-        plane_keys::bundle(&self.cache, TenantId::HOST, planes::SERVING_CA)
+        let ring = self.serving_ca.get(&self.cache, TenantId::HOST, planes::SERVING_CA, |_| Some(()));
+        ring.map_or(String::new(), |ring| ring.1.ring.bundle(plane_keys::now()))
     }
 
     /// What the listener shows who connects.

@@ -59,10 +59,9 @@ pub(super) fn warnings(at: &Place<'_>) -> Vec<String> {
     let spec = at.field("spec");
     let mut out = Vec::new();
     node_labels(&mut out, &spec);
-    for (annotation, message) in OLD_ANNOTATIONS {
-        let at = at.field("metadata").field("annotations").key(annotation);
-        if !at.value.is_null() {
-            out.push(format!("{}: {message}", at.path));
+    if let Some(annotations) = at.field("metadata").present("annotations") {
+        for (annotation, message) in OLD_ANNOTATIONS.iter().filter(|(old, _)| annotations.has(old)) {
+            out.push(format!("{}: {message}", annotations.key(annotation).path));
         }
     }
     for volume in spec.list("volumes") {
@@ -70,7 +69,9 @@ pub(super) fn warnings(at: &Place<'_>) -> Vec<String> {
             let shown = if *source == "storageos" { "storageOS" } else { source };
             out.push(format!("{}: {since}", volume.of(shown)));
         }
-        claim_spec(&mut out, &volume.field("ephemeral").field("volumeClaimTemplate").field("spec"));
+        if let Some(ephemeral) = volume.present("ephemeral") {
+            claim_spec(&mut out, &ephemeral.field("volumeClaimTemplate").field("spec"));
+        }
     }
     spec.list("volumes").for_each(|volume| overlapping_files(&mut out, &volume));
     duplicates(&mut out, &spec, "hostAliases", "ip");
@@ -82,14 +83,13 @@ pub(super) fn warnings(at: &Place<'_>) -> Vec<String> {
         .iter()
         .flat_map(|list| spec.list(list))
         .collect();
-    for name in BYTES {
-        whole_bytes(&mut out, &spec.field("overhead"), name);
-    }
+    let overhead = spec.present("overhead");
+    overhead.iter().for_each(|overhead| BYTES.iter().for_each(|name| whole_bytes(&mut out, overhead, name)));
     for container in &containers {
         let resources = container.field("resources");
+        let amounts = [resources.present("limits"), resources.present("requests")];
         for name in BYTES {
-            whole_bytes(&mut out, &resources.field("limits"), name);
-            whole_bytes(&mut out, &resources.field("requests"), name);
+            amounts.iter().flatten().for_each(|amounts| whole_bytes(&mut out, amounts, name));
         }
         hidden_variables(&mut out, container);
     }
@@ -100,8 +100,8 @@ pub(super) fn warnings(at: &Place<'_>) -> Vec<String> {
             spec.of("terminationGracePeriodSeconds")
         ));
     }
-    for kind in ["podAffinity", "podAntiAffinity"] {
-        let affinity = spec.field("affinity").field(kind);
+    let affinity = spec.field("affinity");
+    for affinity in ["podAffinity", "podAntiAffinity"].iter().filter_map(|kind| affinity.present(kind)) {
         for term in affinity.list("requiredDuringSchedulingIgnoredDuringExecution") {
             null_selector(&mut out, &term);
         }
@@ -119,11 +119,12 @@ fn node_labels(out: &mut Vec<String>, spec: &Place<'_>) {
             out.push(format!("{}: {message}", spec.field("nodeSelector").key(label).path));
         }
     }
-    let affinity = spec.field("affinity").field("nodeAffinity");
-    let required = affinity.field("requiredDuringSchedulingIgnoredDuringExecution");
-    required.list("nodeSelectorTerms").for_each(|term| node_term(out, &term, false));
-    for term in affinity.list("preferredDuringSchedulingIgnoredDuringExecution") {
-        node_term(out, &term.field("preference"), true);
+    if let Some(affinity) = spec.field("affinity").present("nodeAffinity") {
+        let required = affinity.field("requiredDuringSchedulingIgnoredDuringExecution");
+        required.list("nodeSelectorTerms").for_each(|term| node_term(out, &term, false));
+        for term in affinity.list("preferredDuringSchedulingIgnoredDuringExecution") {
+            node_term(out, &term.field("preference"), true);
+        }
     }
     for constraint in spec.list("topologySpreadConstraints") {
         let key = constraint.text("topologyKey");

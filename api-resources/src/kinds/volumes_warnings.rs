@@ -116,10 +116,10 @@ pub(super) fn claim_spec(out: &mut Vec<String>, spec: &Place<'_>) {
 
 /// Bytes cannot be broken.
 pub(super) fn whole_bytes(out: &mut Vec<String>, amounts: &Place<'_>, name: &str) {
-    let at = amounts.key(name);
-    if let Some(amount) = resources::quantity(at.value).filter(|amount| amount.milli_value() % 1000 != 0) {
-        let shown = amount.to_string();
-        out.push(format!("{}: fractional byte value {shown:?} is invalid, must be an integer", at.path));
+    let Some(amount) = amounts.value.get(name).and_then(resources::quantity) else { return };
+    if amount.milli_value() % 1000 != 0 {
+        let (path, shown) = (amounts.key(name).path, amount.to_string());
+        out.push(format!("{path}: fractional byte value {shown:?} is invalid, must be an integer"));
     }
 }
 
@@ -154,7 +154,7 @@ pub(super) fn overlapping_files(out: &mut Vec<String>, volume: &Place<'_>) {
     for (source, kind, named) in
         [("configMap", "ConfigMap", "name"), ("secret", "Secret", "secretName"), ("downwardAPI", "", "")]
     {
-        let source = volume.field(source);
+        let Some(source) = volume.present(source).filter(|source| source.has("items")) else { continue };
         let what = match kind {
             "" => "DownwardAPI".to_owned(),
             kind => format!("{kind} {:?}", source.text(named)),

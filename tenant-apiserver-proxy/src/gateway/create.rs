@@ -68,12 +68,6 @@ async fn run(
         let mut place = place.clone();
         place.name = name.as_str().into();
         let place = &place;
-        let there = server.cache.get(auth.plane().id, &place.resource(), &place.object());
-        let taken = there.as_ref().is_some_and(|record| !record.shared);
-        if taken && generated && clashes < MORE_NAMES {
-            clashes += 1;
-            continue;
-        }
         let empties = default_new(place, &mut object);
         if !owned {
             ownership::record(&caller, place, None, &mut object, &options.manager, now).await?;
@@ -88,6 +82,10 @@ async fn run(
         let (place, asked) = (&renamed, Asked { place: &renamed, ..asked });
         let there = server.cache.get(auth.plane().id, &place.resource(), &place.object());
         let taken = there.as_ref().is_some_and(|record| !record.shared);
+        if taken && generated && clashes < MORE_NAMES {
+            clashes += 1;
+            continue;
+        }
         admission::settle(server, auth, place, &mut object, None)?;
         prepare_new(place, &mut object);
         admission::definitions::check_new(server, auth, place, &object)?;

@@ -202,7 +202,9 @@ pub(crate) async fn commit(
     let stored = record::encode(object, fields_of(&place.row, object), schema);
     // What goes is never held back.
     if !object["metadata"]["deletionTimestamp"].is_string() {
-        let found = server.cache.get(plane.id, &place.resource(), &name_of);
+        // What is expected to be new has nothing before it, or is refused.
+        let is_new = expected == Revision::ZERO;
+        let found = (!is_new).then(|| server.cache.get(plane.id, &place.resource(), &name_of)).flatten();
         let before = found.filter(|record| !record.shared).map(|record| record.bytes.len());
         let grown = record::json_size(&stored).saturating_sub(before.unwrap_or(0)) as u64;
         let more = (u64::from(before.is_none()), grown);

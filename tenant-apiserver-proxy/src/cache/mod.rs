@@ -66,8 +66,7 @@ type WildcardSender = mpsc::Sender<(TenantId, Arc<Change>)>;
 
 /// The objects of one plane.
 pub struct PlaneObjects {
-    /// Nothing is known of what was before: the revision at which the plane was loaded. Zero for a plane that was
-    /// born since.
+    /// Nothing is known of what was before: the revision at which the plane was loaded, or born.
     floor: Revision,
     collections: RwLock<HashMap<GroupResource, Arc<Collection>>>,
     owners: Mutex<HashMap<String, HashSet<(GroupResource, ObjectName)>>>,
@@ -277,8 +276,8 @@ impl Cache {
 
     /// Takes in one change and sends it to the watchers. Changes come in order of revision.
     fn apply(&self, tenant: TenantId, resource: &GroupResource, name: ObjectName, change: Incoming) {
-        if matches!(change, Incoming::Put(_)) {
-            self.admit(tenant, Revision::ZERO);
+        if let Incoming::Put(record) = &change {
+            self.admit(tenant, record.revision);
         }
         let collection = self.collection(tenant, resource);
         let applied = match change {

@@ -96,6 +96,7 @@ pub async fn start(tasks: &mut Tasks, wiring: Wiring<'_>, shutdown: &Shutdown) -
     }
     let reserver = syncer::Reserver::new();
     wiring.server.set_reserver(Box::new(reserver.clone()));
+    wiring.server.set_placer(Box::new(reserver.clone()));
     wiring.server.set_pod_tunnel(Box::new(reserver.pod_tunnel()));
     let questions = Arc::new(tenant_dns::Counts::default());
     let mut sources: Vec<Arc<dyn MetricSource>> = vec![Arc::new(reserver.metrics())];

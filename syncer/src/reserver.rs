@@ -1,10 +1,11 @@
-//! Addresses of services, reserved where the pods run.
+//! What the API server asks of the syncer: addresses of services, reserved where the pods run, and where new tenants are.
 
 use crate::kinds::Kind;
 use crate::metrics::Turn;
 use crate::metrics::families::SyncMetrics;
 use crate::pod_tunnel::PodTunnels;
 use crate::reconcile::services::{KUBERNETES, RESERVED_AT, address_differs};
+use crate::reconcile::tenants::placement;
 use crate::refusals::No;
 use crate::services::{addresses, downward, patch};
 use crate::state::State;
@@ -17,11 +18,12 @@ use api_types::{ApiError, TenantId, labels};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use plane_client::{Patch, Reservation, ServiceReserver};
+use plane_client::{Patch, Placement, Reservation, ServiceReserver, TenantPlacer};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The syncer's side of [`ServiceReserver`]. Made before the API server; it answers 503 until the syncer runs.
+/// The syncer's side of [`ServiceReserver`] and [`TenantPlacer`]. Made before the API server; it answers 503, and places
+/// nobody, until the syncer runs.
 #[derive(Clone, Default)]
 pub struct Reserver {
     state: Arc<State>,
@@ -74,6 +76,13 @@ impl Reserver {
             turn: Arc::new(Turn::begin()),
             refused: Mutex::default(),
         })
+    }
+}
+
+#[async_trait]
+impl TenantPlacer for Reserver {
+    async fn place(&self, tenant: &Value) -> Option<Placement> {
+        placement(&self.state, tenant).await
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{bootstrap, crds, own_address, plane_keys, standing, tenants, usage};
 use api_types::{ApiError, GroupResource, ResourceKey, Revision, TenantId};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use object_store::{Commit, CommitError, ObjectStore, Retention, SealedStore, Space, StoreError};
-use plane_client::{MetricSource, PodTunnel, ServiceReserver, UsageMeter};
+use plane_client::{MetricSource, PodTunnel, ServiceReserver, TenantPlacer, UsageMeter};
 use service_runtime::{Shutdown, ShutdownOnDrop};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -85,6 +85,7 @@ pub struct Server {
     /// Keeps certificates up to date.
     pub(crate) renewal: Renewal,
     reserver: ArcSwapOption<Box<dyn ServiceReserver>>,
+    placer: ArcSwapOption<Box<dyn TenantPlacer>>,
     /// When the process started.
     pub(crate) started: jiff::Timestamp,
     meters: ArcSwap<Meters>,
@@ -175,6 +176,7 @@ impl Server {
             serving_ca: RingCell::default(),
             renewal: Renewal::default(),
             reserver: ArcSwapOption::empty(),
+            placer: ArcSwapOption::empty(),
             started: jiff::Timestamp::now(),
             meters: ArcSwap::default(),
             metric_sources: ArcSwap::default(),
@@ -293,6 +295,15 @@ impl Server {
 
     pub(crate) fn reserver(&self) -> Option<Arc<Box<dyn ServiceReserver>>> {
         self.reserver.load_full()
+    }
+
+    /// Who says where new tenants' pods are to run.
+    pub fn set_placer(&self, placer: Box<dyn TenantPlacer>) {
+        self.placer.store(Some(Arc::new(placer)));
+    }
+
+    pub(crate) fn placer(&self) -> Option<Arc<Box<dyn TenantPlacer>>> {
+        self.placer.load_full()
     }
 
     /// Who tells what pods and nodes use, each of some planes. The first that measures a plane is asked.

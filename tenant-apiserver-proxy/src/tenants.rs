@@ -40,8 +40,8 @@ pub(crate) fn kubeconfig_secret(tenant: &str) -> ResourceKey {
 }
 
 /// All that a new tenant begins with: its client CA, its first objects, and its kubeconfig in the host plane. The
-/// `Tenant` itself is told that it is ready.
-pub fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra, ApiError> {
+/// `Tenant` itself is told that it is ready, and on which super cluster it is, where that is known.
+pub async fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra, ApiError> {
     if !is_tenant(place) {
         return Ok(Extra::default());
     }
@@ -69,6 +69,12 @@ pub fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result<Extra
         state::mark(tenant, &Stage::Begun);
     } else {
         tell_state(tenant, now);
+        if let Some(placer) = server.placer()
+            && let Some(placed) = placer.place(tenant).await
+        {
+            tenant["status"]["superCluster"] = placed.super_cluster.into();
+            tell(tenant, placed.condition);
+        }
     }
     Ok(Extra { operations, ..Extra::default() })
 }
@@ -114,12 +120,16 @@ pub fn tell_state(tenant: &mut Value, now: Timestamp) {
         }
         (false, Held::No, false) => ("Ready", "PlaneServed", "the tenant's API is served"),
     };
-    let mut conditions: Vec<Condition> =
-        serde_json::from_value(tenant["status"]["conditions"].clone()).unwrap_or_default();
-    let generation = tenant["metadata"]["generation"].as_i64().unwrap_or(0);
-    let ready = Condition::new("Ready", phase == "Ready", reason, message, now).observed(generation);
-    condition::set(&mut conditions, ready);
     tenant["status"]["phase"] = phase.into();
+    tell(tenant, Condition::new("Ready", phase == "Ready", reason, message, now));
+}
+
+/// Says a condition of the tenant as it is now in its status.
+fn tell(tenant: &mut Value, said: Condition) {
+    let mut conditions: Vec<Condition> =
+        serde_json::from_value(tenant["status"]["conditions"].take()).unwrap_or_default();
+    let generation = tenant["metadata"]["generation"].as_i64().unwrap_or(0);
+    condition::set(&mut conditions, said.observed(generation));
     tenant["status"]["conditions"] = json!(conditions);
 }
 

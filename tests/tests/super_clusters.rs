@@ -70,6 +70,18 @@ fn a_cluster_of_ones_own_is_reached_by_its_kubeconfig() {
 }
 
 #[test]
+fn a_tenant_is_born_on_its_super_cluster() {
+    let insula = Insula::start();
+    let host = insula.host();
+    host.run(&["wait", "supercluster/local", "--for=condition=Ready", "--timeout=60s"]);
+    let tenant = "{apiVersion: tenancy.insula.dev/v1alpha1, kind: Tenant, metadata: {name: acme}}";
+    let shown = "-o=jsonpath={.status.superCluster}, {.status.conditions[*].type}";
+    let made = |more: &[&str]| host.run_with_input(&[&["create", "-f", "-", shown], more].concat(), tenant);
+    assert_eq!(made(&["--dry-run=server"]), ", ");
+    assert_eq!(made(&[]), "local, Ready Synced", "what the first answer says");
+}
+
+#[test]
 fn what_the_platform_says_of_runtime_and_storage_is_enforced() {
     let insula = Insula::start();
     insula.host().apply(

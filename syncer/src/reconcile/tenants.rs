@@ -11,8 +11,8 @@ use api_types::condition::{self, Condition, ConditionStatus};
 use api_types::tenancy::{self, NetworkDriver, SUPER_CLUSTERS, TENANTS};
 use api_types::{ApiError, ObjectName, TenantId, labels};
 use jiff::Timestamp;
-use plane_client::{Delete, Next, Object, Patch, Target, Write};
-use serde_json::json;
+use plane_client::{Delete, Next, Object, Patch, Placement, Target, Write};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub async fn tenant(state: &Arc<State>, id: TenantId, name: &str) -> Result<Next
             "the tenant's super cluster is not there",
             Timestamp::now(),
         ),
-        Some(Health::Ready { .. }) => Condition::new("Synced", true, "Synced", "", Timestamp::now()),
+        Some(Health::Ready { .. }) => all_is_well(),
         // What it says from before stands until more is known.
         Some(Health::Unknown) if says(&object)? => return Ok(Next::OnEvent),
         Some(Health::Unknown) => Condition::new(
@@ -77,7 +77,8 @@ fn not_supported(view: &TenantView) -> Option<Condition> {
     })
 }
 
-async fn place(state: &Arc<State>, view: &TenantView, object: &Object) -> Result<Next, ApiError> {
+/// The super cluster for a tenant that has none; `None`: there is none for it now.
+async fn chosen(state: &State, view: &TenantView) -> Result<Option<String>, ApiError> {
     let client = state.client()?;
     let mut candidates = Vec::new();
     for object in client.list(TenantId::HOST, &SUPER_CLUSTERS.group_resource(), "").await? {
@@ -87,10 +88,27 @@ async fn place(state: &Arc<State>, view: &TenantView, object: &Object) -> Result
         let ready = handle.is_some_and(|h| matches!(h.health(), Health::Ready { .. }));
         candidates.push(Candidate { ready, tenants, object: cluster });
     }
-    match choose(view, &candidates) {
+    Ok(choose(view, &candidates).map(str::to_owned))
+}
+
+fn all_is_well() -> Condition {
+    Condition::new("Synced", true, "Synced", "", Timestamp::now())
+}
+
+/// Where a tenant is to be that is being made; `None`: a worker finds that out, or says why not, once it is there.
+pub async fn placement(state: &State, tenant: &Value) -> Option<Placement> {
+    let view = state.tenants.read(tenant)?;
+    if !view.synced() || not_supported(&view).is_some() {
+        return None;
+    }
+    let super_cluster = chosen(state, &view).await.ok()??;
+    Some(Placement { super_cluster, condition: all_is_well() })
+}
+
+async fn place(state: &Arc<State>, view: &TenantView, object: &Object) -> Result<Next, ApiError> {
+    match chosen(state, view).await? {
         Some(chosen) => {
-            let condition = Condition::new("Synced", true, "Synced", "", Timestamp::now());
-            say(state, object, condition, Some(chosen)).await?;
+            say(state, object, all_is_well(), Some(&chosen)).await?;
             Ok(Next::OnEvent)
         }
         None => {

@@ -1,9 +1,11 @@
 //! Tenants are placed, kept apart, and leave nothing.
 
 use super::harness::*;
+use crate::Reserver;
 use crate::names::super_namespace;
 use api_types::tenancy::{SUPER_CLUSTERS, TENANTS};
 use api_types::{TenantId, labels};
+use plane_client::TenantPlacer;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -17,6 +19,25 @@ async fn a_tenant_is_placed_and_the_super_cluster_tells_its_health() {
     let ready = |c: Option<&Value>| c.is_some_and(|c| c["status"]["conditions"][0]["reason"] == "Connected");
     let cluster = story.planes.wait_for(TenantId::HOST, &clusters, "", "local", ready).await.unwrap();
     assert_eq!(cluster["status"]["version"], "v1.36.0");
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_being_made_is_told_where_it_will_be() {
+    let story = Story::with_tenants(&["acme"]);
+    let placed = |t: Option<&Value>| t.is_some_and(|t| t["status"]["superCluster"] == "local");
+    story.planes.wait_for(TenantId::HOST, &tenants(), "", "acme", placed).await.unwrap();
+    let asked = async |spec: Value| story.reserver.place(&tenant("new", 7, spec)).await;
+    let told = asked(json!({})).await.unwrap();
+    assert_eq!((told.super_cluster.as_str(), told.condition.reason.as_str()), ("local", "Synced"));
+    for later in [
+        json!({"profile": "nobody-knows-it"}),
+        json!({"sync": {"disabled": true}}),
+        json!({"network": {"driver": "Template"}}),
+        json!({"placement": {"superClusterSelector": {"matchLabels": {"region": "moon"}}}}),
+    ] {
+        assert_eq!(asked(later.clone()).await, None, "{later}");
+    }
+    assert_eq!(Reserver::new().place(&tenant("new", 7, json!({}))).await, None, "no syncer runs");
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ pub async fn reserve(
         None => {
             extra.preconditions.extend(namespaces::rely(server, auth, place)?);
             extra.preconditions.extend(definitions::rely(server, auth.plane(), place)?);
-            extra.join(tenants::birth(server, place, object)?);
+            extra.join(tenants::birth(server, place, object).await?);
         }
         Some(_) => tenants::change(place, object),
     }

@@ -3,7 +3,7 @@
 //! A service sees all planes through one [`PlaneClient`]. It reads bytes and [`Meta`] and decodes only what it
 //! asks for. Read in this order: [`client`] (what a client can do), [`watch`] and [`tenants`] (what is watched for
 //! ever), [`controller`] (the loop that most services are), [`keep`] (reading less than a whole object), the ports
-//! between services and the API server ([`reserver`], [`pod_tunnel`], [`pod_directory`], [`usage_meter`], [`metrics`], [`extension_servers`], [`served_apis`],
+//! between services and the API server ([`placer`], [`reserver`], [`pod_tunnel`], [`pod_directory`], [`usage_meter`], [`metrics`], [`extension_servers`], [`served_apis`],
 //! [`certificate_signer`], [`token_signer`], [`policy_types`],
 //! [`authorities`]), then the implementations. The in-process one lives in the API server, over its own cache, and is wired
 //! by the binary.
@@ -21,7 +21,7 @@ pub mod placer;
 pub mod pod_directory;
 pub mod pod_tunnel;
 pub mod policy_types;
-mod reserver;
+pub mod reserver;
 pub mod served_apis;
 pub mod tenants;
 pub mod token_signer;

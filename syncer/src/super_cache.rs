@@ -129,11 +129,9 @@ fn shrink(kind: Kind, object: &mut Value) {
     }
 }
 
-type Place = (Kind, ObjectName);
-
 #[derive(Default)]
 struct Inner {
-    objects: HashMap<Place, Arc<Cached>>,
+    objects: HashMap<Kind, HashMap<ObjectName, Arc<Cached>>>,
     /// Objects that stood in the cache when a list of their kind began, and were not in it so far.
     unseen: HashMap<Kind, HashSet<ObjectName>>,
     synced: HashSet<Kind>,
@@ -168,7 +166,12 @@ pub struct SuperCache(RwLock<Inner>);
 impl SuperCache {
     /// An object by its name in the super cluster.
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Cached>> {
-        self.0.read().objects.get(&(kind, ObjectName::new(namespace, name))).cloned()
+        self.at(kind, &ObjectName::new(namespace, name))
+    }
+
+    /// The same.
+    pub fn at(&self, kind: Kind, at: &ObjectName) -> Option<Arc<Cached>> {
+        self.0.read().objects.get(&kind)?.get(at).cloned()
     }
 
     /// Takes an object in. The keys that are due; none when it is older than what is known.
@@ -178,16 +181,13 @@ impl SuperCache {
         if let Some(unseen) = inner.unseen.get_mut(&kind) {
             unseen.remove(&new.at);
         }
-        let place = (kind, new.at.clone());
-        if inner
-            .objects
-            .get(&place)
-            .is_some_and(|old| old.uid == new.uid && !newer(&new.version, &old.version))
-        {
+        let of_kind = inner.objects.entry(kind).or_default();
+        let is_old = |old: &Arc<Cached>| old.uid == new.uid && !newer(&new.version, &old.version);
+        if of_kind.get(&new.at).is_some_and(is_old) {
             return Vec::new();
         }
         let mut due: Vec<(TenantId, Key)> = new.due().into_iter().collect();
-        let old = inner.objects.insert(place, new.clone());
+        let old = of_kind.insert(new.at.clone(), new.clone());
         if let Some(old) = &old {
             due.extend(old.due().filter(|d| !due.contains(d)));
             if old.node != new.node {
@@ -209,17 +209,17 @@ impl SuperCache {
     /// Forgets the object of this name and UID.
     pub fn forget(&self, kind: Kind, at: &ObjectName, uid: &str) -> Vec<(TenantId, Key)> {
         let mut inner = self.0.write();
-        let place = (kind, at.clone());
-        if inner.objects.get(&place).is_none_or(|known| known.uid != uid) {
+        let known = inner.objects.get(&kind).and_then(|of_kind| of_kind.get(at));
+        if known.is_none_or(|known| known.uid != uid) {
             return Vec::new();
         }
-        inner.drop_object(&place)
+        inner.drop_object(kind, at)
     }
 
     /// A list of the kind begins.
     pub fn restart(&self, kind: Kind) {
         let mut inner = self.0.write();
-        let all = inner.objects.keys().filter(|(k, _)| *k == kind).map(|(_, at)| at.clone()).collect();
+        let all = inner.objects.get(&kind).into_iter().flat_map(HashMap::keys).cloned().collect();
         inner.unseen.insert(kind, all);
     }
 
@@ -227,7 +227,7 @@ impl SuperCache {
     pub fn synced(&self, kind: Kind) -> Vec<(TenantId, Key)> {
         let mut inner = self.0.write();
         let unseen = inner.unseen.remove(&kind).unwrap_or_default();
-        let due = unseen.into_iter().flat_map(|at| inner.drop_object(&(kind, at))).collect();
+        let due = unseen.into_iter().flat_map(|at| inner.drop_object(kind, &at)).collect();
         inner.synced.insert(kind);
         due
     }
@@ -270,13 +270,9 @@ impl SuperCache {
         self.0.write().addresses.forget_slices(tenant);
     }
 
-    /// The names of all objects.
-    pub fn names(&self) -> HashMap<Kind, HashSet<ObjectName>> {
-        let mut out: HashMap<Kind, HashSet<ObjectName>> = HashMap::new();
-        for (kind, at) in self.0.read().objects.keys() {
-            out.entry(*kind).or_default().insert(at.clone());
-        }
-        out
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.0.read().objects.get(&kind).map_or(0, HashMap::len)
     }
 
     /// How many objects there are of the tenants that the condition names.
@@ -292,7 +288,7 @@ impl SuperCache {
 
     /// All objects of a kind.
     pub fn all(&self, kind: Kind) -> Vec<Arc<Cached>> {
-        self.0.read().objects.values().filter(|c| c.kind == kind).cloned().collect()
+        self.0.read().objects.get(&kind).into_iter().flat_map(HashMap::values).cloned().collect()
     }
 
     /// True when a pod of the tenant is on the node.
@@ -307,13 +303,15 @@ impl SuperCache {
 }
 
 impl Inner {
-    fn drop_object(&mut self, place: &Place) -> Vec<(TenantId, Key)> {
-        let Some(old) = self.objects.remove(place) else { return Vec::new() };
+    fn drop_object(&mut self, kind: Kind, at: &ObjectName) -> Vec<(TenantId, Key)> {
+        let Some(old) = self.objects.get_mut(&kind).and_then(|of_kind| of_kind.remove(at)) else {
+            return Vec::new();
+        };
         let slices = self.replaced(Some(&old), None);
         if old.kind == Kind::Namespace {
             // What was in it is gone. Of the one thing that pods must not be without, this is not left to a later event.
             let isolation = ObjectName::new(&old.at.name, names::ISOLATION);
-            self.drop_object(&(Kind::NetworkPolicy, isolation));
+            self.drop_object(Kind::NetworkPolicy, &isolation);
         }
         old.due().into_iter().chain(node_key(&old)).chain(slices).collect()
     }

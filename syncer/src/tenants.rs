@@ -163,14 +163,6 @@ impl Tenants {
         self.inner.read().known.get(&id).map(|known| known.view.clone())
     }
 
-    /// A tenant that is not known yet, as it would be; `None` while its profile is not known either.
-    pub fn read(&self, object: &Value) -> Option<TenantView> {
-        let inner = self.inner.read();
-        let profile = object["spec"]["profile"].as_str().unwrap_or("");
-        let is_known = profile.is_empty() || inner.profiles.contains_key(profile);
-        is_known.then(|| TenantView::of(object, &inner.profiles))?
-    }
-
     /// All of them.
     pub fn all(&self) -> Vec<Arc<TenantView>> {
         self.inner.read().known.values().map(|known| known.view.clone()).collect()

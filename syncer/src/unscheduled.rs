@@ -303,6 +303,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_waits_is_called_also_when_a_place_was_left_before_it_stood_in_line() {
+        let (unscheduled, queue) = (Unscheduled::default(), Keys::default());
+        assert!((0..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));
+        queue.add(tenant(8), key(100));
+        let lease = queue.try_next().unwrap();
+        assert!(unscheduled.take(&queue, pod(100)).is_none());
+        unscheduled.leave(&queue, &pod(0));
+        unscheduled.wait(&queue, lease);
+        assert_eq!((next(&queue), next(&queue)), (Some((tenant(8), key(100))), None));
+
+        assert!(make(&unscheduled, &queue, 7, 0));
+        queue.add(tenant(8), key(100));
+        let lease = queue.try_next().unwrap();
+        assert!(unscheduled.take(&queue, pod(100)).is_none());
+        unscheduled.close(&queue);
+        unscheduled.wait(&queue, lease);
+        assert_eq!((next(&queue), next(&queue)), (Some((tenant(8), key(100))), None));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_scheduler_that_says_nothing_holds_nobody_up_for_ever() {
         let (unscheduled, queue) = (Unscheduled::default(), Keys::default());
         assert!((0..PLACES).all(|number| make(&unscheduled, &queue, 7, number)));

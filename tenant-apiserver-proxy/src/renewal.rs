@@ -182,7 +182,7 @@ pub async fn pass(server: &Server, planes: Option<BTreeSet<TenantId>>, now: i64)
     next
 }
 
-/// True for a tenant whose keys and kubeconfig were made in one commit, so that they fit, with the serving CAs of now.
+/// True for a tenant whose keys and kubeconfig were made in one commit, which was made for the serving CAs of now: they fit.
 /// Nothing of it has to be read, which for a new tenant would be a good part of the work.
 fn is_as_made(server: &Server, plane: &Plane) -> bool {
     let written = |id, key: &ResourceKey| {

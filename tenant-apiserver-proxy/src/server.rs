@@ -251,8 +251,13 @@ impl Server {
 
     /// The serving CAs that are believed, PEM.
     pub fn ca_pem(&self) -> String {
-        let ring = self.serving_ca.get(&self.cache, TenantId::HOST, planes::SERVING_CA, |_| Some(()));
-        ring.map_or(String::new(), |ring| ring.1.ring.bundle(plane_keys::now()))
+        self.serving_cas().map_or(String::new(), |(_, bundle)| bundle)
+    }
+
+    /// The same, and when they were changed last; `None`: there are none.
+    pub(crate) fn serving_cas(&self) -> Option<(Revision, String)> {
+        let ring = self.serving_ca.get(&self.cache, TenantId::HOST, planes::SERVING_CA, |_| Some(()))?;
+        Some((ring.0, ring.1.ring.bundle(plane_keys::now())))
     }
 
     /// What the listener shows who connects.

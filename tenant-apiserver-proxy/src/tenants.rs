@@ -8,7 +8,7 @@ use crate::pki::{self, KeyedCertificate};
 use crate::planes::{Plane, PlaneKind, PlaneState};
 use crate::restoring::state::{self, Held, Stage};
 use crate::server::Server;
-use crate::{authentication, bootstrap, kubeconfig, standing};
+use crate::{authentication, bootstrap, kubeconfig, plane_keys, planes, standing};
 use api_types::condition::{self, Condition};
 use api_types::tenancy::{TenantProfileSpec, TenantSpec};
 use api_types::{ApiError, GroupResource, ObjectName, ResourceKey, TenantId, tenancy};
@@ -57,7 +57,9 @@ pub async fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result
     let endpoint = format!("{}/tenants/{name}", server.base_url());
     let mut operations = bootstrap::first_objects(server, &authority, Space::new(id), now);
     let secret = kubeconfig_secret(name);
-    let object = kubeconfig_object(&secret, name, uid_text(tenant), &endpoint, &server.ca_pem(), &admin, now);
+    let (since, serving_cas) =
+        server.serving_cas().ok_or_else(|| ApiError::internal("there is no serving CA"))?;
+    let object = kubeconfig_object(&secret, name, uid_text(tenant), &endpoint, &serving_cas, &admin, now);
     operations.push(bootstrap::put(Space::new(TenantId::HOST), &secret, &object));
     tenant["status"] = json!({
         "endpoint": endpoint,
@@ -76,7 +78,10 @@ pub async fn birth(server: &Server, place: &Place, tenant: &mut Value) -> Result
             tell(tenant, placed.condition);
         }
     }
-    Ok(Extra { operations, ..Extra::default() })
+    // The kubeconfig fits what is shown at its commit: nobody has to look at it again (see `renewal`).
+    let serving_ca = store_key(&plane_keys::key(planes::SERVING_CA));
+    let preconditions = vec![Space::new(TenantId::HOST).expect(serving_ca, since)];
+    Ok(Extra { operations, preconditions, ..Extra::default() })
 }
 
 /// A protected tenant is not deleted.

@@ -4,11 +4,12 @@ use crate::cluster_watch::is_done_without;
 use crate::kinds::{Key, Kind};
 use crate::state::SuperCluster;
 use crate::super_api::{At, Head};
-use crate::super_cache::newer;
+use crate::super_cache::{Cached, newer};
 use api_types::{ApiError, ObjectName, TenantId};
 use compact_str::CompactString;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Up to so many objects of a kind are read one by one; more are read as a list.
@@ -39,7 +40,9 @@ type Suspects = HashMap<ObjectName, Option<Head>>;
 pub async fn refresh(cluster: &SuperCluster, grace: Duration) -> Result<Below, ApiError> {
     let mut below = Below::default();
     let mut suspects = Vec::new();
-    let mut known = cluster.cache.names();
+    // What comes while the lists are read is not missed in them.
+    let before = |kind| (kind, cluster.cache.all(kind));
+    let mut known: HashMap<Kind, Vec<Arc<Cached>>> = Kind::ALL.into_iter().map(before).collect();
     let unreadable: Vec<Kind> = cluster.unreadable.lock().keys().copied().collect();
     let readable = Kind::ALL.into_iter().filter(|kind| !unreadable.contains(kind));
     let heads = |kind: Kind| async move {
@@ -55,7 +58,7 @@ pub async fn refresh(cluster: &SuperCluster, grace: Duration) -> Result<Below, A
     while let Some(answer) = listed.try_next().await? {
         let Some((kind, heads)) = answer else { continue };
         below.objects += heads.len();
-        let differing = differing(cluster, kind, known.remove(&kind).unwrap_or_default(), heads);
+        let differing = differing(cluster, kind, &known.remove(&kind).unwrap_or_default(), &heads);
         if !differing.is_empty() {
             suspects.push((kind, differing));
         }
@@ -66,7 +69,7 @@ pub async fn refresh(cluster: &SuperCluster, grace: Duration) -> Result<Below, A
     tokio::time::sleep(grace).await;
     below.waited = grace;
     for (kind, mut differing) in suspects {
-        differing.retain(|at, head| differs(cluster, kind, at, head.as_ref()));
+        differing.retain(|at, head| differs(cluster.cache.at(kind, at).as_deref(), head.as_ref()));
         let due = if differing.len() <= ONE_BY_ONE && kind.labelled() {
             read_each(cluster, kind, &differing).await?
         } else {
@@ -82,29 +85,29 @@ pub async fn refresh(cluster: &SuperCluster, grace: Duration) -> Result<Below, A
     Ok(below)
 }
 
-fn differing(
-    cluster: &SuperCluster,
-    kind: Kind,
-    mut gone: HashSet<ObjectName>,
-    heads: Vec<Head>,
-) -> Suspects {
-    let mut out = Suspects::new();
+fn differing(cluster: &SuperCluster, kind: Kind, before: &[Arc<Cached>], heads: &[Head]) -> Suspects {
+    let (mut out, mut known, count) = (Suspects::new(), 0, cluster.cache.count(kind));
     for head in heads {
-        gone.remove(&head.at);
-        if differs(cluster, kind, &head.at, Some(&head)) {
-            out.insert(head.at.clone(), Some(head));
+        let there = cluster.cache.at(kind, &head.at);
+        known += usize::from(there.is_some());
+        if differs(there.as_deref(), Some(head)) {
+            out.insert(head.at.clone(), Some(head.clone()));
         }
     }
-    out.extend(gone.into_iter().map(|at| (at, None)));
+    // Mostly all that is known was listed. Only else they are told from each other by their names.
+    if known != count {
+        let listed: HashSet<&ObjectName> = heads.iter().map(|head| &head.at).collect();
+        let gone = before.iter().filter(|known| !listed.contains(&known.at));
+        out.extend(gone.map(|gone| (gone.at.clone(), None)));
+    }
     out
 }
 
 /// A list from memory may be behind what a watch or an answer told: that is no difference.
-fn differs(cluster: &SuperCluster, kind: Kind, at: &ObjectName, head: Option<&Head>) -> bool {
-    match (cluster.cache.get(kind, &at.namespace, &at.name), head) {
+fn differs(known: Option<&Cached>, head: Option<&Head>) -> bool {
+    match (known, head) {
         (None, None) => false,
         (None, Some(_)) | (Some(_), None) => true,
-        (Some(known), Some(head)) if known.uid != head.uid => newer(&head.version, &known.version),
         (Some(known), Some(head)) => newer(&head.version, &known.version),
     }
 }
@@ -116,7 +119,7 @@ async fn read_each(
 ) -> Result<Vec<(TenantId, Key)>, ApiError> {
     let mut due = Vec::new();
     for at in differing.keys() {
-        let known = cluster.cache.get(kind, &at.namespace, &at.name);
+        let known = cluster.cache.at(kind, at);
         match cluster.api.get(kind.resource(), &At::new(&at.namespace, &at.name)).await? {
             Some(object) => due.extend(cluster.cache.apply(kind, object)),
             None => due.extend(known.iter().flat_map(|known| cluster.cache.forget(kind, at, &known.uid))),
@@ -131,8 +134,7 @@ async fn read_all(
     differing: &Suspects,
 ) -> Result<Vec<(TenantId, Key)>, ApiError> {
     // Only what stood in the cache before the listing can be known to be gone.
-    let before: Vec<_> =
-        differing.keys().filter_map(|at| cluster.cache.get(kind, &at.namespace, &at.name)).collect();
+    let before: Vec<_> = differing.keys().filter_map(|at| cluster.cache.at(kind, at)).collect();
     let mut due = Vec::new();
     let mut listed = HashSet::new();
     for object in cluster.api.list(kind.resource(), "", &kind.selector(None)).await? {

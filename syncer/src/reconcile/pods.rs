@@ -1,10 +1,9 @@
 //! Pods, both ways.
 //!
 //! Down: a pod goes to the super cluster once it stands in the tenant without a node, when there is a place for it before
-//! the scheduler, after what it refers to. Up:
-//! its node, then its whole status. Deletion: the tenant's deletion becomes the super cluster's with the grace
-//! that remains, and when the super pod is gone, the tenant's goes; a super pod that is evicted or lost takes the
-//! tenant's with it, so that the tenant's controllers make another.
+//! the scheduler, after what it refers to. Up: its node, then its whole status. Deletion: the tenant's deletion becomes the
+//! super cluster's with the grace that remains, and when the super pod is gone, the tenant's goes; a super pod that is
+//! evicted or lost takes the tenant's with it, so that the tenant's controllers make another.
 
 use crate::difference::{contains, merge_patch};
 use crate::kinds::Kind;
@@ -118,9 +117,13 @@ async fn create(work: &Work, pod: &Value, place: Place<'_>) -> Result<Next, ApiE
     let super_namespace = work.super_namespace(namespace);
     let again = tokens::ensure(work, pod, &super_namespace, &translated.tokens).await?;
     place.asked();
-    match work.create(Kind::Pod, &translated.object).await {
+    let made = work.create(Kind::Pod, &translated.object).await;
+    // Also when the answer says that it was there, or a watch told of it before an answer that got lost.
+    if work.cached(Kind::Pod, namespace, meta_text(pod, "name")).is_some() {
+        place.made(&translated.object);
+    }
+    match made {
         Ok(_) => {
-            place.made(&translated.object);
             work.state.metrics.made(work.tenant.id, &name_of(pod), &work.turn);
             Ok(again.map_or(Next::OnEvent, Next::After))
         }

@@ -8,11 +8,12 @@ use crate::super_cache::Cached;
 use crate::tenants::TenantView;
 use crate::work::ACTOR;
 use api_types::condition::{self, Condition, ConditionStatus};
-use api_types::tenancy::{self, NetworkDriver, SUPER_CLUSTERS, TENANTS};
+use api_types::tenancy::{self, NetworkDriver, SUPER_CLUSTERS, TENANT_PROFILES, TENANTS, TenantProfile};
 use api_types::{ApiError, ObjectName, TenantId, labels};
 use jiff::Timestamp;
 use plane_client::{Delete, Next, Object, Patch, Placement, Target, Write};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,9 +96,21 @@ fn all_is_well() -> Condition {
     Condition::new("Synced", true, "Synced", "", Timestamp::now())
 }
 
+/// A tenant that is being made, with its profile as it is now and not as a watch has told of it so far.
+async fn view_of(state: &State, tenant: &Value) -> Option<TenantView> {
+    let name = tenant["spec"]["profile"].as_str().unwrap_or("");
+    let mut profiles = HashMap::new();
+    if !name.is_empty() {
+        let (profiles_of, at) = (TENANT_PROFILES.group_resource(), ObjectName::cluster(name));
+        let profile = state.client().ok()?.get(TenantId::HOST, &profiles_of, &at).await.ok()??;
+        profiles.insert(name.to_owned(), profile.decode::<TenantProfile>().ok()?.spec);
+    }
+    TenantView::of(tenant, &profiles)
+}
+
 /// Where a tenant is to be that is being made; `None`: a worker finds that out, or says why not, once it is there.
 pub async fn placement(state: &State, tenant: &Value) -> Option<Placement> {
-    let view = state.tenants.read(tenant)?;
+    let view = view_of(state, tenant).await?;
     if !view.synced() || not_supported(&view).is_some() {
         return None;
     }

@@ -3,7 +3,7 @@
 use super::harness::*;
 use crate::Reserver;
 use crate::names::super_namespace;
-use api_types::tenancy::{SUPER_CLUSTERS, TENANTS};
+use api_types::tenancy::{self, SUPER_CLUSTERS, TENANTS};
 use api_types::{TenantId, labels};
 use plane_client::TenantPlacer;
 use serde_json::{Value, json};
@@ -29,6 +29,16 @@ async fn a_tenant_that_is_being_made_is_told_where_it_will_be() {
     let asked = async |spec: Value| story.reserver.place(&tenant("new", 7, spec)).await;
     let told = asked(json!({})).await.unwrap();
     assert_eq!((told.super_cluster.as_str(), told.condition.reason.as_str()), ("local", "Synced"));
+    // A profile counts from its making on, before any watch has told of it.
+    for (name, region) in [("here", json!({})), ("moon", json!({"matchLabels": {"region": "moon"}}))] {
+        let placement = json!({"placement": {"superClusterSelector": region}});
+        story.planes.put(
+            TenantId::HOST,
+            json!({"apiVersion": tenancy::API_VERSION, "kind": "TenantProfile",
+            "metadata": {"name": name}, "spec": {"defaults": placement}}),
+        );
+        assert_eq!(asked(json!({"profile": name})).await.is_some(), name == "here");
+    }
     for later in [
         json!({"profile": "nobody-knows-it"}),
         json!({"sync": {"disabled": true}}),

@@ -64,9 +64,9 @@ async fn run(
         if generated {
             metadata::of(&mut object).insert("name".into(), metadata::generate_name(&prefix).into());
         }
-        let name = metadata::text(&object, "name").to_owned();
+        let drawn = metadata::text(&object, "name").to_owned();
         let mut place = place.clone();
-        place.name = name.as_str().into();
+        place.name = drawn.as_str().into();
         let place = &place;
         let empties = default_new(place, &mut object);
         if !owned {
@@ -82,7 +82,7 @@ async fn run(
         let (place, asked) = (&renamed, Asked { place: &renamed, ..asked });
         let there = server.cache.get(auth.plane().id, &place.resource(), &place.object());
         let taken = there.as_ref().is_some_and(|record| !record.shared);
-        if taken && generated && clashes < MORE_NAMES {
+        if taken && generated && name == drawn && clashes < MORE_NAMES {
             clashes += 1;
             continue;
         }

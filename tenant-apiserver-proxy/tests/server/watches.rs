@@ -117,9 +117,14 @@ async fn watches_end_with_the_tenant_that_is_suspended_or_deleted() {
     let status = acme.get(CONFIGMAPS).await.expect_code(403).json();
     assert_eq!(text(&status["message"]), "the tenant is suspended");
     host.merge(&path, &json!({"spec": {"suspended": false}})).await.expect_code(200);
-    let watch = acme.watch(&format!("{CONFIGMAPS}?watch=true&resourceVersion=1")).await;
+    let newest = acme.get(CONFIGMAPS).await.expect_code(200).json();
+    let newest = text(&newest["metadata"]["resourceVersion"]).to_owned();
+    let before = acme.watch(&format!("{CONFIGMAPS}?watch=true&resourceVersion=1")).await.drain().await;
+    assert_eq!(before[0]["object"]["code"], 410, "nothing is known of what was before the tenant");
+    let watch = acme.watch(&format!("{CONFIGMAPS}?watch=true&resourceVersion={newest}")).await;
     host.delete(&path).await.expect_code(200);
-    watch.drain().await;
+    let events = watch.drain().await;
+    assert!(events.iter().all(|event| event["type"] != "ERROR"), "{events:?}");
     acme.get(CONFIGMAPS).await.expect_code(401);
 }
 

@@ -98,7 +98,8 @@ impl ServiceReserver for Reserver {
         }
         let (namespace, name) = (meta_text(service, "namespace"), meta_text(service, "name"));
         let is_shared = (namespace, name) == KUBERNETES;
-        // A tenant that was just made may be placed a moment later, when nobody could say where at its birth. The caller's patience is the limit.
+        // A tenant that was just made may be placed a moment later, when nobody could say where at its birth. The
+        // caller's patience is the limit.
         let can_go_on = |t: &TenantView| is_shared || t.spec.sync.disabled || t.super_cluster.is_some();
         let view = self.state.tenants.wait_for(tenant, can_go_on).await;
         if view.spec.sync.disabled {

@@ -11,16 +11,11 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, error::TryRecvError};
 use tokio::sync::oneshot;
 
 /// The most bytes of keys and values that share an fsync; one commit may be larger.
 const GROUP_BYTES: usize = 8 << 20;
-/// After a group of so many commits, many are on their way,
-const MANY: usize = 6;
-/// and the next group begins so long after it at the earliest: an fsync for a few would cost them more than it waits.
-const PACE: Duration = Duration::from_micros(750);
 
 /// What callers ask of the thread.
 pub(super) enum Job {
@@ -39,14 +34,8 @@ type CommitJob = (Commit, oneshot::Sender<Result<Revision, CommitError>>);
 /// damage in the file can cause, fails the store: it is logged, and nothing is committed any more.
 pub(super) fn start(shared: Arc<Shared>, jobs: Receiver<Job>) -> Result<JoinHandle<()>, StoreError> {
     let run = move || {
-        let mut committer = Committer {
-            shared,
-            buffer: Vec::new(),
-            background: true,
-            cleaning: None,
-            shrinking: Vec::new(),
-            next_group: Instant::now(),
-        };
+        let mut committer =
+            Committer { shared, buffer: Vec::new(), background: true, cleaning: None, shrinking: Vec::new() };
         if catch_unwind(AssertUnwindSafe(|| committer.run(jobs))).is_err() {
             committer.fail("the commit thread ended by a panic".into());
         }
@@ -66,8 +55,6 @@ pub(super) struct Committer {
     pub cleaning: Option<(u32, Position)>,
     /// Who waits until there is nothing left to compact.
     pub shrinking: Vec<Shrunk>,
-    /// Not before this, the next group begins.
-    next_group: Instant,
 }
 
 /// A commit whose preconditions hold, and its events.
@@ -106,10 +93,6 @@ impl Committer {
                     let _ = reply.send(self.raise(floor));
                 }
                 Some(Job::Commit { commit, reply }) => {
-                    if jobs.len() < MANY {
-                        std::thread::sleep(self.next_group.saturating_duration_since(Instant::now()));
-                    }
-                    let began = Instant::now();
                     let mut bytes = weight(&commit);
                     let mut group = vec![(commit, reply)];
                     while group.len() < self.shared.options.group && bytes < GROUP_BYTES {
@@ -125,7 +108,6 @@ impl Committer {
                             Err(_) => break,
                         }
                     }
-                    self.next_group = if group.len() < MANY { began } else { began + PACE };
                     self.commit(group);
                 }
             }

@@ -16,7 +16,6 @@ use crate::refusals::{No, is_answer};
 use crate::super_api::At;
 use crate::super_cache::Cached;
 use crate::translation::{Refusal, has_condition, list, meta_text, name_of, now_text, text};
-use crate::unscheduled::Place;
 use crate::work::{ACTOR, Work};
 use api_types::{ApiError, ObjectName, Resource, labels};
 use jiff::Timestamp;
@@ -80,11 +79,7 @@ async fn without_super_pod(work: &Work, pod: &Value) -> Result<End, ApiError> {
         let refusal = Refusal::new("Suspended", "the tenant is suspended");
         return refuse(work, pod, &refusal).await.map(End::Done);
     }
-    let super_pod = ObjectName::new(work.super_namespace(namespace), name);
-    match work.cluster.unscheduled.take(&work.state.queue, super_pod) {
-        Some(place) => create(work, pod, place).await.map(End::Done),
-        None => Ok(End::NoPlace(work.cluster.clone())),
-    }
+    create(work, pod).await
 }
 
 /// True for a pod that was collected since its node is no more (KEP-3329).
@@ -94,17 +89,20 @@ fn lost_its_node(pod: &Value) -> bool {
     targets.any(|target| target["reason"] == "DeletionByPodGC")
 }
 
-async fn create(work: &Work, pod: &Value, place: Place<'_>) -> Result<Next, ApiError> {
+async fn create(work: &Work, pod: &Value) -> Result<End, ApiError> {
     let namespace = meta_text(pod, "namespace");
     let open = policies::open(work, pod).await?;
     let translated = match translate(work, pod, &services(work, pod).await?, open) {
         Ok(translated) => translated,
-        Err(refusal) => return refuse(work, pod, &refusal).await,
+        Err(refusal) => return refuse(work, pod, &refusal).await.map(End::Done),
+    };
+    let Some(place) = work.cluster.unscheduled.take(&work.state.queue, name_of(&translated.object)) else {
+        return Ok(End::NoPlace(work.cluster.clone()));
     };
     if let Some(priority) = &translated.priority
         && let Some(refusal) = ensure_priority(work, priority).await?
     {
-        return refuse(work, pod, &refusal).await;
+        return refuse(work, pod, &refusal).await.map(End::Done);
     }
     work.ensure_namespace(namespace).await?;
     for (kind, name) in &translated.references {
@@ -125,7 +123,7 @@ async fn create(work: &Work, pod: &Value, place: Place<'_>) -> Result<Next, ApiE
     match made {
         Ok(_) => {
             work.state.metrics.made(work.tenant.id, &name_of(pod), &work.turn);
-            Ok(again.map_or(Next::OnEvent, Next::After))
+            Ok(End::Done(again.map_or(Next::OnEvent, Next::After)))
         }
         Err(error) if is_answer(&error) => {
             let no = No::Said(error.clone());

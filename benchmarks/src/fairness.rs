@@ -1,12 +1,13 @@
 //! `insula bench fairness`.
 
+use crate::clock::{Clock, Elapsed};
 use crate::load::{self, Make, Shape, Until};
 use crate::objects::{Kind, name};
 use crate::plane::{Call, Plane};
 use crate::reads::fill;
 use crate::report::{Figure, Measure, Report};
 use crate::rooms::{Room, Rooms};
-use crate::{Progress, at_once, cpu, on_a_thread};
+use crate::{Progress, at_once, cpu, on_a_prompt_thread, on_a_thread};
 use clap::{Args, ValueEnum};
 use http::Method;
 use serde_json::json;
@@ -138,21 +139,20 @@ async fn greedy_load(plane: Arc<Plane>, shape: Shape, time: Duration, make: Make
         .await
 }
 
-/// All regular tenants at once, each at its pace: on a thread of their own, so that nobody waits for the greedy one on
-/// this side.
+/// All regular tenants at once, each at its pace.
 async fn regulars(rooms: &[Room], flags: &Fairness) -> anyhow::Result<Seen> {
     let (rooms, flags, time) = (rooms.to_vec(), flags.clone(), flags.time);
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all();
-    let measured =
-        on_a_thread(runtime, async move || at_once(rooms.len(), &rooms, |room| paced(room, &flags)).await);
-    let mut all = Seen::default();
-    for seen in measured.await? {
-        all.reads.join(seen.reads);
-        all.changes.join(seen.changes);
-    }
-    (all.reads.elapsed, all.changes.elapsed) = (time, time);
-    Ok(all)
+    on_a_prompt_thread(async move || {
+        let (clock, mut all) = (Clock::start(), Seen::default());
+        for seen in at_once(rooms.len(), &rooms, |room| paced(room, &flags)).await? {
+            all.reads.join(seen.reads);
+            all.changes.join(seen.changes);
+        }
+        let elapsed = Elapsed { time, ..clock.elapsed() };
+        (all.reads.elapsed, all.changes.elapsed) = (elapsed, elapsed);
+        Ok(all)
+    })
+    .await
 }
 
 /// One tenant: a request at each tick. A time begins when its request should have been sent.

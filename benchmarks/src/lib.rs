@@ -6,6 +6,7 @@
 //!
 //! What this process takes of the machine it takes from the server, when both are on one. Times are seen from here.
 
+mod clock;
 mod fairness;
 mod lists;
 mod load;
@@ -31,6 +32,9 @@ use kube::config::Kubeconfig;
 use load::Shape;
 use rooms::{Room, Rooms};
 use std::time::Duration;
+
+/// How much higher threads that measure stand with the system's scheduler, as `nice` counts.
+const PROMPT: i32 = 10;
 
 /// Hears how far a benchmark is.
 pub trait Progress: Send + Sync {
@@ -165,6 +169,22 @@ async fn on_a_thread<T: Send + 'static>(
         let _ = tell.send(done);
     });
     told.await?
+}
+
+/// Does something on one thread, so that nobody waits for a greedy load on this side. It stands higher with the system's
+/// scheduler where it may: on a machine that also runs the server, who measures waits for no processor, as if it were
+/// elsewhere.
+async fn on_a_prompt_thread<T: Send + 'static>(
+    work: impl AsyncFnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all();
+    on_a_thread(runtime, async move || {
+        // Where it may not be raised, it is as it was.
+        let _ = rustix::process::nice(-PROMPT);
+        work().await
+    })
+    .await
 }
 
 /// Does something with each, so many at a time, and gives what came of it in their order. The first error ends it.

@@ -1,5 +1,6 @@
 //! `insula bench list`.
 
+use crate::clock::Clock;
 use crate::load::{self, Make, Shape, Until};
 use crate::objects::Kind;
 use crate::plane::Call;
@@ -59,7 +60,7 @@ pub async fn run(flags: &Lists, rooms: &mut Rooms, progress: &dyn Progress) -> a
 /// All pods once, a page after the other.
 async fn pages(room: &Room, limit: usize, progress: &dyn Progress) -> anyhow::Result<Measure> {
     let mut connection = room.plane.connect().await?;
-    let (begun, mut measure) = (Instant::now(), Measure::default());
+    let (clock, mut measure) = (Clock::start(), Measure::default());
     let (mut token, mut seen) = (String::new(), 0);
     loop {
         let path = format!("{}?limit={limit}&continue={token}", room.path("pods"));
@@ -74,6 +75,6 @@ async fn pages(room: &Room, limit: usize, progress: &dyn Progress) -> anyhow::Re
             _ => break,
         }
     }
-    measure.elapsed = begun.elapsed();
+    measure.elapsed = clock.elapsed();
     Ok(measure)
 }

@@ -1,5 +1,6 @@
 //! `insula bench pods`.
 
+use crate::clock::Clock;
 use crate::ready::{self, Place};
 use crate::report::{Figure, Measure, Report};
 use crate::rooms::{Rooms, Sort};
@@ -7,7 +8,6 @@ use crate::stages::Counted;
 use crate::{Progress, at_once, cpu};
 use clap::Args;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// How many tenants get their first pod at a time.
 const FIRST_AT_A_TIME: usize = 16;
@@ -44,7 +44,7 @@ pub async fn run(flags: &Pods, rooms: &mut Rooms, progress: &dyn Progress) -> an
 
     progress.step(&format!("{} pods one by one", flags.singles));
     let counted = Counted::with(&teller, &start, places.len() as u64).await;
-    let (mut single, begun) = (Measure::default(), Instant::now());
+    let (mut single, clock) = (Measure::default(), Clock::start());
     for number in 0..flags.singles {
         match places[number % places.len()].run(&format!("single-{number}")).await {
             Ok(time) => single.add(time, 0),
@@ -52,7 +52,7 @@ pub async fn run(flags: &Pods, rooms: &mut Rooms, progress: &dyn Progress) -> an
         }
         progress.at(&format!("one by one: {} of {}", number + 1, flags.singles));
     }
-    single.elapsed = begun.elapsed();
+    single.elapsed = clock.elapsed();
     let rested = Counted::with(&teller, &counted, single.times.len()).await;
 
     progress.step(&format!("{} pods, {} creations at a time", flags.pods, flags.streams));

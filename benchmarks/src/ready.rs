@@ -1,5 +1,6 @@
 //! Pods that are made and waited for, each watched in its namespace as any client would.
 
+use crate::clock::Clock;
 use crate::objects::Kind;
 use crate::plane::{Call, Connection};
 use crate::report::Measure;
@@ -154,7 +155,7 @@ pub async fn burst(
     name: fn(u64) -> String,
     progress: &dyn Progress,
 ) -> anyhow::Result<Burst> {
-    let (begun, next) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+    let (clock, next) = (Clock::start(), Arc::new(AtomicU64::new(0)));
     let seen = || places.iter().map(|place| place.shared.ready.load(Ordering::Relaxed)).sum::<u64>();
     let before = seen();
     let mut workers = JoinSet::new();
@@ -186,7 +187,7 @@ pub async fn burst(
                         Err(error) => burst.created.fail(format!("{error:#}")),
                     }
                 }
-                burst.created.elapsed = begun.elapsed();
+                burst.created.elapsed = clock.elapsed();
                 since = Instant::now();
             }
             Some(ready) = waits.join_next() => match ready? {
@@ -207,7 +208,7 @@ pub async fn burst(
             }
         }
     }
-    burst.ready.elapsed = begun.elapsed();
+    burst.ready.elapsed = clock.elapsed();
     Ok(burst)
 }
 

@@ -1,5 +1,6 @@
 //! What a benchmark found, for tables and for programs.
 
+use crate::clock::Elapsed;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -93,6 +94,9 @@ pub struct Row {
     /// What the server's process took of a processor for one request, background work included; where it says that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_cpu_microseconds: Option<f64>,
+    /// Which share of the processor time that the client's machine wanted meanwhile it did not get from its host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stolen_percent: Option<f64>,
 }
 
 /// A number that is none of requests.
@@ -119,12 +123,12 @@ pub struct Measure {
     pub times: Histogram<u64>,
     pub failed: BTreeMap<String, u64>,
     pub bytes: u64,
-    pub elapsed: Duration,
+    pub elapsed: Elapsed,
 }
 
 impl Default for Measure {
     fn default() -> Self {
-        Measure { times: times(), failed: BTreeMap::new(), bytes: 0, elapsed: Duration::ZERO }
+        Measure { times: times(), failed: BTreeMap::new(), bytes: 0, elapsed: Elapsed::default() }
     }
 }
 
@@ -162,7 +166,7 @@ impl Measure {
     pub fn row(&self, what: &str, cpu: Option<Duration>) -> Row {
         let requests = self.times.len();
         let milliseconds = |quantile: f64| self.times.value_at_quantile(quantile) as f64 / 1000.0;
-        let seconds = self.elapsed.as_secs_f64();
+        let seconds = self.elapsed.time.as_secs_f64();
         Row {
             what: what.to_owned(),
             requests,
@@ -178,6 +182,7 @@ impl Measure {
             server_cpu_microseconds: cpu
                 .filter(|_| requests > 0)
                 .map(|cpu| cpu.as_secs_f64() * 1e6 / requests as f64),
+            stolen_percent: self.elapsed.stolen,
         }
     }
 }
@@ -188,7 +193,10 @@ mod tests {
 
     #[test]
     fn rows_count_what_was_answered_and_say_why_others_were_not() {
-        let mut all = Measure { elapsed: Duration::from_secs(2), ..Default::default() };
+        let mut all = Measure {
+            elapsed: Elapsed { time: Duration::from_secs(2), stolen: Some(5.0) },
+            ..Default::default()
+        };
         let mut part = Measure::default();
         for milliseconds in 1..=100 {
             part.add(Duration::from_millis(milliseconds), 10);
@@ -198,7 +206,7 @@ mod tests {
         let row = all.row("get", Some(Duration::from_millis(50)));
         assert_eq!((row.requests, row.per_second, row.bytes), (100, 50.0, 1000));
         assert_eq!(row.failed["too many"], 1);
-        assert_eq!(row.server_cpu_microseconds, Some(500.0));
+        assert_eq!((row.server_cpu_microseconds, row.stolen_percent), (Some(500.0), Some(5.0)));
         assert!((49.9..=50.1).contains(&row.p50_milliseconds), "{}", row.p50_milliseconds);
         assert!((98.9..=99.2).contains(&row.p99_milliseconds), "{}", row.p99_milliseconds);
         assert!((99.9..=100.2).contains(&row.max_milliseconds), "{}", row.max_milliseconds);

@@ -1,12 +1,13 @@
 //! `insula bench sync-fairness`.
 
+use crate::clock::Clock;
 use crate::ready::{self, Place};
 use crate::report::{Figure, Measure, Report};
 use crate::rooms::{Room, Rooms};
-use crate::{Progress, at_once, cpu, on_a_thread};
+use crate::{Progress, at_once, cpu, on_a_prompt_thread};
 use clap::Args;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Flags of `insula bench sync-fairness`.
@@ -71,17 +72,14 @@ pub async fn run(flags: &SyncFairness, rooms: &mut Rooms, progress: &dyn Progres
     Ok(rooms.report("sync-fairness", flags.regular + flags.greedy, requests, figures))
 }
 
-/// All regular tenants at once, from when it is told to have begun until it is over, on a thread of their own, so that
-/// nobody waits for the greedy ones on this side.
+/// All regular tenants at once, from when it is told to have begun until it is over.
 async fn regulars(
     rooms: Vec<Room>,
     what: &'static str,
     every: Duration,
     (tell, over): (CancellationToken, CancellationToken),
 ) -> anyhow::Result<Measure> {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all();
-    on_a_thread(runtime, async move || {
+    on_a_prompt_thread(async move || {
         // It begins also when it cannot: whoever waits for that hears why.
         let tell = tell.drop_guard();
         let places = Place::open_all(&rooms).await?;
@@ -89,7 +87,7 @@ async fn regulars(
         at_once(places.len(), &places, |place| async move { place.run(&format!("{what}-first")).await })
             .await?;
         drop(tell);
-        let begun = Instant::now();
+        let clock = Clock::start();
         let over = &over;
         let numbered: Vec<(usize, &Place)> = places.iter().enumerate().collect();
         let measured = at_once(places.len(), &numbered, |(number, place)| {
@@ -100,7 +98,7 @@ async fn regulars(
         .await?;
         let mut all = Measure::default();
         measured.into_iter().for_each(|measure| all.join(measure));
-        all.elapsed = begun.elapsed();
+        all.elapsed = clock.elapsed();
         Ok(all)
     })
     .await

@@ -1,5 +1,6 @@
 //! `insula bench tenants`.
 
+use crate::clock::Clock;
 use crate::plane::{Call, Connection, is_missing};
 use crate::report::{Figure, Measure, Report};
 use crate::rooms::Rooms;
@@ -40,7 +41,7 @@ pub async fn run(flags: &Tenants, rooms: &mut Rooms, progress: &dyn Progress) ->
     let names: Vec<String> = calls.iter().map(|(name, _)| name.clone()).collect();
     // As who provisions tenants: over a connection that stays open.
     let host = rooms.host.connect().await?;
-    let (begun, this, host) = (Instant::now(), &*rooms, &host);
+    let (clock, this, host) = (Clock::start(), &*rooms, &host);
     let mut making = stream::iter(calls)
         .map(|(name, call)| async move { make(this, &name, call, host.clone()).await })
         .buffer_unordered(flags.concurrency);
@@ -56,7 +57,7 @@ pub async fn run(flags: &Tenants, rooms: &mut Rooms, progress: &dyn Progress) ->
         }
     }
     drop(making);
-    (created.elapsed, answered.elapsed) = (begun.elapsed(), begun.elapsed());
+    (created.elapsed, answered.elapsed) = (clock.elapsed(), clock.elapsed());
     let made = rooms.taken().await;
     progress.step(&format!("waiting {} s", flags.settle.as_secs_f64()));
     tokio::time::sleep(flags.settle).await;
@@ -104,7 +105,7 @@ async fn delete(
     progress: &dyn Progress,
 ) -> anyhow::Result<Measure> {
     let host = rooms.host.connect().await?;
-    let (begun, host) = (Instant::now(), &host);
+    let (clock, host) = (Clock::start(), &host);
     let mut deleting = stream::iter(names)
         .map(|name| async move {
             let (begun, mut connection) = (Instant::now(), host.clone());
@@ -128,6 +129,6 @@ async fn delete(
         }
         progress.at(&format!("deleted: {} of {}", measure.times.len(), names.len()));
     }
-    measure.elapsed = begun.elapsed();
+    measure.elapsed = clock.elapsed();
     Ok(measure)
 }

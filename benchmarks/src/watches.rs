@@ -1,5 +1,6 @@
 //! `insula bench watch`.
 
+use crate::clock::Clock;
 use crate::objects::Kind;
 use crate::plane::{Call, Connection};
 use crate::report::{Figure, Measure, Report};
@@ -80,8 +81,7 @@ pub async fn run(flags: &Watches, rooms: &mut Rooms, progress: &dyn Progress) ->
     shared.over.cancel();
     let mut told = Measure { elapsed: sent.elapsed, ..Default::default() };
     while let Some(heard) = watchers.join_next().await {
-        let heard = heard?;
-        told.join(Measure { elapsed: Duration::ZERO, ..heard });
+        told.join(heard?);
     }
     let lost = expected.saturating_sub(told.times.len());
     let figures = vec![Figure::new("events that did not arrive", lost as f64, "events")];
@@ -110,7 +110,7 @@ async fn send(
 ) -> anyhow::Result<Measure> {
     let total = (flags.changes as f64 * flags.time.as_secs_f64()).ceil() as u64;
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
-    let (begun, mut changes) = (tokio::time::Instant::now(), JoinSet::new());
+    let (clock, begun, mut changes) = (Clock::start(), tokio::time::Instant::now(), JoinSet::new());
     for number in 0..total {
         tokio::time::sleep_until(begun + Duration::from_secs_f64(number as f64 / flags.changes as f64)).await;
         let place = under_way.clone().acquire_owned().await?;
@@ -142,7 +142,7 @@ async fn send(
             (Err(error), _) => measure.fail(format!("{error:#}")),
         }
     }
-    measure.elapsed = begun.elapsed();
+    measure.elapsed = clock.elapsed();
     Ok(measure)
 }
 

@@ -52,6 +52,7 @@ const HEADINGS: &[&str] = &[
     "P99",
     "MAX",
     "SERVER CPU",
+    "STOLEN",
 ];
 
 const STAGES: &[&str] = &["STAGE", "PODS", "MEAN", "P50", "P99"];
@@ -101,6 +102,7 @@ fn cells(row: &Row) -> Vec<String> {
         milliseconds(row.p99_milliseconds),
         milliseconds(row.max_milliseconds),
         row.server_cpu_microseconds.map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.0} µs")),
+        row.stolen_percent.map_or_else(|| "-".to_owned(), |share| format!("{share:.0} %")),
     ]
 }
 

@@ -6,20 +6,37 @@
 //!
 //! [`FairQueue::fairly`] shares processors: it polls a request's future only in its turn, and counts how long that took, so
 //! that a request which waits (for the store, a webhook, a slow body) holds nobody up. [`FairQueue::pass`] shares places
-//! that are held until they are given back. Both cost two short locks where nobody waits.
+//! that are held until they are given back. Both cost two short locks where nobody waits. Where somebody does, a thread that
+//! works off steps lets the system run another one now and then ([`AT_A_STRETCH`]).
 //!
 //! Limits: those who wait are requests that have a seat of their plane ([`crate::limits`]), so there is no limit here.
 
 use api_types::TenantId;
 use parking_lot::Mutex;
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// So many planes are remembered while nobody asks for anything.
 const REMEMBERED: usize = 1024;
+/// How long a thread polls on while others wait. There is a thread more than processors ([`FairQueue::of_threads`]), and the
+/// system interrupts one for another at its ticks only, every 4 ms where they are 250 a second: with what it just read off a
+/// connection in its hands, a thread would wait so long.
+const AT_A_STRETCH: Duration = Duration::from_millis(3);
+/// Only while several planes ask: those of one plane wait for themselves. So long after the last change from one to another.
+const OF_LATE: Duration = Duration::from_millis(100);
+/// What it sleeps then: no time at all, and so as little as the system can, some 50 µs. (A yield would not do: with it, a
+/// thread gives up what is left of its share of the processor.)
+const BREATH: Duration = Duration::from_nanos(1);
+
+thread_local! {
+    /// When this thread slept last.
+    static BREATHED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
 
 /// Who asks, and for which share.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +50,8 @@ pub struct Who {
 /// The queue for one thing.
 pub struct FairQueue {
     state: Mutex<State>,
+    /// Somebody waits, and several planes have asked of late.
+    is_contended: AtomicBool,
 }
 
 #[derive(Default)]
@@ -45,6 +64,10 @@ struct State {
     lines: HashMap<TenantId, Line>,
     /// Planes in which somebody waits, by their virtual time.
     order: BTreeSet<(u64, TenantId)>,
+    /// Who asked last.
+    latest: Option<TenantId>,
+    /// When somebody asked who was not the one before.
+    shared: Option<Instant>,
 }
 
 /// One plane.
@@ -70,7 +93,7 @@ impl FairQueue {
     /// A queue for so many slots.
     pub fn new(slots: usize) -> Arc<Self> {
         let state = State { slots: slots.max(1), ..State::default() };
-        Arc::new(FairQueue { state: Mutex::new(state) })
+        Arc::new(FairQueue { state: Mutex::new(state), is_contended: AtomicBool::new(false) })
     }
 
     /// A queue for the threads of this runtime, all but one: that one takes what is ready to its line. With a slot for each
@@ -101,6 +124,9 @@ impl FairQueue {
     fn enter(&self, who: Who, waker: &Waker) -> Option<Arc<Ticket>> {
         let mut state = self.state.lock();
         let state = &mut *state;
+        if state.latest.replace(who.plane).is_some_and(|before| before != who.plane) {
+            state.shared = Some(Instant::now());
+        }
         let line = state.lines.entry(who.plane).or_default();
         if line.taken == 0 && line.waiting.is_empty() {
             line.time = line.time.max(state.now);
@@ -122,7 +148,10 @@ impl FairQueue {
 
     /// Gives a slot back that was taken for so long, to whose turn it is.
     fn leave(&self, who: Who, taken: Duration) {
-        let next = self.state.lock().leave(who, taken);
+        let mut state = self.state.lock();
+        let next = state.leave(who, taken);
+        self.is_contended.store(state.is_contended(), Ordering::Relaxed);
+        drop(state);
         for waker in next {
             waker.wake();
         }
@@ -130,6 +159,10 @@ impl FairQueue {
 }
 
 impl State {
+    fn is_contended(&self) -> bool {
+        !self.order.is_empty() && self.shared.is_some_and(|at| at.elapsed() < OF_LATE)
+    }
+
     fn leave(&mut self, who: Who, taken: Duration) -> Vec<Waker> {
         if let Some(line) = self.lines.get_mut(&who.plane) {
             let cost = u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX) / u64::from(who.weight.max(1));
@@ -267,16 +300,32 @@ impl<T> Future for Fairly<'_, T> {
             return Poll::Pending;
         }
         // Free again also when the step panics.
-        let _step = Pass { queue: this.queue.clone(), who: this.who, since: Instant::now() };
-        this.work.as_mut().poll(context)
+        let step = Pass { queue: this.queue.clone(), who: this.who, since: Instant::now() };
+        let done = this.work.as_mut().poll(context);
+        drop(step);
+        if this.queue.is_contended.load(Ordering::Relaxed) {
+            breathe();
+        }
+        done
     }
+}
+
+/// Lets the system run another thread, when this one has gone on for long.
+fn breathe() {
+    BREATHED.with(|breathed| {
+        let now = Instant::now();
+        if breathed.get().is_none_or(|last| now.duration_since(last) >= AT_A_STRETCH) {
+            std::thread::sleep(BREATH);
+            breathed.set(Some(Instant::now()));
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures::FutureExt;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use uuid::Uuid;
 
     fn who(number: u128, weight: u32) -> Who {
@@ -353,12 +402,29 @@ mod tests {
         }
         drop(second);
         drop(first);
+        assert!(queue.is_contended.load(Ordering::Relaxed));
         // It was given a slot, and does not take it.
         drop(third);
         let fourth = (&mut fourth).now_or_never().unwrap();
         drop(fourth);
         assert_eq!(queue.state.lock().busy, 0);
         assert!(queue.state.lock().order.is_empty());
+        assert!(!queue.is_contended.load(Ordering::Relaxed), "threads would sleep for nobody");
+    }
+
+    #[test]
+    fn no_thread_sleeps_for_a_plane_that_waits_for_itself() {
+        let (queue, waker) = (FairQueue::new(1), Waker::noop());
+        let asks = |number| queue.enter(who(number, 1), waker);
+        let leaves = |number| {
+            queue.leave(who(number, 1), Duration::ZERO);
+            queue.is_contended.load(Ordering::Relaxed)
+        };
+        let _own = (asks(1), asks(1), asks(1));
+        assert!(!leaves(1));
+        let _others = (asks(2), asks(1));
+        assert!(leaves(1));
+        assert!(leaves(1), "who waits last is alone, and another plane asked of late");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -3,6 +3,7 @@
 //! A message is the prefix `k8s\0` and a `runtime.Unknown` that carries the object's own message
 //! (`application/vnd.kubernetes.protobuf`). Kinds without numbers, such as custom resources, have no such encoding.
 
+mod heads;
 mod read;
 mod special;
 pub(crate) mod wire;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::graph::{Shape, TypeRef};
+pub use heads::{Head, heads};
 use wire::{Reader, Writer};
 
 /// What every message begins with.

@@ -8,18 +8,22 @@
 mod forward;
 mod heads;
 mod just_closed;
+mod list_watch;
 mod streams;
 mod without_history;
 
 use crate::super_api::{At, Head, SuperApi, SuperItem};
 use api_types::{ApiError, Reason, Resource};
 use async_trait::async_trait;
+use bytes::Bytes;
 use forward::Forwarded;
-use futures::{AsyncBufReadExt, StreamExt};
 use http::{Method, Request, header};
+use http_body_util::BodyExt;
 use just_closed::again;
 use k8s_openapi::api::core::v1::Pod;
+use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use list_watch::{Followed, follow, page};
 use plane_client::{Delete, Duplex, Patch, PodAnswer, PodRequest, Propagation};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -27,12 +31,6 @@ use tokio::sync::mpsc;
 
 /// How long an ordinary call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// Objects in a page of a list.
-const PAGE: usize = 500;
-/// How long the server keeps a watch open, and how much longer we believe that it does.
-const WATCH_SECONDS: u64 = 290;
-/// Without even a bookmark (one a minute) for so long, a watch counts as dead.
-const WATCH_SILENCE: Duration = Duration::from_secs(150);
 /// The field manager of our writes.
 const MANAGER: &str = "insula-syncer";
 
@@ -142,7 +140,23 @@ impl SuperApi for KubeSuper {
     }
 
     async fn heads(&self, resource: &Resource, selector: &str) -> Result<Vec<Head>, ApiError> {
-        heads::read(&self.text(heads::request(resource, selector)?).await?)
+        let request = heads::request(resource, selector, heads::ACCEPT)?;
+        let ask = || async {
+            let answer = self.client.send(request.clone().map(Body::from)).await?;
+            let is_given = answer.status().is_success();
+            let body = if is_given { answer.into_body().collect().await?.to_bytes() } else { Bytes::new() };
+            Ok(is_given.then_some(body))
+        };
+        match tokio::time::timeout(CALL_TIMEOUT, again(true, ask)).await {
+            Err(_) => Err(unreachable_cluster("no answer in 30 s")),
+            Ok(Err(error)) => Err(api_error(error)),
+            Ok(Ok(Some(body))) => heads::read(&body),
+            // Why not is said in protobuf, too: asked again, it is said so that it can be read.
+            Ok(Ok(None)) => {
+                let request = heads::request(resource, selector, heads::ACCEPT_JSON)?;
+                heads::read(self.text(request).await?.as_bytes())
+            }
+        }
     }
 
     async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError> {
@@ -219,182 +233,6 @@ impl SuperApi for KubeSuper {
         });
         receiver
     }
-}
-
-enum Followed {
-    ReceiverGone,
-    /// The revision is lost, or the cluster cannot be read: list again.
-    Broken(ApiError),
-}
-
-/// One list, and watches after it for as long as they can be resumed.
-async fn follow(
-    api: &KubeSuper,
-    resource: &Resource,
-    selector: &str,
-    sender: &mpsc::Sender<SuperItem>,
-    delay: &mut Duration,
-) -> Followed {
-    if sender.send(SuperItem::Restart).await.is_err() {
-        return Followed::ReceiverGone;
-    }
-    let mut next = String::new();
-    let mut revision = loop {
-        let page = match page(api, resource, "", selector, &next).await {
-            Ok(page) => page,
-            Err(error) => return Followed::Broken(error),
-        };
-        for item in page.items {
-            if sender.send(SuperItem::Applied(item)).await.is_err() {
-                return Followed::ReceiverGone;
-            }
-        }
-        if page.next.is_empty() {
-            break page.revision;
-        }
-        next = page.next;
-    };
-    if sender.send(SuperItem::Synced).await.is_err() {
-        return Followed::ReceiverGone;
-    }
-    *delay = Duration::from_millis(100);
-    let mut failures = 0_u32;
-    loop {
-        match watch_once(api, resource, selector, &mut revision, sender).await {
-            Watched::Ended => failures = 0,
-            Watched::ReceiverGone => return Followed::ReceiverGone,
-            Watched::Lost(error) => return Followed::Broken(error),
-            Watched::Interrupted(error) => {
-                failures += 1;
-                tracing::debug!(%resource.resource, %error, "a watch of a super cluster was interrupted");
-                if failures > 3 {
-                    return Followed::Broken(error);
-                }
-                tokio::time::sleep(Duration::from_millis(200) * failures).await;
-            }
-        }
-    }
-}
-
-enum Watched {
-    /// The server closed it in good order: resume.
-    Ended,
-    /// The connection failed: resume.
-    Interrupted(ApiError),
-    /// The revision is gone, or the server refuses: list again.
-    Lost(ApiError),
-    ReceiverGone,
-}
-
-async fn watch_once(
-    api: &KubeSuper,
-    resource: &Resource,
-    selector: &str,
-    revision: &mut String,
-    sender: &mpsc::Sender<SuperItem>,
-) -> Watched {
-    let query = format!(
-        "?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={revision}{}",
-        selector_query(selector)
-    );
-    let path = format!("{}{query}", path(resource, &At::new("", "")));
-    let request = match request(Method::GET, &path, None, Vec::new()) {
-        Ok(mut request) => {
-            let identity = http::HeaderValue::from_static("identity");
-            request.headers_mut().insert(header::ACCEPT_ENCODING, identity);
-            request
-        }
-        Err(error) => return Watched::Lost(error),
-    };
-    let reader = match tokio::time::timeout(CALL_TIMEOUT, api.client.request_stream(request)).await {
-        Err(_) => return Watched::Interrupted(unreachable_cluster("no answer in 30 s")),
-        Ok(Err(error @ kube::Error::Api(_))) => return Watched::Lost(api_error(error)),
-        Ok(Err(error)) => return Watched::Interrupted(api_error(error)),
-        Ok(Ok(reader)) => reader,
-    };
-    let mut lines = std::pin::pin!(reader.lines());
-    loop {
-        let line = tokio::select! {
-            line = tokio::time::timeout(WATCH_SILENCE, lines.next()) => line,
-            () = sender.closed() => return Watched::ReceiverGone,
-        };
-        let line = match line {
-            Err(_) => return Watched::Interrupted(unreachable_cluster("the watch fell silent")),
-            Ok(None) => return Watched::Ended,
-            Ok(Some(Err(error))) => return Watched::Interrupted(unreachable_cluster(error)),
-            Ok(Some(Ok(line))) => line,
-        };
-        let Ok(mut event) = without_history::EVENT.read(line.as_bytes()) else {
-            return Watched::Interrupted(unreachable_cluster("a watch event was cut off"));
-        };
-        let object = event["object"].take();
-        let item = match event["type"].as_str() {
-            Some("ADDED" | "MODIFIED") => SuperItem::Applied(object),
-            Some("DELETED") => SuperItem::Deleted(object),
-            Some("BOOKMARK") => {
-                note_revision(revision, &object);
-                continue;
-            }
-            _ => return Watched::Lost(ApiError::from_status(&object)),
-        };
-        if let SuperItem::Applied(object) | SuperItem::Deleted(object) = &item {
-            note_revision(revision, object);
-        }
-        if sender.send(item).await.is_err() {
-            return Watched::ReceiverGone;
-        }
-    }
-}
-
-fn note_revision(revision: &mut String, object: &Value) {
-    if let Some(new) = object["metadata"]["resourceVersion"].as_str() {
-        new.clone_into(revision);
-    }
-}
-
-/// One page of a list.
-struct Page {
-    items: Vec<Value>,
-    revision: String,
-    /// Where the next page begins; empty after the last.
-    next: String,
-}
-
-async fn page(
-    api: &KubeSuper,
-    resource: &Resource,
-    namespace: &str,
-    selector: &str,
-    from: &str,
-) -> Result<Page, ApiError> {
-    let base = path(resource, &At::new(namespace, ""));
-    let mut path = format!("{base}?limit={PAGE}{}", selector_query(selector));
-    if !from.is_empty() {
-        path.push_str("&continue=");
-        path.extend(encode(from));
-    }
-    let mut page = api.call(request(Method::GET, &path, None, Vec::new())?).await?;
-    let (kind, api_version) = item_kind(&page);
-    let mut items = match page["items"].take() {
-        Value::Array(items) => items,
-        _ => Vec::new(),
-    };
-    // Items of a list lack what an object alone has.
-    for item in items.iter_mut().filter_map(Value::as_object_mut) {
-        item.insert("kind".into(), kind.clone());
-        item.insert("apiVersion".into(), api_version.clone());
-    }
-    let text = |v: &Value| v.as_str().unwrap_or("").to_owned();
-    Ok(Page {
-        items,
-        revision: text(&page["metadata"]["resourceVersion"]),
-        next: text(&page["metadata"]["continue"]),
-    })
-}
-
-fn item_kind(list: &Value) -> (Value, Value) {
-    let kind = list["kind"].as_str().unwrap_or("");
-    (kind.strip_suffix("List").unwrap_or(kind).into(), list["apiVersion"].clone())
 }
 
 fn selector_query(selector: &str) -> String {

@@ -269,3 +269,52 @@ fn a_map_of_messages_has_a_value_for_every_key() {
     let entry = b"\x12\x05\x0a\x01p\x12\x00";
     assert!(bytes.windows(entry.len()).any(|part| part == entry), "{bytes:?}");
 }
+
+/// A field with a length.
+fn field(number: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let value = parts.concat();
+    [&[number << 3 | 2, u8::try_from(value.len()).unwrap()], value.as_slice()].concat()
+}
+
+#[test]
+fn heads_are_those_of_the_items_and_the_rest_is_passed_over() {
+    let first = field(
+        1,
+        &[
+            &field(1, &[b"a"]),
+            &field(2, &[]),
+            &field(3, &[b"s"]),
+            &field(5, &[b"u"]),
+            &field(6, &[b"7"]),
+            &[0x38, 5],
+        ],
+    );
+    let second = field(1, &[&field(6, &[b"18"]), &field(5, &[b"vw"]), &field(1, &[b"b"])]);
+    let status = field(3, &[&[0x08, 1]]);
+    let list = [
+        field(1, &[&field(2, &[b"12"])]),
+        field(2, &[&first, &status]),
+        vec![0x78, 0x12],
+        field(2, &[&second]),
+    ];
+    let message =
+        [b"k8s\0".to_vec(), field(1, &[&field(2, &[b"PodList"])]), field(2, &[&list.concat()])].concat();
+    let head = |namespace, name, uid, resource_version| Head { namespace, name, uid, resource_version };
+    assert_eq!(heads(&message).unwrap(), [head("s", "a", "u", "7"), head("", "b", "vw", "18")]);
+    for cut in 0..message.len() {
+        assert!(heads(&message[..cut]).is_err(), "what is cut off after {cut} is no list with fewer objects");
+    }
+    assert_eq!(heads(b"{}"), Err(ProtobufError::NoPrefix));
+}
+
+proptest! {
+    #[test]
+    fn heads_of_what_is_written_are_read(objects in proptest::collection::vec(("[a-z]{1,9}", "[a-z]{0,9}", "[0-9a-f]{8}", 1u32..), 0..9)) {
+        let items: Vec<Value> = objects.iter().map(|(name, namespace, uid, version)| json!({"data": {"k": "v"},
+            "metadata": {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": version.to_string()}})).collect();
+        let list = json!({"metadata": {"resourceVersion": "99"}, "items": items});
+        let bytes = encode(&list, root("", "ConfigMapList"), "v1", "ConfigMapList").unwrap();
+        let read: Vec<_> = heads(&bytes).unwrap().into_iter().map(|head| (head.name.to_owned(), head.namespace.to_owned(), head.uid.to_owned(), head.resource_version.parse::<u32>().unwrap())).collect();
+        prop_assert_eq!(read, objects);
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use futures::SinkExt;
+use futures::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;

@@ -1,14 +1,22 @@
 //! Lists of metadata: `meta.k8s.io/v1` `PartialObjectMetadataList`, from the API server's own memory
-//! (`resourceVersion=0`), of which only names, UIDs and versions are read.
+//! (`resourceVersion=0`), of which only names, UIDs and versions are read. In protobuf where the cluster can: it then has
+//! half of the work, and so have we.
 
 use super::{path, selector_query};
 use crate::super_api::{At, Head};
+use api_schema::protobuf;
 use api_types::{ApiError, ObjectName, Resource};
 use http::{Method, Request, header};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::fmt::Display;
 
-const ACCEPT: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+/// What is asked for, the best first.
+pub const ACCEPT: &str = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,\
+    application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+/// The same without protobuf: refusals can be read then.
+pub const ACCEPT_JSON: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 #[derive(Deserialize)]
 struct Listed<'a> {
@@ -37,17 +45,33 @@ struct Metadata<'a> {
 }
 
 /// The request. A limit would have the cluster look into its store for most versions of Kubernetes.
-pub fn request(resource: &Resource, selector: &str) -> Result<Request<Vec<u8>>, ApiError> {
+pub fn request(resource: &Resource, selector: &str, accept: &str) -> Result<Request<Vec<u8>>, ApiError> {
     let path = format!("{}?resourceVersion=0{}", path(resource, &At::new("", "")), selector_query(selector));
-    let request = Request::builder().method(Method::GET).uri(path).header(header::ACCEPT, ACCEPT);
+    let request = Request::builder().method(Method::GET).uri(path).header(header::ACCEPT, accept);
     let request = request.header(header::ACCEPT_ENCODING, "identity").body(Vec::new());
     request.map_err(|error| ApiError::internal(format_args!("a request cannot be made: {error}")))
 }
 
 /// What was answered.
-pub fn read(text: &str) -> Result<Vec<Head>, ApiError> {
-    let listed: Listed<'_> = serde_json::from_str(text)
-        .map_err(|error| ApiError::internal(format_args!("the super cluster's list: {error}")))?;
+pub fn read(answer: &[u8]) -> Result<Vec<Head>, ApiError> {
+    if answer.starts_with(protobuf::PREFIX) { read_protobuf(answer) } else { read_json(answer) }
+}
+
+fn unreadable(error: impl Display) -> ApiError {
+    ApiError::internal(format_args!("the super cluster's list: {error}"))
+}
+
+fn read_protobuf(answer: &[u8]) -> Result<Vec<Head>, ApiError> {
+    let head = |head: protobuf::Head<'_>| Head {
+        at: ObjectName::new(head.namespace, head.name),
+        uid: head.uid.into(),
+        version: head.resource_version.into(),
+    };
+    Ok(protobuf::heads(answer).map_err(unreadable)?.into_iter().map(head).collect())
+}
+
+fn read_json(answer: &[u8]) -> Result<Vec<Head>, ApiError> {
+    let listed: Listed<'_> = serde_json::from_slice(answer).map_err(unreadable)?;
     let head = |item: Item<'_>| Head {
         at: ObjectName::new(item.metadata.namespace, item.metadata.name),
         uid: item.metadata.uid.into(),
@@ -70,16 +94,25 @@ mod tests {
             |at: ObjectName, uid: &str, version: &str| Head { at, uid: uid.into(), version: version.into() };
         let expected =
             [head(ObjectName::new("s", "a-b"), "u", "7"), head(ObjectName::cluster("n"), "v", "8")];
-        assert_eq!(read(text).unwrap(), expected);
-        assert!(read("{\"items\": [{}]}").is_err());
+        assert_eq!(read(text.as_bytes()).unwrap(), expected);
+        assert!(read(b"{\"items\": [{}]}").is_err());
         for empty in ["{}", r#"{"items": []}"#, r#"{"items": null}"#] {
-            assert!(read(empty).unwrap().is_empty());
+            assert!(read(empty.as_bytes()).unwrap().is_empty());
         }
     }
 
     #[test]
+    fn heads_are_read_from_protobuf_too() {
+        let item = b"\x12\x0f\x0a\x0d\x0a\x01a\x1a\x01s\x2a\x01u\x32\x02\x31\x37";
+        let message = [b"k8s\0\x12\x11".as_slice(), item].concat();
+        let expected = Head { at: ObjectName::new("s", "a"), uid: "u".into(), version: "17".into() };
+        assert_eq!(read(&message).unwrap(), [expected]);
+        assert!(read(&message[..message.len() - 1]).is_err());
+    }
+
+    #[test]
     fn the_memory_of_the_api_server_is_asked() {
-        let request = request(&Resource::new("", "v1", "pods"), "a=b").unwrap();
+        let request = request(&Resource::new("", "v1", "pods"), "a=b", ACCEPT).unwrap();
         assert_eq!(request.uri(), "/api/v1/pods?resourceVersion=0&labelSelector=a%3Db");
         assert!(request.headers()[header::ACCEPT].to_str().unwrap().contains("as=PartialObjectMetadataList"));
     }

@@ -1,6 +1,7 @@
 //! Subresources of pods, asked of a server that answers with bytes of its own.
 
 use super::*;
+use futures::StreamExt;
 use http::HeaderMap;
 use plane_client::{PodAnswer, PodRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

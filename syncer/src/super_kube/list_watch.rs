@@ -1,0 +1,206 @@
+//! What is in a super cluster and what becomes of it: lists in pages, and watches after them.
+
+use super::encode;
+use super::{
+    CALL_TIMEOUT, KubeSuper, api_error, path, request, selector_query, unreachable_cluster, without_history,
+};
+use crate::super_api::{At, SuperItem};
+use api_types::{ApiError, Resource};
+use futures::future::OptionFuture;
+use futures::{AsyncBufReadExt, StreamExt};
+use http::{Method, header};
+use serde_json::Value;
+use std::time::Duration;
+use tokio::sync::mpsc::{self, error::SendError};
+
+/// Objects in a page of a list.
+const PAGE: usize = 500;
+/// How long the server keeps a watch open, and how much longer we believe that it does.
+const WATCH_SECONDS: u64 = 290;
+/// Without even a bookmark (one a minute) for so long, a watch counts as dead.
+const WATCH_SILENCE: Duration = Duration::from_secs(150);
+
+/// Why it goes no further.
+pub enum Followed {
+    ReceiverGone,
+    /// The revision is lost, or the cluster cannot be read: list again.
+    Broken(ApiError),
+}
+
+/// One list, and watches after it for as long as they can be resumed.
+pub async fn follow(
+    api: &KubeSuper,
+    resource: &Resource,
+    selector: &str,
+    sender: &mpsc::Sender<SuperItem>,
+    delay: &mut Duration,
+) -> Followed {
+    if sender.send(SuperItem::Restart).await.is_err() {
+        return Followed::ReceiverGone;
+    }
+    let mut read = page(api, resource, "", selector, "").await;
+    let mut revision = loop {
+        let Page { items, revision, next } = match read {
+            Ok(page) => page,
+            Err(error) => return Followed::Broken(error),
+        };
+        // The super cluster puts the next page together while this one is taken in.
+        let ahead = OptionFuture::from((!next.is_empty()).then(|| page(api, resource, "", selector, &next)));
+        let (taken, ahead) = futures::join!(send(sender, items), ahead);
+        if taken.is_err() {
+            return Followed::ReceiverGone;
+        }
+        match ahead {
+            Some(page) => read = page,
+            None => break revision,
+        }
+    };
+    if sender.send(SuperItem::Synced).await.is_err() {
+        return Followed::ReceiverGone;
+    }
+    *delay = Duration::from_millis(100);
+    let mut failures = 0_u32;
+    loop {
+        match watch_once(api, resource, selector, &mut revision, sender).await {
+            Watched::Ended => failures = 0,
+            Watched::ReceiverGone => return Followed::ReceiverGone,
+            Watched::Lost(error) => return Followed::Broken(error),
+            Watched::Interrupted(error) => {
+                failures += 1;
+                tracing::debug!(%resource.resource, %error, "a watch of a super cluster was interrupted");
+                if failures > 3 {
+                    return Followed::Broken(error);
+                }
+                tokio::time::sleep(Duration::from_millis(200) * failures).await;
+            }
+        }
+    }
+}
+
+async fn send(sender: &mpsc::Sender<SuperItem>, items: Vec<Value>) -> Result<(), SendError<SuperItem>> {
+    for item in items {
+        sender.send(SuperItem::Applied(item)).await?;
+    }
+    Ok(())
+}
+
+enum Watched {
+    /// The server closed it in good order: resume.
+    Ended,
+    /// The connection failed: resume.
+    Interrupted(ApiError),
+    /// The revision is gone, or the server refuses: list again.
+    Lost(ApiError),
+    ReceiverGone,
+}
+
+async fn watch_once(
+    api: &KubeSuper,
+    resource: &Resource,
+    selector: &str,
+    revision: &mut String,
+    sender: &mpsc::Sender<SuperItem>,
+) -> Watched {
+    let query = format!(
+        "?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={revision}{}",
+        selector_query(selector)
+    );
+    let path = format!("{}{query}", path(resource, &At::new("", "")));
+    let request = match request(Method::GET, &path, None, Vec::new()) {
+        Ok(mut request) => {
+            let identity = http::HeaderValue::from_static("identity");
+            request.headers_mut().insert(header::ACCEPT_ENCODING, identity);
+            request
+        }
+        Err(error) => return Watched::Lost(error),
+    };
+    let reader = match tokio::time::timeout(CALL_TIMEOUT, api.client.request_stream(request)).await {
+        Err(_) => return Watched::Interrupted(unreachable_cluster("no answer in 30 s")),
+        Ok(Err(error @ kube::Error::Api(_))) => return Watched::Lost(api_error(error)),
+        Ok(Err(error)) => return Watched::Interrupted(api_error(error)),
+        Ok(Ok(reader)) => reader,
+    };
+    let mut lines = std::pin::pin!(reader.lines());
+    loop {
+        let line = tokio::select! {
+            line = tokio::time::timeout(WATCH_SILENCE, lines.next()) => line,
+            () = sender.closed() => return Watched::ReceiverGone,
+        };
+        let line = match line {
+            Err(_) => return Watched::Interrupted(unreachable_cluster("the watch fell silent")),
+            Ok(None) => return Watched::Ended,
+            Ok(Some(Err(error))) => return Watched::Interrupted(unreachable_cluster(error)),
+            Ok(Some(Ok(line))) => line,
+        };
+        let Ok(mut event) = without_history::EVENT.read(line.as_bytes()) else {
+            return Watched::Interrupted(unreachable_cluster("a watch event was cut off"));
+        };
+        let object = event["object"].take();
+        let item = match event["type"].as_str() {
+            Some("ADDED" | "MODIFIED") => SuperItem::Applied(object),
+            Some("DELETED") => SuperItem::Deleted(object),
+            Some("BOOKMARK") => {
+                note_revision(revision, &object);
+                continue;
+            }
+            _ => return Watched::Lost(ApiError::from_status(&object)),
+        };
+        if let SuperItem::Applied(object) | SuperItem::Deleted(object) = &item {
+            note_revision(revision, object);
+        }
+        if sender.send(item).await.is_err() {
+            return Watched::ReceiverGone;
+        }
+    }
+}
+
+fn note_revision(revision: &mut String, object: &Value) {
+    if let Some(new) = object["metadata"]["resourceVersion"].as_str() {
+        new.clone_into(revision);
+    }
+}
+
+/// One page of a list.
+pub struct Page {
+    pub items: Vec<Value>,
+    revision: String,
+    /// Where the next page begins; empty after the last.
+    pub next: String,
+}
+
+pub async fn page(
+    api: &KubeSuper,
+    resource: &Resource,
+    namespace: &str,
+    selector: &str,
+    from: &str,
+) -> Result<Page, ApiError> {
+    let base = path(resource, &At::new(namespace, ""));
+    let mut path = format!("{base}?limit={PAGE}{}", selector_query(selector));
+    if !from.is_empty() {
+        path.push_str("&continue=");
+        path.extend(encode(from));
+    }
+    let mut page = api.call(request(Method::GET, &path, None, Vec::new())?).await?;
+    let (kind, api_version) = item_kind(&page);
+    let mut items = match page["items"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    };
+    // Items of a list lack what an object alone has.
+    for item in items.iter_mut().filter_map(Value::as_object_mut) {
+        item.insert("kind".into(), kind.clone());
+        item.insert("apiVersion".into(), api_version.clone());
+    }
+    let text = |v: &Value| v.as_str().unwrap_or("").to_owned();
+    Ok(Page {
+        items,
+        revision: text(&page["metadata"]["resourceVersion"]),
+        next: text(&page["metadata"]["continue"]),
+    })
+}
+
+fn item_kind(list: &Value) -> (Value, Value) {
+    let kind = list["kind"].as_str().unwrap_or("");
+    (kind.strip_suffix("List").unwrap_or(kind).into(), list["apiVersion"].clone())
+}

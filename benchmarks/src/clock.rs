@@ -35,16 +35,15 @@ struct Processors {
 impl Clock {
     /// Starts one.
     pub fn start() -> Self {
-        Clock { begun: Instant::now(), processors: Processors::now() }
+        let processors = Processors::now();
+        Clock { begun: Instant::now(), processors }
     }
 
     /// What it shows.
     pub fn elapsed(&self) -> Elapsed {
+        let time = self.begun.elapsed();
         let both = self.processors.zip(Processors::now());
-        Elapsed {
-            time: self.begun.elapsed(),
-            stolen: both.and_then(|(before, after)| after.stolen_since(before)),
-        }
+        Elapsed { time, stolen: both.and_then(|(before, after)| after.stolen_since(before)) }
     }
 }
 

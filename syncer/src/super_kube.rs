@@ -1,7 +1,8 @@
 //! A super cluster reached with kube-rs, through a kubeconfig.
 //!
 //! Guarantees: a watch is resumed at the last revision seen, and begun anew with a list when the cluster no longer
-//! has that revision; it ends when its receiver is dropped. Assumes that an ordinary call is answered in 30 s. Caveat: nothing
+//! has that revision; it ends when its receiver is dropped. Assumes that an ordinary call is answered in 30 s; a list of metadata that is refused asks
+//! twice. Caveat: nothing
 //! is tried again here but watches, and what changes nothing when its connection was just closed; callers work from queues
 //! that do.
 
@@ -17,7 +18,7 @@ use api_types::{ApiError, Reason, Resource};
 use async_trait::async_trait;
 use bytes::Bytes;
 use forward::Forwarded;
-use http::{Method, Request, header};
+use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use just_closed::again;
 use k8s_openapi::api::core::v1::Pod;
@@ -143,16 +144,20 @@ impl SuperApi for KubeSuper {
         let request = heads::request(resource, selector, heads::ACCEPT)?;
         let ask = || async {
             let answer = self.client.send(request.clone().map(Body::from)).await?;
-            let is_given = answer.status().is_success();
-            let body = if is_given { answer.into_body().collect().await?.to_bytes() } else { Bytes::new() };
-            Ok(is_given.then_some(body))
+            let status = answer.status();
+            let given = status.is_success();
+            let body = if given { answer.into_body().collect().await?.to_bytes() } else { Bytes::new() };
+            Ok((status, body))
         };
         match tokio::time::timeout(CALL_TIMEOUT, again(true, ask)).await {
             Err(_) => Err(unreachable_cluster("no answer in 30 s")),
             Ok(Err(error)) => Err(api_error(error)),
-            Ok(Ok(Some(body))) => heads::read(&body),
+            Ok(Ok((status, body))) if status.is_success() => heads::read(&body),
+            Ok(Ok((status, _))) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                Err(unreachable_cluster(format_args!("it answers {status}")))
+            }
             // Why not is said in protobuf, too: asked again, it is said so that it can be read.
-            Ok(Ok(None)) => {
+            Ok(Ok(_)) => {
                 let request = heads::request(resource, selector, heads::ACCEPT_JSON)?;
                 heads::read(self.text(request).await?.as_bytes())
             }

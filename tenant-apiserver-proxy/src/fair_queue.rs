@@ -23,14 +23,15 @@ use std::time::{Duration, Instant};
 
 /// So many planes are remembered while nobody asks for anything.
 const REMEMBERED: usize = 1024;
-/// How long a thread polls on while others wait. There is a thread more than processors ([`FairQueue::of_threads`]), and the
+/// A thread sleeps at most so often while others wait. There is a thread more than processors ([`FairQueue::of_threads`]), and the
 /// system interrupts one for another at its ticks only, every 4 ms where they are 250 a second: with what it just read off a
 /// connection in its hands, a thread would wait so long.
 const AT_A_STRETCH: Duration = Duration::from_millis(3);
 /// Only while several planes ask: those of one plane wait for themselves. So long after the last change from one to another.
 const OF_LATE: Duration = Duration::from_millis(100);
 /// What it sleeps then: no time at all, and so as little as the system can, some 50 µs. (A yield would not do: with it, a
-/// thread gives up what is left of its share of the processor.)
+/// thread gives up what is left of its share of the processor.) Whoever's turn the thread has just made it may be the next
+/// that it polls, and waits as long.
 const BREATH: Duration = Duration::from_nanos(1);
 
 thread_local! {
@@ -50,7 +51,7 @@ pub struct Who {
 /// The queue for one thing.
 pub struct FairQueue {
     state: Mutex<State>,
-    /// Somebody waits, and several planes have asked of late.
+    /// Somebody stands in line, and several planes have asked of late.
     is_contended: AtomicBool,
 }
 
@@ -150,7 +151,7 @@ impl FairQueue {
     fn leave(&self, who: Who, taken: Duration) {
         let mut state = self.state.lock();
         let next = state.leave(who, taken);
-        self.is_contended.store(state.is_contended(), Ordering::Relaxed);
+        self.is_contended.store(state.is_contended(Instant::now()), Ordering::Relaxed);
         drop(state);
         for waker in next {
             waker.wake();
@@ -159,8 +160,8 @@ impl FairQueue {
 }
 
 impl State {
-    fn is_contended(&self) -> bool {
-        !self.order.is_empty() && self.shared.is_some_and(|at| at.elapsed() < OF_LATE)
+    fn is_contended(&self, now: Instant) -> bool {
+        !self.order.is_empty() && self.shared.is_some_and(|at| now.duration_since(at) < OF_LATE)
     }
 
     fn leave(&mut self, who: Who, taken: Duration) -> Vec<Waker> {
@@ -310,7 +311,7 @@ impl<T> Future for Fairly<'_, T> {
     }
 }
 
-/// Lets the system run another thread, when this one has gone on for long.
+/// Lets the system run another thread, when this one has not for long.
 fn breathe() {
     BREATHED.with(|breathed| {
         let now = Instant::now();
@@ -402,7 +403,6 @@ mod tests {
         }
         drop(second);
         drop(first);
-        assert!(queue.is_contended.load(Ordering::Relaxed));
         // It was given a slot, and does not take it.
         drop(third);
         let fourth = (&mut fourth).now_or_never().unwrap();
@@ -416,15 +416,15 @@ mod tests {
     fn no_thread_sleeps_for_a_plane_that_waits_for_itself() {
         let (queue, waker) = (FairQueue::new(1), Waker::noop());
         let asks = |number| queue.enter(who(number, 1), waker);
-        let leaves = |number| {
-            queue.leave(who(number, 1), Duration::ZERO);
-            queue.is_contended.load(Ordering::Relaxed)
+        let is_contended = |later| {
+            let state = queue.state.lock();
+            state.is_contended(state.shared.unwrap_or_else(Instant::now) + later)
         };
         let _own = (asks(1), asks(1), asks(1));
-        assert!(!leaves(1));
-        let _others = (asks(2), asks(1));
-        assert!(leaves(1));
-        assert!(leaves(1), "who waits last is alone, and another plane asked of late");
+        assert!(!is_contended(Duration::ZERO));
+        let _other = asks(2);
+        assert!(is_contended(Duration::ZERO) && is_contended(OF_LATE / 2));
+        assert!(!is_contended(OF_LATE), "another plane asked long ago");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -52,17 +52,17 @@ fn metadata(bytes: &[u8]) -> Result<Head<'_>, ProtobufError> {
     let mut head = Head::default();
     while let Some((number, wire)) = metadata.tag()? {
         match number {
-            1 => head.name = text(metadata.bytes(wire, "name")?, "name")?,
-            3 => head.namespace = text(metadata.bytes(wire, "namespace")?, "namespace")?,
-            5 => head.uid = text(metadata.bytes(wire, "uid")?, "uid")?,
-            6 => head.resource_version = text(metadata.bytes(wire, "resourceVersion")?, "resourceVersion")?,
+            1 => head.name = utf8(metadata.bytes(wire, "name")?, "name")?,
+            3 => head.namespace = utf8(metadata.bytes(wire, "namespace")?, "namespace")?,
+            5 => head.uid = utf8(metadata.bytes(wire, "uid")?, "uid")?,
+            6 => head.resource_version = utf8(metadata.bytes(wire, "resourceVersion")?, "resourceVersion")?,
             _ => metadata.skip(wire)?,
         }
     }
     Ok(head)
 }
 
-fn text<'a>(bytes: &'a [u8], field: &str) -> Result<&'a str, ProtobufError> {
+fn utf8<'a>(bytes: &'a [u8], field: &str) -> Result<&'a str, ProtobufError> {
     std::str::from_utf8(bytes)
         .map_err(|_| ProtobufError::Misfit { field: field.to_owned(), found: "no UTF-8".to_owned() })
 }

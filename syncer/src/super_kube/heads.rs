@@ -1,6 +1,6 @@
 //! Lists of metadata: `meta.k8s.io/v1` `PartialObjectMetadataList`, from the API server's own memory
-//! (`resourceVersion=0`), of which only names, UIDs and versions are read. In protobuf where the cluster can: it then has
-//! half of the work, and so have we.
+//! (`resourceVersion=0`), of which only names, UIDs and versions are read. In protobuf where the cluster can: there is
+//! less to write and to read.
 
 use super::{path, selector_query};
 use crate::super_api::{At, Head};
@@ -62,12 +62,14 @@ fn unreadable(error: impl Display) -> ApiError {
 }
 
 fn read_protobuf(answer: &[u8]) -> Result<Vec<Head>, ApiError> {
-    let head = |head: protobuf::Head<'_>| Head {
-        at: ObjectName::new(head.namespace, head.name),
-        uid: head.uid.into(),
-        version: head.resource_version.into(),
+    let head = |item: protobuf::Head<'_>| {
+        if [item.name, item.uid, item.resource_version].contains(&"") {
+            return Err(unreadable("an item without a name, UID or version"));
+        }
+        let at = ObjectName::new(item.namespace, item.name);
+        Ok(Head { at, uid: item.uid.into(), version: item.resource_version.into() })
     };
-    Ok(protobuf::heads(answer).map_err(unreadable)?.into_iter().map(head).collect())
+    protobuf::heads(answer).map_err(unreadable)?.into_iter().map(head).collect()
 }
 
 fn read_json(answer: &[u8]) -> Result<Vec<Head>, ApiError> {
@@ -108,6 +110,7 @@ mod tests {
         let expected = Head { at: ObjectName::new("s", "a"), uid: "u".into(), version: "17".into() };
         assert_eq!(read(&message).unwrap(), [expected]);
         assert!(read(&message[..message.len() - 1]).is_err());
+        assert!(read(b"k8s\0\x12\x04\x12\x02\x0a\x00").is_err(), "an item that says nothing of itself");
     }
 
     #[test]
@@ -115,5 +118,7 @@ mod tests {
         let request = request(&Resource::new("", "v1", "pods"), "a=b", ACCEPT).unwrap();
         assert_eq!(request.uri(), "/api/v1/pods?resourceVersion=0&labelSelector=a%3Db");
         assert!(request.headers()[header::ACCEPT].to_str().unwrap().contains("as=PartialObjectMetadataList"));
+        assert!(ACCEPT.starts_with("application/vnd.kubernetes.protobuf;"));
+        assert!(!ACCEPT_JSON.contains("protobuf"));
     }
 }

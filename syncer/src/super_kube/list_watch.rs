@@ -7,7 +7,7 @@ use super::{
 use crate::super_api::{At, SuperItem};
 use api_types::{ApiError, Resource};
 use futures::future::OptionFuture;
-use futures::{AsyncBufReadExt, StreamExt};
+use futures::{AsyncBufReadExt, FutureExt, StreamExt};
 use http::{Method, header};
 use serde_json::Value;
 use std::time::Duration;
@@ -46,10 +46,9 @@ pub async fn follow(
         };
         // The super cluster puts the next page together while this one is taken in.
         let ahead = OptionFuture::from((!next.is_empty()).then(|| page(api, resource, "", selector, &next)));
-        let (taken, ahead) = futures::join!(send(sender, items), ahead);
-        if taken.is_err() {
+        let Ok(((), ahead)) = futures::try_join!(send(sender, items), ahead.map(Ok)) else {
             return Followed::ReceiverGone;
-        }
+        };
         match ahead {
             Some(page) => read = page,
             None => break revision,

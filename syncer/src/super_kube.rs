@@ -1,10 +1,9 @@
 //! A super cluster reached with kube-rs, through a kubeconfig.
 //!
 //! Guarantees: a watch is resumed at the last revision seen, and begun anew with a list when the cluster no longer
-//! has that revision; it ends when its receiver is dropped. Assumes that an ordinary call is answered in 30 s; a list of metadata that is refused asks
-//! twice. Caveat: nothing
-//! is tried again here but watches, and what changes nothing when its connection was just closed; callers work from queues
-//! that do.
+//! has that revision; it ends when its receiver is dropped. Assumes that an ordinary call is answered in 30 s; a
+//! list of metadata that is refused is asked for twice. Caveat: nothing is tried again here but watches, and what changes
+//! nothing when its connection was just closed; callers work from queues that do.
 
 mod forward;
 mod heads;
@@ -89,11 +88,7 @@ impl KubeSuper {
     /// Sends a request, and gives the body of its answer.
     async fn text(&self, request: Request<Vec<u8>>) -> Result<String, ApiError> {
         let changes_nothing = request.method() == Method::GET;
-        let asked = again(changes_nothing, || self.client.request_text(request.clone()));
-        match tokio::time::timeout(CALL_TIMEOUT, asked).await {
-            Err(_) => Err(unreachable_cluster("no answer in 30 s")),
-            Ok(answer) => answer.map_err(api_error),
-        }
+        in_time(again(changes_nothing, || self.client.request_text(request.clone()))).await
     }
 
     async fn call(&self, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
@@ -149,19 +144,16 @@ impl SuperApi for KubeSuper {
             let body = if given { answer.into_body().collect().await?.to_bytes() } else { Bytes::new() };
             Ok((status, body))
         };
-        match tokio::time::timeout(CALL_TIMEOUT, again(true, ask)).await {
-            Err(_) => Err(unreachable_cluster("no answer in 30 s")),
-            Ok(Err(error)) => Err(api_error(error)),
-            Ok(Ok((status, body))) if status.is_success() => heads::read(&body),
-            Ok(Ok((status, _))) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                Err(unreachable_cluster(format_args!("it answers {status}")))
-            }
-            // Why not is said in protobuf, too: asked again, it is said so that it can be read.
-            Ok(Ok(_)) => {
-                let request = heads::request(resource, selector, heads::ACCEPT_JSON)?;
-                heads::read(self.text(request).await?.as_bytes())
-            }
+        let (status, body) = in_time(again(true, ask)).await?;
+        if status.is_success() {
+            return heads::read(&body);
         }
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(ApiError::unavailable(format!("the super cluster answers {status}"), 1));
+        }
+        // Why not is said in protobuf, too: asked again, it is said so that it can be read.
+        let request = heads::request(resource, selector, heads::ACCEPT_JSON)?;
+        heads::read(self.text(request).await?.as_bytes())
     }
 
     async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError> {
@@ -237,6 +229,14 @@ impl SuperApi for KubeSuper {
             }
         });
         receiver
+    }
+}
+
+/// What came of a call, unless it takes too long.
+async fn in_time<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ApiError> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        Err(_) => Err(unreachable_cluster("no answer in 30 s")),
+        Ok(answer) => answer.map_err(api_error),
     }
 }
 

@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 
 /// So many planes are remembered while nobody asks for anything.
 const REMEMBERED: usize = 1024;
-/// A thread sleeps at most so often while others wait. There is a thread more than processors ([`FairQueue::of_threads`]), and the
-/// system interrupts one for another at its ticks only, every 4 ms where they are 250 a second: with what it just read off a
+/// A thread sleeps at most so often while others wait. There is a thread more than processors
+/// ([`FairQueue::of_threads`]), and the system interrupts one for another at its ticks only, every 4 ms where they are 250 a second: with what it just read off a
 /// connection in its hands, a thread would wait so long.
 const AT_A_STRETCH: Duration = Duration::from_millis(3);
 /// Only while several planes ask: those of one plane wait for themselves. So long after the last change from one to another.
@@ -151,7 +151,8 @@ impl FairQueue {
     fn leave(&self, who: Who, taken: Duration) {
         let mut state = self.state.lock();
         let next = state.leave(who, taken);
-        self.is_contended.store(state.is_contended(Instant::now()), Ordering::Relaxed);
+        let is_contended = !state.order.is_empty() && state.is_shared(Instant::now());
+        self.is_contended.store(is_contended, Ordering::Relaxed);
         drop(state);
         for waker in next {
             waker.wake();
@@ -160,8 +161,9 @@ impl FairQueue {
 }
 
 impl State {
-    fn is_contended(&self, now: Instant) -> bool {
-        !self.order.is_empty() && self.shared.is_some_and(|at| now.duration_since(at) < OF_LATE)
+    /// Several planes have asked of late.
+    fn is_shared(&self, now: Instant) -> bool {
+        self.shared.is_some_and(|at| now.duration_since(at) < OF_LATE)
     }
 
     fn leave(&mut self, who: Who, taken: Duration) -> Vec<Waker> {
@@ -416,15 +418,15 @@ mod tests {
     fn no_thread_sleeps_for_a_plane_that_waits_for_itself() {
         let (queue, waker) = (FairQueue::new(1), Waker::noop());
         let asks = |number| queue.enter(who(number, 1), waker);
-        let is_contended = |later| {
+        let is_shared = |later| {
             let state = queue.state.lock();
-            state.is_contended(state.shared.unwrap_or_else(Instant::now) + later)
+            state.is_shared(state.shared.unwrap_or_else(Instant::now) + later)
         };
         let _own = (asks(1), asks(1), asks(1));
-        assert!(!is_contended(Duration::ZERO));
+        assert!(!is_shared(Duration::ZERO));
         let _other = asks(2);
-        assert!(is_contended(Duration::ZERO) && is_contended(OF_LATE / 2));
-        assert!(!is_contended(OF_LATE), "another plane asked long ago");
+        assert!(is_shared(Duration::ZERO) && is_shared(OF_LATE / 2));
+        assert!(!is_shared(OF_LATE), "another plane asked long ago");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,8 +1,7 @@
 //! A port of a pod, forwarded by a server that speaks `pods/portforward`.
 
 use super::*;
-use futures::SinkExt;
-use futures::StreamExt;
+use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;

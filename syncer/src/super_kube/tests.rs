@@ -108,6 +108,23 @@ fn pods() -> Resource {
     Resource::new("", "v1", "pods")
 }
 
+/// More are in a page than are waited for to be taken.
+#[tokio::test]
+async fn the_next_page_is_asked_for_while_one_is_taken_in() {
+    let names: Vec<String> = (0..400).map(|number| number.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (api, server) = serve(vec![
+        ("GET /supers/local/api/v1/pods?limit=500", 200, page(&names, "n", "10")),
+        ("GET /supers/local/api/v1/pods?limit=500&continue=n", 200, page(&["last"], "", "10")),
+    ])
+    .await;
+    let untouched = api.list_watch(&pods(), "");
+    // Only a list that is read page by page takes so long.
+    let asked = tokio::time::timeout(CALL_TIMEOUT, server).await.expect("the next page is not asked for");
+    assert_eq!(asked.unwrap(), None);
+    assert_eq!(untouched.len(), untouched.max_capacity(), "nothing was taken, and no more is held");
+}
+
 #[tokio::test]
 async fn a_watch_resumes_where_it_was_and_lists_again_when_that_is_lost() {
     let event = |kind: &str, name: &str, version: &str| {

@@ -3,6 +3,7 @@
 use crate::clock::{Clock, Elapsed};
 use crate::load::{self, Make, Shape, Until};
 use crate::objects::{Kind, name};
+use crate::pace;
 use crate::plane::{Call, Plane};
 use crate::reads::fill;
 use crate::report::{Figure, Measure, Report};
@@ -61,20 +62,22 @@ pub async fn run(flags: &Fairness, rooms: &mut Rooms, progress: &dyn Progress) -
     let greedy = all.remove(0);
     let seconds = flags.time.as_secs_f64();
     progress.step(&format!("{} tenants alone for {seconds} s", flags.tenants));
-    let alone = regulars(&all, flags).await?;
+    let alone = regulars(&all, flags, "alone").await?;
 
     progress.step(&format!("beside a greedy one for {seconds} s"));
     let shape = Shape { connections: flags.connections, streams: flags.streams };
     let make = match flags.greed {
-        Greed::Mixed => mixed(&greedy),
+        Greed::Mixed => mixed(&greedy, "greedy"),
         Greed::Lists => {
             let all = greedy.path("configmaps");
             Arc::new(move |_| Call::new(Method::GET, all.clone())) as Make
         }
     };
     let before = rooms.taken().await;
-    let (beside, taken) =
-        tokio::try_join!(regulars(&all, flags), greedy_load(greedy.plane.clone(), shape, flags.time, make),)?;
+    let (beside, taken) = tokio::try_join!(
+        regulars(&all, flags, "beside"),
+        greedy_load(greedy.plane.clone(), shape, flags.time, make),
+    )?;
     let cpu = cpu(before, rooms.taken().await);
     let figures = vec![
         times_as_long("p99 beside / p99 alone", &alone.both(), &beside.both()),
@@ -114,15 +117,15 @@ impl Seen {
     }
 }
 
-/// An object, and a change of one, in turns.
-fn mixed(room: &Room) -> Make {
+/// An object, and a change of one, in turns. Each change is one: no two loads give an object the same label.
+fn mixed(room: &Room, load: &'static str) -> Make {
     let all = room.path("configmaps");
     Arc::new(move |number| {
         let path = format!("{all}/{}", name(number / 2 % OBJECTS));
         if number % 2 == 0 {
             return Call::new(Method::GET, path);
         }
-        let change = json!({"metadata": {"labels": {"changed": number.to_string()}}});
+        let change = json!({"metadata": {"labels": {"changed": format!("{load}-{number}")}}});
         Call { content_type: "application/merge-patch+json", ..Call::with(Method::PATCH, path, &change) }
     })
 }
@@ -140,11 +143,11 @@ async fn greedy_load(plane: Arc<Plane>, shape: Shape, time: Duration, make: Make
 }
 
 /// All regular tenants at once, each at its pace.
-async fn regulars(rooms: &[Room], flags: &Fairness) -> anyhow::Result<Seen> {
+async fn regulars(rooms: &[Room], flags: &Fairness, load: &'static str) -> anyhow::Result<Seen> {
     let (rooms, flags, time) = (rooms.to_vec(), flags.clone(), flags.time);
     on_a_prompt_thread(async move || {
         let (clock, mut all) = (Clock::start(), Seen::default());
-        for seen in at_once(rooms.len(), &rooms, |room| paced(room, &flags)).await? {
+        for seen in at_once(rooms.len(), &rooms, |room| paced(room, &flags, load)).await? {
             all.reads.join(seen.reads);
             all.changes.join(seen.changes);
         }
@@ -156,18 +159,19 @@ async fn regulars(rooms: &[Room], flags: &Fairness) -> anyhow::Result<Seen> {
 }
 
 /// One tenant: a request at each tick. A time begins when its request should have been sent.
-async fn paced(room: &Room, flags: &Fairness) -> anyhow::Result<Seen> {
-    let (mut connection, make) = (room.plane.connect().await?, mixed(room));
-    let begun = tokio::time::Instant::now();
-    let mut seen = Seen::default();
-    for number in 0..(flags.time.as_secs_f64() * flags.pace as f64) as u64 {
-        let due = begun + Duration::from_secs_f64(number as f64 / flags.pace as f64);
-        tokio::time::sleep_until(due).await;
+async fn paced(room: &Room, flags: &Fairness, load: &'static str) -> anyhow::Result<Seen> {
+    let (mut connection, make) = (room.plane.connect().await?, mixed(room, load));
+    let every = Duration::from_secs(1) / u32::try_from(flags.pace)?;
+    let count = flags.time.as_nanos() / every.as_nanos().max(1);
+    let mut moments = pace::moments(every, u32::try_from(count)?)?;
+    let (mut seen, mut number) = (Seen::default(), 0);
+    while let Some(due) = moments.recv().await {
         let measure = if number % 2 == 0 { &mut seen.reads } else { &mut seen.changes };
         match connection.measure(make(number)).await? {
             answer if answer.refusal.is_none() => measure.add(due.elapsed(), answer.bytes),
             answer => measure.fail(answer.refusal.unwrap_or_default()),
         }
+        number += 1;
     }
     Ok(seen)
 }

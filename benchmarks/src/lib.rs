@@ -11,6 +11,7 @@ mod fairness;
 mod lists;
 mod load;
 mod objects;
+mod pace;
 mod plane;
 mod pods;
 mod reads;

@@ -6,7 +6,7 @@ use crate::authentication::Credentials;
 use crate::bodies::{self, Budget};
 use crate::cache::{Cache, feed};
 use crate::dialer::Network;
-use crate::fair_queue::FairQueue;
+use crate::fair_queue::{FairQueue, Who};
 use crate::handlers::metrics::Meters;
 use crate::issuers::{self, Addresses};
 use crate::keyring::Ring;
@@ -29,6 +29,8 @@ use service_runtime::{Shutdown, ShutdownOnDrop};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Commits that the store has at a time, of all planes together: enough for one fsync for many, and few enough that
 /// nobody waits long behind another's.
@@ -350,6 +352,22 @@ impl Server {
         let revision = self.store.commit(commit).await?;
         self.cache.wait_for(revision).await;
         Ok(revision)
+    }
+
+    /// Commits in the plane's turn, and waits until reads show it. In a task of its own, so that a place in the next commits
+    /// is taken and given back at once, also while the request waits for its turn on a processor.
+    pub(crate) async fn commit_in_turn(&self, who: Who, commit: Commit) -> Result<Revision, CommitError> {
+        let (commits, store, cache) = (self.commits.clone(), self.store.clone(), self.cache.clone());
+        let committed = tokio::spawn(async move {
+            let place = commits.pass(who).await;
+            let committed = store.commit(commit).await;
+            drop(place);
+            let revision = committed?;
+            cache.wait_for(revision).await;
+            Ok(revision)
+        });
+        let ended = |error: JoinError| Err(CommitError::Unknown(format!("the commit ended: {error}")));
+        AbortOnDropHandle::new(committed).await.unwrap_or_else(ended)
     }
 
     /// Sees every change after the cache has it and before its write is acknowledged.

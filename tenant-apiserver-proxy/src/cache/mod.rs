@@ -5,6 +5,7 @@
 //! resource of one plane, its [`history`] and [`watchers`]), [`snapshot`] (what it was at one revision),
 //! [`planes`](self::Cache) (all of them), [`feed`] (from the store).
 
+mod applied;
 pub mod collection;
 pub mod feed;
 pub mod history;
@@ -14,6 +15,7 @@ pub mod snapshot;
 pub mod watchers;
 
 use api_types::{GroupResource, ObjectName, Revision, TenantId};
+use applied::Applied;
 use collection::{Change, Collection};
 use history::Held;
 use parking_lot::{Mutex, RwLock};
@@ -21,7 +23,7 @@ use record::Record;
 use snapshot::Snapshot;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 /// The objects that planes have without storing them: by resource, by name.
 pub type SharedObjects = HashMap<GroupResource, snapshot::Shared>;
@@ -54,7 +56,7 @@ pub struct Cache {
     planes: RwLock<HashMap<TenantId, Arc<PlaneObjects>>>,
     shared: SharedByPlane,
     wildcards: Mutex<HashMap<GroupResource, Vec<WildcardSender>>>,
-    applied: watch::Sender<Revision>,
+    applied: Applied,
     /// The commit whose changes are coming in; the newest one when none are.
     arriving: Mutex<Revision>,
     /// What the histories of all collections hold.
@@ -100,7 +102,7 @@ impl Cache {
             planes: RwLock::default(),
             shared,
             wildcards: Mutex::default(),
-            applied: watch::Sender::new(Revision::ZERO),
+            applied: Applied::default(),
             arriving: Mutex::new(Revision::ZERO),
             held: Arc::default(),
         }
@@ -108,14 +110,12 @@ impl Cache {
 
     /// The newest revision that reads show.
     pub fn revision(&self) -> Revision {
-        *self.applied.borrow()
+        self.applied.newest()
     }
 
     /// Waits until reads show this revision.
     pub async fn wait_for(&self, revision: Revision) {
-        let mut applied = self.applied.subscribe();
-        // The sender lives as long as `self`, so waiting cannot fail.
-        let _ = applied.wait_for(|at| *at >= revision).await;
+        self.applied.reach(revision).await;
     }
 
     /// Waits until the commit whose changes are coming in is there as a whole: who was told of one of them by a watch
@@ -319,11 +319,7 @@ impl Cache {
     }
 
     fn publish(&self, revision: Revision) {
-        self.applied.send_if_modified(|at| {
-            let newer = revision > *at;
-            *at = (*at).max(revision);
-            newer
-        });
+        self.applied.advance(revision);
     }
 }
 

@@ -268,10 +268,7 @@ async fn carry_out(
     commit.preconditions.extend(server.alive(plane).map_err(Refused::Failed)?);
     // The object itself goes last: who sees it gone sees what belonged to it gone too.
     commit.operations.push(operation);
-    let place = server.commits.pass(plane.who()).await;
-    let committed = server.commit(commit).await;
-    drop(place);
-    match committed {
+    match server.commit_in_turn(plane.who(), commit).await {
         Ok(revision) => Ok(revision),
         Err(CommitError::Precondition { index, actual }) => {
             catch_up(server, actual).await.map_err(Refused::Failed)?;

@@ -48,11 +48,16 @@ async fn a_store_in_use_is_refused() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn only_the_owner_can_read_the_file() {
+async fn only_the_owner_can_read_the_files() {
     use std::os::unix::fs::PermissionsExt;
-    let (dir, file) = filled().await;
-    assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left in the directory");
+    let (dir, _) = filled().await;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap) {
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["objects.redb", "objects.wal"], "nothing else is left in the directory");
 }
 
 /// Opens what should be a damaged store, and returns why it is refused.
@@ -119,10 +124,26 @@ async fn a_newer_format_is_refused_by_name() {
     let (dir, file) = filled().await;
     change_meta(&file, "format", Some(7));
     let error = open(dir.path()).err().expect("a newer store is refused");
-    assert!(matches!(error, StoreError::NewerFormat { found: 7, supported: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::NewerFormat { found: 7, supported: 2, .. }), "{error}");
     // And it is left alone.
-    change_meta(&file, "format", Some(1));
+    change_meta(&file, "format", Some(2));
     assert_eq!(open(dir.path()).unwrap().revision().await.unwrap(), Revision(200));
+}
+
+/// The store before there was a write-ahead log.
+#[tokio::test]
+async fn a_store_of_the_first_format_gets_its_log() {
+    let (dir, file) = filled().await;
+    for name in ["wal", "wal-half", "closed"] {
+        change_meta(&file, name, None);
+    }
+    change_meta(&file, "format", Some(1));
+    std::fs::remove_file(dir.path().join("objects.wal")).unwrap();
+    let store = open(dir.path()).unwrap();
+    assert_eq!(store.revision().await.unwrap(), Revision(200));
+    write(&store, vec![A.put("one-more", "x".into())]).await;
+    store.close();
+    assert_eq!(open(dir.path()).unwrap().revision().await.unwrap(), Revision(201));
 }
 
 /// Bytes changed anywhere in the file: it opens and answers, or says that it is corrupt; a value is never wrong.

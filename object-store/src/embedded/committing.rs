@@ -1,43 +1,43 @@
-//! The commit thread: takes what is queued, checks it, writes it with one fsync, tells watchers, answers.
+//! The commit thread: takes what is queued, checks it, writes it to the log with one sync, tells watchers, answers.
 
-use super::format::{LOGS, META, META_COMPACTED, Position, Record, encode, log_name, log_table};
-use super::index::{Index, Version};
-use super::{Log, Shared, file_error};
+use super::applying::Task;
+use super::index::Index;
+use super::wal::{Encoded, Wal};
+use super::{Shared, Unapplied};
 use crate::engine::{Batch, CommitError, Event, StoreError};
 use crate::operation::{Action, Commit, Precondition};
 use api_types::{Revision, TenantId};
-use redb::{Database, WriteTransaction};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
-use tokio::sync::mpsc::{Receiver, error::TryRecvError};
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
-/// The most bytes of keys and values that share an fsync; one commit may be larger.
-const GROUP_BYTES: usize = 8 << 20;
+/// The most bytes of keys and values that share a sync; one commit may be larger.
+const GROUP_BYTES: usize = 2 << 20;
 
 /// What callers ask of the thread.
 pub(super) enum Job {
     Commit { commit: Commit, reply: oneshot::Sender<Result<Revision, CommitError>> },
-    Compact { at: Revision, reply: oneshot::Sender<Result<(), StoreError>> },
-    Shrink { reply: Shrunk },
     Raise { floor: Revision, reply: oneshot::Sender<Result<(), StoreError>> },
 }
 
-/// Who waits for the file to be smaller.
-pub(super) type Shrunk = oneshot::Sender<Result<bool, StoreError>>;
-
 type CommitJob = (Commit, oneshot::Sender<Result<Revision, CommitError>>);
 
-/// Starts the thread. It ends when every sender of jobs is gone and the queue is empty. A panic, which only
-/// damage in the file can cause, fails the store: it is logged, and nothing is committed any more.
-pub(super) fn start(shared: Arc<Shared>, jobs: Receiver<Job>) -> Result<JoinHandle<()>, StoreError> {
+/// Starts the thread. It ends when every sender of jobs is gone and the queue is empty. A panic fails the store: it is
+/// logged, and nothing is committed any more.
+pub(super) fn start(
+    shared: Arc<Shared>,
+    wal: Wal,
+    jobs: Receiver<Job>,
+    tasks: SyncSender<Task>,
+) -> Result<JoinHandle<()>, StoreError> {
     let run = move || {
-        let mut committer =
-            Committer { shared, buffer: Vec::new(), background: true, cleaning: None, shrinking: Vec::new() };
+        let mut committer = Committer { shared, wal, tasks };
         if catch_unwind(AssertUnwindSafe(|| committer.run(jobs))).is_err() {
-            committer.fail("the commit thread ended by a panic".into());
+            committer.shared.fail("the commit thread ended by a panic".into());
         }
     };
     std::thread::Builder::new()
@@ -48,51 +48,21 @@ pub(super) fn start(shared: Arc<Shared>, jobs: Receiver<Job>) -> Result<JoinHand
 
 pub(super) struct Committer {
     pub shared: Arc<Shared>,
-    pub buffer: Vec<u8>,
-    /// Compaction has, or may have, something to do.
-    background: bool,
-    /// The table that is being cleaned, and where to go on in it.
-    pub cleaning: Option<(u32, Position)>,
-    /// Who waits until there is nothing left to compact.
-    pub shrinking: Vec<Shrunk>,
-}
-
-/// A commit whose preconditions hold, and its events.
-struct Planned {
-    batch: Batch,
+    wal: Wal,
+    /// For the thread of the tables.
+    tasks: SyncSender<Task>,
 }
 
 impl Committer {
     fn run(&mut self, mut jobs: Receiver<Job>) {
         let mut next = None;
-        loop {
-            let job = match next.take() {
-                Some(job) => Some(job),
-                None if self.background => match jobs.try_recv() {
-                    Ok(job) => Some(job),
-                    Err(TryRecvError::Empty) => None,
-                    Err(TryRecvError::Disconnected) => return,
-                },
-                None => match jobs.blocking_recv() {
-                    Some(job) => Some(job),
-                    None => return,
-                },
-            };
+        while let Some(job) = next.take().or_else(|| jobs.blocking_recv()) {
             match job {
-                None => {}
-                Some(Job::Compact { at, reply }) => {
+                Job::Raise { floor, reply } => {
                     // An answer that nobody waits for any more is not missed, here and below.
-                    let _ = reply.send(self.compact(at));
-                    self.background = true;
-                }
-                Some(Job::Shrink { reply }) => {
-                    self.shrinking.push(reply);
-                    self.background = true;
-                }
-                Some(Job::Raise { floor, reply }) => {
                     let _ = reply.send(self.raise(floor));
                 }
-                Some(Job::Commit { commit, reply }) => {
+                Job::Commit { commit, reply } => {
                     let mut bytes = weight(&commit);
                     let mut group = vec![(commit, reply)];
                     while group.len() < self.shared.options.group && bytes < GROUP_BYTES {
@@ -111,36 +81,20 @@ impl Committer {
                     self.commit(group);
                 }
             }
-            if self.background {
-                self.background = match self.compact_some() {
-                    Ok(more) => more,
-                    Err(error) => {
-                        self.fail(error.why());
-                        false
-                    }
-                };
-                if !self.background {
-                    self.shrink();
-                }
-            }
         }
     }
 
     /// Commits a group at once: all its commits are on disk, or none is.
     fn commit(&mut self, group: Vec<CommitJob>) {
         let shared = self.shared.clone();
-        let database = shared.database.read();
-        let failed = shared.state.read().failed.clone();
-        let (Some(database), None) = (database.as_ref(), &failed) else {
-            let why = failed.unwrap_or_else(|| "the store is closed".into());
+        if let Err(error) = shared.check_failed() {
             for (_, reply) in group {
-                let _ = reply.send(Err(StoreError::Unavailable(why.clone()).into()));
+                let _ = reply.send(Err(StoreError::Unavailable(error.why()).into()));
             }
             return;
-        };
-
+        }
         let (planned, answers) = plan_group(&shared.state.read().index, group);
-        let done = if planned.is_empty() { Ok(()) } else { self.write(database, planned) };
+        let done = if planned.is_empty() { Ok(()) } else { self.write(planned) };
         match done {
             Ok(()) => {
                 for (reply, answer) in answers {
@@ -148,7 +102,7 @@ impl Committer {
                 }
             }
             Err(failure) => {
-                self.fail(failure.why());
+                shared.fail(failure.why());
                 for (reply, _) in answers {
                     let _ = reply.send(Err(failure.answer()));
                 }
@@ -157,127 +111,75 @@ impl Committer {
     }
 
     /// Writes, then shows to readers and watchers.
-    fn write(&mut self, database: &Database, planned: Vec<Planned>) -> Result<(), Failure> {
+    fn write(&mut self, planned: Vec<Batch>) -> Result<(), Failure> {
         let shared = self.shared.clone();
-        let before = |error: redb::Error| Failure::Before(file_error(&shared.path, error));
-        let mut logs = shared.state.read().logs.clone();
-        let transaction = database.begin_write().map_err(|error| before(error.into()))?;
-        let versions = self.append(&transaction, &mut logs, &planned).map_err(before)?;
-        shared.check_disk().map_err(Failure::Before)?;
-        transaction.commit().map_err(|error| Failure::During(file_error(&shared.path, error)))?;
-        shared.check_disk().map_err(Failure::During)?;
-
-        {
-            let mut state = shared.state.write();
-            state.logs = logs;
-            for (planned, versions) in planned.iter().zip(&versions) {
-                for (event, version) in planned.batch.events.iter().zip(versions) {
-                    state.index.append(event.tenant, &event.key, *version);
-                }
-            }
-        }
-        for planned in planned {
-            shared.feed.publish(Arc::new(planned.batch));
-        }
-        Ok(())
-    }
-
-    /// Appends the records of a group, with a new table where the newest is full. Returns where they lie.
-    fn append(
-        &mut self,
-        transaction: &WriteTransaction,
-        logs: &mut BTreeMap<u32, Log>,
-        planned: &[Planned],
-    ) -> Result<Vec<Vec<Version>>, redb::Error> {
-        let options = self.shared.options;
-        let mut all = Vec::with_capacity(planned.len());
-        let mut rest = planned;
-        while let Some(first) = rest.first().map(|planned| planned.batch.revision.0) {
-            let (number, mut log) = match logs.last_key_value() {
-                Some((number, log))
-                    if first - log.first < options.table_revisions && log.bytes < options.table_bytes =>
-                {
-                    (*number, *log)
-                }
-                last => {
-                    let number = last.map_or(1, |(number, _)| number + 1);
-                    transaction.open_table(LOGS)?.insert(number, first)?;
-                    (number, Log { first, bytes: 0 })
-                }
-            };
-            let name = log_name(number);
-            let mut table = transaction.open_table(log_table(&name))?;
-            while let Some((planned, others)) = rest.split_first() {
-                let revision = planned.batch.revision.0;
-                if revision - log.first >= options.table_revisions || log.bytes >= options.table_bytes {
-                    break;
-                }
-                let mut versions = Vec::with_capacity(planned.batch.events.len());
-                for (index, event) in (0u32..).zip(&planned.batch.events) {
-                    let record =
-                        Record { tenant: event.tenant, key: &event.key, value: event.value.as_deref() };
-                    encode((revision, index), &record, &mut self.buffer);
-                    table.insert((revision, index), self.buffer.as_slice())?;
-                    // A value is at most 3 MiB.
-                    let size = self.buffer.len() as u32;
-                    log.bytes += u64::from(size);
-                    let removed = event.value.is_none();
-                    versions.push(Version { revision, table: number, index, size, removed });
-                }
-                all.push(versions);
-                rest = others;
-            }
-            logs.insert(number, log);
-        }
-        Ok(all)
-    }
-
-    /// Makes the decision durable that history up to `at` is forgotten.
-    fn compact(&mut self, at: Revision) -> Result<(), StoreError> {
-        let shared = self.shared.clone();
-        shared.check_failed()?;
-        {
+        let encoded = self.wal.encode(&planned);
+        let commits: Vec<Unapplied> = {
             let state = shared.state.read();
-            let newest = state.index.newest();
-            if at > newest {
-                return Err(StoreError::Future { requested: at, newest });
+            let mut tables = state.tables(&shared.options);
+            let each = planned.into_iter().zip(&encoded.sizes);
+            each.map(|(batch, sizes)| tables.place(Arc::new(batch), sizes.clone())).collect()
+        };
+        let is_in_log = match self.wal.needs(&encoded) {
+            Some(needed) => self.append(encoded, needed).map(|()| true)?,
+            None => self.append_large(&commits).map(|()| false)?,
+        };
+        shared.check_disk().map_err(Failure::During)?;
+        let (before, after) = {
+            let mut state = shared.state.write();
+            let before = state.unapplied_bytes;
+            commits.iter().for_each(|commit| state.committed(commit));
+            if is_in_log {
+                state.unapplied_bytes += commits.iter().map(Unapplied::bytes).sum::<usize>();
+                state.unapplied.extend(commits.iter().cloned());
             }
-            if at <= state.index.compacted() {
-                return Ok(());
-            }
+            (before, state.unapplied_bytes)
+        };
+        let much = shared.options.wal_half / 2;
+        if (before as u64) < much && after as u64 >= much {
+            self.call_applier(Task::Apply);
+        } else if before == 0 {
+            self.call_applier(Task::Wait);
         }
-        self.note(&[(META_COMPACTED, at.0)])?;
-        shared.state.write().index.set_compacted(at);
+        for commit in commits {
+            shared.feed.publish(commit.batch);
+        }
         Ok(())
     }
 
-    /// Makes numbers of the store durable.
-    pub(super) fn note(&self, numbers: &[(&str, u64)]) -> Result<(), StoreError> {
-        let shared = &self.shared;
-        let database = shared.database.read();
-        let Some(database) = database.as_ref() else {
-            return Err(StoreError::Unavailable(format!("{} is closed", shared.path)));
-        };
-        let write = || -> Result<(), redb::Error> {
-            let transaction = database.begin_write()?;
-            {
-                let mut meta = transaction.open_table(META)?;
-                for (name, number) in numbers {
-                    meta.insert(*name, *number)?;
-                }
-            }
-            transaction.commit()?;
-            Ok(())
-        };
-        let written = write().map_err(|error| file_error(&shared.path, error));
-        written.and_then(|()| shared.check_disk()).inspect_err(|error| self.fail(error.why()))
+    /// Writes a group to the log, when all that it is written over is in the tables.
+    fn append(&mut self, group: Encoded, needed: Revision) -> Result<(), Failure> {
+        self.wait_until_applied(needed)?;
+        let path = &self.shared.path;
+        let failed = |error| Failure::During(StoreError::Unavailable(format!("{path}: {error}")));
+        self.wal.append(group).map_err(failed)
     }
 
-    /// Commits nothing any more. The first reason is the one that is told.
-    pub(super) fn fail(&self, why: String) {
-        let why = self.shared.check_disk().err().map_or(why, |first| first.why());
-        tracing::error!(path = %self.shared.path, %why, "the store commits nothing any more: start it again");
-        self.shared.state.write().failed.get_or_insert(why);
+    /// Writes a group for which the log is too small into the tables, after all before it.
+    fn append_large(&mut self, commits: &[Unapplied]) -> Result<(), Failure> {
+        let newest = self.shared.state.read().index.newest();
+        self.wait_until_applied(newest)?;
+        self.shared.apply(commits).map_err(Failure::During)?;
+        if let Some(last) = commits.last() {
+            self.shared.applied(last.batch.revision);
+        }
+        Ok(())
+    }
+
+    fn wait_until_applied(&self, revision: Revision) -> Result<(), Failure> {
+        let shared = &self.shared;
+        if revision > shared.applied_up_to() {
+            self.call_applier(Task::Apply);
+            if !shared.wait_until_applied(revision) {
+                return Err(Failure::Before(shared.check_failed().err().unwrap_or_else(|| shared.closed())));
+            }
+        }
+        Ok(())
+    }
+
+    fn call_applier(&self, task: Task) {
+        // When there is no room to call it, it looks after what it does now.
+        let _ = self.tasks.try_send(task);
     }
 }
 
@@ -309,7 +211,7 @@ type Answer = (oneshot::Sender<Result<Revision, CommitError>>, Result<Revision, 
 type Overlay = BTreeMap<(TenantId, String), Option<Revision>>;
 
 /// Decides each commit of a group by what is there and by what the group's earlier commits do.
-fn plan_group(index: &Index, group: Vec<CommitJob>) -> (Vec<Planned>, Vec<Answer>) {
+fn plan_group(index: &Index, group: Vec<CommitJob>) -> (Vec<Batch>, Vec<Answer>) {
     let mut overlay = Overlay::new();
     let mut planned = Vec::new();
     let mut answers = Vec::with_capacity(group.len());
@@ -326,7 +228,7 @@ fn plan_group(index: &Index, group: Vec<CommitJob>) -> (Vec<Planned>, Vec<Answer
                         let modified = event.value.as_ref().map(|_| revision);
                         overlay.insert((event.tenant, event.key.clone()), modified);
                     }
-                    planned.push(Planned { batch: Batch { revision, events } });
+                    planned.push(Batch { revision, events });
                 }
                 Ok(newest)
             }

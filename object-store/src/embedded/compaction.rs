@@ -1,12 +1,12 @@
-//! Giving memory and space back, a little at a time between groups of commits.
+//! Giving memory and space back, a little at a time.
 //!
 //! First the index forgets what is compacted. Then, while the log has as much garbage as living records, the
-//! oldest table is cleaned: its living records are copied to the newest table in batches, and it is dropped.
+//! oldest table is cleaned: its living records are copied to the newest table of the file in batches, and it is dropped.
 //! Tables are dropped strictly in order: then the record of a removal always outlives the records of what it
 //! removed, and a key cannot come back when the file is opened again. Copying when half is garbage writes each
 //! living record at most about once for each time the same amount is written anew.
 
-use super::committing::Committer;
+use super::applying::Applier;
 use super::format::{LOGS, Position, Record, decode, encode, log_name, log_table};
 use super::{Shared, State, file_error};
 use crate::engine::StoreError;
@@ -35,7 +35,7 @@ enum Cleaned {
     Dropped,
 }
 
-impl Committer {
+impl Applier {
     /// Does one step; true when there is more to do.
     pub(super) fn compact_some(&mut self) -> Result<bool, StoreError> {
         let shared = self.shared.clone();
@@ -148,16 +148,16 @@ impl Committer {
     }
 }
 
-/// The oldest table and the newest, when the oldest is to be cleaned now: eagerly whenever it may have garbage.
+/// The oldest table and the newest of the file, when the oldest is to be cleaned now: eagerly whenever it may have garbage.
 fn cleanable(state: &State, eager: bool) -> Option<(u32, u32)> {
     let mut tables = state.logs.iter();
     let (oldest, _) = tables.next()?;
     let (_, next) = tables.next()?;
-    let (newest, _) = state.logs.last_key_value()?;
+    let newest = state.newest_applied().filter(|newest| newest > oldest)?;
     let all: u64 = state.logs.values().map(|log| log.bytes).sum();
     let living = state.index.living_bytes();
     let compacted = next.first - 1 <= state.index.compacted().0;
     let garbage = all.saturating_sub(living);
     let due = if eager { garbage > 0 } else { garbage >= living };
-    (compacted && due).then_some((*oldest, *newest))
+    (compacted && due).then_some((*oldest, newest))
 }

@@ -1,4 +1,4 @@
-//! The file under redb, which stands still from its first failure on.
+//! The file under redb and the write-ahead log beside it, which both stand still from the first failure of either on.
 //!
 //! redb answers nothing any more once a write failed, reads neither. So it is not told: from the first write that
 //! fails, nothing is written to the file, and what redb still writes, at most the rest of its transaction, is kept in
@@ -22,10 +22,11 @@ const BLOCK: u64 = 4096;
 /// The most of it: a transaction is smaller. When more is written, redb is told that the disk failed.
 const MAX_BLOCKS: usize = (64 << 20) / BLOCK as usize;
 
-/// A file and whether it failed.
+/// Two files and whether one failed.
 #[derive(Debug)]
 pub(super) struct Disk {
     file: Box<dyn StorageBackend>,
+    log: Box<dyn StorageBackend>,
     /// True when `still` is something: asked for at each access.
     stands_still: AtomicBool,
     still: RwLock<Option<Still>>,
@@ -43,9 +44,9 @@ struct Still {
 }
 
 impl Disk {
-    pub fn new(file: impl StorageBackend) -> Arc<Self> {
-        let file = Box::new(file);
-        Arc::new(Disk { file, stands_still: AtomicBool::new(false), still: RwLock::new(None) })
+    pub fn new(file: impl StorageBackend, log: impl StorageBackend) -> Arc<Self> {
+        let (file, log) = (Box::new(file), Box::new(log));
+        Arc::new(Disk { file, log, stands_still: AtomicBool::new(false), still: RwLock::new(None) })
     }
 
     /// The first failure of the disk.
@@ -56,9 +57,45 @@ impl Disk {
         self.still.read().as_ref().map(|still| still.why.clone())
     }
 
-    /// Bytes of the file.
+    /// Bytes of both files.
     pub fn size(&self) -> io::Result<u64> {
-        self.file.len()
+        Ok(self.file.len()? + self.log.len()?)
+    }
+
+    /// Bytes of the log.
+    pub fn log_size(&self) -> io::Result<u64> {
+        self.log.len()
+    }
+
+    /// Reads from the log.
+    pub fn read_log(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.log.read(offset, out)
+    }
+
+    /// Makes the log longer.
+    pub fn grow_log(&self, len: u64) -> io::Result<()> {
+        self.log_step("making the log longer", || self.log.set_len(len))
+    }
+
+    /// Writes to the log.
+    pub fn write_log(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.log_step("writing the log", || self.log.write(offset, data))
+    }
+
+    /// Waits until what was written to the log is on the disk.
+    pub fn sync_log(&self) -> io::Result<()> {
+        self.log_step("syncing the log", || self.log.sync_data())
+    }
+
+    /// The writer of the log is told: it commits nothing any more.
+    fn log_step(&self, what: &str, step: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        if let Some(why) = self.failure() {
+            return Err(io::Error::other(why));
+        }
+        step().map_err(|error| match self.stand_still(format!("{what} failed: {error}")) {
+            Ok(()) => io::Error::other(self.failure().unwrap_or_default()),
+            Err(error) => error,
+        })
     }
 
     fn is_still(&self) -> bool {

@@ -1,6 +1,7 @@
-//! How the embedded store lies in its file.
+//! How the embedded store lies in its file, once it is in the tables: what is not yet is in the write-ahead log beside it.
 //!
-//! - `meta`: name to number: `format`, `compacted`, and in a store that was restored `floor`: revisions go on after it.
+//! - `meta`: name to number: `format`, `compacted`, in a store that was restored `floor`: revisions go on after it; of
+//!   its write-ahead log `wal`, its number, and `wal-half`, the bytes of a half; and `closed`, 1 when all of that is in the tables.
 //! - `logs`: number of a log table to the first revision appended to it. Numbers grow.
 //! - `log/<number>`: (revision, index in the commit) to record. New records are appended to the newest table;
 //!   cleaning copies living records of the oldest table into the newest, under their old key, and drops the
@@ -13,8 +14,8 @@ use api_types::TenantId;
 use redb::TableDefinition;
 use uuid::Uuid;
 
-/// The format that this release writes, and the newest that it reads.
-pub(super) const FORMAT: u32 = 1;
+/// The format that this release writes, and the newest that it reads. Since 2 there is a write-ahead log.
+pub(super) const FORMAT: u32 = 2;
 
 /// Where a record lies in a log table: revision, index in the commit.
 pub(super) type Position = (u64, u32);
@@ -23,6 +24,9 @@ pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta")
 pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_COMPACTED: &str = "compacted";
 pub(super) const META_FLOOR: &str = "floor";
+pub(super) const META_WAL: &str = "wal";
+pub(super) const META_WAL_HALF: &str = "wal-half";
+pub(super) const META_CLOSED: &str = "closed";
 pub(super) const LOGS: TableDefinition<u32, u64> = TableDefinition::new("logs");
 
 /// The definition of a log table, whose name the caller keeps.

@@ -1,15 +1,16 @@
 //! What an operator asks for: a smaller file, a later start of revisions, and how large it all is.
 
 use super::Shared;
+use super::applying::Applier;
 use super::committing::Committer;
 use super::file_error;
 use super::format::{META_COMPACTED, META_FLOOR};
 use crate::engine::{Size, StoreError};
 use api_types::Revision;
 
-impl Committer {
+impl Applier {
     /// Makes the file as small as what is in it, for those who wait for that. Called when nothing is left to clean.
-    /// Readers of the file wait meanwhile, and commits do.
+    /// Readers of the file wait meanwhile, and commits once the log is full.
     pub(super) fn shrink(&mut self) {
         if self.shrinking.is_empty() {
             return;
@@ -18,7 +19,7 @@ impl Committer {
         if let Err(why) = &done
             && self.shared.state.read().failed.is_none()
         {
-            self.fail(why.clone());
+            self.shared.fail(why.clone());
         }
         for waiting in self.shrinking.drain(..) {
             let answer = match &done {
@@ -43,7 +44,9 @@ impl Committer {
             }
         }
     }
+}
 
+impl Committer {
     /// Lets revisions go on after `floor`.
     pub(super) fn raise(&self, floor: Revision) -> Result<(), StoreError> {
         let shared = &self.shared;
@@ -56,7 +59,7 @@ impl Committer {
                 return Ok(());
             }
         }
-        self.note(&[(META_FLOOR, floor.0), (META_COMPACTED, floor.0)])?;
+        shared.note(&[(META_FLOOR, floor.0), (META_COMPACTED, floor.0)])?;
         shared.state.write().index.raise(floor);
         shared.feed.interrupt(floor);
         Ok(())

@@ -1,18 +1,20 @@
-//! The store of one process: a revision log in one file, with a group commit of its own.
+//! The store of one process: a write-ahead log, and the tables of a revision log in a file beside it.
 //!
-//! Callers queue commits; one thread takes what is queued, checks preconditions against an index in memory,
-//! appends the whole group with one fsync, then gives the batches to watchers and answers the callers. Records
-//! are appended in order of revision, which a B-tree takes several times faster than random keys. Only keys and
-//! revisions are in memory; values are read from the file.
+//! Callers queue commits; one thread takes what is queued, checks preconditions against an index in memory, appends the
+//! whole group to the write-ahead log with one sync, then gives the batches to watchers and answers the callers. Another one
+//! brings what is in the log into the tables, many groups at once, in order of revision, which a B-tree takes several times
+//! faster than random keys. In memory are keys and revisions, and the values that are not in the tables yet; all others
+//! are read from the file.
 //!
-//! Read in this order: `format` (what lies in the file), `disk`, `opening`, `index` (what is in memory),
-//! `committing`, `compaction`, `reading`, `maintenance`; and `faults`, the proof that disks which fail lose nothing.
+//! Read in this order: `format` (what lies in the file), `disk`, `wal`, `opening`, `index` (what is in memory), `committing`,
+//! `applying`, `compaction`, `reading`, `maintenance`; and `faults`, the proof that disks which fail lose nothing.
 //!
 //! Guarantees: those of [`ObjectStore`], over `kill -9` and power loss on disks that honour fsync. A failure of
 //! the disk stops all further commits, since what is on disk is then not known; reading goes on.
 //! Caveats: opening reads the whole file. Space that compaction gives back is used again, but the file shrinks only
 //! when it is asked for.
 
+mod applying;
 mod committing;
 mod compaction;
 mod disk;
@@ -23,25 +25,33 @@ mod index;
 mod maintenance;
 mod opening;
 mod reading;
+mod wal;
 
-use crate::engine::{CommitError, ObjectStore, Page, Range, Size, StoreError, Watch};
+use crate::engine::{Batch, CommitError, ObjectStore, Page, Range, Size, StoreError, Watch};
 use crate::feed::{Feed, FeedLimits, Joined};
 use crate::operation::Commit;
 use api_types::Revision;
+use applying::Task;
 use async_trait::async_trait;
+use bytes::Bytes;
 use committing::Job;
 use disk::Disk;
-use index::Index;
-use parking_lot::{Mutex, RwLock};
+use index::{Index, Version};
+use opening::Opened;
+use parking_lot::{Condvar, Mutex, RwLock};
 use redb::Database;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
-/// The file in the store's directory.
+/// The files in the store's directory.
 const FILE: &str = "objects.redb";
+const LOG: &str = "objects.wal";
+/// So many may ask the thread of the tables for something.
+const TASKS: usize = 64;
 
 /// Limits of an [`EmbeddedStore`].
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +70,8 @@ pub struct EmbeddedOptions {
     pub table_revisions: u64,
     /// A table of so many bytes is closed earlier.
     pub table_bytes: u64,
+    /// Bytes of each half of the write-ahead log of a store that is new, or was closed.
+    pub wal_half: u64,
 }
 
 impl Default for EmbeddedOptions {
@@ -72,18 +84,21 @@ impl Default for EmbeddedOptions {
             recent_bytes: 8 << 20,
             table_revisions: 65_536,
             table_bytes: 64 << 20,
+            wal_half: 8 << 20,
         }
     }
 }
 
-/// A store in a directory of this machine. Dropping it ends its thread and gives the file free.
+/// A store in a directory of this machine. Dropping it ends its threads and gives the files free.
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
     jobs: Option<mpsc::Sender<Job>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    tasks: Option<SyncSender<Task>>,
+    committing: Mutex<Option<JoinHandle<()>>>,
+    applying: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the commit thread and the callers share. Locks are taken in the order of the fields.
+/// What the threads and the callers share. Locks are taken in the order of the fields.
 struct Shared {
     /// For messages.
     path: String,
@@ -92,6 +107,9 @@ struct Shared {
     disk: Arc<Disk>,
     /// `None` once the store is closed.
     database: RwLock<Option<Database>>,
+    /// Up to which commit all are in the tables, and that this has changed, or the store has failed.
+    applied: Mutex<Revision>,
+    applied_changed: Condvar,
     state: RwLock<State>,
     feed: Feed,
 }
@@ -102,6 +120,9 @@ struct State {
     index: Index,
     /// The log tables by number.
     logs: BTreeMap<u32, Log>,
+    /// The commits that are not in the tables yet, oldest first, and their bytes.
+    unapplied: VecDeque<Unapplied>,
+    unapplied_bytes: usize,
     /// Why nothing can be committed any more.
     failed: Option<String>,
 }
@@ -113,6 +134,21 @@ struct Log {
     first: u64,
     /// The bytes of its records.
     bytes: u64,
+}
+
+/// A commit, and where in the tables it belongs.
+#[derive(Clone, Debug)]
+struct Unapplied {
+    batch: Arc<Batch>,
+    table: u32,
+    /// The length of each of its records.
+    sizes: Vec<u32>,
+}
+
+/// Which tables the next commits belong into.
+struct Tables<'a> {
+    options: &'a EmbeddedOptions,
+    newest: Option<(u32, Log)>,
 }
 
 impl EmbeddedStore {
@@ -130,7 +166,7 @@ impl EmbeddedStore {
 
     /// The store on a disk that holds one.
     fn on(path: String, disk: Arc<Disk>, options: EmbeddedOptions) -> Result<Self, StoreError> {
-        let (database, state) = opening::open(&path, &disk, options.page_cache_bytes)?;
+        let Opened { database, state, wal, applied } = opening::open(&path, &disk, options)?;
         let limits =
             FeedLimits { recent_batches: options.watch_buffer / 2, recent_bytes: options.recent_bytes };
         let feed = Feed::new(state.index.newest(), limits);
@@ -139,12 +175,22 @@ impl EmbeddedStore {
             options,
             disk,
             database: RwLock::new(Some(database)),
+            applied: Mutex::new(applied),
+            applied_changed: Condvar::new(),
             state: RwLock::new(state),
             feed,
         });
         let (jobs, queue) = mpsc::channel(options.queue.max(1));
-        let thread = committing::start(shared.clone(), queue)?;
-        Ok(EmbeddedStore { shared, jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+        let (tasks, asked) = sync_channel(TASKS);
+        let applying = applying::start(shared.clone(), asked)?;
+        let committing = committing::start(shared.clone(), wal, queue, tasks.clone())?;
+        Ok(EmbeddedStore {
+            shared,
+            jobs: Some(jobs),
+            tasks: Some(tasks),
+            committing: Mutex::new(Some(committing)),
+            applying: Mutex::new(Some(applying)),
+        })
     }
 
     /// True when a store is in a directory.
@@ -164,6 +210,21 @@ impl EmbeddedStore {
         answer.await.map_err(|_| Lost::Unknown)
     }
 
+    async fn ask_applier<T>(
+        &self,
+        task: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Task,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let tasks = self.tasks.as_ref().ok_or_else(|| self.stopped())?;
+        tasks.try_send(task(reply)).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                StoreError::Unavailable(format!("{}: too much is asked of it", self.shared.path))
+            }
+            TrySendError::Disconnected(_) => self.stopped(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
     fn stopped(&self) -> StoreError {
         let why = self.shared.state.read().failed.clone();
         StoreError::Unavailable(why.unwrap_or_else(|| format!("{} is closed", self.shared.path)))
@@ -180,12 +241,18 @@ enum Lost {
 
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
+        let ends = |thread: &Mutex<Option<JoinHandle<()>>>| {
+            if let Some(thread) = thread.lock().take()
+                && thread.join().is_err()
+            {
+                tracing::error!(path = %self.shared.path, "a thread of the store ended by a panic");
+            }
+        };
         self.jobs = None;
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            tracing::error!(path = %self.shared.path, "the commit thread ended by a panic");
-        }
+        ends(&self.committing);
+        // It brings the last commits into the tables.
+        self.tasks = None;
+        ends(&self.applying);
         self.shared.feed.close();
         *self.shared.database.write() = None;
     }
@@ -231,11 +298,11 @@ impl ObjectStore for EmbeddedStore {
     }
 
     async fn compact(&self, at: Revision) -> Result<(), StoreError> {
-        self.ask(|reply| Job::Compact { at, reply }).await.unwrap_or_else(|_| Err(self.stopped()))
+        self.ask_applier(|reply| Task::Compact { at, reply }).await
     }
 
     async fn shrink(&self) -> Result<bool, StoreError> {
-        self.ask(|reply| Job::Shrink { reply }).await.unwrap_or_else(|_| Err(self.stopped()))
+        self.ask_applier(|reply| Task::Shrink { reply }).await
     }
 
     async fn raise(&self, floor: Revision) -> Result<(), StoreError> {
@@ -265,7 +332,70 @@ impl Shared {
     }
 }
 
+impl Unapplied {
+    /// Of its records.
+    fn bytes(&self) -> usize {
+        self.sizes.iter().map(|size| *size as usize).sum()
+    }
+}
+
+impl Tables<'_> {
+    /// A commit gets the newest table, or a new one where that is full.
+    fn place(&mut self, batch: Arc<Batch>, sizes: Vec<u32>) -> Unapplied {
+        let revision = batch.revision.0;
+        let (table, log) = match self.newest {
+            Some((number, log))
+                if revision - log.first < self.options.table_revisions
+                    && log.bytes < self.options.table_bytes =>
+            {
+                (number, log)
+            }
+            last => (last.map_or(1, |(number, _)| number + 1), Log { first: revision, bytes: 0 }),
+        };
+        let commit = Unapplied { batch, table, sizes };
+        self.newest = Some((table, Log { bytes: log.bytes + commit.bytes() as u64, ..log }));
+        commit
+    }
+}
+
 impl State {
+    /// The tables for what is committed next.
+    fn tables<'a>(&self, options: &'a EmbeddedOptions) -> Tables<'a> {
+        Tables { options, newest: self.logs.last_key_value().map(|(number, log)| (*number, *log)) }
+    }
+
+    /// Takes in a commit.
+    fn committed(&mut self, Unapplied { batch, table, sizes }: &Unapplied) {
+        let revision = batch.revision.0;
+        let log = self.logs.entry(*table).or_insert(Log { first: revision, bytes: 0 });
+        for ((index, event), size) in (0u32..).zip(&batch.events).zip(sizes) {
+            let removed = event.value.is_none();
+            let version = Version { revision, table: *table, index, size: *size, removed };
+            log.bytes += u64::from(*size);
+            self.index.append(event.tenant, &event.key, version);
+        }
+    }
+
+    /// The newest table that is in the file.
+    fn newest_applied(&self) -> Option<u32> {
+        let waits = self.unapplied.front();
+        let is_there = |(number, log): &(&u32, &Log)| {
+            waits.is_none_or(|waits| **number < waits.table || log.first < waits.batch.revision.0)
+        };
+        self.logs.iter().rev().find(is_there).map(|(number, _)| *number)
+    }
+
+    /// The value of a key that is not in the tables yet.
+    fn unapplied_value(&self, version: &Version) -> Option<Bytes> {
+        let first = self.unapplied.front()?.batch.revision.0;
+        if version.revision < first {
+            return None;
+        }
+        let at = self.unapplied.partition_point(|commit| commit.batch.revision.0 < version.revision);
+        let commit = self.unapplied.get(at).filter(|commit| commit.batch.revision.0 == version.revision)?;
+        commit.batch.events.get(version.index as usize)?.value.clone()
+    }
+
     /// An error when what was there at a revision cannot be told.
     fn check_readable(&self, at: Revision) -> Result<(), StoreError> {
         let (oldest, newest) = (self.index.compacted(), self.index.newest());

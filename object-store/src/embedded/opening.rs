@@ -1,14 +1,17 @@
-//! Opening: makes the file when there is none, checks that it can be understood, and rebuilds the index.
+//! Opening: makes the file when there is none, checks that it can be understood, rebuilds the index, and takes what is in
+//! the write-ahead log and not in the tables.
 
 use super::disk::{Disk, Handle};
 use super::format::{
-    FORMAT, LOGS, META, META_COMPACTED, META_FLOOR, META_FORMAT, Position, decode, log_name, log_table,
+    FORMAT, LOGS, META, META_CLOSED, META_COMPACTED, META_FLOOR, META_FORMAT, META_WAL, META_WAL_HALF,
+    Position, decode, log_name, log_table,
 };
 use super::index::Version;
-use super::{Log, State, file_error};
+use super::wal::{Unreadable, Wal};
+use super::{EmbeddedOptions, LOG, Log, State, file_error};
 use crate::engine::StoreError;
 use api_types::Revision;
-use redb::backends::FileBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableHandle};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The file of a store, which is made when it is not there.
+/// The file of a store and its log, which are made when they are not there.
 pub(super) fn disk(file: &Path, cache_bytes: usize) -> Result<Arc<Disk>, StoreError> {
     let path = file.display().to_string();
     if !file.try_exists().map_err(|error| refused(&path, &error))? {
@@ -26,23 +29,110 @@ pub(super) fn disk(file: &Path, cache_bytes: usize) -> Result<Arc<Disk>, StoreEr
     if handle.metadata().map_err(|error| refused(&path, &error))?.len() == 0 {
         return Err(corrupt(&path, "it is empty"));
     }
-    Ok(Disk::new(FileBackend::new(handle).map_err(|error| file_error(&path, error))?))
+    let file_backend = FileBackend::new(handle).map_err(|error| file_error(&path, error))?;
+    let log = file.with_file_name(LOG);
+    let log_path = log.display().to_string();
+    let log = private(OpenOptions::new().read(true).write(true).create(true).truncate(false))
+        .open(&log)
+        .map_err(|error| refused(&log_path, &error))?;
+    sync_folder(file).map_err(|error| refused(&path, &error))?;
+    let log_backend = FileBackend::new(log).map_err(|error| file_error(&log_path, error))?;
+    Ok(Disk::new(file_backend, log_backend))
+}
+
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// Waits until the names in the folder of a file are on the disk.
+fn sync_folder(file: &Path) -> io::Result<()> {
+    File::open(file.parent().unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all())
+}
+
+/// A store that was opened.
+pub(super) struct Opened {
+    pub database: Database,
+    pub state: State,
+    pub wal: Wal,
+    /// Up to which commit all are in the tables.
+    pub applied: Revision,
 }
 
 /// Opens what is on a disk, and reads all of it.
-pub(super) fn open(
-    path: &str,
-    disk: &Arc<Disk>,
-    cache_bytes: usize,
-) -> Result<(Database, State), StoreError> {
+pub(super) fn open(path: &str, disk: &Arc<Disk>, options: EmbeddedOptions) -> Result<Opened, StoreError> {
     // Damage that the file's engine did not expect must not take the process down.
     catch_unwind(AssertUnwindSafe(|| {
-        let database = database(path, disk, cache_bytes)?;
-        let state = load(&database, path)?;
+        let database = database(path, disk, options.page_cache_bytes)?;
+        let (mut state, log) = load(&database, path)?;
+        let applied = state.index.newest();
+        let wal = match log {
+            LogOf::Closed => begin_log(&database, path, disk, options.wal_half, applied)?,
+            LogOf::Open { id, half } => read_log(path, disk, (id, half), &mut state, &options)?,
+        };
         failed(path, disk)?;
-        Ok((database, state))
+        Ok(Opened { database, state, wal, applied })
     }))
     .unwrap_or_else(|_| Err(corrupt(path, "its pages do not fit together")))
+}
+
+/// What a file says of its log.
+enum LogOf {
+    /// All that was in it is in the tables.
+    Closed,
+    Open {
+        id: u64,
+        half: u64,
+    },
+}
+
+/// A new log, whatever was in the last one. It is there before the file says that it is.
+fn begin_log(
+    database: &Database,
+    path: &str,
+    disk: &Arc<Disk>,
+    half: u64,
+    newest: Revision,
+) -> Result<Wal, StoreError> {
+    let id = uuid::Uuid::new_v4().as_u64_pair().0;
+    let wal = Wal::begin(disk.clone(), id, half, newest).map_err(|error| refused(path, &error))?;
+    let note = || -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert(META_FORMAT, u64::from(FORMAT))?;
+            meta.insert(META_WAL, id)?;
+            meta.insert(META_WAL_HALF, half)?;
+            meta.insert(META_CLOSED, 0)?;
+        }
+        transaction.commit()?;
+        Ok(())
+    };
+    note().map_err(|error| file_error(path, error))?;
+    Ok(wal)
+}
+
+/// The log as it was left, and its commits.
+fn read_log(
+    path: &str,
+    disk: &Arc<Disk>,
+    (id, half): (u64, u64),
+    state: &mut State,
+    options: &EmbeddedOptions,
+) -> Result<Wal, StoreError> {
+    let (wal, batches) =
+        Wal::read(disk.clone(), id, half, state.index.newest()).map_err(|error| match error {
+            Unreadable::Io(error) => refused(path, &error),
+            Unreadable::Damaged(why) => corrupt(path, &format!("its write-ahead log objects.wal: {why}")),
+        })?;
+    for batch in batches {
+        let commit = state.tables(options).place(Arc::new(batch.0), batch.1);
+        state.committed(&commit);
+        state.unapplied_bytes += commit.bytes();
+        state.unapplied.push_back(commit);
+    }
+    Ok(wal)
 }
 
 fn database(path: &str, disk: &Arc<Disk>, cache_bytes: usize) -> Result<Database, StoreError> {
@@ -78,16 +168,17 @@ fn create(file: &Path, cache_bytes: usize) -> Result<(), StoreError> {
     let fresh = file.with_extension(format!("new-{}", std::process::id()));
     let made = (|| {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let handle = options.open(&fresh).map_err(|error| refused(&path, &error))?;
-        let disk = Disk::new(FileBackend::new(handle).map_err(|error| file_error(&path, error))?);
+        let handle = private(options.read(true).write(true).create(true).truncate(true))
+            .open(&fresh)
+            .map_err(|error| refused(&path, &error))?;
+        let backend = FileBackend::new(handle).map_err(|error| file_error(&path, error))?;
+        // It gets its log when it is opened.
+        let disk = Disk::new(backend, InMemoryBackend::new());
         format(&path, &disk, cache_bytes)?;
         // A link, unlike a rename, does not replace what another process may have made meanwhile.
         match std::fs::hard_link(&fresh, file) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(refused(&path, &error)),
-            _ => File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| refused(&path, &error)),
+            _ => sync_folder(file).map_err(|error| refused(&path, &error)),
         }
     })();
     if let Err(error) = std::fs::remove_file(&fresh)
@@ -104,13 +195,14 @@ fn initialize(database: &Database) -> Result<(), redb::Error> {
         let mut meta = transaction.open_table(META)?;
         meta.insert(META_FORMAT, u64::from(FORMAT))?;
         meta.insert(META_COMPACTED, 0)?;
+        meta.insert(META_CLOSED, 1)?;
         transaction.open_table(LOGS)?;
     }
     transaction.commit()?;
     Ok(())
 }
 
-fn load(database: &Database, path: &str) -> Result<State, StoreError> {
+fn load(database: &Database, path: &str) -> Result<(State, LogOf), StoreError> {
     let err = |error: redb::Error| file_error(path, error);
     let transaction = database.begin_read().map_err(|error| err(error.into()))?;
     let mut names = transaction.list_tables().map_err(|error| err(error.into()))?;
@@ -130,6 +222,12 @@ fn load(database: &Database, path: &str) -> Result<State, StoreError> {
     if format == 0 {
         return Err(corrupt(path, "its format is 0"));
     }
+    let log = match format {
+        // There was none.
+        1 => LogOf::Closed,
+        _ if number(META_CLOSED)? != 0 => LogOf::Closed,
+        _ => LogOf::Open { id: number(META_WAL)?, half: number(META_WAL_HALF)? },
+    };
     let compacted = number(META_COMPACTED)?;
     let floor = meta.get(META_FLOOR).map_err(|error| err(error.into()))?.map_or(0, |floor| floor.value());
 
@@ -151,7 +249,7 @@ fn load(database: &Database, path: &str) -> Result<State, StoreError> {
     if newest < last_first || newest < compacted {
         return Err(corrupt(path, "its newest records are missing"));
     }
-    Ok(state)
+    Ok((state, log))
 }
 
 fn load_log(

@@ -20,19 +20,25 @@ impl Shared {
     pub(super) fn read_range(&self, range: &Range) -> Result<Page, StoreError> {
         let database = self.database.read();
         let database = database.as_ref().ok_or_else(|| self.closed())?;
-        let (found, more, revision, transaction) = {
+        let (found, unapplied, more, revision, transaction) = {
             let state = self.state.read();
             let revision = range.at.unwrap_or(state.index.newest());
             state.check_readable(revision)?;
             let (found, more) = state.index.range(range, revision);
-            // Begun under the lock: what the index names now is in this snapshot of the file, even when its
-            // table is dropped before it is read.
-            (found, more, revision, self.begin(database)?)
+            let unapplied: Vec<_> = found.iter().map(|found| state.unapplied_value(&found.version)).collect();
+            // Begun under the lock: what the index names now and is not in memory is in this snapshot of the file, even
+            // when its table is dropped before it is read.
+            (found, unapplied, more, revision, self.begin(database)?)
         };
         let mut tables = HashMap::new();
         let mut items = Vec::with_capacity(found.len());
-        for found in found {
+        for (found, unapplied) in found.into_iter().zip(unapplied) {
             let version = found.version;
+            let (tenant, key, modified) = (found.tenant, found.key.to_string(), Revision(version.revision));
+            if let Some(value) = unapplied {
+                items.push(Item { tenant, key, value, modified });
+                continue;
+            }
             let table = match tables.entry(version.table) {
                 std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::hash_map::Entry::Vacant(entry) => {
@@ -43,12 +49,7 @@ impl Shared {
             let bytes = bytes.ok_or_else(|| self.damaged(version.position(), "its record is missing"))?;
             let record = self.decode(version.position(), bytes.value())?;
             let value = record.value.ok_or_else(|| self.damaged(version.position(), "it has no value"))?;
-            items.push(Item {
-                tenant: found.tenant,
-                key: found.key.to_string(),
-                value: Bytes::copy_from_slice(value),
-                modified: Revision(version.revision),
-            });
+            items.push(Item { tenant, key, value: Bytes::copy_from_slice(value), modified });
         }
         Ok(Page { items, revision, more })
     }
@@ -57,17 +58,19 @@ impl Shared {
     fn read_batches(&self, after: Revision) -> Result<Vec<Arc<Batch>>, StoreError> {
         let database = self.database.read();
         let database = database.as_ref().ok_or_else(|| self.closed())?;
-        let (newest, logs, transaction) = {
+        let (applied, logs, unapplied, transaction) = {
             let state = self.state.read();
             state.check_readable(after)?;
-            (state.index.newest(), state.logs.clone(), self.begin(database)?)
+            let first = state.unapplied.front().map(|commit| Revision(commit.batch.revision.0 - 1));
+            let unapplied: Vec<_> = state.unapplied.iter().map(|commit| commit.batch.clone()).collect();
+            (first.unwrap_or(state.index.newest()), state.logs.clone(), unapplied, self.begin(database)?)
         };
         let mut batches = Vec::new();
         let mut bytes = 0;
         let mut tables = logs.iter().peekable();
         while let Some((number, log)) = tables.next() {
             // Only the table's own revisions: the older ones in it are copies.
-            let last = tables.peek().map_or(newest.0, |(_, next)| next.first - 1);
+            let last = tables.peek().map_or(applied.0, |(_, next)| (next.first - 1).min(applied.0));
             let first = log.first.max(after.0 + 1);
             if first > last {
                 continue;
@@ -97,6 +100,7 @@ impl Shared {
             }
             push(&mut batches, revision, &mut events);
         }
+        batches.extend(unapplied.into_iter().filter(|batch| batch.revision > after));
         Ok(batches)
     }
 
@@ -121,7 +125,7 @@ impl Shared {
         StoreError::Corrupt { path: self.path.clone(), why: format!("revision {}: {why}", position.0) }
     }
 
-    fn closed(&self) -> StoreError {
+    pub(super) fn closed(&self) -> StoreError {
         StoreError::Unavailable(format!("{} is closed", self.path))
     }
 }

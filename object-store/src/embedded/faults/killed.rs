@@ -1,7 +1,7 @@
 //! A real process that ends before any step on a real file, or in the middle of it.
 
 use super::simulated::Step;
-use super::workload::{History, open, options};
+use super::workload::{History, open, open_files, options};
 use super::{Dice, is_long, seeds};
 use crate::embedded::EmbeddedStore;
 use redb::StorageBackend;
@@ -10,6 +10,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const NAME: &str = "embedded::faults::killed::a_process_that_ends_at_any_step_loses_nothing";
@@ -19,7 +20,8 @@ const GROUPS: u64 = 8;
 #[derive(Debug)]
 struct Deadly {
     file: FileBackend,
-    left: AtomicU64,
+    /// Steps until then, of both files.
+    left: Arc<AtomicU64>,
 }
 
 impl Deadly {
@@ -83,8 +85,12 @@ fn a_process_that_ends_at_any_step_loses_nothing() {
 }
 
 async fn write_until_the_end(dir: &Path, seed: u64, step: u64) {
-    let file = OpenOptions::new().read(true).write(true).open(dir.join("objects.redb")).unwrap();
-    let store = open(Deadly { file: FileBackend::new(file).unwrap(), left: AtomicU64::new(step) }).unwrap();
+    let left = Arc::new(AtomicU64::new(step));
+    let files = ["objects.redb", "objects.wal"].map(|name| {
+        let file = OpenOptions::new().read(true).write(true).open(dir.join(name)).unwrap();
+        Deadly { file: FileBackend::new(file).unwrap(), left: left.clone() }
+    });
+    let store = open_files(files).unwrap();
     let noted = |step| {
         let mut line = String::new();
         match step {

@@ -1,7 +1,7 @@
 //! Disks that fail, lose what was not synced, or are full, and processes that end, at every step of the store.
 //!
 //! Read in this order: `simulated` (the disk), `workload` (what is written, and what has to be there afterwards), then
-//! the proofs: `failing`, `power_loss`, `killed`.
+//! the proofs: `failing`, `power_loss`, `killed`, and `left`: what of the two files is needed.
 //!
 //! A run has one seed. `TORTURE_SEED` is the first one, and with `TORTURE_SECONDS` others follow for so long.
 
@@ -9,6 +9,7 @@
 
 mod failing;
 mod killed;
+mod left;
 mod power_loss;
 mod simulated;
 mod workload;

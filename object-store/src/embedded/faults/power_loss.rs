@@ -1,6 +1,6 @@
 //! What a disk loses that loses power: anything that was not synced.
 
-use super::simulated::{Simulated, Step, apply, apply_some};
+use super::simulated::{Image, Simulated, Step, apply, apply_some, unsynced};
 use super::workload::{History, open, written};
 use super::{Dice, seeds};
 
@@ -26,33 +26,26 @@ async fn power_loss_at_every_step_loses_nothing_that_was_synced() {
         let (history, disk) = written(seed, 14).await;
         let steps = disk.steps();
         let mut dice = Dice::of(seed);
-        let mut durable = Vec::new();
-        let mut synced = 0;
         let (mut acknowledged, mut compacted) = (0, 0);
         let mut images = 0;
         for (number, step) in steps.iter().enumerate() {
             match step {
                 Step::Acknowledged(revision) => acknowledged = *revision,
                 Step::Compacted(at) => compacted = compacted.max(*at),
-                Step::Sync => {
-                    steps[synced..number].iter().for_each(|step| apply(&mut durable, step));
-                    synced = number;
-                }
-                Step::Write(..) | Step::Length(_) => {}
+                Step::Sync(_) | Step::Write(..) | Step::Length(..) => {}
             }
             // Before there is a store there is nothing to lose: the file has another name until then.
             if acknowledged == 0 {
                 continue;
             }
-            let pending = &steps[synced..=number];
-            let writes =
-                pending.iter().filter(|step| matches!(step, Step::Write(..) | Step::Length(_))).count();
-            for lost in losses(writes) {
+            let pending = unsynced(&steps[..=number]);
+            let durable = without(&steps[..=number], &pending);
+            for lost in losses(pending.len()) {
                 let mut image = durable.clone();
                 match lost {
                     Lost::All => {}
                     Lost::Nothing => pending.iter().for_each(|step| apply(&mut image, step)),
-                    Lost::Some => apply_some(&mut image, pending, &mut dice),
+                    Lost::Some => apply_some(&mut image, pending.iter().copied(), &mut dice),
                 }
                 let left = history.up_to(acknowledged, compacted);
                 comes_back(image, left, &mut dice, &format!("seed {seed}, step {number}, {lost:?} lost"))
@@ -65,8 +58,16 @@ async fn power_loss_at_every_step_loses_nothing_that_was_synced() {
     }
 }
 
+/// What is on a disk after some steps of which these are lost.
+fn without(steps: &[Step], lost: &[&Step]) -> Image {
+    let mut image = Image::default();
+    let kept = steps.iter().filter(|step| !lost.iter().any(|lost| std::ptr::eq(*lost, *step)));
+    kept.for_each(|step| apply(&mut image, step));
+    image
+}
+
 /// The store of an image has what it must have, and goes on; and power is lost once more, while it was opened or after.
-async fn comes_back(image: Vec<u8>, mut left: History, dice: &mut Dice, what: &str) {
+async fn comes_back(image: Image, mut left: History, dice: &mut Dice, what: &str) {
     let disk = Simulated::with(image.clone());
     let store = open(disk.clone()).unwrap_or_else(|error| panic!("{what}: {error}"));
     left.check(&store).await;
@@ -78,10 +79,11 @@ async fn comes_back(image: Vec<u8>, mut left: History, dice: &mut Dice, what: &s
     drop(store);
     let steps = disk.steps();
     let end = dice.below(steps.len() as u64 + 1) as usize;
-    let synced = steps[..end].iter().rposition(|step| matches!(step, Step::Sync)).unwrap_or(0);
+    let pending = unsynced(&steps[..end]);
     let mut image = image;
-    steps[..synced].iter().for_each(|step| apply(&mut image, step));
-    apply_some(&mut image, &steps[synced..end], dice);
+    let kept = steps[..end].iter().filter(|step| !pending.iter().any(|lost| std::ptr::eq(*lost, *step)));
+    kept.for_each(|step| apply(&mut image, step));
+    apply_some(&mut image, pending, dice);
     let acknowledged = steps[..end].iter().filter_map(|step| match step {
         Step::Acknowledged(revision) => Some(*revision),
         _ => None,

@@ -17,15 +17,22 @@ use uuid::Uuid;
 const SPACES: u64 = 2;
 const KEYS: u64 = 6;
 
-/// Small tables, so that compaction has something to do; few pages in memory, so that reads are of the disk.
+/// Small tables, so that compaction has something to do; few pages in memory, so that reads are of the disk; a small log, so
+/// that it is written over, and sometimes is too small.
 pub fn options() -> EmbeddedOptions {
-    EmbeddedOptions { table_revisions: 6, page_cache_bytes: 64 << 10, recent_bytes: 1, ..Default::default() }
+    let (page_cache_bytes, wal_half) = (64 << 10, 12 << 10);
+    EmbeddedOptions { table_revisions: 6, page_cache_bytes, recent_bytes: 1, wal_half, ..Default::default() }
 }
 
 /// Opens the store of a disk, which gets an empty one when it is empty.
-pub fn open(disk: impl StorageBackend) -> Result<EmbeddedStore, StoreError> {
-    let empty = disk.len().unwrap() == 0;
-    let disk = Disk::new(disk);
+pub fn open(disk: Simulated) -> Result<EmbeddedStore, StoreError> {
+    open_files(disk.files())
+}
+
+/// The same with these files, of which the second is the log.
+pub fn open_files([file, log]: [impl StorageBackend; 2]) -> Result<EmbeddedStore, StoreError> {
+    let empty = file.len().unwrap() == 0;
+    let disk = Disk::new(file, log);
     if empty {
         opening::format("simulated", &disk, options().page_cache_bytes)?;
     }

@@ -29,7 +29,8 @@ const SPACE: Space = Space::new(TenantId::new(Uuid::from_u128(7)));
 const MIRROR: Space = Space::new(TenantId::new(Uuid::from_u128(8)));
 
 fn options() -> EmbeddedOptions {
-    EmbeddedOptions { table_revisions: 500, ..Default::default() }
+    // The log is written over many times.
+    EmbeddedOptions { table_revisions: 500, wal_half: 64 << 10, ..Default::default() }
 }
 
 /// Key, revision, value.

@@ -146,6 +146,18 @@ async fn a_store_of_the_first_format_gets_its_log() {
     assert_eq!(open(dir.path()).unwrap().revision().await.unwrap(), Revision(201));
 }
 
+#[tokio::test]
+async fn a_log_without_its_store_is_kept() {
+    let (dir, file) = filled().await;
+    std::fs::remove_file(file).unwrap();
+    let log = std::fs::read(dir.path().join("objects.wal")).unwrap();
+    open(dir.path()).unwrap().close();
+    let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let kept: Vec<PathBuf> = names.filter(|path| path.to_string_lossy().contains("objects.wal.")).collect();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(std::fs::read(&kept[0]).unwrap(), log);
+}
+
 /// Bytes changed anywhere in the file: it opens and answers, or says that it is corrupt; a value is never wrong.
 #[tokio::test]
 async fn damage_anywhere_is_no_panic_and_no_wrong_value() {

@@ -2,7 +2,7 @@
 //! transaction, and does what else writes there.
 //!
 //! Guarantees: a commit is read from memory until it is in the tables, and is in the log until its transaction is on the
-//! disk. Limits: no more is in memory than the log has room for.
+//! disk. Limits: no more is in memory than the log has room for, and some hundred bytes for each commit.
 
 use super::format::{LOGS, META, META_CLOSED, META_COMPACTED, Position, Record, encode, log_name, log_table};
 use super::{Shared, Unapplied, file_error};
@@ -33,6 +33,10 @@ pub(super) enum Task {
     },
     Shrink {
         reply: Shrunk,
+    },
+    /// Nothing is committed any more.
+    Close {
+        reply: oneshot::Sender<()>,
     },
 }
 
@@ -88,15 +92,28 @@ impl Applier {
                     self.background = true;
                 }
                 Ok(Task::Shrink { reply }) => {
+                    // What is not in the tables cannot be cleaned out of them.
+                    self.settle(Self::apply_all);
                     self.shrinking.push(reply);
                     self.background = true;
                 }
-                Err(true) => return self.close(),
+                Ok(Task::Close { reply }) => {
+                    self.close();
+                    let _ = reply.send(());
+                }
+                Err(true) => {
+                    if self.shared.check_failed().is_ok() {
+                        self.close();
+                    }
+                    return;
+                }
                 Err(false) => {}
             }
             if due.is_some_and(|due| due <= Instant::now()) {
                 self.settle(Self::apply_all);
                 due = None;
+                // There may be a table now that the oldest can be cleaned into.
+                self.background = true;
             }
             if due.is_none() && self.waits() {
                 due = Some(Instant::now() + EVERY);
@@ -130,7 +147,8 @@ impl Applier {
 
     /// Brings all into the tables that is committed by now.
     pub(super) fn apply_all(&mut self) -> Result<(), StoreError> {
-        loop {
+        let newest = self.shared.state.read().unapplied.back().map(|unapplied| unapplied.batch.revision);
+        while self.shared.applied_up_to() < newest.unwrap_or_default() {
             let waiting: Vec<Unapplied> = {
                 let state = self.shared.state.read();
                 let mut bytes = 0;
@@ -141,10 +159,11 @@ impl Applier {
                 });
                 some.cloned().collect()
             };
-            let Some(last) = waiting.last().map(|unapplied| unapplied.batch.revision) else { return Ok(()) };
+            let Some(last) = waiting.last().map(|unapplied| unapplied.batch.revision) else { break };
             self.shared.apply(&waiting)?;
             self.shared.applied(last);
         }
+        Ok(())
     }
 
     /// Makes the decision durable that history up to `at` is forgotten.
@@ -171,12 +190,9 @@ impl Applier {
 
     /// Nothing comes any more: all is brought into the tables, and the file says so.
     fn close(&mut self) {
-        self.settle(Self::apply_all);
-        let shared = &self.shared;
-        if shared.check_failed().is_ok()
-            && let Err(error) = shared.note(&[(META_CLOSED, 1)])
-        {
-            tracing::warn!(path = %shared.path, %error, "the store was not closed, but ended");
+        let closed = self.apply_all().and_then(|()| self.shared.note(&[(META_CLOSED, 1)]));
+        if let Err(error) = closed {
+            self.shared.fail(error.why());
         }
     }
 }
@@ -190,7 +206,7 @@ impl Shared {
         self.check_disk()
     }
 
-    /// Makes numbers of the store durable.
+    /// Makes numbers of the store durable. History that is forgotten stays so.
     pub(super) fn note(&self, numbers: &[(&str, u64)]) -> Result<(), StoreError> {
         let database = self.database.read();
         let Some(database) = database.as_ref() else { return Err(self.closed()) };
@@ -199,7 +215,9 @@ impl Shared {
             {
                 let mut meta = transaction.open_table(META)?;
                 for (name, number) in numbers {
-                    meta.insert(*name, *number)?;
+                    let known = meta.get(*name)?.map_or(0, |known| known.value());
+                    let number = if *name == META_COMPACTED { known.max(*number) } else { *number };
+                    meta.insert(*name, number)?;
                 }
             }
             transaction.commit()?;
@@ -212,11 +230,12 @@ impl Shared {
     /// All commits up to this one are in the tables.
     pub(super) fn applied(&self, last: Revision) {
         let mut state = self.state.write();
-        while state.unapplied.front().is_some_and(|unapplied| unapplied.batch.revision <= last) {
-            let bytes = state.unapplied.pop_front().map_or(0, |unapplied| unapplied.bytes());
-            state.unapplied_bytes -= bytes;
-        }
+        let count = state.unapplied.partition_point(|unapplied| unapplied.batch.revision <= last);
+        let gone: Vec<Unapplied> = state.unapplied.drain(..count).collect();
+        state.unapplied_bytes -= gone.iter().map(Unapplied::bytes).sum::<usize>();
         drop(state);
+        // Nobody is to wait for the memory of it.
+        drop(gone);
         let mut applied = self.applied.lock();
         *applied = last.max(*applied);
         self.applied_changed.notify_all();

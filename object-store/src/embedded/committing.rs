@@ -22,6 +22,7 @@ const GROUP_BYTES: usize = 2 << 20;
 pub(super) enum Job {
     Commit { commit: Commit, reply: oneshot::Sender<Result<Revision, CommitError>> },
     Raise { floor: Revision, reply: oneshot::Sender<Result<(), StoreError>> },
+    Close { reply: oneshot::Sender<()> },
 }
 
 type CommitJob = (Commit, oneshot::Sender<Result<Revision, CommitError>>);
@@ -62,6 +63,7 @@ impl Committer {
                     // An answer that nobody waits for any more is not missed, here and below.
                     let _ = reply.send(self.raise(floor));
                 }
+                Job::Close { reply } => self.close(reply),
                 Job::Commit { commit, reply } => {
                     let mut bytes = weight(&commit);
                     let mut group = vec![(commit, reply)];
@@ -82,6 +84,18 @@ impl Committer {
                 }
             }
         }
+    }
+
+    /// Commits nothing any more, and lets all be brought into the tables.
+    fn close(&self, reply: oneshot::Sender<()>) {
+        let shared = &self.shared;
+        if shared.check_failed().is_err() {
+            return;
+        }
+        let why = format!("{} is closed", shared.path);
+        shared.state.write().failed.get_or_insert(why);
+        // Nothing that is on the disk already is lost when there is no room to ask.
+        let _ = self.tasks.try_send(Task::Close { reply });
     }
 
     /// Commits a group at once: all its commits are on disk, or none is.
@@ -157,8 +171,8 @@ impl Committer {
 
     /// Writes a group for which the log is too small into the tables, after all before it.
     fn append_large(&mut self, commits: &[Unapplied]) -> Result<(), Failure> {
-        let newest = self.shared.state.read().index.newest();
-        self.wait_until_applied(newest)?;
+        let last = self.shared.state.read().unapplied.back().map(|last| last.batch.revision);
+        self.wait_until_applied(last.unwrap_or_default())?;
         self.shared.apply(commits).map_err(Failure::During)?;
         if let Some(last) = commits.last() {
             self.shared.applied(last.batch.revision);

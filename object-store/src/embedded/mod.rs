@@ -103,7 +103,7 @@ struct Shared {
     /// For messages.
     path: String,
     options: EmbeddedOptions,
-    /// The file under the database.
+    /// Both files.
     disk: Arc<Disk>,
     /// `None` once the store is closed.
     database: RwLock<Option<Database>>,
@@ -315,6 +315,12 @@ impl ObjectStore for EmbeddedStore {
 
     async fn writable(&self) -> Result<(), StoreError> {
         self.shared.check_failed()
+    }
+
+    /// Brings all into the tables. The file is free when the store is dropped.
+    async fn release(&self) {
+        // When the thread is gone, there is nothing to bring.
+        let _ = self.ask(|reply| Job::Close { reply }).await;
     }
 }
 

@@ -18,11 +18,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The file of a store and its log, which are made when they are not there.
 pub(super) fn disk(file: &Path, cache_bytes: usize) -> Result<Arc<Disk>, StoreError> {
     let path = file.display().to_string();
     if !file.try_exists().map_err(|error| refused(&path, &error))? {
+        keep_log(file).map_err(|error| refused(&path, &error))?;
         create(file, cache_bytes)?;
     }
     let handle = OpenOptions::new().read(true).write(true).open(file).map_err(|e| refused(&path, &e))?;
@@ -38,6 +40,19 @@ pub(super) fn disk(file: &Path, cache_bytes: usize) -> Result<Arc<Disk>, StoreEr
     sync_folder(file).map_err(|error| refused(&path, &error))?;
     let log_backend = FileBackend::new(log).map_err(|error| file_error(&log_path, error))?;
     Ok(Disk::new(file_backend, log_backend))
+}
+
+/// A log whose store is not there any more may have the newest commits of it: it gets another name.
+fn keep_log(file: &Path) -> io::Result<()> {
+    let log = file.with_file_name(LOG);
+    if !log.try_exists()? {
+        return Ok(());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let kept = file.with_file_name(format!("{LOG}.{now}"));
+    std::fs::rename(&log, &kept)?;
+    tracing::warn!(kept = %kept.display(), "the log of a store that is not here any more was renamed");
+    Ok(())
 }
 
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
@@ -68,7 +83,7 @@ pub(super) fn open(path: &str, disk: &Arc<Disk>, options: EmbeddedOptions) -> Re
         let (mut state, log) = load(&database, path)?;
         let applied = state.index.newest();
         let wal = match log {
-            LogOf::Closed => begin_log(&database, path, disk, options.wal_half, applied)?,
+            LogOf::Closed => begin_log(&database, path, disk, wal_half(&options), applied)?,
             LogOf::Open { id, half } => read_log(path, disk, (id, half), &mut state, &options)?,
         };
         failed(path, disk)?;
@@ -85,6 +100,11 @@ enum LogOf {
         id: u64,
         half: u64,
     },
+}
+
+/// Room for a frame, at least.
+fn wal_half(options: &EmbeddedOptions) -> u64 {
+    options.wal_half.max(4096).next_multiple_of(8)
 }
 
 /// A new log, whatever was in the last one. It is there before the file says that it is.

@@ -62,7 +62,9 @@ impl Shared {
             let state = self.state.read();
             state.check_readable(after)?;
             let first = state.unapplied.front().map(|commit| Revision(commit.batch.revision.0 - 1));
-            let unapplied: Vec<_> = state.unapplied.iter().map(|commit| commit.batch.clone()).collect();
+            let from = state.unapplied.partition_point(|commit| commit.batch.revision <= after);
+            let some = state.unapplied.range(from..).take(CHUNK_BATCHES);
+            let unapplied: Vec<_> = some.map(|commit| (commit.batch.clone(), commit.bytes())).collect();
             (first.unwrap_or(state.index.newest()), state.logs.clone(), unapplied, self.begin(database)?)
         };
         let mut batches = Vec::new();
@@ -100,7 +102,13 @@ impl Shared {
             }
             push(&mut batches, revision, &mut events);
         }
-        batches.extend(unapplied.into_iter().filter(|batch| batch.revision > after));
+        for (batch, size) in unapplied {
+            if batches.len() >= CHUNK_BATCHES || bytes >= CHUNK_BYTES {
+                break;
+            }
+            bytes += size;
+            batches.push(batch);
+        }
         Ok(batches)
     }
 

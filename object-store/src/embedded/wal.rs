@@ -13,8 +13,9 @@
 //!
 //! Guarantees: what [`Wal::append`] returned from is there after a crash; a frame is there whole or not at all. What was
 //! in a half before is never taken for what is in it now: the number of the half grows, and that of the log is new
-//! each time a store was closed. Damage is found, but for that of the last frame, which looks like one that was not written to
-//! its end.
+//! each time a store was closed. Damage in the middle is found; that of the end, of one frame or of several, looks like what
+//! was not written to its end. Frames share sectors: a disk is expected to leave what was in a sector when it fails while it
+//! writes more of the same behind it.
 
 use super::disk::Disk;
 use super::format::{Record, decode, encode};
@@ -105,8 +106,6 @@ impl Wal {
         half: u64,
         newest: Revision,
     ) -> Result<(Self, Vec<Measured>), Unreadable> {
-        // What is shown from now on must not be lost with the system's memory.
-        disk.sync_log()?;
         let mut wal = Wal::new(disk, id, half)?;
         let mut halves = Vec::new();
         for start in [0, half] {
@@ -142,6 +141,14 @@ impl Wal {
                 }
                 (wal.number, wal.at) = (frame.number, frame.end as u64);
             }
+        }
+        // What a sync that failed has left may be in the system's memory only, and taken for written.
+        if let Some((frames, bytes)) = halves.last()
+            && let Some(frame) = frames.last()
+        {
+            let offset = wal.number % 2 * half + (frame.payload.start - HEADER) as u64;
+            wal.disk.write_log(offset, &bytes[frame.payload.start - HEADER..frame.payload.end])?;
+            wal.disk.sync_log()?;
         }
         // A frame is written when the one before is on the disk: one that stands behind a gap says that this is damage.
         for (frames, bytes) in &halves {

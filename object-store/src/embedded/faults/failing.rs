@@ -64,9 +64,9 @@ async fn fails(seed: u64, fault: Fault, step: usize) -> bool {
         history.unknown = unknown;
     }
     drop(store);
-    // The other thread may have had a step under way.
+    // The other thread may have been in the middle of a group.
     let late = if fault == Fault::Unread { 0 } else { disk.late() };
-    assert!(late <= 1, "{what}: {late} steps after the failure");
+    assert!(late <= 4, "{what}: {late} steps after the failure");
 
     // Opened again on a disk that is sound again.
     let store = open(Simulated::with(disk.bytes())).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -91,6 +91,8 @@ async fn stands_still(
             }
             // The failure was in the background, and nobody has been told.
             Err(CommitError::Unknown(_)) if number == 1_000_000 => history.unknown.push(change),
+            // It has been a moment ago, in the other thread.
+            Ok(_) if number == 1_000_000 => history.committed(change),
             other => panic!("{what}: {other:?}"),
         }
     }

@@ -42,7 +42,9 @@ async fn a_log_that_is_needed_and_not_there_is_missed() {
 
     // A store that was closed needs none, and another one does not harm it.
     let [store, _other] = stores;
-    store.close();
+    store.release().await;
+    let late = Commit { preconditions: Vec::new(), operations: vec![A.put("a", "z".into())] };
+    assert!(store.commit(late).await.unwrap_err().to_string().contains("is closed"));
     let [tables, _] = disks[0].bytes();
     for log in [Vec::new(), of_other[1].clone()] {
         assert_eq!(value(&open(Simulated::with([tables.clone(), log])).unwrap()).await, "x");
@@ -66,6 +68,31 @@ async fn commits_of_every_size_are_read_at_once_and_after_the_end_of_the_process
         again.close();
         check(&open(left).unwrap(), &expected).await;
     }
+}
+
+#[tokio::test]
+async fn what_the_log_has_no_room_for_comes_after_a_floor_too() {
+    let disk = Simulated::default();
+    let store = open(disk.clone()).unwrap();
+    store.raise(Revision(1000)).await.unwrap();
+    assert_eq!(write(&store, vec![A.put("a", Bytes::from(vec![1; 50_000]))]).await, Revision(1001));
+    assert_eq!(write(&store, vec![A.put("a", "x".into())]).await, Revision(1002));
+    let again = open(Simulated::with(disk.bytes())).unwrap();
+    assert_eq!((value(&again).await, again.revision().await.unwrap()), ("x".into(), Revision(1002)));
+}
+
+/// Also when nothing is asked of the store any more.
+#[tokio::test]
+async fn what_is_committed_comes_into_the_tables() {
+    let disk = Simulated::default();
+    let store = open(disk.clone()).unwrap();
+    write(&store, vec![A.put("a", "x".into())]).await;
+    // Nothing tells it but the file itself.
+    while !disk.bytes()[0].windows(5).any(|bytes| bytes == b"log/0") {
+        tokio::task::yield_now().await;
+    }
+    store.shrink().await.unwrap();
+    assert_eq!(value(&store).await, "x");
 }
 
 /// All that was written is there, as it was at each revision, and a watch shows it.

@@ -2,19 +2,19 @@
 //! thread sleeps until each moment, as exactly as the system wakes it.
 
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, channel};
 
-/// So many moments, evenly spread from now on, each given when it has come. Who is late gets those that he missed at once. At
-/// most as many wait as there are.
-pub fn moments(every: Duration, count: u32) -> std::io::Result<UnboundedReceiver<Instant>> {
-    let (give, moments) = unbounded_channel();
+/// So many moments, evenly spread from now on, each given when it has come. Who is late gets those that he missed at once.
+pub fn moments(every: Duration, count: u32) -> std::io::Result<Receiver<Instant>> {
+    // Room for all: the pace does not wait for who is late.
+    let (give, moments) = channel(count.max(1) as usize);
     let begun = Instant::now();
     let run = move || {
         for number in 0..count {
             let due = begun + every * number;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             // Nobody waits any more.
-            if give.send(due).is_err() {
+            if give.blocking_send(due).is_err() {
                 return;
             }
         }

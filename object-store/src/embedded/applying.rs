@@ -4,14 +4,14 @@
 //! Guarantees: a commit is read from memory until it is in the tables, and is in the log until its transaction is on the
 //! disk. Limits: no more is in memory than the log has room for, and some hundred bytes for each commit.
 
-use super::format::{LOGS, META, META_CLOSED, META_COMPACTED, Position, Record, encode, log_name, log_table};
+use super::format::{LOGS, META_CLOSED, META_COMPACTED, Position, Record, encode, log_name, log_table};
+use super::opening::change_meta;
 use super::{Shared, Unapplied, file_error};
 use crate::engine::StoreError;
 use api_types::Revision;
 use redb::{Database, ReadableTable, WriteTransaction};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -45,18 +45,36 @@ pub(super) type Shrunk = oneshot::Sender<Result<bool, StoreError>>;
 
 /// Starts the thread. It ends when nobody can ask it any more and all is in the tables. A panic, which only damage in the
 /// file can cause, fails the store.
-pub(super) fn start(shared: Arc<Shared>, tasks: Receiver<Task>) -> Result<JoinHandle<()>, StoreError> {
-    let run = move || {
-        let mut applier =
-            Applier { shared, buffer: Vec::new(), background: true, cleaning: None, shrinking: Vec::new() };
-        if catch_unwind(AssertUnwindSafe(|| applier.run(&tasks))).is_err() {
-            applier.shared.fail("the thread of the tables ended by a panic".into());
+pub(super) fn start(shared: &Arc<Shared>, tasks: Receiver<Task>) -> Result<JoinHandle<()>, StoreError> {
+    let of = shared.clone();
+    shared.thread("store-apply", move || {
+        let (buffer, shrinking) = (Vec::new(), Vec::new());
+        Applier { shared: of, buffer, background: true, cleaning: None, shrinking }.run(&tasks);
+    })
+}
+
+/// What comes next.
+enum Next {
+    Task(Task),
+    /// Nothing until its time.
+    Nothing,
+    /// Nobody can ask any more.
+    Over,
+}
+
+impl Next {
+    /// Waits for so long; `None`: until there is something.
+    fn wait(tasks: &Receiver<Task>, time: Option<Duration>) -> Self {
+        let task = match time {
+            None => tasks.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(time) => tasks.recv_timeout(time),
+        };
+        match task {
+            Ok(task) => Next::Task(task),
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::Over,
         }
-    };
-    std::thread::Builder::new()
-        .name("store-apply".into())
-        .spawn(run)
-        .map_err(|error| StoreError::Unavailable(format!("the thread of the tables cannot start: {error}")))
+    }
 }
 
 pub(super) struct Applier {
@@ -76,38 +94,30 @@ impl Applier {
         let mut due: Option<Instant> = self.waits().then(|| Instant::now() + EVERY);
         loop {
             let wait = due.map(|due| due.saturating_duration_since(Instant::now()));
-            let task = match if self.background { Some(Duration::ZERO) } else { wait } {
-                None => tasks.recv().map_err(|_| true),
-                Some(Duration::ZERO) => tasks.try_recv().map_err(|error| error == TryRecvError::Disconnected),
-                Some(wait) => {
-                    tasks.recv_timeout(wait).map_err(|error| error == RecvTimeoutError::Disconnected)
-                }
-            };
-            match task {
-                Ok(Task::Wait) => {}
-                Ok(Task::Apply) => due = Some(Instant::now()),
-                Ok(Task::Compact { at, reply }) => {
+            match Next::wait(tasks, if self.background { Some(Duration::ZERO) } else { wait }) {
+                Next::Nothing | Next::Task(Task::Wait) => {}
+                Next::Task(Task::Apply) => due = Some(Instant::now()),
+                Next::Task(Task::Compact { at, reply }) => {
                     // An answer that nobody waits for any more is not missed, here and below.
                     let _ = reply.send(self.compact(at));
                     self.background = true;
                 }
-                Ok(Task::Shrink { reply }) => {
+                Next::Task(Task::Shrink { reply }) => {
                     // What is not in the tables cannot be cleaned out of them.
                     self.settle(Self::apply_all);
                     self.shrinking.push(reply);
                     self.background = true;
                 }
-                Ok(Task::Close { reply }) => {
+                Next::Task(Task::Close { reply }) => {
                     self.close();
                     let _ = reply.send(());
                 }
-                Err(true) => {
+                Next::Over => {
                     if self.shared.check_failed().is_ok() {
                         self.close();
                     }
                     return;
                 }
-                Err(false) => {}
             }
             if due.is_some_and(|due| due <= Instant::now()) {
                 self.settle(Self::apply_all);
@@ -147,21 +157,20 @@ impl Applier {
 
     /// Brings all into the tables that is committed by now.
     pub(super) fn apply_all(&mut self) -> Result<(), StoreError> {
-        let newest = self.shared.state.read().unapplied.back().map(|unapplied| unapplied.batch.revision);
-        while self.shared.applied_up_to() < newest.unwrap_or_default() {
+        let newest = self.shared.state.read().index.newest();
+        while !self.shared.state.read().is_applied(newest) {
             let waiting: Vec<Unapplied> = {
                 let state = self.shared.state.read();
                 let mut bytes = 0;
                 let some = state.unapplied.iter().take_while(|unapplied| {
                     let before = bytes;
-                    bytes += unapplied.bytes();
+                    bytes += unapplied.bytes;
                     before < AT_ONCE
                 });
                 some.cloned().collect()
             };
-            let Some(last) = waiting.last().map(|unapplied| unapplied.batch.revision) else { break };
             self.shared.apply(&waiting)?;
-            self.shared.applied(last);
+            self.shared.applied(waiting.len());
         }
         Ok(())
     }
@@ -206,56 +215,50 @@ impl Shared {
         self.check_disk()
     }
 
-    /// Makes numbers of the store durable. History that is forgotten stays so.
+    /// Makes numbers of the store durable. They only grow: what two threads decide does not depend on who comes last.
     pub(super) fn note(&self, numbers: &[(&str, u64)]) -> Result<(), StoreError> {
         let database = self.database.read();
         let Some(database) = database.as_ref() else { return Err(self.closed()) };
-        let write = || -> Result<(), redb::Error> {
-            let transaction = database.begin_write()?;
-            {
-                let mut meta = transaction.open_table(META)?;
-                for (name, number) in numbers {
-                    let known = meta.get(*name)?.map_or(0, |known| known.value());
-                    let number = if *name == META_COMPACTED { known.max(*number) } else { *number };
-                    meta.insert(*name, number)?;
-                }
+        let written = change_meta(database, |meta| {
+            for (name, number) in numbers {
+                let known = meta.get(*name)?.map_or(0, |known| known.value());
+                meta.insert(*name, known.max(*number))?;
             }
-            transaction.commit()?;
             Ok(())
-        };
-        let written = write().map_err(|error| file_error(&self.path, error));
+        });
+        let written = written.map_err(|error| file_error(&self.path, error));
         written.and_then(|()| self.check_disk()).inspect_err(|error| self.fail(error.why()))
     }
 
-    /// All commits up to this one are in the tables.
-    pub(super) fn applied(&self, last: Revision) {
+    /// So many of the oldest commits are in the tables.
+    fn applied(&self, count: usize) {
         let mut state = self.state.write();
-        let count = state.unapplied.partition_point(|unapplied| unapplied.batch.revision <= last);
         let gone: Vec<Unapplied> = state.unapplied.drain(..count).collect();
-        state.unapplied_bytes -= gone.iter().map(Unapplied::bytes).sum::<usize>();
+        state.unapplied_bytes -= gone.iter().map(|gone| gone.bytes).sum::<usize>();
         drop(state);
         // Nobody is to wait for the memory of it.
         drop(gone);
-        let mut applied = self.applied.lock();
-        *applied = last.max(*applied);
-        self.applied_changed.notify_all();
-    }
-
-    /// Up to which commit all are in the tables.
-    pub(super) fn applied_up_to(&self) -> Revision {
-        *self.applied.lock()
+        self.tell();
     }
 
     /// Waits until all up to a revision is in the tables; false when the store failed.
     pub(super) fn wait_until_applied(&self, revision: Revision) -> bool {
-        let mut applied = self.applied.lock();
-        while *applied < revision {
-            if self.state.read().failed.is_some() {
-                return false;
+        let mut told = self.told.lock();
+        loop {
+            {
+                let state = self.state.read();
+                if state.is_applied(revision) || state.failed.is_some() {
+                    return state.is_applied(revision);
+                }
             }
-            self.applied_changed.wait(&mut applied);
+            self.changed.wait(&mut told);
         }
-        true
+    }
+
+    /// Tells those who wait that something has changed.
+    fn tell(&self) {
+        drop(self.told.lock());
+        self.changed.notify_all();
     }
 
     /// Commits nothing any more. The first reason is the one that is told.
@@ -263,9 +266,7 @@ impl Shared {
         let why = self.check_disk().err().map_or(why, |first| first.why());
         tracing::error!(path = %self.path, %why, "the store commits nothing any more: start it again");
         self.state.write().failed.get_or_insert(why);
-        // Who waits for the tables is not to wait for ever.
-        drop(self.applied.lock());
-        self.applied_changed.notify_all();
+        self.tell();
     }
 }
 

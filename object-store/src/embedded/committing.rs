@@ -8,7 +8,6 @@ use crate::engine::{Batch, CommitError, Event, StoreError};
 use crate::operation::{Action, Commit, Precondition};
 use api_types::{Revision, TenantId};
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
@@ -30,21 +29,13 @@ type CommitJob = (Commit, oneshot::Sender<Result<Revision, CommitError>>);
 /// Starts the thread. It ends when every sender of jobs is gone and the queue is empty. A panic fails the store: it is
 /// logged, and nothing is committed any more.
 pub(super) fn start(
-    shared: Arc<Shared>,
+    shared: &Arc<Shared>,
     wal: Wal,
     jobs: Receiver<Job>,
     tasks: SyncSender<Task>,
 ) -> Result<JoinHandle<()>, StoreError> {
-    let run = move || {
-        let mut committer = Committer { shared, wal, tasks };
-        if catch_unwind(AssertUnwindSafe(|| committer.run(jobs))).is_err() {
-            committer.shared.fail("the commit thread ended by a panic".into());
-        }
-    };
-    std::thread::Builder::new()
-        .name("store-commit".into())
-        .spawn(run)
-        .map_err(|error| StoreError::Unavailable(format!("the commit thread cannot start: {error}")))
+    let of = shared.clone();
+    shared.thread("store-commit", move || Committer { shared: of, wal, tasks }.run(jobs))
 }
 
 pub(super) struct Committer {
@@ -127,12 +118,12 @@ impl Committer {
     /// Writes, then shows to readers and watchers.
     fn write(&mut self, planned: Vec<Batch>) -> Result<(), Failure> {
         let shared = self.shared.clone();
-        let encoded = self.wal.encode(&planned);
+        let (encoded, sizes) = self.wal.encode(&planned);
         let commits: Vec<Unapplied> = {
             let state = shared.state.read();
             let mut tables = state.tables(&shared.options);
-            let each = planned.into_iter().zip(&encoded.sizes);
-            each.map(|(batch, sizes)| tables.place(Arc::new(batch), sizes.clone())).collect()
+            let each = planned.into_iter().zip(&sizes);
+            each.map(|(batch, sizes)| tables.place(Arc::new(batch), sizes)).collect()
         };
         let is_in_log = match self.wal.needs(&encoded) {
             Some(needed) => self.append(encoded, needed).map(|()| true)?,
@@ -142,15 +133,16 @@ impl Committer {
         let (before, after) = {
             let mut state = shared.state.write();
             let before = state.unapplied_bytes;
-            commits.iter().for_each(|commit| state.committed(commit));
-            if is_in_log {
-                state.unapplied_bytes += commits.iter().map(Unapplied::bytes).sum::<usize>();
-                state.unapplied.extend(commits.iter().cloned());
+            for (commit, sizes) in commits.iter().zip(&sizes) {
+                state.committed(commit, sizes);
+                if is_in_log {
+                    state.wait(commit.clone());
+                }
             }
             (before, state.unapplied_bytes)
         };
-        let much = shared.options.wal_half / 2;
-        if (before as u64) < much && after as u64 >= much {
+        let much = usize::try_from(shared.options.wal_half / 2).unwrap_or(usize::MAX);
+        if before < much && after >= much {
             self.call_applier(Task::Apply);
         } else if before == 0 {
             self.call_applier(Task::Wait);
@@ -171,24 +163,21 @@ impl Committer {
 
     /// Writes a group for which the log is too small into the tables, after all before it.
     fn append_large(&mut self, commits: &[Unapplied]) -> Result<(), Failure> {
-        let last = self.shared.state.read().unapplied.back().map(|last| last.batch.revision);
-        self.wait_until_applied(last.unwrap_or_default())?;
-        self.shared.apply(commits).map_err(Failure::During)?;
-        if let Some(last) = commits.last() {
-            self.shared.applied(last.batch.revision);
-        }
-        Ok(())
+        let newest = self.shared.state.read().index.newest();
+        self.wait_until_applied(newest)?;
+        self.shared.apply(commits).map_err(Failure::During)
     }
 
     fn wait_until_applied(&self, revision: Revision) -> Result<(), Failure> {
         let shared = &self.shared;
-        if revision > shared.applied_up_to() {
-            self.call_applier(Task::Apply);
-            if !shared.wait_until_applied(revision) {
-                return Err(Failure::Before(shared.check_failed().err().unwrap_or_else(|| shared.closed())));
-            }
+        if shared.state.read().is_applied(revision) {
+            return Ok(());
         }
-        Ok(())
+        self.call_applier(Task::Apply);
+        match shared.wait_until_applied(revision) {
+            true => Ok(()),
+            false => Err(Failure::Before(shared.check_failed().err().unwrap_or_else(|| shared.closed()))),
+        }
     }
 
     fn call_applier(&self, task: Task) {

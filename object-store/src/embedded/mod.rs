@@ -41,6 +41,7 @@ use opening::Opened;
 use parking_lot::{Condvar, Mutex, RwLock};
 use redb::Database;
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -70,7 +71,7 @@ pub struct EmbeddedOptions {
     pub table_revisions: u64,
     /// A table of so many bytes is closed earlier.
     pub table_bytes: u64,
-    /// Bytes of each half of the write-ahead log of a store that is new, or was closed.
+    /// Bytes of each half of the write-ahead log of a store that is new, or was closed; 4 KiB at least.
     pub wal_half: u64,
 }
 
@@ -94,8 +95,8 @@ pub struct EmbeddedStore {
     shared: Arc<Shared>,
     jobs: Option<mpsc::Sender<Job>>,
     tasks: Option<SyncSender<Task>>,
-    committing: Mutex<Option<JoinHandle<()>>>,
-    applying: Mutex<Option<JoinHandle<()>>>,
+    committing: Option<JoinHandle<()>>,
+    applying: Option<JoinHandle<()>>,
 }
 
 /// What the threads and the callers share. Locks are taken in the order of the fields.
@@ -107,9 +108,9 @@ struct Shared {
     disk: Arc<Disk>,
     /// `None` once the store is closed.
     database: RwLock<Option<Database>>,
-    /// Up to which commit all are in the tables, and that this has changed, or the store has failed.
-    applied: Mutex<Revision>,
-    applied_changed: Condvar,
+    /// For who waits until something is in the tables, or the store has failed.
+    told: Mutex<()>,
+    changed: Condvar,
     state: RwLock<State>,
     feed: Feed,
 }
@@ -141,8 +142,8 @@ struct Log {
 struct Unapplied {
     batch: Arc<Batch>,
     table: u32,
-    /// The length of each of its records.
-    sizes: Vec<u32>,
+    /// Of its records.
+    bytes: usize,
 }
 
 /// Which tables the next commits belong into.
@@ -166,7 +167,7 @@ impl EmbeddedStore {
 
     /// The store on a disk that holds one.
     fn on(path: String, disk: Arc<Disk>, options: EmbeddedOptions) -> Result<Self, StoreError> {
-        let Opened { database, state, wal, applied } = opening::open(&path, &disk, options)?;
+        let Opened { database, state, wal } = opening::open(&path, &disk, options)?;
         let limits =
             FeedLimits { recent_batches: options.watch_buffer / 2, recent_bytes: options.recent_bytes };
         let feed = Feed::new(state.index.newest(), limits);
@@ -175,22 +176,16 @@ impl EmbeddedStore {
             options,
             disk,
             database: RwLock::new(Some(database)),
-            applied: Mutex::new(applied),
-            applied_changed: Condvar::new(),
+            told: Mutex::default(),
+            changed: Condvar::new(),
             state: RwLock::new(state),
             feed,
         });
         let (jobs, queue) = mpsc::channel(options.queue.max(1));
         let (tasks, asked) = sync_channel(TASKS);
-        let applying = applying::start(shared.clone(), asked)?;
-        let committing = committing::start(shared.clone(), wal, queue, tasks.clone())?;
-        Ok(EmbeddedStore {
-            shared,
-            jobs: Some(jobs),
-            tasks: Some(tasks),
-            committing: Mutex::new(Some(committing)),
-            applying: Mutex::new(Some(applying)),
-        })
+        let applying = Some(applying::start(&shared, asked)?);
+        let committing = Some(committing::start(&shared, wal, queue, tasks.clone())?);
+        Ok(EmbeddedStore { shared, jobs: Some(jobs), tasks: Some(tasks), committing, applying })
     }
 
     /// True when a store is in a directory.
@@ -241,18 +236,17 @@ enum Lost {
 
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
-        let ends = |thread: &Mutex<Option<JoinHandle<()>>>| {
-            if let Some(thread) = thread.lock().take()
-                && thread.join().is_err()
-            {
-                tracing::error!(path = %self.shared.path, "a thread of the store ended by a panic");
+        let path = self.shared.path.clone();
+        let ends = |thread: &mut Option<JoinHandle<()>>| {
+            if thread.take().is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!(%path, "a thread of the store ended by a panic");
             }
         };
         self.jobs = None;
-        ends(&self.committing);
+        ends(&mut self.committing);
         // It brings the last commits into the tables.
         self.tasks = None;
-        ends(&self.applying);
+        ends(&mut self.applying);
         self.shared.feed.close();
         *self.shared.database.write() = None;
     }
@@ -325,6 +319,22 @@ impl ObjectStore for EmbeddedStore {
 }
 
 impl Shared {
+    /// A thread of the store. A panic fails the store.
+    fn thread(
+        self: &Arc<Self>,
+        name: &'static str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<JoinHandle<()>, StoreError> {
+        let shared = self.clone();
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                shared.fail(format!("the thread {name} ended by a panic"));
+            }
+        };
+        let thread = std::thread::Builder::new().name(name.into()).spawn(run);
+        thread.map_err(|error| StoreError::Unavailable(format!("the thread {name} cannot start: {error}")))
+    }
+
     /// An error when the disk failed; to be asked after each transaction, which redb believes to be done.
     fn check_disk(&self) -> Result<(), StoreError> {
         let failure = self.disk.failure();
@@ -338,16 +348,9 @@ impl Shared {
     }
 }
 
-impl Unapplied {
-    /// Of its records.
-    fn bytes(&self) -> usize {
-        self.sizes.iter().map(|size| *size as usize).sum()
-    }
-}
-
 impl Tables<'_> {
     /// A commit gets the newest table, or a new one where that is full.
-    fn place(&mut self, batch: Arc<Batch>, sizes: Vec<u32>) -> Unapplied {
+    fn place(&mut self, batch: Arc<Batch>, sizes: &[u32]) -> Unapplied {
         let revision = batch.revision.0;
         let (table, log) = match self.newest {
             Some((number, log))
@@ -358,9 +361,9 @@ impl Tables<'_> {
             }
             last => (last.map_or(1, |(number, _)| number + 1), Log { first: revision, bytes: 0 }),
         };
-        let commit = Unapplied { batch, table, sizes };
-        self.newest = Some((table, Log { bytes: log.bytes + commit.bytes() as u64, ..log }));
-        commit
+        let bytes = sizes.iter().map(|size| *size as usize).sum();
+        self.newest = Some((table, Log { bytes: log.bytes + bytes as u64, ..log }));
+        Unapplied { batch, table, bytes }
     }
 }
 
@@ -370,8 +373,8 @@ impl State {
         Tables { options, newest: self.logs.last_key_value().map(|(number, log)| (*number, *log)) }
     }
 
-    /// Takes in a commit.
-    fn committed(&mut self, Unapplied { batch, table, sizes }: &Unapplied) {
+    /// Takes in a commit, whose records are of these lengths.
+    fn committed(&mut self, Unapplied { batch, table, .. }: &Unapplied, sizes: &[u32]) {
         let revision = batch.revision.0;
         let log = self.logs.entry(*table).or_insert(Log { first: revision, bytes: 0 });
         for ((index, event), size) in (0u32..).zip(&batch.events).zip(sizes) {
@@ -380,6 +383,17 @@ impl State {
             log.bytes += u64::from(*size);
             self.index.append(event.tenant, &event.key, version);
         }
+    }
+
+    /// A commit is in the log, and not in the tables yet.
+    fn wait(&mut self, commit: Unapplied) {
+        self.unapplied_bytes += commit.bytes;
+        self.unapplied.push_back(commit);
+    }
+
+    /// Whether all commits up to this one are in the tables.
+    fn is_applied(&self, revision: Revision) -> bool {
+        self.unapplied.front().is_none_or(|first| first.batch.revision > revision)
     }
 
     /// The newest table that is in the file.

@@ -12,7 +12,7 @@ use super::{EmbeddedOptions, LOG, Log, State, file_error};
 use crate::engine::StoreError;
 use api_types::Revision;
 use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableHandle};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, Table, TableHandle};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,10 +34,13 @@ pub(super) fn disk(file: &Path, cache_bytes: usize) -> Result<Arc<Disk>, StoreEr
     let file_backend = FileBackend::new(handle).map_err(|error| file_error(&path, error))?;
     let log = file.with_file_name(LOG);
     let log_path = log.display().to_string();
+    let is_new = !log.try_exists().map_err(|error| refused(&log_path, &error))?;
     let log = private(OpenOptions::new().read(true).write(true).create(true).truncate(false))
         .open(&log)
         .map_err(|error| refused(&log_path, &error))?;
-    sync_folder(file).map_err(|error| refused(&path, &error))?;
+    if is_new {
+        sync_folder(file).map_err(|error| refused(&path, &error))?;
+    }
     let log_backend = FileBackend::new(log).map_err(|error| file_error(&log_path, error))?;
     Ok(Disk::new(file_backend, log_backend))
 }
@@ -71,8 +74,6 @@ pub(super) struct Opened {
     pub database: Database,
     pub state: State,
     pub wal: Wal,
-    /// Up to which commit all are in the tables.
-    pub applied: Revision,
 }
 
 /// Opens what is on a disk, and reads all of it.
@@ -81,13 +82,12 @@ pub(super) fn open(path: &str, disk: &Arc<Disk>, options: EmbeddedOptions) -> Re
     catch_unwind(AssertUnwindSafe(|| {
         let database = database(path, disk, options.page_cache_bytes)?;
         let (mut state, log) = load(&database, path)?;
-        let applied = state.index.newest();
         let wal = match log {
-            LogOf::Closed => begin_log(&database, path, disk, wal_half(&options), applied)?,
+            LogOf::Closed => begin_log(&database, path, disk, wal_half(&options), state.index.newest())?,
             LogOf::Open { id, half } => read_log(path, disk, (id, half), &mut state, &options)?,
         };
         failed(path, disk)?;
-        Ok(Opened { database, state, wal, applied })
+        Ok(Opened { database, state, wal })
     }))
     .unwrap_or_else(|_| Err(corrupt(path, "its pages do not fit together")))
 }
@@ -117,20 +117,27 @@ fn begin_log(
 ) -> Result<Wal, StoreError> {
     let id = uuid::Uuid::new_v4().as_u64_pair().0;
     let wal = Wal::begin(disk.clone(), id, half, newest).map_err(|error| refused(path, &error))?;
-    let note = || -> Result<(), redb::Error> {
-        let transaction = database.begin_write()?;
-        {
-            let mut meta = transaction.open_table(META)?;
-            meta.insert(META_FORMAT, u64::from(FORMAT))?;
-            meta.insert(META_WAL, id)?;
-            meta.insert(META_WAL_HALF, half)?;
-            meta.insert(META_CLOSED, 0)?;
+    let noted = change_meta(database, |meta| {
+        let numbers =
+            [(META_FORMAT, u64::from(FORMAT)), (META_WAL, id), (META_WAL_HALF, half), (META_CLOSED, 0)];
+        for (name, number) in numbers {
+            meta.insert(name, number)?;
         }
-        transaction.commit()?;
         Ok(())
-    };
-    note().map_err(|error| file_error(path, error))?;
+    });
+    noted.map_err(|error| file_error(path, error))?;
     Ok(wal)
+}
+
+/// Changes numbers of a store, with one transaction.
+pub(super) fn change_meta(
+    database: &Database,
+    change: impl FnOnce(&mut Table<'_, &'static str, u64>) -> Result<(), StorageError>,
+) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    change(&mut transaction.open_table(META)?)?;
+    transaction.commit()?;
+    Ok(())
 }
 
 /// The log as it was left, and its commits.
@@ -147,10 +154,10 @@ fn read_log(
             Unreadable::Damaged(why) => corrupt(path, &format!("its write-ahead log objects.wal: {why}")),
         })?;
     for batch in batches {
-        let commit = state.tables(options).place(Arc::new(batch.0), batch.1);
-        state.committed(&commit);
-        state.unapplied_bytes += commit.bytes();
-        state.unapplied.push_back(commit);
+        let (batch, sizes) = batch;
+        let commit = state.tables(options).place(Arc::new(batch), &sizes);
+        state.committed(&commit, &sizes);
+        state.wait(commit);
     }
     Ok(wal)
 }

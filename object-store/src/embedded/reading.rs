@@ -64,7 +64,7 @@ impl Shared {
             let first = state.unapplied.front().map(|commit| Revision(commit.batch.revision.0 - 1));
             let from = state.unapplied.partition_point(|commit| commit.batch.revision <= after);
             let some = state.unapplied.range(from..).take(CHUNK_BATCHES);
-            let unapplied: Vec<_> = some.map(|commit| (commit.batch.clone(), commit.bytes())).collect();
+            let unapplied: Vec<_> = some.map(|commit| (commit.batch.clone(), commit.bytes)).collect();
             (first.unwrap_or(state.index.newest()), state.logs.clone(), unapplied, self.begin(database)?)
         };
         let mut batches = Vec::new();

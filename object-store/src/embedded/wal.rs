@@ -78,9 +78,8 @@ pub(super) type Measured = (Batch, Vec<u32>);
 
 /// What a group takes, before it is known whether there is room for it.
 pub(super) struct Encoded {
-    pub bytes: Vec<u8>,
-    /// The length of each record of each commit.
-    pub sizes: Vec<Vec<u32>>,
+    bytes: Vec<u8>,
+    count: u32,
     first: u64,
     last: u64,
 }
@@ -94,7 +93,7 @@ impl Wal {
     /// Begins a log for what comes after a revision.
     pub fn begin(disk: Arc<Disk>, id: u64, half: u64, newest: Revision) -> io::Result<Self> {
         let mut wal = Wal::new(disk, id, half)?;
-        let nothing = Encoded { bytes: vec![0; HEADER], sizes: Vec::new(), first: newest.0, last: newest.0 };
+        let nothing = Encoded { bytes: vec![0; HEADER], count: 0, first: newest.0, last: newest.0 };
         wal.append(nothing)?;
         Ok(wal)
     }
@@ -163,8 +162,8 @@ impl Wal {
         Ok((wal, batches))
     }
 
-    /// What a group of commits is in the log.
-    pub fn encode(&mut self, batches: &[Batch]) -> Encoded {
+    /// What a group of commits is in the log, and the length of each record of each commit.
+    pub fn encode(&mut self, batches: &[Batch]) -> (Encoded, Vec<Vec<u32>>) {
         let mut bytes = vec![0; HEADER];
         let mut sizes = Vec::with_capacity(batches.len());
         for batch in batches {
@@ -181,7 +180,8 @@ impl Wal {
             sizes.push(records.collect());
         }
         let revision = |batch: Option<&Batch>| batch.map_or(0, |batch| batch.revision.0);
-        Encoded { bytes, sizes, first: revision(batches.first()), last: revision(batches.last()) }
+        let (first, last) = (revision(batches.first()), revision(batches.last()));
+        (Encoded { bytes, count: batches.len() as u32, first, last }, sizes)
     }
 
     /// The revision up to which all must be in the tables before there is room for a group; `None`: it is larger than a
@@ -197,13 +197,13 @@ impl Wal {
 
     /// Writes a group for which there is room, and waits until it is on the disk.
     pub fn append(&mut self, group: Encoded) -> io::Result<()> {
-        let Encoded { mut bytes, sizes, first, last } = group;
+        let Encoded { mut bytes, count, first, last } = group;
         let payload = (bytes.len() - HEADER) as u32;
         bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
         if self.at + bytes.len() as u64 > self.half {
             (self.number, self.at) = (self.number + 1, 0);
         }
-        let fields = [payload, sizes.len() as u32];
+        let fields = [payload, count];
         bytes[8..16].copy_from_slice(fields.map(u32::to_le_bytes).as_flattened());
         bytes[16..HEADER].copy_from_slice([self.number, first].map(u64::to_le_bytes).as_flattened());
         let sum = checksum(self.id, &bytes[8..HEADER + payload as usize]);
@@ -337,7 +337,7 @@ mod tests {
     }
 
     fn append(wal: &mut Wal, batches: &[Batch]) {
-        let group = wal.encode(batches);
+        let (group, _) = wal.encode(batches);
         wal.append(group).unwrap();
     }
 
@@ -356,7 +356,7 @@ mod tests {
             for (sizes, again) in groups {
                 let first = all.len() as u64 + 1;
                 let group: Vec<Batch> = (first..).zip(&sizes).map(|(revision, sizes)| batch(revision, sizes)).collect();
-                let encoded = wal.encode(&group);
+                let (encoded, _) = wal.encode(&group);
                 match wal.needs(&encoded) {
                     None => prop_assert!(encoded.bytes.len() as u64 > HALF - ALIGN as u64),
                     Some(needed) => {

@@ -7,6 +7,7 @@ use crate::engine::{ObjectStore, Range, StoreError};
 use crate::operation::{Commit, Operation, Space};
 use api_types::{Revision, TenantId};
 use bytes::Bytes;
+use std::time::{Duration, Instant};
 
 const A: Space = Space::new(TenantId::HOST);
 
@@ -88,7 +89,9 @@ async fn what_is_committed_comes_into_the_tables() {
     let store = open(disk.clone()).unwrap();
     write(&store, vec![A.put("a", "x".into())]).await;
     // Nothing tells it but the file itself.
+    let end = Instant::now() + Duration::from_secs(60);
     while !disk.bytes()[0].windows(5).any(|bytes| bytes == b"log/0") {
+        assert!(Instant::now() < end, "it did not come");
         tokio::task::yield_now().await;
     }
     store.shrink().await.unwrap();

@@ -67,7 +67,7 @@ pub async fn run(flags: &Fairness, rooms: &mut Rooms, progress: &dyn Progress) -
     progress.step(&format!("beside a greedy one for {seconds} s"));
     let shape = Shape { connections: flags.connections, streams: flags.streams };
     let make = match flags.greed {
-        Greed::Mixed => mixed(&greedy, "greedy"),
+        Greed::Mixed => mixed(greedy.path("configmaps"), "greedy"),
         Greed::Lists => {
             let all = greedy.path("configmaps");
             Arc::new(move |_| Call::new(Method::GET, all.clone())) as Make
@@ -118,8 +118,7 @@ impl Seen {
 }
 
 /// An object, and a change of one, in turns. Each change is one: no two loads give an object the same label.
-fn mixed(room: &Room, load: &'static str) -> Make {
-    let all = room.path("configmaps");
+fn mixed(all: String, load: &'static str) -> Make {
     Arc::new(move |number| {
         let path = format!("{all}/{}", name(number / 2 % OBJECTS));
         if number % 2 == 0 {
@@ -160,7 +159,7 @@ async fn regulars(rooms: &[Room], flags: &Fairness, load: &'static str) -> anyho
 
 /// One tenant: a request at each tick. A time begins when its request should have been sent.
 async fn paced(room: &Room, flags: &Fairness, load: &'static str) -> anyhow::Result<Seen> {
-    let (mut connection, make) = (room.plane.connect().await?, mixed(room, load));
+    let (mut connection, make) = (room.plane.connect().await?, mixed(room.path("configmaps"), load));
     let every = Duration::from_secs(1) / u32::try_from(flags.pace)?;
     let count = flags.time.as_nanos() / every.as_nanos().max(1);
     let mut moments = pace::moments(every, u32::try_from(count)?)?;
@@ -182,4 +181,25 @@ struct Silent;
 impl Progress for Silent {
     fn step(&self, _: &str) {}
     fn at(&self, _: &str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// The loads of a room come one after the other: what a change sets, no other change of the object may have set.
+    #[test]
+    fn changes_change_something() {
+        let requests = 10 * OBJECTS;
+        let (mut changes, mut set) = (0, HashSet::new());
+        for load in ["alone", "beside"] {
+            let make = mixed("/configmaps".to_owned(), load);
+            for call in (0..requests).map(|number| make(number)).filter(|call| call.method == Method::PATCH) {
+                changes += 1;
+                assert!(set.insert((call.path, call.body)), "a change of {load} changes nothing");
+            }
+        }
+        assert_eq!(changes, requests);
+    }
 }

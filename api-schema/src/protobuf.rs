@@ -4,6 +4,7 @@
 //! (`application/vnd.kubernetes.protobuf`). Kinds without numbers, such as custom resources, have no such encoding.
 
 mod heads;
+mod lists;
 mod read;
 mod special;
 pub(crate) mod wire;
@@ -14,6 +15,7 @@ use thiserror::Error;
 
 use crate::graph::{Shape, TypeRef};
 pub use heads::{Head, heads};
+pub use lists::{List, item_without_history, list};
 use wire::{Reader, Writer};
 
 /// What every message begins with.

@@ -1,14 +1,15 @@
 //! A super cluster reached with kube-rs, through a kubeconfig.
 //!
 //! Guarantees: a watch is resumed at the last revision seen, and begun anew with a list when the cluster no longer
-//! has that revision; it ends when its receiver is dropped. Assumes that an ordinary call is answered in 30 s; a
-//! list of metadata that is refused is asked for twice. Caveat: nothing is tried again here but watches, and what changes
+//! has that revision; it ends when its receiver is dropped. Assumes that an ordinary call is answered in 30 s.
+//! Caveat: nothing is tried again here but watches, and what changes
 //! nothing when its connection was just closed; callers work from queues that do.
 
 mod forward;
 mod heads;
 mod just_closed;
 mod list_watch;
+mod refusals;
 mod streams;
 mod without_history;
 
@@ -17,7 +18,7 @@ use api_types::{ApiError, Reason, Resource};
 use async_trait::async_trait;
 use bytes::Bytes;
 use forward::Forwarded;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, header};
 use http_body_util::BodyExt;
 use just_closed::again;
 use k8s_openapi::api::core::v1::Pod;
@@ -91,6 +92,21 @@ impl KubeSuper {
         in_time(again(changes_nothing, || self.client.request_text(request.clone()))).await
     }
 
+    /// What is at a path, in protobuf where the cluster can. Compressing would take it longer than sending.
+    async fn compact(&self, path: &str, accept: &str) -> Result<Bytes, ApiError> {
+        let request = Request::builder().method(Method::GET).uri(path).header(header::ACCEPT, accept);
+        let request = request.header(header::ACCEPT_ENCODING, "identity").body(Vec::new());
+        let request =
+            request.map_err(|error| ApiError::internal(format_args!("a request cannot be made: {error}")))?;
+        let send = || async {
+            let answer = self.client.send(request.clone().map(Body::from)).await?;
+            let status = answer.status();
+            Ok((status, answer.into_body().collect().await?.to_bytes()))
+        };
+        let (status, body) = in_time(again(true, send)).await?;
+        if status.is_success() { Ok(body) } else { Err(refusals::read(status, &body)) }
+    }
+
     async fn call(&self, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
         let text = self.text(request).await?;
         without_history::ANSWER
@@ -127,8 +143,8 @@ impl SuperApi for KubeSuper {
         let mut next = String::new();
         loop {
             let page = page(self, resource, namespace, selector, &next).await?;
-            items.extend(page.items);
-            next = page.next;
+            next.clone_from(&page.next);
+            items.extend(page.read()?);
             if next.is_empty() {
                 return Ok(items);
             }
@@ -136,24 +152,8 @@ impl SuperApi for KubeSuper {
     }
 
     async fn heads(&self, resource: &Resource, selector: &str) -> Result<Vec<Head>, ApiError> {
-        let request = heads::request(resource, selector, heads::ACCEPT)?;
-        let ask = || async {
-            let answer = self.client.send(request.clone().map(Body::from)).await?;
-            let status = answer.status();
-            let given = status.is_success();
-            let body = if given { answer.into_body().collect().await?.to_bytes() } else { Bytes::new() };
-            Ok((status, body))
-        };
-        let (status, body) = in_time(again(true, ask)).await?;
-        if status.is_success() {
-            return heads::read(&body);
-        }
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(ApiError::unavailable(format!("the super cluster answers {status}"), 1));
-        }
-        // Why not is said in protobuf, too: asked again, it is said so that it can be read.
-        let request = heads::request(resource, selector, heads::ACCEPT_JSON)?;
-        heads::read(self.text(request).await?.as_bytes())
+        let path = heads::path(resource, selector);
+        heads::read(&self.compact(&path, heads::ACCEPT).await?)
     }
 
     async fn create(&self, resource: &Resource, at: &At, body: &Value) -> Result<Value, ApiError> {

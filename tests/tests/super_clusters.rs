@@ -28,7 +28,7 @@ fn available(kubectl: &Kubectl, name: &str) {
 #[test]
 fn a_cluster_of_ones_own_is_reached_by_its_kubeconfig() {
     let mut below = Insula::start();
-    let insula = Insula::start_with_super_cluster(&kubeconfig_of_super_cluster(&below));
+    let mut insula = Insula::start_with_super_cluster(&kubeconfig_of_super_cluster(&below));
     let acme = insula.tenant("acme");
     assert_eq!(insula.host().json(&["get", "tenant", "acme"])["status"]["superCluster"], "super-local");
     deploy(&acme, "web");
@@ -45,17 +45,36 @@ fn a_cluster_of_ones_own_is_reached_by_its_kubeconfig() {
     assert_eq!(items(&below.host(), &["tenants"]).len(), 0);
 
     // The patrol looks at all of it with the rights that it has, and finds nothing wrong.
-    let metric = |name: &str| -> f64 {
+    let metric = |insula: &Insula, name: &str| -> f64 {
         let text = insula.host().run(&["get", "--raw", "/metrics"]);
         let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     };
-    until("a patrol looks at the pods", || {
-        let objects = metric("insula_sync_patrol_objects");
-        if objects >= 4.0 { Ok(()) } else { Err(format!("it looked at {objects}")) }
+    let patrolled = |insula: &Insula| {
+        until("a patrol looks at the pods", || {
+            let objects = metric(insula, "insula_sync_patrol_objects");
+            if objects >= 4.0 { Ok(()) } else { Err(format!("it looked at {objects}")) }
+        });
+        assert_eq!(metric(insula, "insula_sync_drift_found_total"), 0.0);
+    };
+    patrolled(&insula);
+    assert!(metric(&insula, "insula_sync_lag_seconds_count") > 0.0);
+
+    // What is listed anew is what was watched before: nothing is written for it on either side.
+    let versions = || -> Vec<Value> {
+        let of = |object: &Value| object["metadata"]["resourceVersion"].clone();
+        let there = items(&below.super_cluster(), &["pods", "--all-namespaces", selector]);
+        items(&acme, &["pods"]).iter().chain(&there).map(of).collect()
+    };
+    let before = versions();
+    insula.kill();
+    insula.start_again();
+    patrolled(&insula);
+    until("all that was listed is worked off", || {
+        let waits = metric(&insula, "insula_sync_queue_length") + metric(&insula, "insula_sync_failing");
+        if waits == 0.0 { Ok(()) } else { Err(format!("{waits} wait")) }
     });
-    assert_eq!(metric("insula_sync_drift_found_total"), 0.0);
-    assert!(metric("insula_sync_lag_seconds_count") > 0.0);
+    assert_eq!(versions(), before);
 
     // While the super cluster is away, the tenant's API answers; what was asked for is done afterwards.
     below.kill();

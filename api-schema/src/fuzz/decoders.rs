@@ -97,6 +97,8 @@ proptest! {
         read(&text, Format::Yaml, of)?;
         let _ = protobuf::decode(&[protobuf::PREFIX.as_slice(), &text].concat(), of);
         let _ = protobuf::envelope(&text);
+        let _ = protobuf::list(&[protobuf::PREFIX.as_slice(), &text].concat());
+        let _ = protobuf::item_without_history(&text, of);
     }
 
     #[test]

@@ -318,3 +318,29 @@ proptest! {
         prop_assert_eq!(read, objects);
     }
 }
+
+#[test]
+fn a_list_says_where_it_goes_on_and_its_items_are_read_without_their_history() {
+    let written_by = json!([{"manager": "m", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}}}]);
+    let object = |name: &str| json!({"metadata": {"name": name, "labels": {"a": "b"}, "finalizers": ["f"]}, "data": {"k": name}});
+    let mut with_history = object("a");
+    with_history["metadata"]["managedFields"] = written_by;
+    let list = json!({"metadata": {"resourceVersion": "99", "continue": "on"}, "items": [with_history, object("b")]});
+    let bytes = encode(&list, root("", "ConfigMapList"), "v1", "ConfigMapList").unwrap();
+    let read = self::list(&bytes).unwrap();
+    assert_eq!((read.api_version.as_str(), read.kind.as_str()), ("v1", "ConfigMapList"));
+    assert_eq!((read.resource_version.as_str(), read.next.as_str()), ("99", "on"));
+    let items: Vec<Value> =
+        read.items.iter().map(|item| item_without_history(item, root("", "ConfigMap")).unwrap()).collect();
+    assert_eq!(items, [object("a"), object("b")]);
+    for cut in 0..bytes.len() - 4 {
+        assert!(
+            self::list(&bytes[..cut]).is_err(),
+            "what is cut off after {cut} is no list with fewer objects"
+        );
+    }
+    for cut in 0..read.items[0].len() {
+        let _ = item_without_history(&read.items[0][..cut], root("", "ConfigMap"));
+    }
+    assert_eq!(self::list(b"{}"), Err(ProtobufError::NoPrefix));
+}

@@ -84,6 +84,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What was not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Passes over a value, and gives all that was passed over since `begin`, which was [`Self::rest`] then.
+    pub(crate) fn skipped_since(&mut self, begin: &'a [u8], wire: u8) -> Result<&'a [u8], ProtobufError> {
+        self.skip(wire)?;
+        Ok(&begin[..begin.len() - self.rest.len()])
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

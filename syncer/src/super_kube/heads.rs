@@ -2,11 +2,10 @@
 //! (`resourceVersion=0`), of which only names, UIDs and versions are read. In protobuf where the cluster can: there is
 //! less to write and to read.
 
-use super::{path, selector_query};
+use super::selector_query;
 use crate::super_api::{At, Head};
 use api_schema::protobuf;
 use api_types::{ApiError, ObjectName, Resource};
-use http::{Method, Request, header};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -14,10 +13,6 @@ use std::fmt::Display;
 /// What is asked for, the best first.
 pub const ACCEPT: &str = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,\
     application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
-/// The same without protobuf: refusals can be read then.
-pub const ACCEPT_JSON: &str =
-    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
-
 #[derive(Deserialize)]
 struct Listed<'a> {
     /// A kube-apiserver writes `null` when there are none.
@@ -44,12 +39,9 @@ struct Metadata<'a> {
     resource_version: Cow<'a, str>,
 }
 
-/// The request. A limit would have the cluster look into its store for most versions of Kubernetes.
-pub fn request(resource: &Resource, selector: &str, accept: &str) -> Result<Request<Vec<u8>>, ApiError> {
-    let path = format!("{}?resourceVersion=0{}", path(resource, &At::new("", "")), selector_query(selector));
-    let request = Request::builder().method(Method::GET).uri(path).header(header::ACCEPT, accept);
-    let request = request.header(header::ACCEPT_ENCODING, "identity").body(Vec::new());
-    request.map_err(|error| ApiError::internal(format_args!("a request cannot be made: {error}")))
+/// Where the list is. A limit would have the cluster look into its store for most versions of Kubernetes.
+pub fn path(resource: &Resource, selector: &str) -> String {
+    format!("{}?resourceVersion=0{}", super::path(resource, &At::new("", "")), selector_query(selector))
 }
 
 /// What was answered.
@@ -115,10 +107,9 @@ mod tests {
 
     #[test]
     fn the_memory_of_the_api_server_is_asked() {
-        let request = request(&Resource::new("", "v1", "pods"), "a=b", ACCEPT).unwrap();
-        assert_eq!(request.uri(), "/api/v1/pods?resourceVersion=0&labelSelector=a%3Db");
-        assert!(request.headers()[header::ACCEPT].to_str().unwrap().contains("as=PartialObjectMetadataList"));
+        let path = path(&Resource::new("", "v1", "pods"), "a=b");
+        assert_eq!(path, "/api/v1/pods?resourceVersion=0&labelSelector=a%3Db");
         assert!(ACCEPT.starts_with("application/vnd.kubernetes.protobuf;"));
-        assert!(!ACCEPT_JSON.contains("protobuf"));
+        assert!(ACCEPT.contains("as=PartialObjectMetadataList"));
     }
 }

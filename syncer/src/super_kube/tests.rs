@@ -31,18 +31,21 @@ fn deletions_carry_their_preconditions() {
     );
 }
 
-/// Why a list of metadata is refused is said as a list in protobuf is given, which is asked for first.
 #[tokio::test]
-async fn why_a_list_is_refused_is_asked_for_in_json() {
+async fn a_list_that_is_refused_says_why() {
     let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden",
         "message": "not you", "code": 403});
-    let asked = "GET /supers/local/api/v1/pods?resourceVersion=0";
     let list = json!({"items": [{"metadata": {"name": "a", "uid": "u", "resourceVersion": "7"}}]});
-    let script = [(403, "k8s\0".to_owned()), (403, status.to_string()), (200, list.to_string())];
-    let (api, server) = serve(script.map(|(code, body)| (asked, code, body)).into()).await;
-    let refused = api.heads(&pods(), "").await.unwrap_err();
-    assert_eq!(refused.reason(), Reason::Forbidden);
-    assert!(refused.to_string().contains("not you"), "{refused}");
+    let heads = "GET /supers/local/api/v1/pods?resourceVersion=0";
+    let pages = "GET /supers/local/api/v1/pods?limit=500";
+    let script =
+        [(heads, 403, status.to_string()), (pages, 403, status.to_string()), (heads, 200, list.to_string())];
+    let (api, server) = serve(script.into()).await;
+    let refused = [api.heads(&pods(), "").await.unwrap_err(), api.list(&pods(), "", "").await.unwrap_err()];
+    for error in refused {
+        assert_eq!(error.reason(), Reason::Forbidden);
+        assert!(error.to_string().contains("not you"), "{error}");
+    }
     assert_eq!(api.heads(&pods(), "").await.unwrap()[0].uid, "u");
     assert_eq!(server.await.unwrap(), None);
 }

@@ -9,6 +9,7 @@ mod forward;
 mod heads;
 mod just_closed;
 mod list_watch;
+mod pages;
 mod refusals;
 mod streams;
 mod without_history;
@@ -24,7 +25,7 @@ use just_closed::again;
 use k8s_openapi::api::core::v1::Pod;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use list_watch::{Followed, follow, page};
+use list_watch::{Followed, follow};
 use plane_client::{Delete, Duplex, Patch, PodAnswer, PodRequest, Propagation};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -139,12 +140,12 @@ impl SuperApi for KubeSuper {
         namespace: &str,
         selector: &str,
     ) -> Result<Vec<Value>, ApiError> {
-        let mut items = Vec::new();
-        let mut next = String::new();
+        let list = pages::List { api: self, resource, namespace, selector };
+        let (mut items, mut next) = (Vec::new(), String::new());
         loop {
-            let page = page(self, resource, namespace, selector, &next).await?;
+            let page = list.page(&next).await?;
             next.clone_from(&page.next);
-            items.extend(page.read()?);
+            items.extend(list.read(page).await?);
             if next.is_empty() {
                 return Ok(items);
             }

@@ -61,19 +61,23 @@ fn a_cluster_of_ones_own_is_reached_by_its_kubeconfig() {
     assert!(metric(&insula, "insula_sync_lag_seconds_count") > 0.0);
 
     // What is listed anew is what was watched before: nothing is written for it on either side.
+    let worked_off = |insula: &Insula| {
+        until("all that was heard is worked off", || {
+            let waits = metric(insula, "insula_sync_queue_length") + metric(insula, "insula_sync_failing");
+            if waits == 0.0 { Ok(()) } else { Err(format!("{waits} wait")) }
+        });
+    };
     let versions = || -> Vec<Value> {
         let of = |object: &Value| object["metadata"]["resourceVersion"].clone();
         let there = items(&below.super_cluster(), &["pods", "--all-namespaces", selector]);
         items(&acme, &["pods"]).iter().chain(&there).map(of).collect()
     };
+    worked_off(&insula);
     let before = versions();
     insula.kill();
     insula.start_again();
     patrolled(&insula);
-    until("all that was listed is worked off", || {
-        let waits = metric(&insula, "insula_sync_queue_length") + metric(&insula, "insula_sync_failing");
-        if waits == 0.0 { Ok(()) } else { Err(format!("{waits} wait")) }
-    });
+    worked_off(&insula);
     assert_eq!(versions(), before);
 
     // While the super cluster is away, the tenant's API answers; what was asked for is done afterwards.

@@ -1,7 +1,7 @@
 //! Which objects a list has, and in which versions, without reading them.
 
 use super::wire::Reader;
-use super::{ProtobufError, envelope};
+use super::{ProtobufError, list};
 
 /// What tells an object, and its version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,20 +19,7 @@ pub struct Head<'a> {
 /// Reads the heads of any list, such as a `PartialObjectMetadataList`: in all of them the second field has the items, and in
 /// all objects the first field has the metadata.
 pub fn heads(bytes: &[u8]) -> Result<Vec<Head<'_>>, ProtobufError> {
-    let raw = envelope(bytes)?.raw;
-    if raw.is_empty() {
-        // Also an empty list says at which revision it is empty.
-        return Err(ProtobufError::Truncated);
-    }
-    let mut list = Reader::new(raw);
-    let mut heads = Vec::new();
-    while let Some((number, wire)) = list.tag()? {
-        match number {
-            2 => heads.push(item(list.bytes(wire, "items")?)?),
-            _ => list.skip(wire)?,
-        }
-    }
-    Ok(heads)
+    list(bytes)?.items.into_iter().map(item).collect()
 }
 
 fn item(bytes: &[u8]) -> Result<Head<'_>, ProtobufError> {

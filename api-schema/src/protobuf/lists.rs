@@ -56,7 +56,8 @@ pub fn list(bytes: &[u8]) -> Result<List<'_>, ProtobufError> {
 }
 
 /// Decodes an object of a list as an API server writes it in JSON, empty values included, but without
-/// `metadata.managedFields`, and without `apiVersion` and `kind`, which only the list has.
+/// `metadata.managedFields`, and without `apiVersion` and `kind`, which only the list has. For types whose first field is an
+/// `ObjectMeta`, as that of all objects is.
 pub fn item_without_history(item: &[u8], root: TypeRef<'_>) -> Result<Value, ProtobufError> {
     let mut kept = Writer::default();
     let mut reader = Reader::new(item);

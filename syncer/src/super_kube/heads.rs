@@ -13,6 +13,7 @@ use std::fmt::Display;
 /// What is asked for, the best first.
 pub const ACCEPT: &str = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,\
     application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+
 #[derive(Deserialize)]
 struct Listed<'a> {
     /// A kube-apiserver writes `null` when there are none.

@@ -17,9 +17,10 @@ pub fn read(code: StatusCode, body: &[u8]) -> ApiError {
         serde_json::from_slice(body).ok()
     };
     let mut status = status.filter(|status: &Value| status["kind"] == "Status").unwrap_or_else(|| {
-        let text: String =
-            String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(TOLD).collect();
-        serde_json::json!({"message": format!("the super cluster answers {code}: {text}")})
+        let text = String::from_utf8_lossy(body);
+        let text: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(TOLD).collect();
+        // The code alone says what it is; a reason that is empty would say that the server knows none.
+        serde_json::json!({"reason": "no Status", "message": format!("the super cluster answers {code}: {text}")})
     });
     status["code"] = code.as_u16().into();
     ApiError::from_status(&status)
@@ -43,7 +44,9 @@ mod tests {
             (410, &compact[..compact.len() - 3], Reason::Gone, "410"),
             (429, b"{\"busy\": 1}", Reason::TooManyRequests, "busy"),
             (403, b"", Reason::Forbidden, "403"),
-            (502, b"<html>\nno gateway".as_slice(), Reason::InternalError, "<html>no gateway"),
+            (502, b"<html>\nno gateway".as_slice(), Reason::InternalError, "<html> no gateway"),
+            // What a cluster without the metrics API answers.
+            (404, b"404 page not found\n", Reason::NotFound, "404 page not found"),
         ] {
             let error = read(StatusCode::from_u16(code).unwrap(), body);
             assert_eq!(error.reason(), reason, "{error}");

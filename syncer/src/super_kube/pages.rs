@@ -42,8 +42,13 @@ pub struct Page {
 /// An object of a page.
 pub struct Item {
     content: Content,
-    /// Its kind and `apiVersion`, which an object alone has and those of lists lack.
-    of: Arc<(String, String)>,
+    of: Arc<Of>,
+}
+
+/// What an object alone says of itself, and those of lists do not.
+struct Of {
+    kind: String,
+    api_version: String,
 }
 
 enum Content {
@@ -53,7 +58,7 @@ enum Content {
 }
 
 impl Item {
-    /// The object, with what an object alone has.
+    /// The whole object.
     pub fn read(self) -> Result<Value, ApiError> {
         let mut object = match self.content {
             Content::Read(object) => object,
@@ -62,8 +67,8 @@ impl Item {
             }
         };
         if let Some(object) = object.as_object_mut() {
-            object.insert("kind".into(), self.of.0.as_str().into());
-            object.insert("apiVersion".into(), self.of.1.as_str().into());
+            object.insert("kind".into(), self.of.kind.as_str().into());
+            object.insert("apiVersion".into(), self.of.api_version.as_str().into());
         }
         Ok(object)
     }
@@ -134,7 +139,7 @@ fn of_json(answer: &[u8], from: &str) -> Result<Page, ApiError> {
         _ => Vec::new(),
     };
     let text = |v: &Value| v.as_str().unwrap_or("").to_owned();
-    let of = Arc::new((item_kind(&text(&page["kind"])), text(&page["apiVersion"])));
+    let of = Arc::new(Of { kind: item_kind(&text(&page["kind"])), api_version: text(&page["apiVersion"]) });
     let item = |object| Item { content: Content::Read(object), of: of.clone() };
     Ok(Page {
         items: items.into_iter().map(item).collect(),
@@ -151,7 +156,7 @@ fn of_protobuf(answer: &Bytes, resource: &Resource, from: &str) -> Result<Page, 
     let Some(root) = root.filter(|root| protobuf::is_supported(*root)) else {
         return Err(unreadable(format_args!("a {kind} in protobuf, of which no fields are known")));
     };
-    let of = Arc::new((kind, list.api_version));
+    let of = Arc::new(Of { kind, api_version: list.api_version });
     let item = |item: &&[u8]| Item { content: Content::Unread(answer.slice_ref(item), root), of: of.clone() };
     Ok(Page {
         items: list.items.iter().map(item).collect(),

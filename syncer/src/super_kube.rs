@@ -26,6 +26,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use list_watch::{Followed, follow};
+use pages::List;
 use plane_client::{Delete, Duplex, Patch, PodAnswer, PodRequest, Propagation};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -101,11 +102,12 @@ impl KubeSuper {
             request.map_err(|error| ApiError::internal(format_args!("a request cannot be made: {error}")))?;
         let send = || async {
             let answer = self.client.send(request.clone().map(Body::from)).await?;
-            let status = answer.status();
-            Ok((status, answer.into_body().collect().await?.to_bytes()))
+            if !answer.status().is_success() {
+                return Ok(Err(refusals::read(answer).await.by_code()));
+            }
+            Ok(Ok(answer.into_body().collect().await?.to_bytes()))
         };
-        let (status, body) = in_time(again(true, send)).await?;
-        if status.is_success() { Ok(body) } else { Err(refusals::read(status, &body)) }
+        in_time(again(true, send)).await?
     }
 
     async fn call(&self, request: Request<Vec<u8>>) -> Result<Value, ApiError> {
@@ -140,16 +142,7 @@ impl SuperApi for KubeSuper {
         namespace: &str,
         selector: &str,
     ) -> Result<Vec<Value>, ApiError> {
-        let list = pages::List { api: self, resource, namespace, selector };
-        let (mut items, mut next) = (Vec::new(), String::new());
-        loop {
-            let page = list.page(&next).await?;
-            next.clone_from(&page.next);
-            items.extend(list.read(page).await?);
-            if next.is_empty() {
-                return Ok(items);
-            }
-        }
+        List::new(self, resource, namespace, selector).all().await
     }
 
     async fn heads(&self, resource: &Resource, selector: &str) -> Result<Vec<Head>, ApiError> {
@@ -210,17 +203,22 @@ impl SuperApi for KubeSuper {
         let (resource, selector) = (resource.clone(), selector.to_owned());
         // Ends when the receiver is dropped; it holds nothing else.
         tokio::spawn(async move {
+            let mut list = List::new(&api, &resource, "", &selector);
             let mut delay = Duration::from_millis(100);
             loop {
-                match follow(&api, &resource, &selector, &sender, &mut delay).await {
+                let failed = match follow(&list, &sender, &mut delay).await {
                     Followed::ReceiverGone => return,
+                    Followed::Unreadable(why) if list.fall_back(&why) => continue,
                     // The ordinary fate of a revision that is too old: a list cures it.
-                    Followed::Broken(error) if matches!(error.reason(), Reason::Expired | Reason::Gone) => {}
-                    Followed::Broken(error) => {
-                        if sender.send(SuperItem::Failed(error)).await.is_err() {
-                            return;
-                        }
+                    Followed::Broken(error) if matches!(error.reason(), Reason::Expired | Reason::Gone) => {
+                        None
                     }
+                    Followed::Broken(error) | Followed::Unreadable(error) => Some(error),
+                };
+                if let Some(error) = failed
+                    && sender.send(SuperItem::Failed(error)).await.is_err()
+                {
+                    return;
                 }
                 tokio::select! {
                     () = tokio::time::sleep(delay) => {}

@@ -115,8 +115,11 @@ impl TenantUsage {
         &self,
         tenant: TenantId,
     ) -> Result<(Arc<TenantView>, Arc<SuperCluster>, Arc<Known>), ApiError> {
-        let no =
-            |why: &str| ApiError::unavailable(format!("the usage of pods and nodes is not known: {why}"), 5);
+        let no = |why: &str| {
+            let message = format!("the usage of pods and nodes is not known: {why}");
+            // With a time to ask again after, kubectl would ask ten times before it says anything.
+            ApiError::given(503, Some("ServiceUnavailable"), message, &Value::Null)
+        };
         let view = self.state.tenants.get(tenant).filter(|view| view.synced());
         let view = view.ok_or_else(|| no("the tenant is not synced"))?;
         let cluster = self.state.placed_on(&view).filter(|cluster| cluster.is_known());

@@ -38,21 +38,26 @@ pub fn list(bytes: &[u8]) -> Result<List<'_>, ProtobufError> {
     let mut reader = Reader::new(envelope.raw);
     while let Some((number, wire)) = reader.tag()? {
         match number {
-            1 => {
-                let mut metadata = Reader::new(reader.bytes(wire, "metadata")?);
-                while let Some((number, wire)) = metadata.tag()? {
-                    match number {
-                        2 => list.resource_version = text(metadata.bytes(wire, "resourceVersion")?),
-                        3 => list.next = text(metadata.bytes(wire, "continue")?),
-                        _ => metadata.skip(wire)?,
-                    }
-                }
-            }
+            1 => list.take_metadata(reader.bytes(wire, "metadata")?)?,
             2 => list.items.push(reader.bytes(wire, "items")?),
             _ => reader.skip(wire)?,
         }
     }
     Ok(list)
+}
+
+impl List<'_> {
+    fn take_metadata(&mut self, metadata: &[u8]) -> Result<(), ProtobufError> {
+        let mut reader = Reader::new(metadata);
+        while let Some((number, wire)) = reader.tag()? {
+            match number {
+                2 => self.resource_version = text(reader.bytes(wire, "resourceVersion")?),
+                3 => self.next = text(reader.bytes(wire, "continue")?),
+                _ => reader.skip(wire)?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Decodes an object of a list as an API server writes it in JSON, empty values included, but without

@@ -47,7 +47,11 @@ async fn a_tenant_is_told_of_its_own_pods_and_of_what_they_use_on_nodes() {
         assert_eq!(used, [expected, 0], "what others use there is not told");
     }
     let refused = meter.pods(TenantId::HOST, &wanted).await.unwrap_err();
-    assert_eq!(refused.code(), 503);
+    assert_eq!(
+        (refused.code(), refused.retry_after_seconds()),
+        (503, None),
+        "kubectl would wait and say nothing"
+    );
 }
 
 /// A super cluster that can only be asked for a list, counts that, and answers what it is told.

@@ -1,11 +1,9 @@
 //! What is in a super cluster and what becomes of it: lists in pages ([`super::pages`]), and watches after them, in JSON.
 
-use super::pages::{List, Page};
-use super::{
-    CALL_TIMEOUT, KubeSuper, api_error, path, request, selector_query, unreachable_cluster, without_history,
-};
+use super::pages::{Failed, List, Page};
+use super::{CALL_TIMEOUT, api_error, path, request, selector_query, unreachable_cluster, without_history};
 use crate::super_api::{At, SuperItem};
-use api_types::{ApiError, Resource};
+use api_types::ApiError;
 use futures::future::OptionFuture;
 use futures::{AsyncBufReadExt, FutureExt, StreamExt};
 use http::{Method, header};
@@ -25,30 +23,34 @@ pub enum Followed {
     ReceiverGone,
     /// The revision is lost, or the cluster cannot be read: list again.
     Broken(ApiError),
+    /// What was listed cannot be read in what it was asked for.
+    Unreadable(ApiError),
+}
+
+impl From<Failed> for Followed {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Refused(error) => Followed::Broken(error),
+            Failed::Unreadable(error) => Followed::Unreadable(error),
+        }
+    }
 }
 
 /// One list, and watches after it for as long as they can be resumed.
-pub async fn follow(
-    api: &KubeSuper,
-    resource: &Resource,
-    selector: &str,
-    sender: &mpsc::Sender<SuperItem>,
-    delay: &mut Duration,
-) -> Followed {
+pub async fn follow(list: &List<'_>, sender: &mpsc::Sender<SuperItem>, delay: &mut Duration) -> Followed {
     if sender.send(SuperItem::Restart).await.is_err() {
         return Followed::ReceiverGone;
     }
-    let list = List { api, resource, namespace: "", selector };
     let mut read = list.page("").await;
     let mut revision = loop {
         let page = match read {
             Ok(page) => page,
-            Err(error) => return Followed::Broken(error),
+            Err(failed) => return failed.into(),
         };
         let (next, revision) = (page.next.clone(), page.revision.clone());
         // The super cluster puts the next page together while this one is read and taken in.
         let ahead = OptionFuture::from((!next.is_empty()).then(|| list.page(&next))).map(Ok);
-        match tokio::try_join!(biased; ahead, take_in(&list, page, sender)) {
+        match tokio::try_join!(biased; ahead, take_in(page, sender)) {
             Ok((Some(next), ())) => read = next,
             Ok((None, ())) => break revision,
             Err(ended) => return ended,
@@ -60,13 +62,13 @@ pub async fn follow(
     *delay = Duration::from_millis(100);
     let mut failures = 0_u32;
     loop {
-        match watch_once(api, resource, selector, &mut revision, sender).await {
+        match watch_once(list, &mut revision, sender).await {
             Watched::Ended => failures = 0,
             Watched::ReceiverGone => return Followed::ReceiverGone,
             Watched::Lost(error) => return Followed::Broken(error),
             Watched::Interrupted(error) => {
                 failures += 1;
-                tracing::debug!(%resource.resource, %error, "a watch of a super cluster was interrupted");
+                tracing::debug!(%list.resource.resource, %error, "a watch of a super cluster was interrupted");
                 if failures > 3 {
                     return Followed::Broken(error);
                 }
@@ -77,29 +79,15 @@ pub async fn follow(
 }
 
 /// Reads the objects of a page, and gives each to who takes them in.
-async fn take_in(list: &List<'_>, page: Page, sender: &mpsc::Sender<SuperItem>) -> Result<(), Followed> {
-    let Page { items, from, .. } = page;
-    for (number, item) in items.into_iter().enumerate() {
-        let object = match item.read() {
-            Ok(object) => object,
-            Err(error) => {
-                // Those that were given before are given once more, which changes nothing.
-                for object in list.in_json(&from, &error).await.map_err(Followed::Broken)? {
-                    give(sender, object).await?;
-                }
-                return Ok(());
-            }
-        };
-        give(sender, object).await?;
+async fn take_in(page: Page, sender: &mpsc::Sender<SuperItem>) -> Result<(), Followed> {
+    for (number, item) in page.items.into_iter().enumerate() {
+        let object = SuperItem::Applied(item.read()?);
+        sender.send(object).await.map_err(|_| Followed::ReceiverGone)?;
         if number % AT_A_STRETCH == 0 {
             tokio::task::yield_now().await;
         }
     }
     Ok(())
-}
-
-async fn give(sender: &mpsc::Sender<SuperItem>, object: Value) -> Result<(), Followed> {
-    sender.send(SuperItem::Applied(object)).await.map_err(|_| Followed::ReceiverGone)
 }
 
 enum Watched {
@@ -112,18 +100,12 @@ enum Watched {
     ReceiverGone,
 }
 
-async fn watch_once(
-    api: &KubeSuper,
-    resource: &Resource,
-    selector: &str,
-    revision: &mut String,
-    sender: &mpsc::Sender<SuperItem>,
-) -> Watched {
+async fn watch_once(list: &List<'_>, revision: &mut String, sender: &mpsc::Sender<SuperItem>) -> Watched {
     let query = format!(
         "?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={revision}{}",
-        selector_query(selector)
+        selector_query(list.selector)
     );
-    let path = format!("{}{query}", path(resource, &At::new("", "")));
+    let path = format!("{}{query}", path(list.resource, &At::new("", "")));
     let request = match request(Method::GET, &path, None, Vec::new()) {
         Ok(mut request) => {
             let identity = http::HeaderValue::from_static("identity");
@@ -132,7 +114,7 @@ async fn watch_once(
         }
         Err(error) => return Watched::Lost(error),
     };
-    let reader = match tokio::time::timeout(CALL_TIMEOUT, api.client.request_stream(request)).await {
+    let reader = match tokio::time::timeout(CALL_TIMEOUT, list.api.client.request_stream(request)).await {
         Err(_) => return Watched::Interrupted(unreachable_cluster("no answer in 30 s")),
         Ok(Err(error @ kube::Error::Api(_))) => return Watched::Lost(api_error(error)),
         Ok(Err(error)) => return Watched::Interrupted(api_error(error)),

@@ -1,6 +1,7 @@
 //! Lists in pages. In protobuf where the cluster can, which is a third to write and to send: fields that our tables do not
-//! know are lost then, which nobody here looks at. What cannot be read in it is asked for in JSON: one object with a time
-//! beyond what we count must not hide all the others.
+//! know are lost then, which nobody here looks at. Where something cannot be read in it, the list is begun anew in JSON: one
+//! object with a time beyond what we count must not hide all the others. Only the whole list can be: pages of one list are of
+//! one revision, and a first page that is asked for once more is of another.
 
 use super::{KubeSuper, encode, path, selector_query, without_history};
 use crate::kinds::Kind;
@@ -20,20 +21,28 @@ const JSON: &str = "application/json";
 /// The best first.
 const COMPACT: &str = "application/vnd.kubernetes.protobuf,application/json";
 
-/// What is listed.
+/// What is listed, and in what.
 pub struct List<'a> {
     pub api: &'a KubeSuper,
     pub resource: &'a Resource,
     /// Empty for all.
-    pub namespace: &'a str,
+    namespace: &'a str,
     pub selector: &'a str,
+    accept: &'static str,
+}
+
+/// Why a page is not there.
+#[derive(Debug)]
+pub enum Failed {
+    /// The cluster cannot be reached, or does not give it.
+    Refused(ApiError),
+    /// What was answered cannot be read.
+    Unreadable(ApiError),
 }
 
 /// One page of a list.
 pub struct Page {
     pub items: Vec<Item>,
-    /// Where it begins.
-    pub from: String,
     pub revision: String,
     /// Where the next page begins; empty after the last.
     pub next: String,
@@ -59,7 +68,7 @@ enum Content {
 
 impl Item {
     /// The whole object.
-    pub fn read(self) -> Result<Value, ApiError> {
+    pub fn read(self) -> Result<Value, Failed> {
         let mut object = match self.content {
             Content::Read(object) => object,
             Content::Unread(message, root) => {
@@ -74,51 +83,65 @@ impl Item {
     }
 }
 
-impl List<'_> {
-    /// Asks for a page. Objects in protobuf are not read yet.
-    pub async fn page(&self, from: &str) -> Result<Page, ApiError> {
-        let accept = accept(self.resource);
-        let answer = self.answer(from, accept).await?;
-        if !answer.starts_with(protobuf::PREFIX) {
-            return of_json(&answer, from);
-        }
-        match of_protobuf(&answer, self.resource, from) {
-            Ok(page) => Ok(page),
-            Err(error) => {
-                self.warn(&error);
-                of_json(&self.answer(from, JSON).await?, from)
+impl<'a> List<'a> {
+    pub fn new(api: &'a KubeSuper, resource: &'a Resource, namespace: &'a str, selector: &'a str) -> Self {
+        List { api, resource, namespace, selector, accept: accept(resource) }
+    }
+
+    /// All objects.
+    pub async fn all(mut self) -> Result<Vec<Value>, ApiError> {
+        loop {
+            match self.once().await {
+                Err(Failed::Unreadable(why)) if self.fall_back(&why) => {}
+                read => return read.map_err(Failed::into_error),
             }
         }
     }
 
-    /// The objects of a page of which one could not be read.
-    pub async fn in_json(&self, from: &str, why: &ApiError) -> Result<Vec<Value>, ApiError> {
-        self.warn(why);
-        let page = of_json(&self.answer(from, JSON).await?, from)?;
-        page.items.into_iter().map(Item::read).collect()
-    }
-
-    /// The objects of a page.
-    pub async fn read(&self, page: Page) -> Result<Vec<Value>, ApiError> {
-        match page.items.into_iter().map(Item::read).collect() {
-            Err(error) => self.in_json(&page.from, &error).await,
-            read => read,
+    async fn once(&self) -> Result<Vec<Value>, Failed> {
+        let (mut objects, mut from) = (Vec::new(), String::new());
+        loop {
+            let page = self.page(&from).await?;
+            for item in page.items {
+                objects.push(item.read()?);
+            }
+            if page.next.is_empty() {
+                return Ok(objects);
+            }
+            from = page.next;
         }
     }
 
-    async fn answer(&self, from: &str, accept: &str) -> Result<Bytes, ApiError> {
+    /// From now on asks in JSON; false when it did before.
+    pub fn fall_back(&mut self, why: &ApiError) -> bool {
+        if self.accept == JSON {
+            return false;
+        }
+        self.accept = JSON;
+        let resource = &self.resource.resource;
+        tracing::warn!(%resource, error = %why, "a list in protobuf cannot be read; asking for it in JSON");
+        true
+    }
+
+    /// Asks for a page. Objects in protobuf are not read yet.
+    pub async fn page(&self, from: &str) -> Result<Page, Failed> {
         let base = path(self.resource, &At::new(self.namespace, ""));
         let mut path = format!("{base}?limit={PAGE}{}", selector_query(self.selector));
         if !from.is_empty() {
             path.push_str("&continue=");
             path.extend(encode(from));
         }
-        self.api.compact(&path, accept).await
+        let answer = self.api.compact(&path, self.accept).await.map_err(Failed::Refused)?;
+        let is_protobuf = answer.starts_with(protobuf::PREFIX);
+        if is_protobuf { of_protobuf(&answer, self.resource) } else { of_json(&answer) }
     }
+}
 
-    fn warn(&self, error: &ApiError) {
-        let resource = &self.resource.resource;
-        tracing::warn!(%resource, %error, "a list in protobuf cannot be read; asking for it in JSON");
+impl Failed {
+    fn into_error(self) -> ApiError {
+        match self {
+            Failed::Refused(error) | Failed::Unreadable(error) => error,
+        }
     }
 }
 
@@ -128,11 +151,11 @@ fn accept(resource: &Resource) -> &'static str {
     if is_known { COMPACT } else { JSON }
 }
 
-fn unreadable(error: impl Display) -> ApiError {
-    ApiError::internal(format_args!("the super cluster's list: {error}"))
+fn unreadable(error: impl Display) -> Failed {
+    Failed::Unreadable(ApiError::internal(format_args!("the super cluster's list: {error}")))
 }
 
-fn of_json(answer: &[u8], from: &str) -> Result<Page, ApiError> {
+fn of_json(answer: &[u8]) -> Result<Page, Failed> {
     let mut page = without_history::ANSWER.read(answer).map_err(unreadable)?;
     let items = match page["items"].take() {
         Value::Array(items) => items,
@@ -143,13 +166,12 @@ fn of_json(answer: &[u8], from: &str) -> Result<Page, ApiError> {
     let item = |object| Item { content: Content::Read(object), of: of.clone() };
     Ok(Page {
         items: items.into_iter().map(item).collect(),
-        from: from.to_owned(),
         revision: text(&page["metadata"]["resourceVersion"]),
         next: text(&page["metadata"]["continue"]),
     })
 }
 
-fn of_protobuf(answer: &Bytes, resource: &Resource, from: &str) -> Result<Page, ApiError> {
+fn of_protobuf(answer: &Bytes, resource: &Resource) -> Result<Page, Failed> {
     let list = protobuf::list(answer).map_err(unreadable)?;
     let kind = item_kind(&list.kind);
     let root = builtin::kind(&resource.group, &resource.version, &kind).map(|root| builtin::graph().at(root));
@@ -160,7 +182,6 @@ fn of_protobuf(answer: &Bytes, resource: &Resource, from: &str) -> Result<Page, 
     let item = |item: &&[u8]| Item { content: Content::Unread(answer.slice_ref(item), root), of: of.clone() };
     Ok(Page {
         items: list.items.iter().map(item).collect(),
-        from: from.to_owned(),
         revision: list.resource_version,
         next: list.next,
     })
@@ -191,20 +212,18 @@ mod tests {
         let pods = Resource::new("", "v1", "pods");
         let root = builtin::graph().at(builtin::kind("", "v1", "PodList").unwrap());
         let compact = Bytes::from(protobuf::encode(&list, root, "v1", "PodList").unwrap());
-        let pages =
-            [of_protobuf(&compact, &pods, "x").unwrap(), of_json(list.to_string().as_bytes(), "x").unwrap()];
+        let pages = [of_protobuf(&compact, &pods).unwrap(), of_json(list.to_string().as_bytes()).unwrap()];
         let [read, of_json] = pages.map(|page| {
-            let is = (page.from.as_str(), page.revision.as_str(), page.next.as_str());
-            assert_eq!(is, ("x", "9", "on"));
+            assert_eq!((page.revision.as_str(), page.next.as_str()), ("9", "on"));
             page.items.into_iter().map(|item| item.read().unwrap()).collect::<Vec<_>>()
         });
         assert_eq!((&read[0]["kind"], &read[1]["apiVersion"]), (&json!("Pod"), &json!("v1")));
         assert_eq!(read[0]["metadata"]["managedFields"], Value::Null);
         // Else each list would have all statuses written anew.
         assert_eq!(read[0], of_json[0]);
-        assert!(of_protobuf(&compact.slice(..compact.len() - 8), &pods, "").is_err());
+        assert!(of_protobuf(&compact.slice(..compact.len() - 8), &pods).is_err());
         let unknown = protobuf::encode(&list, root, "v1", "NewsList").unwrap();
-        let error = of_protobuf(&unknown.into(), &pods, "").err().unwrap();
+        let error = of_protobuf(&unknown.into(), &pods).err().unwrap().into_error();
         assert!(error.to_string().contains("a News in protobuf"), "{error}");
     }
 

@@ -4,21 +4,17 @@
 //! takes it.
 
 use super::just_closed::again;
-use super::{CALL_TIMEOUT, path, unreachable_cluster};
+use super::{CALL_TIMEOUT, path, refusals, unreachable_cluster};
 use crate::super_api::At;
 use api_types::{ApiError, Resource};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http::{Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use kube::client::Body;
 use plane_client::{PodAnswer, PodRequest};
-use serde_json::Value;
 use std::io;
-
-/// The longest refusal that is read.
-const MAX_REFUSAL: usize = 64 << 10;
 
 /// Asks, and waits for the head of the answer.
 pub(super) async fn open(
@@ -50,29 +46,10 @@ pub(super) async fn open(
             Ok(PodAnswer::Body { code, body })
         }
         code if code.is_client_error() || code.is_server_error() => {
-            Err(refusal(code, answer.into_body()).await)
+            Err(refusals::read(answer).await.in_its_words())
         }
         code => {
             Err(ApiError::internal(format_args!("invalid upgrade response: status code {}", code.as_u16())))
-        }
-    }
-}
-
-/// What a refusal says: a `Status`, or text.
-async fn refusal(code: StatusCode, body: Body) -> ApiError {
-    let read = tokio::time::timeout(CALL_TIMEOUT, Limited::new(body, MAX_REFUSAL).collect()).await;
-    let bytes = match read {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        _ => Bytes::new(),
-    };
-    match serde_json::from_slice::<Value>(&bytes) {
-        Ok(mut status) if status["kind"] == "Status" => {
-            status["code"] = code.as_u16().into();
-            ApiError::from_status(&status)
-        }
-        _ => {
-            let said = String::from_utf8_lossy(&bytes);
-            ApiError::given(code.as_u16(), None, said.trim(), &Value::Null)
         }
     }
 }

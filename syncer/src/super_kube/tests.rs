@@ -199,7 +199,7 @@ async fn what_cannot_be_read_in_protobuf_is_asked_for_in_json() {
         assert_eq!((listed.len(), &listed[1]["metadata"]["name"]), (3, &json!("p2")));
     }
     let seen = seen_until_synced(api.list_watch(&pods(), "")).await;
-    assert_eq!(seen, ["restart", "+p1", "+p1", "+p2", "+p3", "synced"]);
+    assert_eq!(seen, ["restart", "+p1", "restart", "+p1", "+p2", "+p3", "synced"]);
     assert_eq!(server.await.unwrap(), None);
 }
 

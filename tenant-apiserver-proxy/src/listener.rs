@@ -3,6 +3,8 @@
 use crate::audit::{self, Trail};
 use crate::authentication::Credentials;
 use crate::bodies::{self, Held};
+use crate::connection_task::{ConnectionTask, Streams};
+use crate::gathered_io::gathered;
 use crate::handlers::{self, Incoming, web_sockets};
 use crate::metrics::Measured;
 use crate::negotiation::{self, Wish};
@@ -17,22 +19,26 @@ use crate::storage;
 use crate::streams;
 use api_types::{ApiError, Reason, TenantId};
 use bytes::Bytes;
+use futures::{FutureExt, TryFutureExt};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::convert::Infallible;
+use std::io;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 20_000;
@@ -128,9 +134,27 @@ async fn connection(
         using.store(true, Ordering::Relaxed);
         let (server, certificate) = (serving.clone(), certificate.clone());
         let client = Client { certificate, address };
-        async move { Ok::<_, Infallible>(respond(server, client, request).await) }
+        let shared = request.version() == http::Version::HTTP_2;
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        // Whoever else is on this connection does not suffer from a panic.
+        let answer = AssertUnwindSafe(respond(server, client, request)).catch_unwind();
+        let mut answer = Box::pin(answer.map_err(|_| io::Error::other("a request panicked")));
+        async move {
+            if !shared {
+                return answer.await;
+            }
+            // Most reads wait for nothing.
+            if reads && let Poll::Ready(answer) = futures::poll!(&mut answer) {
+                return answer;
+            }
+            // A task of its own: others on this connection do not wait for it.
+            AbortOnDropHandle::new(tokio::spawn(answer)).await.map_err(io::Error::other)?
+        }
     });
-    let mut builder = Builder::new(TokioExecutor::new());
+    let gathers = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (stream, written) = gathered(stream, gathers);
+    let streams = Streams::default();
+    let mut builder = Builder::new(streams.clone());
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -145,13 +169,13 @@ async fn connection(
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    tokio::pin!(connection);
+    let mut task = ConnectionTask::new(connection, streams, written);
     let first = tokio::time::sleep(FIRST_REQUEST_TIMEOUT);
     tokio::pin!(first);
     let mut waiting = true;
     loop {
         tokio::select! {
-            ended = &mut connection => return ended,
+            ended = &mut task => return ended,
             () = &mut first, if waiting => {
                 if !used.load(Ordering::Relaxed) {
                     return Err("no request came".into());
@@ -159,8 +183,8 @@ async fn connection(
                 waiting = false;
             }
             () = server.shutdown.requested() => {
-                connection.as_mut().graceful_shutdown();
-                return connection.await;
+                task.connection.as_mut().graceful_shutdown();
+                return task.await;
             }
         }
     }

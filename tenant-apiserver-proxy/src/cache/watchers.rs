@@ -1,20 +1,25 @@
 //! The watchers of one collection: each gets the changes of its namespace, until it lags too much.
 //!
 //! What waits for a watcher is bounded in number and in bytes. One that lags more is ended at once, also while it is
-//! stuck with a client that does not read, and what waited for it is given back when it notices.
+//! stuck with a client that does not read, and what waited for it is given back.
 
 use super::collection::Change;
 use bytes::Bytes;
 use compact_str::CompactString;
+use futures::future::poll_fn;
+use futures::task::AtomicWaker;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::{OnceCell, mpsc, watch};
+use std::task::Poll;
+use tokio::sync::{Notify, OnceCell};
 
 /// How many changes a watcher may lag.
 pub const MAX_CHANGES: usize = 1_024;
 /// How many bytes of objects may wait for it. One change may always wait, however large it is.
 pub const MAX_BYTES: usize = 16 << 20;
+/// For how many room is kept when none waits.
+const KEPT: usize = 8;
 
 /// A change on its way to watchers, with what those who see the same have made of it.
 pub struct Event {
@@ -79,32 +84,44 @@ pub struct Watchers(Vec<Watcher>);
 
 struct Watcher {
     namespace: CompactString,
-    events: mpsc::Sender<Arc<Event>>,
-    waiting: Arc<AtomicUsize>,
-    /// Closed when the watcher is ended.
-    _alive: watch::Sender<()>,
+    waiting: Arc<Waiting>,
+}
+
+/// What waits for a watcher.
+#[derive(Default)]
+struct Waiting {
+    line: Mutex<Line>,
+    reader: AtomicWaker,
+    over: Notify,
+}
+
+#[derive(Default)]
+struct Line {
+    events: VecDeque<Arc<Event>>,
+    /// Of their objects.
+    bytes: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// It lagged too much, or the collection is gone.
+    Ended,
+    /// Nobody reads any more.
+    Left,
 }
 
 /// The changes that come to one watcher.
-pub struct Changes {
-    events: mpsc::Receiver<Arc<Event>>,
-    waiting: Arc<AtomicUsize>,
-    alive: watch::Receiver<()>,
-}
+pub struct Changes(Arc<Waiting>);
 
 impl Watchers {
     /// One more, of a namespace (empty: of all).
     pub fn add(&mut self, namespace: &str) -> Changes {
-        let (sender, receiver) = mpsc::channel(MAX_CHANGES);
-        let (alive, ended) = watch::channel(());
-        let waiting = Arc::new(AtomicUsize::new(0));
-        self.0.push(Watcher {
-            namespace: namespace.into(),
-            events: sender,
-            waiting: waiting.clone(),
-            _alive: alive,
-        });
-        Changes { events: receiver, waiting, alive: ended }
+        let waiting = Arc::new(Waiting::default());
+        self.0.push(Watcher { namespace: namespace.into(), waiting: waiting.clone() });
+        Changes(waiting)
     }
 
     /// Sends a change to those whom it concerns, and ends those who lag too much.
@@ -112,55 +129,110 @@ impl Watchers {
         if self.0.is_empty() {
             return;
         }
-        let size = change.object.bytes.len();
         let event = Arc::new(Event::new(change.clone()));
         self.0.retain(|watcher| {
-            let concerned = super::collection::in_namespace(change, &watcher.namespace);
-            !watcher.events.is_closed() && (!concerned || watcher.take(&event, size))
+            if super::collection::in_namespace(change, &watcher.namespace) {
+                watcher.waiting.take(&event)
+            } else {
+                watcher.is_open()
+            }
         });
     }
 
     /// Forgets those who have gone.
     pub fn tidy(&mut self) {
-        self.0.retain(|watcher| !watcher.events.is_closed());
+        self.0.retain(Watcher::is_open);
     }
 }
 
 impl Watcher {
-    /// False: it lags too much.
-    fn take(&self, event: &Arc<Event>, size: usize) -> bool {
-        let before = self.waiting.fetch_add(size, Ordering::Relaxed);
-        (before == 0 || before + size <= MAX_BYTES) && self.events.try_send(event.clone()).is_ok()
+    fn is_open(&self) -> bool {
+        self.waiting.line.lock().state == State::Open
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.waiting.end(State::Ended);
+    }
+}
+
+impl Waiting {
+    /// False: nobody reads, or it lags too much.
+    fn take(&self, event: &Arc<Event>) -> bool {
+        let size = event.change.object.bytes.len();
+        let mut line = self.line.lock();
+        let fits = line.events.len() < MAX_CHANGES && (line.bytes == 0 || line.bytes + size <= MAX_BYTES);
+        if line.state != State::Open || !fits {
+            return false;
+        }
+        line.bytes += size;
+        line.events.push_back(event.clone());
+        drop(line);
+        self.reader.wake();
+        true
+    }
+
+    /// What waits is given back at once, also while the one who reads is stuck.
+    fn end(&self, how: State) {
+        let mut line = self.line.lock();
+        if line.state == State::Open {
+            *line = Line { state: how, ..Line::default() };
+            drop(line);
+            self.reader.wake();
+            self.over.notify_one();
+        }
+    }
+
+    fn next(&self) -> Poll<Option<Arc<Event>>> {
+        let mut line = self.line.lock();
+        match line.events.pop_front() {
+            Some(event) => {
+                line.bytes -= event.change.object.bytes.len();
+                if line.events.is_empty() {
+                    line.events.shrink_to(KEPT);
+                }
+                Poll::Ready(Some(event))
+            }
+            None if line.state == State::Open => Poll::Pending,
+            None => Poll::Ready(None),
+        }
     }
 }
 
 impl Changes {
     /// The next one; `None`: it lags too much.
     pub async fn recv(&mut self) -> Option<Arc<Event>> {
-        let event = self.events.recv().await?;
-        Some(self.taken(event))
+        poll_fn(|context| {
+            self.0.reader.register(context.waker());
+            self.0.next()
+        })
+        .await
     }
 
     /// The next one, if it waits already.
-    pub fn try_recv(&mut self) -> Result<Arc<Event>, mpsc::error::TryRecvError> {
-        let event = self.events.try_recv()?;
-        Ok(self.taken(event))
-    }
-
-    fn taken(&self, event: Arc<Event>) -> Arc<Event> {
-        self.waiting.fetch_sub(event.change.object.bytes.len(), Ordering::Relaxed);
-        event
+    pub fn try_recv(&mut self) -> Option<Arc<Event>> {
+        match self.0.next() {
+            Poll::Ready(event) => event,
+            Poll::Pending => None,
+        }
     }
 
     /// True when nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.0.line.lock().events.is_empty()
     }
 
-    /// Resolves when the watcher is ended since it lags too much.
+    /// Resolves when the watcher is ended, mostly since it lags too much.
     pub fn ended(&self) -> impl Future<Output = ()> + use<> {
-        let mut alive = self.alive.clone();
-        async move { while alive.changed().await.is_ok() {} }
+        let waiting = self.0.clone();
+        async move { waiting.over.notified().await }
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        self.0.end(State::Left);
     }
 }
 
@@ -168,32 +240,37 @@ impl Changes {
 mod tests {
     use super::*;
     use api_types::Revision;
+    use futures::FutureExt;
 
     #[test]
     fn a_watcher_that_lags_in_number_is_ended() {
         let mut watchers = Watchers::default();
-        let mut changes = watchers.add("");
-        for revision in 0..=MAX_CHANGES as u64 {
+        let (mut changes, mut left) = (watchers.add(""), watchers.add(""));
+        for revision in 0..MAX_CHANGES as u64 {
             watchers.send(&Change::of_size(revision, 1));
+            assert!(left.try_recv().is_some());
         }
+        drop(left);
+        assert_eq!(watchers.0.len(), 2);
+        watchers.send(&Change::of_size(MAX_CHANGES as u64, 1));
         assert!(watchers.0.is_empty());
-        for _ in 0..MAX_CHANGES {
-            changes.try_recv().unwrap();
-        }
-        assert_eq!(changes.try_recv().err(), Some(mpsc::error::TryRecvError::Disconnected));
+        assert!(changes.recv().now_or_never().unwrap().is_none());
     }
 
     #[tokio::test]
     async fn a_watcher_that_lags_in_bytes_is_ended_at_once_and_one_large_change_is_not_too_much() {
         let mut watchers = Watchers::default();
-        let (slow, mut quick) = (watchers.add("a"), watchers.add("a"));
+        let (mut slow, mut quick) = (watchers.add("a"), watchers.add("a"));
         let other = watchers.add("b");
         watchers.send(&Change::of_size(1, MAX_BYTES));
         assert_eq!(watchers.0.len(), 3);
         quick.recv().await.unwrap();
-        assert!(futures::poll!(std::pin::pin!(slow.ended())).is_pending());
+        assert!(slow.ended().now_or_never().is_none());
+        let large = Arc::downgrade(&slow.0.line.lock().events[0]);
         watchers.send(&Change::of_size(2, 1));
         slow.ended().await;
+        assert!(slow.recv().await.is_none());
+        assert_eq!(large.strong_count(), 0, "what waited for it is given back, though it is not read");
         assert_eq!(watchers.0.len(), 2, "only the one that does not read is ended");
         assert_eq!(quick.recv().await.unwrap().change.revision, Revision(2));
         assert!(other.is_empty());

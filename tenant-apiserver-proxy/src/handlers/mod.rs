@@ -12,6 +12,7 @@ pub mod health;
 pub mod list;
 pub mod list_options;
 pub mod metrics;
+mod outlet;
 mod pages;
 pub mod patch;
 pub mod paths;

@@ -4,6 +4,7 @@ use super::events::Encoder;
 use super::get::Form;
 use super::list::{self, Selection};
 use super::list_options::{self, ListOptions};
+use super::outlet::{Made, Outlet};
 use super::{Incoming, web_sockets};
 use crate::cache::collection::Change;
 use crate::cache::record::Record;
@@ -19,22 +20,18 @@ use crate::server::Server;
 use crate::stages::Authorized;
 use api_resources::ResourceRow;
 use api_types::{ApiError, Revision};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
 use http::StatusCode;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// An idle watch hears this often how far it has come.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a watch lasts that names no `timeoutSeconds`; each lasts up to twice as long.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
-/// How many encoded frames wait for a slow client before the stream stands still, and its watcher lags.
-const FRAMES: usize = 4;
-/// Events are joined into frames up to this size.
-const FRAME_BYTES: usize = 64 << 10;
 /// So many objects are looked at before others have their turn.
 const BREATH: usize = 128;
 
@@ -88,31 +85,56 @@ pub async fn watch(
         }
     };
     let encoder = Encoder::new(place, selection, form);
-    let (frames, stream) = mpsc::channel(FRAMES);
-    let task = Stream {
+    let over = over(auth, place, lifetime, timeout(&options), &changes);
+    let mut watch = Watch {
         server: server.clone(),
         _place: place_taken,
         encoder,
         caller: Caller::watching(auth),
-        plane: auth.plane().clone(),
         changes,
-        frames,
         bookmarks: options.bookmarks,
         initial_end: initial.then_some(begun),
         after: if initial { begun } else { from },
         sent: begun,
     };
-    let deadline = tokio::time::Instant::now() + timeout(&options);
-    tokio::spawn(task.run(records, missed, lifetime, deadline));
-    Ok(answer(auth, body, format, stream))
+    let events = async move |mut outlet: Outlet| watch.run(&mut outlet, records, missed).await.unwrap_or(());
+    let events = Made::by(events).until(over);
+    Ok(answer(auth, body, format, events))
 }
 
 /// What is sent, as messages to who asks for a WebSocket, else as the body.
-fn answer(auth: &Authorized, body: &Incoming, format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
+fn answer(
+    auth: &Authorized,
+    body: &Incoming,
+    format: Format,
+    frames: impl Stream<Item = Bytes> + Send + 'static,
+) -> Reply {
     let socket = web_sockets::is_asked_for(&auth.call().headers);
     match body.take_upgrade().filter(|_| socket) {
         Some(client) => web_sockets::answer(auth.call(), client, format, frames),
         None => streamed(format, frames),
+    }
+}
+
+/// Resolves when the watch has to end, whatever its client does.
+fn over(
+    auth: &Authorized,
+    place: &Place,
+    lifetime: Lifetime,
+    longest: Duration,
+    changes: &Changes,
+) -> impl Future<Output = ()> + Send + use<> {
+    let end = tokio::time::Instant::now() + longest;
+    let redefined = redefined(auth.plane().clone(), place.row.clone());
+    let lagging = changes.ended();
+    async move {
+        tokio::select! {
+            () = tokio::time::sleep_until(end) => {}
+            () = lagging => {}
+            // What is sent has to be what the definition says: who watches begins again with the new one.
+            () = redefined => {}
+            _ = lifetime.over() => {}
+        }
     }
 }
 
@@ -143,18 +165,12 @@ fn timeout(options: &ListOptions) -> Duration {
 }
 
 /// A watch that cannot begin where it asks: one error event, then the end.
-fn ended(error: &ApiError, format: Format) -> mpsc::Receiver<Bytes> {
-    let (frames, stream) = mpsc::channel(1);
-    // The channel is empty, so there is room.
-    let _ = frames.try_send(super::events::error_event(error, format));
-    stream
+fn ended(error: &ApiError, format: Format) -> impl Stream<Item = Bytes> + use<> {
+    futures::stream::iter([super::events::error_event(error, format)])
 }
 
-fn streamed(format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
-    let stream = futures::stream::unfold(frames, |mut frames| async {
-        let bytes = frames.recv().await?;
-        Some((Ok::<_, std::io::Error>(Frame::data(bytes)), frames))
-    });
+fn streamed(format: Format, frames: impl Stream<Item = Bytes> + Send + 'static) -> Reply {
+    let stream = frames.map(|bytes| Ok::<_, std::io::Error>(Frame::data(bytes)));
     let of = match format {
         Format::Protobuf => reply::PROTOBUF_STREAM,
         _ => "application/json",
@@ -164,15 +180,13 @@ fn streamed(format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
 }
 
 /// One watch under way.
-struct Stream {
+struct Watch {
     server: Arc<Server>,
     /// Its place among the watches that the plane may have open.
     _place: crate::limits::Taken,
     encoder: Encoder,
     caller: Caller<'static>,
-    plane: Arc<Plane>,
     changes: Changes,
-    frames: mpsc::Sender<Bytes>,
     bookmarks: bool,
     /// What the bookmark says that ends the initial events: they are what was there at this revision.
     initial_end: Option<Revision>,
@@ -182,32 +196,14 @@ struct Stream {
     sent: Revision,
 }
 
-impl Stream {
+impl Watch {
+    /// Ends when nothing comes any more, or cannot be told.
     async fn run(
-        mut self,
+        &mut self,
+        outlet: &mut Outlet,
         records: Option<Records>,
         missed: Vec<Arc<Change>>,
-        lifetime: Lifetime,
-        deadline: tokio::time::Instant,
-    ) {
-        let end = tokio::time::sleep_until(deadline);
-        tokio::pin!(end);
-        let lagging = self.changes.ended();
-        let redefined = redefined(self.plane.clone(), self.encoder.place().row.clone());
-        tokio::select! {
-            () = &mut end => {}
-            // Also while it waits for a client that does not read.
-            () = lagging => {}
-            // What is sent has to be what the definition says: who watches begins again with the new one.
-            () = redefined => {}
-            _ = lifetime.over() => {}
-            _ = self.stream(records, missed) => {}
-        }
-    }
-
-    /// Ends when the client is gone or lags too much.
-    async fn stream(&mut self, records: Option<Records>, missed: Vec<Arc<Change>>) -> Option<()> {
-        let mut buffer = BytesMut::new();
+    ) -> Option<()> {
         let mut strange: Vec<Arc<Record>> = Vec::new();
         for (index, record) in records.iter().flat_map(Records::iter).enumerate() {
             if self.encoder.selection.matches(record) {
@@ -215,26 +211,26 @@ impl Stream {
                     strange.push(record.clone());
                 } else {
                     let event = self.encoder.encode("ADDED", record, None);
-                    self.event(&mut buffer, event).await?;
+                    self.event(outlet, event).await?;
                 }
             }
             self.sent = self.sent.max(record.revision);
             if index % BREATH == BREATH - 1 {
-                self.converted(&mut buffer, &mut strange).await?;
+                self.converted(outlet, &mut strange).await?;
                 tokio::task::yield_now().await;
             }
         }
-        self.converted(&mut buffer, &mut strange).await?;
+        self.converted(outlet, &mut strange).await?;
         // What they were part of may be freed as it changes.
         drop(records);
         if let Some(begun) = self.initial_end.filter(|_| self.bookmarks) {
             let bookmark = self.encoder.bookmark(begun, true);
-            self.put(&mut buffer, bookmark).await?;
+            outlet.put(bookmark).await;
         }
         for change in missed {
-            self.change(&mut buffer, &change, None).await?;
+            self.change(outlet, &change, None).await?;
         }
-        self.flush(&mut buffer).await?;
+        outlet.flush().await;
         let mut idle = tokio::time::interval(BOOKMARK_INTERVAL);
         idle.reset();
         loop {
@@ -243,26 +239,25 @@ impl Stream {
             tokio::select! {
                 event = self.changes.recv() => {
                     let event = event?;
-                    self.change(&mut buffer, &event.change, Some(&event)).await?;
-                    while let Ok(event) = self.changes.try_recv() {
-                        self.change(&mut buffer, &event.change, Some(&event)).await?;
+                    self.change(outlet, &event.change, Some(&event)).await?;
+                    while let Some(event) = self.changes.try_recv() {
+                        self.change(outlet, &event.change, Some(&event)).await?;
                     }
                 }
                 _ = idle.tick(), if self.bookmarks => {
                     if self.changes.is_empty() && applied > self.sent {
                         self.sent = applied;
                         let bookmark = self.encoder.bookmark(applied, false);
-                        self.put(&mut buffer, bookmark).await?;
+                        outlet.put(bookmark).await;
                     }
                 }
-                () = self.frames.closed() => return None,
             }
-            self.flush(&mut buffer).await?;
+            outlet.flush().await;
         }
     }
 
     /// A change, as the selection sees it. `event`: where those who see the same find it encoded.
-    async fn change(&mut self, buffer: &mut BytesMut, change: &Change, event: Option<&Event>) -> Option<()> {
+    async fn change(&mut self, outlet: &mut Outlet, change: &Change, event: Option<&Event>) -> Option<()> {
         if change.revision <= self.after {
             return Some(());
         }
@@ -270,58 +265,42 @@ impl Stream {
         let Some((of, record)) = self.encoder.select(change) else { return Some(()) };
         if !self.encoder.needs_webhook(&record) {
             let event = self.encoder.encode(of, &record, event);
-            return self.event(buffer, event).await;
+            return self.event(outlet, event).await;
         }
         let event = Box::pin(self.encoder.convert(&self.caller, of, &record, event)).await;
-        self.event(buffer, event).await
+        self.event(outlet, event).await
     }
 
     /// Sends an event, or says why there is none.
-    async fn event(&self, buffer: &mut BytesMut, event: Result<Bytes, ApiError>) -> Option<()> {
+    async fn event(&self, outlet: &mut Outlet, event: Result<Bytes, ApiError>) -> Option<()> {
         match event {
-            Ok(event) => self.put(buffer, event).await,
-            Err(error) => self.fail(buffer, &error).await,
+            Ok(event) => {
+                outlet.put(event).await;
+                Some(())
+            }
+            Err(error) => self.fail(outlet, &error).await,
         }
     }
 
     /// Sends objects that were there when the watch began and that only a webhook can convert.
-    async fn converted(&mut self, buffer: &mut BytesMut, records: &mut Vec<Arc<Record>>) -> Option<()> {
+    async fn converted(&mut self, outlet: &mut Outlet, records: &mut Vec<Arc<Record>>) -> Option<()> {
         let records = std::mem::take(records);
         match conversion::shown(&self.caller, self.encoder.place(), records).await {
             Ok(records) => {
                 for record in &records {
                     let event = self.encoder.encode("ADDED", record, None);
-                    self.event(buffer, event).await?;
+                    self.event(outlet, event).await?;
                 }
                 Some(())
             }
-            Err(error) => self.fail(buffer, &error).await,
+            Err(error) => self.fail(outlet, &error).await,
         }
     }
 
     /// Says why the watch cannot go on, and ends it: what has been missed is found by whoever lists again.
-    async fn fail(&self, buffer: &mut BytesMut, error: &ApiError) -> Option<()> {
-        self.put(buffer, self.encoder.error(error)).await?;
-        self.flush(buffer).await?;
+    async fn fail(&self, outlet: &mut Outlet, error: &ApiError) -> Option<()> {
+        outlet.put(self.encoder.error(error)).await;
+        outlet.flush().await;
         None
-    }
-
-    /// Joins small events into frames; a large one is a frame of its own, and is copied by nobody.
-    async fn put(&self, buffer: &mut BytesMut, event: Bytes) -> Option<()> {
-        if buffer.len() + event.len() > FRAME_BYTES {
-            self.flush(buffer).await?;
-            if event.len() > FRAME_BYTES {
-                return self.frames.send(event).await.ok();
-            }
-        }
-        buffer.extend_from_slice(&event);
-        Some(())
-    }
-
-    async fn flush(&self, buffer: &mut BytesMut) -> Option<()> {
-        if buffer.is_empty() {
-            return Some(());
-        }
-        self.frames.send(buffer.split().freeze()).await.ok()
     }
 }

@@ -10,7 +10,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -90,9 +89,13 @@ pub enum Protocols {
     Of(&'static [&'static str]),
 }
 
-/// Answers a watch whose frames come from the channel: shakes hands, and sends its events as messages.
-pub fn answer(call: &Call, client: OnUpgrade, format: Format, frames: mpsc::Receiver<Bytes>) -> Reply {
-    let frames = stream::unfold(frames, async |mut frames| Some((frames.recv().await?, frames)));
+/// Answers a watch with these frames: shakes hands, and sends its events as messages.
+pub fn answer(
+    call: &Call,
+    client: OnUpgrade,
+    format: Format,
+    frames: impl Stream<Item = Bytes> + Send + 'static,
+) -> Reply {
     let events = frames.flat_map(move |frame| stream::iter(messages(format, frame)));
     match shake(&call.headers, Protocols::Any) {
         Ok((reply, _)) => go_on(reply, client, events),

@@ -5,16 +5,19 @@
 //! a request does, is a task of its own.
 
 use crate::gathered_io::Gathered;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::task::{ArcWake, AtomicWaker, waker_ref};
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWrite;
 
 /// After so many rounds others have their turn.
@@ -22,13 +25,36 @@ const ROUNDS: usize = 4;
 /// How often streams are looked at in a round.
 const STREAMS: usize = 128;
 
+/// How long the task goes on with requests that are tried where they are, before others have their turn.
+const STRETCH: Duration = Duration::from_micros(500);
+
 /// Where a connection puts its streams.
 #[derive(Clone, Default)]
-pub struct Streams(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
+pub struct Streams(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    new: Mutex<Vec<BoxFuture<'static, ()>>>,
+    /// When the task began what it does now.
+    began: Mutex<Option<Instant>>,
+}
+
+impl Streams {
+    /// False: the task has done enough for now, and more is for tasks of their own.
+    pub fn may_compute(&self) -> bool {
+        self.0.began.lock().is_some_and(|began| began.elapsed() < STRETCH)
+    }
+
+    fn take(&self) -> Vec<BoxFuture<'static, ()>> {
+        std::mem::take(&mut *self.0.new.lock())
+    }
+}
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        self.0.lock().push(Box::pin(stream));
+        // A panic ends its stream, and none of the others.
+        let stream = AssertUnwindSafe(stream).catch_unwind().map(drop);
+        self.0.new.lock().push(Box::pin(stream));
     }
 }
 
@@ -55,6 +81,13 @@ impl<C: Future, S> ConnectionTask<C, S> {
     }
 }
 
+impl<C, S> Drop for ConnectionTask<C, S> {
+    fn drop(&mut self) {
+        // They hold where they are put: those that were never looked at would hold each other for ever.
+        drop(self.new.take());
+    }
+}
+
 impl<C, S, E> Future for ConnectionTask<C, S>
 where
     C: Future<Output = Result<(), E>>,
@@ -68,9 +101,10 @@ where
         this.bell.task.register(context.waker());
         let waker = waker_ref(&this.bell);
         let mut inner = Context::from_waker(&waker);
+        *this.new.0.began.lock() = Some(Instant::now());
         for _ in 0..ROUNDS {
             // First the streams: the connection writes what all of them say.
-            this.open.extend(std::mem::take(&mut *this.new.0.lock()));
+            this.open.extend(this.new.take());
             for _ in 0..STREAMS {
                 this.bell.look();
                 while let Poll::Ready(Some(())) = this.open.poll_next_unpin(&mut inner) {}
@@ -80,10 +114,12 @@ where
                 }
             }
             if let Poll::Ready(ended) = this.connection.as_mut().poll(&mut inner) {
+                // An upgrade's last words: what is left of the connection goes its own way.
+                let _ = this.written.poll_send(&mut inner);
                 return Poll::Ready(ended);
             }
             // Of what one change wakes, some are woken while others are polled: they are waited for.
-            if this.bell.has_rung() || !this.new.0.lock().is_empty() {
+            if this.bell.has_rung() || !this.new.0.new.lock().is_empty() {
                 continue;
             }
             if let Poll::Ready(Err(error)) = this.written.poll_send(&mut inner) {
@@ -183,6 +219,68 @@ mod tests {
 
         fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
             Pin::new(&mut self.0).poll_shutdown(context)
+        }
+    }
+
+    /// A frame of HTTP/2 (RFC 9113, 4.1), of a stream.
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    #[tokio::test]
+    async fn streams_of_a_connection_that_ends_as_they_come_are_not_left() {
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let (io, written) = gathered(near, true);
+        let held = Arc::new(());
+        let holds = held.clone();
+        let service = service_fn(move |_: http::Request<Incoming>| {
+            let holds = holds.clone();
+            async move {
+                std::future::pending::<()>().await;
+                drop(holds);
+                Ok::<_, Infallible>(http::Response::new(Empty::<Bytes>::new()))
+            }
+        });
+        let streams = Streams::default();
+        let connection = hyper::server::conn::http2::Builder::new(streams.clone())
+            .serve_connection(TokioIo::new(io), service);
+        let connection = async { connection.await.map_err(io::Error::other) };
+        let task = ConnectionTask::new(connection, streams, written);
+        // GET / with http and the authority x, by HPACK's static table; and a CONNECT with a length, which hyper ends the
+        // connection for.
+        let get = frame(1, 5, 1, b"\x82\x84\x86\x41\x01x");
+        let connect = frame(1, 4, 3, b"\x02\x07CONNECT\x41\x01x\x0f\x0d\x011");
+        let said = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, b""), get, connect].concat();
+        tokio::io::AsyncWriteExt::write_all(&mut far, &said).await.unwrap();
+        task.await.unwrap();
+        assert_eq!(Arc::strong_count(&held), 1, "a request is left");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_panics_ends_its_stream_and_no_other() {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let (io, written) = gathered(near, true);
+        let service = service_fn(async |request: http::Request<Incoming>| {
+            let bad = request.uri().path() == "/bad";
+            let says = futures::stream::once(async move {
+                assert!(!bad, "a body panics");
+                Ok::<_, Infallible>(Frame::data(Bytes::from("fine")))
+            });
+            Ok::<_, Infallible>(http::Response::new(StreamBody::new(Box::pin(says))))
+        });
+        let streams = Streams::default();
+        let connection = hyper::server::conn::http2::Builder::new(streams.clone())
+            .serve_connection(TokioIo::new(io), service);
+        let connection = async { connection.await.map_err(io::Error::other) };
+        tokio::spawn(ConnectionTask::new(connection, streams, written));
+        let (mut client, driven) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(far)).await.unwrap();
+        tokio::spawn(driven);
+        for (path, expected) in [("/", true), ("/bad", false), ("/", true)] {
+            let request = http::Request::get(format!("http://x{path}")).body(Empty::<Bytes>::new()).unwrap();
+            let read = async { client.send_request(request).await?.into_body().collect().await };
+            assert_eq!(read.await.is_ok(), expected, "{path}");
         }
     }
 

@@ -23,6 +23,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// For whom objects are converted.
+#[derive(Clone)]
 pub struct Caller<'a> {
     plane: Arc<Plane>,
     /// Who makes a request, and may have a seat, which others get while a webhook is asked.

@@ -42,6 +42,13 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
     }
 }
 
+impl<S> Drop for Gathered<S> {
+    fn drop(&mut self) {
+        // Nobody sends what would be gathered.
+        self.0.lock().gathers = false;
+    }
+}
+
 impl<S: AsyncWrite + Unpin> Shared<S> {
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.waiting.len() {
@@ -60,6 +67,10 @@ impl<S: AsyncWrite + Unpin> Shared<S> {
     /// Makes room for so much more. False: it is to be written by itself.
     fn poll_room(&mut self, length: usize, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if !self.gathers {
+            // What waits since before has to come first.
+            if !self.waiting.is_empty() {
+                ready!(self.poll_send(context))?;
+            }
             return Poll::Ready(Ok(false));
         }
         if self.waiting.len() + length > FULL {
@@ -104,7 +115,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for GatheredIo<S> {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut shared = self.0.lock();
-        if shared.gathers { Poll::Ready(Ok(())) } else { Pin::new(&mut shared.stream).poll_flush(context) }
+        if shared.gathers { Poll::Ready(Ok(())) } else { shared.poll_send(context) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -159,6 +170,18 @@ mod tests {
         closed.unwrap();
         end.unwrap();
         assert!(read == sent);
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_once_nobody_sends_it() {
+        let (near, mut far) = tokio::io::duplex(10);
+        let (mut io, gathered) = gathered(near, true);
+        io.write_all(b"a").await.unwrap();
+        drop(gathered);
+        io.write_all(b"b").await.unwrap();
+        let mut read = [0; 2];
+        far.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"ab");
     }
 
     #[tokio::test]

@@ -130,12 +130,15 @@ async fn connection(
     let serving = server.clone();
     let used = Arc::new(AtomicBool::new(false));
     let using = used.clone();
+    let streams = Streams::default();
+    let task = streams.clone();
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         using.store(true, Ordering::Relaxed);
         let (server, certificate) = (serving.clone(), certificate.clone());
         let client = Client { certificate, address };
         let shared = request.version() == http::Version::HTTP_2;
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let task = task.clone();
         // Whoever else is on this connection does not suffer from a panic.
         let answer = AssertUnwindSafe(respond(server, client, request)).catch_unwind();
         let mut answer = Box::pin(answer.map_err(|_| io::Error::other("a request panicked")));
@@ -144,7 +147,10 @@ async fn connection(
                 return answer.await;
             }
             // Most reads wait for nothing.
-            if reads && let Poll::Ready(answer) = futures::poll!(&mut answer) {
+            if reads
+                && task.may_compute()
+                && let Poll::Ready(answer) = futures::poll!(&mut answer)
+            {
                 return answer;
             }
             // A task of its own: others on this connection do not wait for it.
@@ -153,7 +159,6 @@ async fn connection(
     });
     let gathers = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let (stream, written) = gathered(stream, gathers);
-    let streams = Streams::default();
     let mut builder = Builder::new(streams.clone());
     builder
         .http1()

@@ -1,15 +1,17 @@
 //! Why a super cluster refuses: a `Status`, in JSON or in protobuf, or a proxy's own words.
 
-use super::CALL_TIMEOUT;
 use api_schema::{builtin, protobuf};
 use api_types::ApiError;
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The longest refusal that is read, in bytes.
 const MAX: usize = 64 << 10;
+/// How long the rest of a refusal is waited for, within the time of the call.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many characters are told of an answer that is no `Status`, where that is told in a sentence of ours.
 const TOLD: usize = 200;
 
@@ -22,7 +24,7 @@ pub enum Refusal {
 /// Reads the rest of the answer. One that is cut off, too long or too slow says nothing but its code.
 pub async fn read(answer: Response<Body>) -> Refusal {
     let (head, body) = answer.into_parts();
-    match tokio::time::timeout(CALL_TIMEOUT, Limited::new(body, MAX).collect()).await {
+    match tokio::time::timeout(PATIENCE, Limited::new(body, MAX).collect()).await {
         Ok(Ok(body)) => of(head.status, &body.to_bytes()),
         _ => of(head.status, b""),
     }

@@ -4,6 +4,7 @@
 //! stuck with a client that does not read, and what waited for it is given back.
 
 use super::collection::Change;
+use super::record::Record;
 use bytes::Bytes;
 use compact_str::CompactString;
 use futures::future::poll_fn;
@@ -27,8 +28,8 @@ pub struct Event {
     pub change: Arc<Change>,
     /// As it is sent, for each form in which it has been asked for. It lasts as long as the event waits for someone.
     encoded: Mutex<Vec<(Form, Bytes)>>,
-    /// The same for what has to be waited for.
-    awaited: Mutex<Vec<(Form, Arc<OnceCell<Bytes>>)>>,
+    /// The object as a webhook has converted it, for each form.
+    awaited: Mutex<Vec<(Form, Arc<OnceCell<Arc<Record>>>)>>,
 }
 
 /// What an encoded event depends on, beside the change.
@@ -56,13 +57,13 @@ impl Event {
         bytes
     }
 
-    /// The event in a form that takes time to make: one makes it, and the others wait for that one. When it fails, or
-    /// goes away, the next makes it.
+    /// The object in a form that takes time to make: one makes it, and the others wait for that one, which must not
+    /// wait for its own client meanwhile. When it fails, or goes away, the next makes it.
     pub async fn awaited<E>(
         &self,
         form: &Form,
-        make: impl Future<Output = Result<Bytes, E>>,
-    ) -> Result<Bytes, E> {
+        make: impl Future<Output = Result<Arc<Record>, E>>,
+    ) -> Result<Arc<Record>, E> {
         let cell = {
             let mut awaited = self.awaited.lock();
             match awaited.iter().find(|(other, _)| other == form) {
@@ -299,12 +300,13 @@ mod tests {
         let event = Event::new(Change::of_size(1, 1));
         let form = Form { of: "ADDED", shape: "json v1".into() };
         let failed = event.awaited(&form, async { Err("no") }).await;
-        assert_eq!(failed, Err("no"));
-        let gone = event.awaited(&form, std::future::pending::<Result<Bytes, &str>>());
+        assert_eq!(failed.err(), Some("no"));
+        let gone = event.awaited(&form, std::future::pending::<Result<_, &str>>());
         assert!(futures::poll!(std::pin::pin!(gone)).is_pending());
-        let made = event.awaited::<&str>(&form, async { Ok(Bytes::from_static(b"made")) }).await;
-        assert_eq!(made, Ok(Bytes::from_static(b"made")));
+        let converted = Change::of_size(2, 1).object.clone();
+        let made = event.awaited::<&str>(&form, async { Ok(converted.clone()) }).await;
+        assert!(Arc::ptr_eq(&made.unwrap(), &converted));
         let shared = event.awaited::<&str>(&form, async { panic!("made again") }).await;
-        assert_eq!(shared, made);
+        assert!(Arc::ptr_eq(&shared.unwrap(), &converted));
     }
 }

@@ -14,6 +14,15 @@ use bytes::{BufMut, Bytes, BytesMut};
 use compact_str::CompactString;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio_util::task::AbortOnDropHandle;
+
+/// What is waited for together with others is done in a task of its own: a watch goes on only when its client reads.
+async fn aside<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    let panicked = |_| Err(ApiError::internal("a conversion panicked"));
+    AbortOnDropHandle::new(tokio::spawn(work)).await.unwrap_or_else(panicked)
+}
 
 /// Encodes events for one watch.
 pub struct Encoder {
@@ -96,22 +105,38 @@ impl Encoder {
     /// The same for a record that only a webhook can convert. An error ends the watch.
     pub async fn convert(
         &mut self,
-        caller: &Caller<'_>,
+        caller: &Caller<'static>,
         of: &'static str,
         record: &Arc<Record>,
-        shared: Option<&Event>,
+        shared: Option<&Arc<Event>>,
     ) -> Result<Bytes, ApiError> {
-        let is_own = |event: &&Event| Arc::ptr_eq(&event.change.object, record) && !self.shape.is_empty();
+        let is_own =
+            |event: &&Arc<Event>| Arc::ptr_eq(&event.change.object, record) && !self.shape.is_empty();
+        let shared = shared.filter(is_own).cloned();
         let form = Encoding { of, shape: self.shape.clone() };
-        let shared = shared.filter(is_own);
-        let made = async {
-            let shown = conversion::shown_one(caller, &self.place, record.clone()).await?;
-            self.object(&shown).map(|object| frame(of, &object, self.format))
-        };
-        match shared {
-            Some(event) => event.awaited(&form, made).await,
-            None => made.await,
+        let (caller, place, record) = (caller.clone(), self.place.clone(), record.clone());
+        let shown = aside(async move {
+            let shown = conversion::shown_one(&caller, &place, record);
+            match shared {
+                Some(event) => event.awaited(&form, shown).await,
+                None => shown.await,
+            }
+        });
+        let shown = shown.await?;
+        self.object(&shown).map(|object| frame(of, &object, self.format))
+    }
+
+    /// Objects that were there when the watch began, as a webhook converts them.
+    pub async fn converted(
+        &self,
+        caller: &Caller<'static>,
+        records: Vec<Arc<Record>>,
+    ) -> Result<Vec<Arc<Record>>, ApiError> {
+        if records.is_empty() {
+            return Ok(records);
         }
+        let (caller, place) = (caller.clone(), self.place.clone());
+        aside(async move { conversion::shown(&caller, &place, records).await }).await
     }
 
     /// True when only a webhook can convert a record.

@@ -10,7 +10,7 @@ use crate::cache::collection::Change;
 use crate::cache::record::Record;
 use crate::cache::snapshot::Records;
 use crate::cache::watchers::{Changes, Event};
-use crate::conversion::{self, Caller};
+use crate::conversion::Caller;
 use crate::gateway::Place;
 use crate::lifetime::Lifetime;
 use crate::negotiation::Format;
@@ -227,8 +227,11 @@ impl Watch {
             let bookmark = self.encoder.bookmark(begun, true);
             outlet.put(bookmark).await;
         }
-        for change in missed {
+        for (index, change) in missed.into_iter().enumerate() {
             self.change(outlet, &change, None).await?;
+            if index % BREATH == BREATH - 1 {
+                tokio::task::yield_now().await;
+            }
         }
         outlet.flush().await;
         let mut idle = tokio::time::interval(BOOKMARK_INTERVAL);
@@ -257,14 +260,19 @@ impl Watch {
     }
 
     /// A change, as the selection sees it. `event`: where those who see the same find it encoded.
-    async fn change(&mut self, outlet: &mut Outlet, change: &Change, event: Option<&Event>) -> Option<()> {
+    async fn change(
+        &mut self,
+        outlet: &mut Outlet,
+        change: &Change,
+        event: Option<&Arc<Event>>,
+    ) -> Option<()> {
         if change.revision <= self.after {
             return Some(());
         }
         self.sent = self.sent.max(change.revision);
         let Some((of, record)) = self.encoder.select(change) else { return Some(()) };
         if !self.encoder.needs_webhook(&record) {
-            let event = self.encoder.encode(of, &record, event);
+            let event = self.encoder.encode(of, &record, event.map(Arc::as_ref));
             return self.event(outlet, event).await;
         }
         let event = Box::pin(self.encoder.convert(&self.caller, of, &record, event)).await;
@@ -285,7 +293,7 @@ impl Watch {
     /// Sends objects that were there when the watch began and that only a webhook can convert.
     async fn converted(&mut self, outlet: &mut Outlet, records: &mut Vec<Arc<Record>>) -> Option<()> {
         let records = std::mem::take(records);
-        match conversion::shown(&self.caller, self.encoder.place(), records).await {
+        match self.encoder.converted(&self.caller, records).await {
             Ok(records) => {
                 for record in &records {
                     let event = self.encoder.encode("ADDED", record, None);

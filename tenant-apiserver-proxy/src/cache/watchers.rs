@@ -29,8 +29,11 @@ pub struct Event {
     /// As it is sent, for each form in which it has been asked for. It lasts as long as the event waits for someone.
     encoded: Mutex<Vec<(Form, Bytes)>>,
     /// The object as a webhook has converted it, for each form.
-    awaited: Mutex<Vec<(Form, Arc<OnceCell<Arc<Record>>>)>>,
+    awaited: Mutex<Vec<(Form, Converted)>>,
 }
+
+/// An object that one converts for all.
+type Converted = Arc<OnceCell<Arc<Record>>>;
 
 /// What an encoded event depends on, beside the change.
 #[derive(Clone, Debug, PartialEq, Eq)]

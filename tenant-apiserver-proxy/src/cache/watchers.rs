@@ -104,17 +104,8 @@ struct Line {
     events: VecDeque<Arc<Event>>,
     /// Of their objects.
     bytes: usize,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Open,
-    /// It lagged too much, or the collection is gone.
-    Ended,
-    /// Nobody reads any more.
-    Left,
+    /// It lagged too much, the collection is gone, or nobody reads any more.
+    is_over: bool,
 }
 
 /// The changes that come to one watcher.
@@ -138,26 +129,26 @@ impl Watchers {
             if super::collection::in_namespace(change, &watcher.namespace) {
                 watcher.waiting.take(&event)
             } else {
-                watcher.is_open()
+                !watcher.is_over()
             }
         });
     }
 
     /// Forgets those who have gone.
     pub fn tidy(&mut self) {
-        self.0.retain(Watcher::is_open);
+        self.0.retain(|watcher| !watcher.is_over());
     }
 }
 
 impl Watcher {
-    fn is_open(&self) -> bool {
-        self.waiting.line.lock().state == State::Open
+    fn is_over(&self) -> bool {
+        self.waiting.line.lock().is_over
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.waiting.end(State::Ended);
+        self.waiting.end();
     }
 }
 
@@ -167,7 +158,7 @@ impl Waiting {
         let size = event.change.object.bytes.len();
         let mut line = self.line.lock();
         let fits = line.events.len() < MAX_CHANGES && (line.bytes == 0 || line.bytes + size <= MAX_BYTES);
-        if line.state != State::Open || !fits {
+        if line.is_over || !fits {
             return false;
         }
         line.bytes += size;
@@ -178,10 +169,10 @@ impl Waiting {
     }
 
     /// What waits is given back at once, also while the one who reads is stuck.
-    fn end(&self, how: State) {
+    fn end(&self) {
         let mut line = self.line.lock();
-        if line.state == State::Open {
-            *line = Line { state: how, ..Line::default() };
+        if !line.is_over {
+            *line = Line { is_over: true, ..Line::default() };
             drop(line);
             self.reader.wake();
             self.over.notify_one();
@@ -198,8 +189,8 @@ impl Waiting {
                 }
                 Poll::Ready(Some(event))
             }
-            None if line.state == State::Open => Poll::Pending,
-            None => Poll::Ready(None),
+            None if line.is_over => Poll::Ready(None),
+            None => Poll::Pending,
         }
     }
 }
@@ -236,7 +227,7 @@ impl Changes {
 
 impl Drop for Changes {
     fn drop(&mut self) {
-        self.0.end(State::Left);
+        self.0.end();
     }
 }
 

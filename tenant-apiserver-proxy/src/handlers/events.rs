@@ -144,11 +144,6 @@ impl Encoder {
         conversion::needs_webhook(&self.place.row, &self.place.version, record)
     }
 
-    /// The place whose objects are sent.
-    pub fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// The event that ends a watch.
     pub fn error(&self, error: &ApiError) -> Bytes {
         error_event(error, self.format)

@@ -213,14 +213,13 @@ mod tests {
     #[tokio::test]
     async fn it_is_gone_with_who_reads() {
         let (held, holds) = oneshot::channel::<()>();
-        let (never, is_over) = oneshot::channel::<()>();
+        let (mut never, is_over) = oneshot::channel::<()>();
         let made = Made::by(async move |_| {
             std::future::pending::<()>().await;
             drop(held);
         });
         drop(made.until(is_over.map(drop)));
         assert!(holds.await.is_err());
-        let mut never = never;
         never.closed().await;
     }
 }
